@@ -162,7 +162,7 @@ DHCP_OPTIONS = [
     ),
     cfg.MultiOpt(
         "dns_server",
-        item_type=types.IPAddress(),
+        item_type=types.String(),
         default=[],
         help="Name server that dnsmasq forwards to; may be given more than "
         "once. None: those of the host's resolv.conf.",
@@ -349,6 +349,10 @@ def _check(conf, values):
     for name in ("dmz_cidr", "force_snat_range"):
         for value in values[name]:
             _check_with(conf, name, value, ipaddress.IPv4Network, "a cidr")
+    for value in values["dns_server"]:
+        _check_with(
+            conf, "dns_server", value, ipaddress.ip_address, "an address"
+        )
     for name in ("routing_source_ip", "metadata_host"):
         if values[name]:
             _check_with(

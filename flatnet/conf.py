@@ -6,11 +6,13 @@ Names and meanings are nova's where nova had the option.  Nothing outside
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from oslo_config import cfg, types
 
 from flatnet.exceptions import ConfigurationError
+from flatnet.settings import Settings
 
 FLAT_MANAGER = "flatnet.manager.FlatManager"
 FLAT_DHCP_MANAGER = "flatnet.manager.FlatDHCPManager"
@@ -20,7 +22,7 @@ _MANAGER_ALIASES = {
 }
 
 
-def _outbound_address():
+def _outbound_address() -> str:
     """The address of this host that faces the default route.
 
     No packet is sent: connecting a datagram socket only asks the routes.
@@ -215,8 +217,7 @@ FIREWALL_OPTIONS = [
     cfg.ListOpt(
         "dmz_cidr",
         default=[],
-        help="Destination ranges (cidr) that are reached without source "
-        "NAT.",
+        help="Destination ranges (cidr) that are reached without source NAT.",
     ),
     cfg.MultiOpt(
         "forward_bridge_interface",
@@ -259,70 +260,28 @@ DEFAULT_OPTIONS = (
 )
 
 
-def list_opts():
+def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
     """All options by group, for oslo-config-generator."""
     return [("DEFAULT", DEFAULT_OPTIONS), ("database", DATABASE_OPTIONS)]
 
 
-def register(conf):
+def register(conf: cfg.ConfigOpts) -> None:
     """Make the options known to `conf`, an oslo.config ConfigOpts."""
     conf.register_opts(DEFAULT_OPTIONS)
     conf.register_opts(DATABASE_OPTIONS, group="database")
 
 
-def register_cli(conf):
+def register_cli(conf: cfg.ConfigOpts) -> None:
     """Let every option of [DEFAULT] be given as `--name value` too."""
     conf.register_cli_opts(DEFAULT_OPTIONS)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The options as values, checked; one field per option.
-
-    `dhcp` is true for FlatDHCPManager.  Sources of the rest are the help
-    texts above.
-    """
-
-    host: str
-    my_ip: str = "127.0.0.1"
-    state_path: str = "/var/lib/flatnet"
-    networks_path: str = "/var/lib/flatnet/networks"
-    manager_user: str = ""
-    executor: str = "eventlet"
-    reconcile_interval: int = 60
-    dhcp: bool = True
-    flat_network_bridge: str = "br100"
-    flat_interface: str = ""
-    flat_injected: bool = False
-    multi_host: bool = True
-    vif_plug: str = "tap"
-    create_unique_mac_address_attempts: int = 5
-    address_quarantine: int = 600
-    dhcp_domain: str = "novalocal"
-    dhcp_lease_time: int = 86400
-    dnsmasq_config_file: str = ""
-    dns_server: tuple[str, ...] = ()
-    use_network_dns_servers: bool = False
-    force_dhcp_release: bool = True
-    allow_same_net_traffic: bool = True
-    prevent_spoofing: bool = True
-    public_interface: str = "eth0"
-    routing_source_ip: str = ""
-    force_snat_range: tuple[str, ...] = ()
-    dmz_cidr: tuple[str, ...] = ()
-    forward_bridge_interface: tuple[str, ...] = ("all",)
-    metadata_host: str = "127.0.0.1"
-    metadata_port: int = 8775
-    iptables_top_regex: str = ""
-    connection: str = "sqlite://"
-
-
-def settings(conf):
+def settings(conf: cfg.ConfigOpts) -> Settings:
     """Return the Settings that `conf` holds.
 
     :raises ConfigurationError: one line naming option, value and file
     """
-    values = {}
+    values: dict[str, Any] = {}
     for option in DEFAULT_OPTIONS:
         if option.name == "network_manager":
             continue
@@ -337,14 +296,14 @@ def settings(conf):
     return Settings(**values)
 
 
-def _read(conf, name):
+def _read(conf: cfg.ConfigOpts, name: str) -> Any:
     try:
         return getattr(conf, name)
     except (cfg.ConfigFileValueError, cfg.TemplateSubstitutionError) as error:
         raise ConfigurationError(str(error).splitlines()[0]) from error
 
 
-def _check(conf, values):
+def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
     """Check what oslo.config's types cannot express."""
     for name in ("dmz_cidr", "force_snat_range"):
         for value in values[name]:
@@ -360,7 +319,13 @@ def _check(conf, values):
             )
 
 
-def _check_with(conf, name, value, parse, wanted):
+def _check_with(
+    conf: cfg.ConfigOpts,
+    name: str,
+    value: str,
+    parse: Callable[[str], object],
+    wanted: str,
+) -> None:
     try:
         parse(value)
     except ValueError as error:
@@ -370,11 +335,13 @@ def _check_with(conf, name, value, parse, wanted):
         ) from error
 
 
-def where(conf, name, group=None):
+def where(conf: cfg.ConfigOpts, name: str, group: str | None = None) -> str:
     """Say where the value of an option was set, for an error text."""
     location = conf.get_location(name, group)
+    if location is None:
+        return "the defaults"
     if location.location is cfg.Locations.user:
-        return location.detail
+        return str(location.detail)
     if location.location is cfg.Locations.command_line:
         return "the command line"
     return "the defaults"

@@ -187,10 +187,14 @@ class DhcpServer:
 
 @dataclass(frozen=True)
 class Chain:
-    """An iptables chain of ours: `rules` without the leading `-A name`."""
+    """An iptables chain of ours: `rules` without the leading `-A name`.
+
+    `instance_uuid` is the instance that suffers if it cannot be written.
+    """
 
     name: str
     rules: tuple[str, ...] = ()
+    instance_uuid: str | None = None
 
 
 @dataclass(frozen=True)

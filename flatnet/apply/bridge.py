@@ -1,0 +1,250 @@
+"""Bridges with their uplinks, addresses and ports, through netlink.
+
+Goals, and how each is met:
+
+* Any state to the plan, and no write when there: every attribute is compared
+  with one dump of links and one of addresses, and only what differs is set.
+* Nothing foreign is touched: ours are devices with the alias `flatnet:...`
+  and addresses of our origin.  The exceptions are named by the operator: a
+  bridge of the configured name is used, though never removed, and the uplink
+  is enslaved and set up.
+* Clear errors first: all that can be wrong with a bridge is checked before
+  the first change to it.
+* A bridge's MAC is a promise to guests that have it in their ARP tables: it
+  is set, so that Linux does not take that of the lowest port.
+
+Given up: a foreign bridge that was never enslaved to by us keeps a floating
+MAC until we add a port, as nothing in netlink says whether it is pinned.
+"""
+
+import ipaddress
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from flatnet.apply.checks import check_bridge
+from flatnet.apply.links import (
+    ADDRESS_ORIGIN,
+    ERRORS,
+    MARK,
+    NO_LINKLOCAL_LEARN,
+    Host,
+    Link,
+    connected,
+    disable_ipv6,
+    host,
+)
+from flatnet.apply.ports import apply_port, is_device, shut_port
+from flatnet.apply.stale import remove_ports
+from flatnet.exceptions import HostSetupError
+from flatnet.state import Bridge, Changes, Plan, Uplink
+
+__all__ = (
+    "apply_bridges",
+    "check_privilege",
+    "read_uplinks",
+    "remove_ports",
+)
+CAP_NET_ADMIN = 12
+# 0x4000: frames to 01-80-c2-00-00-0e are bridged and so pass the guard's
+# hooks; else the host takes them unseen by any rule.
+OPTIONS = {
+    "IFLA_BR_STP_STATE": 0,
+    "IFLA_BR_FORWARD_DELAY": 0,
+    "IFLA_BR_GROUP_FWD_MASK": 0x4000,
+    "IFLA_BR_NF_CALL_IPTABLES": 1,
+    "IFLA_BR_NF_CALL_IP6TABLES": 1,
+    "IFLA_BR_MULTI_BOOLOPT": NO_LINKLOCAL_LEARN,
+}
+
+
+def check_privilege() -> None:
+    """Check that this process may change the network.
+
+    :raises HostSetupError: CAP_NET_ADMIN is missing
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff" and int(value, 16) >> CAP_NET_ADMIN & 1:
+            return
+    raise HostSetupError(
+        "CAP_NET_ADMIN is missing: start flatnet-manager as root, or give "
+        "it the capability by AmbientCapabilities= in its systemd unit"
+    )
+
+
+def read_uplinks(names: tuple[str, ...]) -> tuple[Uplink, ...]:
+    """Return what the kernel says of these devices; missing ones are out."""
+    found = []
+    with connected() as netlink:
+        for name in names:
+            try:
+                link = netlink.link("get", ifname=name)[0]
+            except NetlinkError:
+                continue
+            found.append(Uplink(name=name, mtu=link.get_attr("IFLA_MTU")))
+    return tuple(found)
+
+
+def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
+    """Make and mend the bridges of the plan with all that is on them.
+
+    Ports of the instances `shut` (uuids) are not made, and taken down where
+    they exist, also on a bridge that cannot be mended.
+    """
+    uses = Counter(bridge.name for bridge in plan.bridges)
+    names = frozenset(uses)
+    with host() as found:
+        for bridge in plan.bridges:
+            for port in bridge.ports:
+                if port.instance_uuid in shut:
+                    shut_port(found, port)
+        for bridge in plan.bridges:
+            try:
+                if uses[bridge.name] > 1:
+                    raise HostSetupError(
+                        "more than one network names this bridge: give each "
+                        "network a bridge of its own"
+                    )
+                check_bridge(found, bridge, planned=names)
+                _apply_bridge(found, bridge, shut=shut)
+            except ERRORS as error:
+                uuids = {port.instance_uuid for port in bridge.ports}
+                subject = f"bridge {bridge.name}"
+                found.fail(subject, error, tuple(sorted(uuids)))
+        return Changes(tuple(found.made), tuple(found.failures))
+
+
+def _apply_bridge(
+    found: Host, bridge: Bridge, *, shut: frozenset[str]
+) -> None:
+    before = len(found.made)
+    link = found.links.get(bridge.name) or _made(found, bridge)
+    link = _mend(found, link, bridge)
+    _mend_address(found, link, bridge)
+    ports = [
+        port
+        for port in bridge.ports
+        if is_device(port) and port.instance_uuid not in shut
+    ]
+    _pin_foreign(found, link, bridge, [port.name for port in ports])
+    if bridge.uplink:
+        _mend_uplink(found, link, bridge.uplink)
+    for port in ports:
+        apply_port(found, bridge, port)
+    if len(found.made) > before:
+        # Linux may have lowered it when a port with a smaller one came.
+        _set(found, found.reread(bridge.name), mtu=bridge.mtu)
+
+
+def _made(found: Host, bridge: Bridge) -> Link:
+    found.netlink.link(
+        "add", ifname=bridge.name, kind="bridge", address=bridge.mac
+    )
+    found.made.append(f"bridge {bridge.name} made")
+    return found.reread(bridge.name)
+
+
+def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
+    """Bring a bridge's own attributes to the plan and set it up."""
+    # Without a mark, but with the MAC that only we would give: a crash came
+    # between making and marking.
+    ours = link.ours or (not link.alias and link.mac == bridge.mac)
+    if ours:
+        link = _set(
+            found, link, ifalias=MARK + bridge.network_uuid, address=bridge.mac
+        )
+    link = _mend_options(found, link)
+    # Foreign addresses on our bridge would be lost with IPv6.
+    if ours and link.ipv6 and not _has_global_ipv6(found, link):
+        disable_ipv6(link)
+        found.made.append(f"bridge {link.name}: ipv6 disabled")
+    link = _set(found, link, mtu=bridge.mtu)
+    if not link.up:
+        link = found.write(link, state="up")
+        found.made.append(f"bridge {link.name}: up")
+    return link
+
+
+def _set(found: Host, link: Link, **wanted: Any) -> Link:
+    actual = {"ifalias": link.alias, "address": link.mac, "mtu": link.mtu}
+    changes = {
+        name: value for name, value in wanted.items() if value != actual[name]
+    }
+    if not changes:
+        return link
+    found.made.append(f"bridge {link.name}: {', '.join(changes)} set")
+    return found.write(link, **changes)
+
+
+def _mend_options(found: Host, link: Link) -> Link:
+    """Set the options that differ, one by one.
+
+    Linux takes forward_delay 0 only once STP is off.  Options that it does
+    not show, it does not have.
+    """
+    for name, value in link.options:
+        wanted = OPTIONS[name]
+        if value == wanted:
+            continue
+        data: Any = wanted
+        if name == "IFLA_BR_MULTI_BOOLOPT":
+            data = {"optval": wanted, "optmask": NO_LINKLOCAL_LEARN}
+        link = found.write(link, kind="bridge", **{name: data})
+        found.made.append(f"bridge {link.name}: {name} set")
+    return link
+
+
+def _pin_foreign(
+    found: Host, link: Link, bridge: Bridge, ports: list[str]
+) -> None:
+    """Keep the MAC of a foreign bridge that is about to get ports.
+
+    Setting the MAC that it has makes Linux stop choosing one.
+    """
+    names = [*ports, bridge.uplink] if bridge.uplink else ports
+    masters = [
+        found.links[name].master if name in found.links else 0
+        for name in names
+    ]
+    if not link.ours and any(master != link.index for master in masters):
+        found.write(link, address=link.mac)
+        found.made.append(f"bridge {link.name}: MAC {link.mac} pinned")
+
+
+def _mend_uplink(found: Host, link: Link, name: str) -> None:
+    uplink = found.links[name]
+    if uplink.master != link.index:
+        uplink = found.write(uplink, master=link.index)
+        found.made.append(f"bridge {link.name}: uplink {name} enslaved")
+    if not uplink.up:
+        found.write(uplink, state="up")
+        found.made.append(f"bridge {link.name}: uplink {name} up")
+
+
+def _mend_address(found: Host, link: Link, bridge: Bridge) -> None:
+    wanted = bridge.address
+    there = {
+        each.value for each in found.addresses if each.index == link.index
+    }
+    if wanted is None or wanted in there:
+        return
+    interface = ipaddress.ip_interface(wanted)
+    found.netlink.addr(
+        "add",
+        index=link.index,
+        address=str(interface.ip),
+        prefixlen=interface.network.prefixlen,
+        broadcast=str(interface.network.broadcast_address),
+        proto=ADDRESS_ORIGIN,
+    )
+    found.made.append(f"bridge {link.name}: address {wanted} added")
+
+
+def _has_global_ipv6(found: Host, link: Link) -> bool:
+    return any(
+        address.index == link.index and address.is_global and ":" in address.ip
+        for address in found.addresses
+    )

@@ -1,0 +1,85 @@
+"""The one message that the privileged applier understands, on a socket.
+
+A message is a length (4 bytes, big endian) and that many bytes of JSON.
+msgspec checks every field of a request against the dataclasses of
+`flatnet.state` while it decodes, so that a broken or hostile peer gets an
+error and not a half-read plan.
+"""
+
+import socket
+import struct
+from dataclasses import dataclass, field
+
+import msgspec
+
+from flatnet.exceptions import ApplierUnavailable
+from flatnet.state import Changes, Plan, Uplink
+
+_LENGTH = struct.Struct(">I")
+# A plan of 1000 instances in ten groups each is below 4 MiB.
+MAXIMUM_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """Ask what the kernel says of `uplinks`, or to apply `plan`."""
+
+    uplinks: tuple[str, ...] = ()
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a Request; `error` is one line, or none."""
+
+    uplinks: tuple[Uplink, ...] = ()
+    changes: Changes = field(default_factory=Changes)
+    error: str | None = None
+
+
+def send(connection: socket.socket, message: Request | Reply) -> None:
+    """Send one message whole.
+
+    :raises OSError: the peer is gone
+    """
+    body = msgspec.json.encode(message)
+    connection.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def receive_request(connection: socket.socket) -> Request:
+    """Return the next request.
+
+    :raises EOFError: the peer closed the connection between messages
+    :raises msgspec.ValidationError: a field is not what it must be
+    """
+    return msgspec.json.decode(_receive(connection), type=Request)
+
+
+def receive_reply(connection: socket.socket) -> Reply:
+    """Return the next reply.
+
+    :raises ApplierUnavailable: the peer closed the connection
+    """
+    try:
+        return msgspec.json.decode(_receive(connection), type=Reply)
+    except (EOFError, OSError) as error:
+        raise ApplierUnavailable(
+            "the applier process ended during a request; it is started again"
+        ) from error
+
+
+def _receive(connection: socket.socket) -> bytes:
+    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    if length > MAXIMUM_BYTES:
+        raise EOFError(f"a message of {length} bytes is not accepted")
+    return _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    chunks = bytearray()
+    while len(chunks) < count:
+        chunk = connection.recv(min(count - len(chunks), 1 << 20))
+        if not chunk:
+            raise EOFError("the connection is closed")
+        chunks += chunk
+    return bytes(chunks)

@@ -1,0 +1,121 @@
+"""The daemon's end of the applier: start it, ask it, notice its death."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from flatnet.apply import channel
+from flatnet.apply.channel import Reply, Request
+from flatnet.exceptions import ApplierUnavailable, HostSetupError
+from flatnet.state import Changes, Plan, Uplink
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ApplierProcess:
+    """A started applier: `lifeline` is held open as long as we live."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    lifeline: int
+
+
+def start_applier(
+    *, networks_path: str, dnsmasq_config_file: str, top_regex: str
+) -> ApplierProcess:
+    """Start the applier by exec, with the privilege that we still have.
+
+    To be called before anything is monkey-patched and before privilege is
+    given up.
+    """
+    # Abstract, so that no file is left behind; the applier checks that the
+    # peer is the process that started it.
+    address = f"\0flatnet-applier-{os.getpid()}"
+    reading, writing = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(address)
+        listener.listen(4)
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "flatnet.apply.process",
+                f"--listener={listener.fileno()}",
+                f"--lifeline={reading}",
+                f"--networks-path={networks_path}",
+                f"--dnsmasq-config-file={dnsmasq_config_file}",
+                f"--top-regex={top_regex}",
+            ],
+            pass_fds=(listener.fileno(), reading),
+            stdin=subprocess.DEVNULL,
+        )
+    os.close(reading)
+    return ApplierProcess(process, address, writing)
+
+
+class Applier:
+    """A connection to the applier that is made again when it broke.
+
+    Not for concurrent use: the reconciler is its only caller.
+    """
+
+    def __init__(self, started: ApplierProcess) -> None:
+        self._started = started
+        self._connection: socket.socket | None = None
+
+    def uplinks(self, names: tuple[str, ...]) -> tuple[Uplink, ...]:
+        """What the kernel says of the devices `names` that exist.
+
+        :raises HostSetupError: not enough privilege
+        :raises ApplierUnavailable: the applier is gone; ask again
+        """
+        return self._ask(Request(uplinks=names)).uplinks
+
+    def apply(self, plan: Plan) -> Changes:
+        """Make this host look like `plan`; errors as for `uplinks`."""
+        return self._ask(Request(plan=plan)).changes
+
+    def close(self) -> None:
+        """Let the applier end, and wait for it."""
+        self._disconnect()
+        os.close(self._started.lifeline)
+        self._started.process.wait(timeout=30)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the applier process itself ended, not just a worker."""
+        return self._started.process.poll() is not None
+
+    def _ask(self, request: Request) -> Reply:
+        try:
+            connection = self._connect()
+            channel.send(connection, request)
+            reply = channel.receive_reply(connection)
+        except (OSError, ApplierUnavailable) as error:
+            self._disconnect()
+            raise ApplierUnavailable(
+                f"the applier process does not answer: {error}"
+            ) from error
+        if reply.error is not None:
+            raise HostSetupError(reply.error)
+        return reply
+
+    def _connect(self) -> socket.socket:
+        if self._connection is None:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connection.connect(self._started.address)
+            except OSError:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

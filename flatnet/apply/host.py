@@ -1,0 +1,119 @@
+"""Bring a whole host to a plan: the appliers in the order that is safe.
+
+Goals, and how each is met:
+
+* No unfiltered packet: rules and guards are written before a port comes up,
+  and a port is removed before its rules are.
+* Fail closed: an instance whose rules could not be written gets no port, or
+  its port is shut; all others proceed.
+* One broken part does not stop the rest: each applier's failures are
+  gathered and reported together.
+
+Given up: the pass is not atomic as a whole.  Each step is, and after a
+crash between two of them the next pass finishes the work.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flatnet.apply.bridge import apply_bridges, remove_ports
+from flatnet.apply.dhcp import apply_dhcp
+from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.guard import apply_guard
+from flatnet.apply.sysctl import apply_sysctls
+from flatnet.state import Changes, Failure, Plan
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HostPaths:
+    """What the applier takes from its own command line, never from a plan.
+
+    `top_regex` names foreign iptables rules that stay above ours.
+    """
+
+    networks_path: str
+    dnsmasq_config_file: str = ""
+    top_regex: str = ""
+
+
+def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
+    """Make this host look like `plan`, any number of times."""
+    everyone = all_instances(plan)
+
+    def step(subject: str, apply: Callable[[], Changes]) -> Changes:
+        return guarded(subject, apply, instances=everyone)
+
+    rules = joined(
+        step("sysctl", lambda: apply_sysctls(plan)),
+        step("ports", lambda: remove_ports(plan)),
+        step(
+            "firewall",
+            lambda: apply_firewall(
+                plan.tables, plan.address_sets, top_regex=paths.top_regex
+            ),
+        ),
+        step("guard", lambda: apply_guard(plan.guard)),
+    )
+    shut = affected(rules)
+    bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
+    broken = frozenset(
+        failure.subject.removeprefix("bridge ")
+        for failure in bridges.failures
+        if failure.subject.startswith("bridge ")
+    )
+    dhcp = step(
+        "dhcp",
+        lambda: apply_dhcp(
+            plan.dhcp_servers,
+            networks_path=paths.networks_path,
+            config_file=paths.dnsmasq_config_file,
+            skip=broken,
+        ),
+    )
+    return joined(rules, bridges, dhcp)
+
+
+def guarded(
+    subject: str,
+    apply: Callable[[], Changes],
+    *,
+    instances: tuple[str, ...],
+) -> Changes:
+    """Return what `apply` did; an unforeseen error becomes a failure."""
+    try:
+        return apply()
+    except Exception as error:
+        LOG.exception("%s: unforeseen error", subject)
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Changes(failures=(Failure(subject, text, instances),))
+
+
+def joined(*parts: Changes) -> Changes:
+    """Return several changes as one, in order."""
+    return Changes(
+        made=tuple(line for part in parts for line in part.made),
+        failures=tuple(each for part in parts for each in part.failures),
+    )
+
+
+def affected(changes: Changes) -> frozenset[str]:
+    """The uuids of the instances that suffer from a failure."""
+    return frozenset(
+        uuid for failure in changes.failures for uuid in failure.instances
+    )
+
+
+def all_instances(plan: Plan) -> tuple[str, ...]:
+    """The uuids of all instances that have a port in the plan, sorted."""
+    return tuple(
+        sorted(
+            {
+                port.instance_uuid
+                for bridge in plan.bridges
+                for port in bridge.ports
+            }
+        )
+    )

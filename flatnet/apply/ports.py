@@ -1,0 +1,167 @@
+"""Make the devices that lead to instances: taps and veth pairs.
+
+A port is made down, then marked, enslaved and stripped of the host's IPv6,
+and comes up last, so that no packet passes a port that is half done.  After
+a crash in between, what is there is recognised: by its mark, or unmarked as
+a device that nothing uses yet.
+"""
+
+import errno
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from flatnet.apply.links import ERRORS, MARK, Host, Link, disable_ipv6
+from flatnet.exceptions import HostSetupError
+from flatnet.state import Bridge, Port
+
+KINDS = {"tap": "tun", "veth": "veth"}
+NO_TUN = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
+TAP_FLAGS = {"no_pi": 1, "one_queue": 0, "vnet_hdr": 1, "multi_queue": 0}
+
+
+def is_device(port: Port) -> bool:
+    """Whether it is for us to make the port's device."""
+    return port.kind in KINDS
+
+
+def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
+    """Make or mend one port; what goes wrong is that port's failure."""
+    existed = port.name in host.links
+    try:
+        link = _usable(host, port) or _made(host, bridge, port)
+        _mend(host, link, bridge=bridge, port=port)
+    except ERRORS as error:
+        host.fail(
+            f"port {port.name}",
+            _explained(error, bridge),
+            (port.instance_uuid,),
+        )
+        half = host.links.get(port.name)
+        if half and not existed:
+            host.delete(half)
+
+
+def shut_port(host: Host, port: Port) -> None:
+    """Take a port down that must pass nothing."""
+    link = host.links.get(port.name)
+    if link is None or not link.ours or not link.up:
+        return
+    try:
+        host.write(link, state="down")
+        host.made.append(f"port {port.name}: shut")
+    except ERRORS as error:
+        host.fail(f"port {port.name}", error, (port.instance_uuid,))
+
+
+def remove_port(host: Host, link: Link) -> None:
+    """Remove a device of ours."""
+    try:
+        host.delete(link)
+        host.made.append(f"port {link.name} removed")
+    except ERRORS as error:
+        host.fail(f"port {link.name}", error)
+
+
+def _usable(host: Host, port: Port) -> Link | None:
+    """Return the port's device, none if it has to be made.
+
+    :raises HostSetupError: the name belongs to a foreign device
+    """
+    link = host.links.get(port.name)
+    if link is None:
+        return None
+    fits = link.kind == KINDS[port.kind]
+    # Unmarked, but made by us: this is how far a crash left it.
+    unfinished = not (link.alias or link.master or link.up)
+    if link.ours and not fits:
+        remove_port(host, link)
+        return None
+    if fits and (link.ours or unfinished):
+        return link
+    raise HostSetupError(
+        f"device {port.name} exists and is not flatnet's: remove or rename it"
+    )
+
+
+def _made(host: Host, bridge: Bridge, port: Port) -> Link:
+    try:
+        if port.kind == "tap":
+            host.netlink.link(
+                "add",
+                ifname=port.name,
+                kind="tuntap",
+                mode="tap",
+                iftun_ifr=TAP_FLAGS,
+            )
+        else:
+            host.netlink.link(
+                "add",
+                ifname=port.name,
+                kind="veth",
+                peer={
+                    "ifname": port.peer,
+                    "address": port.mac,
+                    "mtu": bridge.mtu,
+                },
+            )
+    except OSError as error:
+        if error.errno not in NO_TUN:
+            raise
+        raise HostSetupError(
+            "/dev/net/tun is missing: load the kernel module tun"
+        ) from error
+    host.made.append(f"port {port.name} made")
+    return host.reread(port.name)
+
+
+def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
+    master = host.links[bridge.name].index
+    wanted = {
+        "ifalias": (MARK + port.instance_uuid, link.alias),
+        "address": (host_mac(port.mac), link.mac),
+        "mtu": (bridge.mtu, link.mtu),
+        "master": (master, link.master),
+    }
+    changes: dict[str, Any] = {
+        name: value
+        for name, (value, actual) in wanted.items()
+        if value != actual
+    }
+    if changes:
+        link = host.write(link, **changes)
+        names = ", ".join(changes)
+        host.made.append(f"port {port.name}: {names} set")
+    if link.ipv6:
+        disable_ipv6(link)
+        host.made.append(f"port {port.name}: ipv6 disabled")
+    _mend_peer(host, link, bridge=bridge, port=port)
+    if not link.up:
+        host.write(link, state="up")
+        host.made.append(f"port {port.name}: up")
+
+
+def _mend_peer(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
+    """Give the mtu to a veth's free end while it is still in here."""
+    peer = host.links.get(port.peer or "")
+    if peer and peer.index == link.peer and peer.mtu != bridge.mtu:
+        host.write(peer, mtu=bridge.mtu)
+        host.made.append(f"port {link.name}: mtu of {peer.name} set")
+
+
+def host_mac(mac: str) -> str:
+    """Return the MAC of the host's end of the port of a guest's MAC.
+
+    It must not be the guest's own, else the bridge would keep the guest's
+    packets to itself.
+    """
+    return "fe:" + mac[3:]
+
+
+def _explained(error: Exception, bridge: Bridge) -> Exception:
+    if isinstance(error, NetlinkError) and error.code == errno.EXFULL:
+        return HostSetupError(
+            f"bridge {bridge.name} has all the ports that Linux allows "
+            "(1023): place the instance on another host"
+        )
+    return error

@@ -1,0 +1,125 @@
+"""The applier process: privileged, never monkey-patched, one message.
+
+The daemon starts this program by exec before it patches anything or talks
+to a network.  It listens on an abstract unix socket that it inherits and
+serves one connection at a time in a forked worker, so that a worker which
+dies in the middle of a pass costs a reconnection and nothing else, while
+the daemon has long given up the privilege to start anything.
+
+It ends when the daemon does: the pipe whose other end the daemon holds is
+readable then.
+"""
+
+import argparse
+import logging
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+
+import msgspec
+
+from flatnet.apply import channel
+from flatnet.apply.bridge import check_privilege, read_uplinks
+from flatnet.apply.host import HostPaths, apply_plan
+from flatnet.exceptions import FlatnetError
+
+LOG = logging.getLogger("flatnet.applier")
+_CREDENTIALS = struct.Struct("iII")
+
+
+def main() -> int:
+    """Serve until the daemon that started us is gone."""
+    arguments = _arguments()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(process)d %(levelname)s %(name)s %(message)s",
+    )
+    # Ctrl-C reaches the whole process group; the daemon decides when we
+    # end, after the pass that it waits for.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    paths = HostPaths(
+        networks_path=arguments.networks_path,
+        dnsmasq_config_file=arguments.dnsmasq_config_file,
+        top_regex=arguments.top_regex,
+    )
+    with socket.socket(fileno=arguments.listener) as listener:
+        _accept(listener, arguments.lifeline, paths)
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="flatnet-manager: applier")
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--lifeline", type=int, required=True)
+    parser.add_argument("--networks-path", required=True)
+    parser.add_argument("--dnsmasq-config-file", default="")
+    parser.add_argument("--top-regex", default="")
+    return parser.parse_args()
+
+
+def _accept(listener: socket.socket, lifeline: int, paths: HostPaths) -> None:
+    daemon = os.getppid()
+    while True:
+        ready, _, _ = select.select([listener, lifeline], [], [])
+        if lifeline in ready:
+            return
+        connection, _ = listener.accept()
+        with connection:
+            if _peer(connection) != daemon:
+                LOG.error("refused a connection that is not the daemon's")
+                continue
+            worker = os.fork()
+            if worker == 0:
+                listener.close()
+                os._exit(_worker(connection, paths))
+        # One at a time: a second pass must not begin while a worker that
+        # lost its daemon finishes the one before.
+        _, status = os.waitpid(worker, 0)
+        if status != 0:
+            LOG.error("the worker ended with status %d", status)
+
+
+def _peer(connection: socket.socket) -> int:
+    """The pid of the process at the other end, from the kernel."""
+    raw = connection.getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+    )
+    pid: int = _CREDENTIALS.unpack(raw)[0]
+    return pid
+
+
+def _worker(connection: socket.socket, paths: HostPaths) -> int:
+    """Answer requests until the daemon closes; never return to the loop."""
+    try:
+        while True:
+            try:
+                request = channel.receive_request(connection)
+            except (msgspec.ValidationError, msgspec.DecodeError) as error:
+                LOG.error("refused a request: %s", error)
+                return 1
+            channel.send(connection, answer(request, paths))
+    except (EOFError, OSError):
+        return 0
+    except BaseException:
+        LOG.exception("the worker cannot go on")
+        return 1
+
+
+def answer(request: channel.Request, paths: HostPaths) -> channel.Reply:
+    """Return what `request` asks for, or why it cannot be had."""
+    try:
+        check_privilege()
+        if request.plan is None:
+            return channel.Reply(uplinks=read_uplinks(request.uplinks))
+        return channel.Reply(changes=apply_plan(request.plan, paths))
+    except FlatnetError as error:
+        return channel.Reply(error=str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Kernel settings that the plan stands on, in the current namespace.
+
+A rule that the kernel never asks is worse than none, so a value counts only
+when it was read back.  Only the names below are ever written, whatever a
+plan says.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+from flatnet.exceptions import HostSetupError
+from flatnet.state import Changes, Failure, Plan
+
+# /proc/sys/net shows the namespace of the task that opens it.
+DIRECTORY = Path("/proc/sys")
+BRIDGE_NETFILTER = "net.bridge."
+FIXED = re.compile(
+    r"net\.ipv4\.ip_forward"
+    r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
+    r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
+)
+OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
+MODPROBE_SECONDS = 10
+
+
+def apply_sysctls(plan: Plan) -> Changes:
+    """Set the plan's kernel settings and read them back.
+
+    A setting that cannot be had is a failure of every instance: the filter
+    might not see their packets.
+    """
+    everyone = {
+        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
+    }
+    devices = frozenset(bridge.name for bridge in plan.bridges)
+    made = []
+    failures = []
+    for name, value in plan.sysctls:
+        try:
+            if _set(path(name, devices), name, value):
+                made.append(f"sysctl {name} = {value}")
+        except (HostSetupError, OSError) as error:
+            text = " ".join(str(error).split())
+            uuids = tuple(sorted(everyone))
+            failures.append(Failure(f"sysctl {name}", text, uuids))
+    return Changes(tuple(made), tuple(failures))
+
+
+def path(name: str, devices: frozenset[str]) -> Path:
+    """Return the file of a setting; `devices` are those it may concern.
+
+    :raises HostSetupError: the name is not one that flatnet sets
+    """
+    if FIXED.fullmatch(name):
+        return DIRECTORY.joinpath(*name.split("."))
+    match = OF_DEVICE.fullmatch(name)
+    if match and match["device"] in devices and "/" not in match["device"]:
+        # A device's name may have dots of its own.
+        return DIRECTORY.joinpath(
+            "net/ipv4/conf", match["device"], match["key"]
+        )
+    raise HostSetupError("not a setting that flatnet may change")
+
+
+def _set(file: Path, name: str, value: str) -> bool:
+    """Return whether the setting had to be written."""
+    if not file.exists() and name.startswith(BRIDGE_NETFILTER):
+        _load_bridge_netfilter()
+    if not file.exists():
+        raise HostSetupError(_missing(name))
+    if file.read_text().strip() == value:
+        return False
+    file.write_text(value)
+    actual = file.read_text().strip()
+    if actual != value:
+        raise HostSetupError(f"{value} was written, but it reads {actual}")
+    return True
+
+
+def _load_bridge_netfilter() -> None:
+    """Ask for the module; whether it came is seen by its files."""
+    try:
+        subprocess.run(
+            ["modprobe", "br_netfilter"],
+            capture_output=True,
+            timeout=MODPROBE_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return
+
+
+def _missing(name: str) -> str:
+    if name.startswith(BRIDGE_NETFILTER):
+        return (
+            "the kernel module br_netfilter is missing, without it no filter "
+            "sees bridged packets: modprobe br_netfilter"
+        )
+    return "this kernel or namespace has no such setting"

@@ -1,0 +1,74 @@
+"""The shapes in which callers send arguments, made one.
+
+Compute services of many ages call: plain values, nova's objects as dicts,
+and integer ids all arrive here and leave as text and tuples.
+"""
+
+from typing import Any
+
+from flatnet.exceptions import InstanceNotFound, InvalidInput
+
+Requested = tuple[tuple[str, str | None], ...]
+
+
+def plain(value: Any) -> Any:
+    """Return the data of a nova object in its dict form, or the value."""
+    if isinstance(value, dict) and "nova_object.data" in value:
+        return value["nova_object.data"]
+    return value
+
+
+def instance_reference(instance_id: Any, instance: Any = None) -> str:
+    """Return the uuid, or integer id as text, that a call is about.
+
+    :raises InstanceNotFound: the call names no instance
+    """
+    data = plain(instance)
+    if isinstance(data, dict):
+        instance_id = data.get("uuid") or data.get("id") or instance_id
+    elif data:
+        instance_id = data
+    if not isinstance(instance_id, str | int) or instance_id == "":
+        raise InstanceNotFound("the call names no instance_id")
+    return str(instance_id)
+
+
+def requested(networks: Any) -> Requested | None:
+    """Return pairs of network uuid and address, or none for all networks.
+
+    :raises InvalidInput: it is neither a list of pairs nor nova's list
+    """
+    networks = plain(networks)
+    if isinstance(networks, dict):
+        networks = networks.get("objects")
+    if not networks:
+        return None
+    if not isinstance(networks, list | tuple):
+        raise InvalidInput("requested_networks is not a list")
+    return tuple(_pair(plain(each)) for each in networks)
+
+
+def _pair(value: Any) -> tuple[str, str | None]:
+    if isinstance(value, dict):
+        network, address = value.get("network_id"), value.get("address")
+    elif isinstance(value, list | tuple) and len(value) >= 2:
+        network, address = value[0], value[1]
+    else:
+        raise InvalidInput(
+            f"{value!r} in requested_networks is no pair of a network's "
+            "uuid and an address or null"
+        )
+    if not isinstance(network, str) or not network:
+        raise InvalidInput(f"{value!r} in requested_networks has no network")
+    return network, str(address) if address else None
+
+
+def macs(value: Any) -> tuple[str, ...]:
+    """Return the MAC addresses that a caller wants used, sorted."""
+    if not value:
+        return ()
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(each, str) for each in value
+    ):
+        raise InvalidInput("macs is not a list of MAC addresses")
+    return tuple(value)

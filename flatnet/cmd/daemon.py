@@ -1,0 +1,164 @@
+"""The daemon put together: everything is built here and passed in.
+
+Imported after the executor has been chosen, see `flatnet.cmd.manager`.
+"""
+
+import functools
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+
+import oslo_messaging as messaging
+from oslo_config import cfg
+
+from flatnet import endpoints, rpc
+from flatnet.apply.client import Applier, ApplierProcess
+from flatnet.db import schema, services, snapshot
+from flatnet.db.engine import Database
+from flatnet.exceptions import FlatnetError
+from flatnet.manager import FlatDHCPManager, FlatManager
+from flatnet.plan.bridge import uplink_names
+from flatnet.plan.host import host_plan
+from flatnet.reconciler import Reconciler
+from flatnet.settings import Settings
+
+LOG = logging.getLogger("flatnet")
+BINARY = "flatnet-manager"
+# A pass that takes longer than this is reported to who waits for it, in
+# good time before the caller's own rpc_response_timeout.
+PATIENCE = 0.8
+
+
+class Daemon:
+    """One run of flatnet-manager, from the first pass to the last."""
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        settings: Settings,
+        started: ApplierProcess,
+    ) -> None:
+        self._conf = conf
+        self._settings = settings
+        self._applier = Applier(started)
+        self._database = Database(settings.connection)
+        self._reconciler = Reconciler(
+            snapshot=lambda: snapshot.read(self._database, settings.host),
+            uplink_names=lambda rows: uplink_names(rows, settings),
+            plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
+            applier=self._applier,
+            interval=settings.reconcile_interval,
+        )
+        self._stop_reading, self._stop_writing = os.pipe()
+        self._stopping = threading.Event()
+        self._status = 0
+        self._server: messaging.RPCServer | None = None
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; return the exit status."""
+        try:
+            self._first_pass()
+            self._catch_signals()
+            reconciling = _thread(self._reconciler.run)
+            reporting = _thread(self._report)
+            _thread(self._start_serving)
+            os.read(self._stop_reading, 1)
+            LOG.info("stopping; guests keep their network")
+            self._stopping.set()
+            self._stop_serving()
+            self._reconciler.stop()
+            for thread in (reconciling, reporting):
+                thread.join(timeout=30)
+        finally:
+            self._applier.close()
+            self._database.close()
+        return self._status
+
+    def _first_pass(self) -> None:
+        """Bring the host to its rows before anybody is answered.
+
+        :raises FlatnetError: what makes it senseless to go on
+        """
+        schema.check_revision(self._database)
+        services.report(
+            self._database, host=self._settings.host, binary=BINARY
+        )
+        outcome = self._reconciler.run_pass()
+        if outcome.error is not None:
+            raise outcome.error
+
+    def _catch_signals(self) -> None:
+        def stop(_number: int, _frame: object) -> None:
+            os.write(self._stop_writing, b"s")
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    def _start_serving(self) -> None:
+        """Listen as soon as there is a broker, and tell systemd."""
+        LOG.info("connecting to %s", rpc.broker_name(self._conf))
+        broker = rpc.transport(self._conf)
+        timeout = self._conf.rpc_response_timeout
+        kind = FlatDHCPManager if self._settings.dhcp else FlatManager
+        manager = kind(
+            settings=self._settings,
+            database=self._database,
+            reconciler=self._reconciler,
+            peers=functools.partial(rpc.NetworkAPI, broker, timeout),
+            timeout=timeout * PATIENCE,
+        )
+        server = rpc.server(
+            broker,
+            host=self._settings.host,
+            endpoints=(
+                endpoints.BaseEndpoint(),
+                endpoints.NetworkEndpoint(manager),
+                endpoints.FlatnetEndpoint(manager),
+            ),
+            executor=self._settings.executor,
+        )
+        server.start()
+        self._server = server
+        LOG.info("host %s is ready", self._settings.host)
+        notify("READY=1")
+
+    def _stop_serving(self) -> None:
+        notify("STOPPING=1")
+        if self._server is not None:
+            self._server.stop()
+            self._server.wait()
+
+    def _report(self) -> None:
+        """Tell the cluster that we live, and end if we cannot work."""
+        while not self._stopping.wait(self._settings.reconcile_interval):
+            try:
+                services.report(
+                    self._database, host=self._settings.host, binary=BINARY
+                )
+            except FlatnetError as error:
+                LOG.warning("not reported: %s", error)
+            if self._applier.is_gone:
+                LOG.error("the applier process is gone; ending to be started")
+                self._status = 1
+                os.write(self._stop_writing, b"a")
+
+
+def _thread(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
+
+
+def notify(state: str) -> None:
+    """Tell systemd, or whoever gave us a socket, of our state."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.connect(address)
+        connection.sendall(state.encode())

@@ -1,0 +1,122 @@
+"""flatnet-manager: options, applier, privilege, executor; in this order.
+
+The order is the point.  The applier is started while we are privileged and
+un-patched, then privilege goes, and only then is eventlet's patching done
+and everything imported that talks to a network.
+"""
+
+import fcntl
+import logging
+import os
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+from oslo_config import cfg
+from oslo_log import log
+
+from flatnet import __version__, conf
+from flatnet.apply.client import ApplierProcess, start_applier
+from flatnet.cmd.privilege import drop_privilege
+from flatnet.exceptions import ConfigurationError, FlatnetError
+from flatnet.settings import Settings
+
+PROGRAM = "flatnet-manager"
+DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
+LOG = logging.getLogger("flatnet")
+
+
+def main() -> int:
+    """Run until a signal; return the exit status."""
+    # What a library thinks of its own future is no business of operators.
+    warnings.simplefilter("ignore")
+    try:
+        settings = _settings(sys.argv[1:])
+        return _run(settings)
+    except FlatnetError as error:
+        LOG.error("%s", error)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        LOG.debug("the cause", exc_info=error)
+        return 1
+
+
+def _settings(arguments: list[str]) -> Settings:
+    conf.register(cfg.CONF)
+    conf.register_cli(cfg.CONF)
+    log.register_options(cfg.CONF)
+    default = (
+        [DEFAULT_CONFIG_FILE] if Path(DEFAULT_CONFIG_FILE).exists() else []
+    )
+    try:
+        cfg.CONF(
+            arguments,
+            project="flatnet",
+            prog=PROGRAM,
+            version=__version__,
+            default_config_files=default,
+            default_config_dirs=[],
+        )
+    except cfg.Error as error:
+        raise ConfigurationError(" ".join(str(error).split())) from error
+    settings = conf.settings(cfg.CONF)
+    log.setup(cfg.CONF, "flatnet")
+    return settings
+
+
+def _run(settings: Settings) -> int:
+    _make_directory(settings.state_path)
+    with _only_one(settings):
+        started = start_applier(
+            networks_path=settings.networks_path,
+            dnsmasq_config_file=settings.dnsmasq_config_file,
+            top_regex=settings.iptables_top_regex,
+        )
+        drop_privilege(settings.manager_user)
+        return _serve(settings, started)
+
+
+def _serve(settings: Settings, started: ApplierProcess) -> int:
+    if settings.executor == "eventlet":
+        import eventlet
+
+        eventlet.monkey_patch()
+    # Not before the patching: these import what talks to a network.
+    daemon = import_module("flatnet.cmd.daemon")
+    status: int = daemon.Daemon(cfg.CONF, settings, started).run()
+    return status
+
+
+def _make_directory(path: str) -> None:
+    try:
+        os.makedirs(path, mode=0o755, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"state_path = {path} cannot be made: {error.strerror}"
+        ) from error
+
+
+def _only_one(settings: Settings) -> IO[str]:
+    """Hold the lock of this state_path, or say that somebody does."""
+    path = os.path.join(settings.state_path, f"{PROGRAM}.lock")
+    try:
+        lock = open(path, "w", encoding="ascii")  # noqa: SIM115
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be opened: {error.strerror}; is another user's "
+            "daemon using this state_path, or are you not root?"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigurationError(
+            f"another flatnet-manager is running with state_path = "
+            f"{settings.state_path}"
+        ) from error
+    return lock
+
+
+if __name__ == "__main__":
+    sys.exit(main())

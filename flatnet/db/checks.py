@@ -1,0 +1,177 @@
+"""Arguments, checked before they become rows.
+
+Each function returns the value as it is stored, or raises the error that
+has a name.  Errors quote the value as Python would, in one line.
+"""
+
+import re
+import uuid as uuids
+from collections.abc import Iterable
+from ipaddress import (
+    AddressValueError,
+    IPv4Address,
+    IPv4Network,
+    IPv6Network,
+    ip_address,
+)
+
+from flatnet.exceptions import (
+    FixedIpInvalid,
+    InvalidBridgeName,
+    InvalidCidr,
+    InvalidInput,
+    InvalidMacAddress,
+)
+
+_NAME_LENGTH = 255
+_DEVICE_NAME_LENGTH = 15
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_MULTICAST_BIT = 0x01
+_MTU_FIRST, _MTU_LAST = 68, 65535
+
+
+def name(value: str, what: str) -> str:
+    """A text that is not empty and fits its column."""
+    if not value or len(value) > _NAME_LENGTH or "\0" in value:
+        raise InvalidInput(
+            f"{what} {value!r} is empty, longer than {_NAME_LENGTH} "
+            "characters or not text"
+        )
+    return value
+
+
+def optional_name(value: str | None, what: str) -> str | None:
+    """A text that fits its column, or none."""
+    return name(value, what) if value else value
+
+
+def uuid(value: str) -> str:
+    """A uuid as nova writes it: in lower case, with hyphens."""
+    try:
+        return str(uuids.UUID(value))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InvalidInput(f"{value!r} is not a uuid") from error
+
+
+def device_name(value: str) -> str:
+    """A name that Linux takes for a network device.
+
+    :raises InvalidBridgeName: it would be refused
+    """
+    if (
+        not value
+        or len(value.encode()) > _DEVICE_NAME_LENGTH
+        or value in (".", "..")
+        or re.search(r"[/:\s\0]", value)
+    ):
+        raise InvalidBridgeName(
+            f"{value!r} cannot name a device: 1 to {_DEVICE_NAME_LENGTH} "
+            "characters without slash, colon or blank are needed"
+        )
+    return value
+
+
+def mac(value: str) -> str:
+    """A unicast MAC address in lower case with colons.
+
+    :raises InvalidMacAddress: it is malformed, multicast or all zeros
+    """
+    text = str(value).lower()
+    if not _MAC.fullmatch(text):
+        raise InvalidMacAddress(
+            f"{value!r} is not a MAC address such as fa:16:3e:00:00:01"
+        )
+    if int(text[:2], 16) & _MULTICAST_BIT or not text.strip("0:"):
+        raise InvalidMacAddress(f"{value!r} is not a unicast MAC address")
+    return text
+
+
+def cidr(value: str) -> IPv4Network:
+    """An IPv4 range for guests.
+
+    :raises InvalidCidr: it is malformed, has host bits set or is special
+    """
+    try:
+        network = IPv4Network(value)
+    except ValueError as error:
+        raise InvalidCidr(
+            f"{value!r} is not an IPv4 cidr such as 10.0.0.0/24: {error}"
+        ) from error
+    first = network.network_address
+    if (
+        first.is_multicast
+        or first.is_loopback
+        or first.is_unspecified
+        or first.is_reserved
+    ):
+        raise InvalidCidr(f"{value!r} is no range for hosts")
+    return network
+
+
+def cidr_v6(value: str) -> IPv6Network:
+    """An IPv6 range.
+
+    :raises InvalidCidr: it is malformed or has host bits set
+    """
+    try:
+        return IPv6Network(value)
+    except ValueError as error:
+        raise InvalidCidr(
+            f"{value!r} is not an IPv6 cidr such as fd00::/64: {error}"
+        ) from error
+
+
+def address(value: str) -> IPv4Address:
+    """An IPv4 address.
+
+    :raises FixedIpInvalid: it is not one
+    """
+    try:
+        return IPv4Address(str(value))
+    except AddressValueError as error:
+        raise FixedIpInvalid(f"{value!r} is not an IPv4 address") from error
+
+
+def address_in(value: str, network: IPv4Network, what: str) -> IPv4Address:
+    """An address that a machine of the network can have.
+
+    :raises FixedIpInvalid: it is none, or outside, or the network's own
+    """
+    found = address(value)
+    if found not in network or found in (
+        network.network_address,
+        network.broadcast_address,
+    ):
+        raise FixedIpInvalid(
+            f"{what} {value} is no host's address in {network}"
+        )
+    return found
+
+
+def name_server(value: str | None) -> str | None:
+    """An address of either family, or none.
+
+    :raises FixedIpInvalid: it is not one
+    """
+    if not value:
+        return None
+    try:
+        return str(ip_address(value))
+    except ValueError as error:
+        raise FixedIpInvalid(
+            f"name server {value!r} is not an address"
+        ) from error
+
+
+def mtu(value: int | None) -> int | None:
+    """Bytes of an IP packet, or none."""
+    if value is not None and not _MTU_FIRST <= value <= _MTU_LAST:
+        raise InvalidInput(
+            f"mtu {value} is not between {_MTU_FIRST} and {_MTU_LAST}"
+        )
+    return value
+
+
+def macs(values: Iterable[str]) -> tuple[str, ...]:
+    """MAC addresses as they are stored, in the order given."""
+    return tuple(mac(value) for value in values)

@@ -1,0 +1,36 @@
+"""The database's clock: the one that all compute nodes share."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import DateTime
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class now(FunctionElement[datetime]):  # noqa: N801: reads as an SQL function
+    """The present in UTC, without a time zone, to the microsecond.
+
+    It advances within a transaction, so that a row which had to wait for a
+    lock is stamped with the time of its change and not of its question.
+    """
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _now_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+
+
+@compiles(now, "mysql")
+@compiles(now, "mariadb")
+def _now_mysql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "UTC_TIMESTAMP(6)"
+
+
+@compiles(now, "postgresql")
+def _now_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+    return "timezone('utc', clock_timestamp())"

@@ -1,0 +1,100 @@
+"""The columns of a new network, made of the arguments of its creation."""
+
+from ipaddress import IPv4Network
+from typing import Any
+
+from flatnet.db import checks, ranges
+from flatnet.exceptions import InvalidCidr
+
+
+def devices(
+    bridge: str, bridge_interface: str | None, mtu: int | None
+) -> dict[str, Any]:
+    """Return the names of the bridge and its uplink, and their mtu."""
+    return {
+        "bridge": checks.device_name(bridge),
+        "bridge_interface": (
+            checks.device_name(bridge_interface) if bridge_interface else None
+        ),
+        "mtu": checks.mtu(mtu),
+    }
+
+
+def addresses(
+    cidr: str, cidr_v6: str | None, *, gateway: str | None
+) -> dict[str, Any]:
+    """Return the ranges, what follows from them, and the gateway."""
+    network = checks.cidr(cidr)
+    return {
+        "cidr": str(network),
+        "cidr_v6": str(checks.cidr_v6(cidr_v6)) if cidr_v6 else None,
+        "broadcast": str(network.broadcast_address),
+        "netmask": str(network.netmask),
+        "gateway": (
+            str(checks.address_in(gateway, network, "gateway"))
+            if gateway
+            else None
+        ),
+    }
+
+
+def pool(
+    cidr: str,
+    *,
+    fixed_cidr: str | None,
+    allowed_start: str | None,
+    allowed_end: str | None,
+    gateway: str | None,
+    hosts_take_one: bool,
+) -> dict[str, Any]:
+    """Return what of the network is given out, as offsets in it.
+
+    :raises InvalidCidr: there is no room for an instance, and for a host
+        where hosts take an address too
+    :raises FixedIpInvalid: an address is malformed or outside the network
+    """
+    network = checks.cidr(cidr)
+    first, last = _bounds(network, fixed_cidr, allowed_start, allowed_end)
+    aside = ranges.position(cidr, gateway) if gateway else 0
+    size = max(last - first + 1 - (first <= aside <= last), 0)
+    needed = 2 if hosts_take_one else 1
+    if size < needed:
+        raise InvalidCidr(
+            f"{network} has {size} addresses to give out, at least {needed} "
+            "are needed: one for an instance"
+            + (", one for its host's bridge" if hosts_take_one else "")
+        )
+    start = first + 1 if first == aside else first
+    return {
+        "pool_first": first,
+        "pool_last": last,
+        "next_position": first,
+        "dhcp_start": ranges.address_at(cidr, start),
+    }
+
+
+def _bounds(
+    network: IPv4Network,
+    fixed_cidr: str | None,
+    allowed_start: str | None,
+    allowed_end: str | None,
+) -> tuple[int, int]:
+    """Return the first and the last offset that may be given out.
+
+    The network's own address and its broadcast address never are.
+    """
+    cidr = str(network)
+    first, last = 1, network.num_addresses - 2
+    if fixed_cidr:
+        part = checks.cidr(fixed_cidr)
+        if not part.subnet_of(network):
+            raise InvalidCidr(f"{part} is not a part of {network}")
+        first = max(first, ranges.position(cidr, str(part[0])))
+        last = min(last, ranges.position(cidr, str(part[-1])))
+    if allowed_start:
+        start = checks.address_in(allowed_start, network, "first address")
+        first = max(first, ranges.position(cidr, str(start)))
+    if allowed_end:
+        end = checks.address_in(allowed_end, network, "last address")
+        last = min(last, ranges.position(cidr, str(end)))
+    return first, last

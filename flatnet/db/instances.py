@@ -1,0 +1,116 @@
+"""Instances: rows of the compute service, which flatnet reads.
+
+`create` is for those who have no compute service yet.
+"""
+
+import uuid as uuids
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select
+
+from flatnet.db import checks, engine, models
+from flatnet.exceptions import Conflict, InstanceNotFound
+from flatnet.state import Instance
+
+INSTANCES = models.instances
+ALIVE = INSTANCES.c.deleted == 0
+_COLUMNS = (
+    INSTANCES.c.id,
+    INSTANCES.c.uuid,
+    INSTANCES.c.hostname,
+    INSTANCES.c.host,
+    INSTANCES.c.project_id,
+)
+_ID_LAST = 2**31 - 1
+
+
+@engine.writes
+def create(
+    connection: Connection,
+    *,
+    hostname: str,
+    host: str,
+    project_id: str,
+    uuid: str | None = None,
+) -> Instance:
+    """Write a row as a compute service would.
+
+    :raises InvalidInput: a value is empty or does not fit
+    :raises Conflict: the uuid is another instance's
+    """
+    values = {
+        "uuid": checks.uuid(uuid) if uuid else str(uuids.uuid4()),
+        "hostname": checks.name(hostname, "hostname"),
+        "host": checks.name(host, "host"),
+        "project_id": checks.name(project_id, "project"),
+    }
+    mine = select(*_COLUMNS).where(INSTANCES.c.uuid == values["uuid"])
+    if connection.execute(mine).first():
+        raise Conflict(f"instance {values['uuid']} exists already")
+    connection.execute(insert(INSTANCES).values(values))
+    return _instance(connection.execute(mine).one())
+
+
+@engine.reads
+def list_all(
+    connection: Connection, host: str | None = None
+) -> tuple[Instance, ...]:
+    """Return the living instances, of one host if it is given, by id."""
+    wanted = select(*_COLUMNS).where(ALIVE).order_by(INSTANCES.c.id)
+    if host is not None:
+        wanted = wanted.where(INSTANCES.c.host == host)
+    return tuple(_instance(row) for row in connection.execute(wanted))
+
+
+@engine.reads
+def get(connection: Connection, reference: str | int) -> Instance:
+    """Return a living instance by its uuid, integer id or hostname.
+
+    :raises InstanceNotFound: there is none
+    :raises Conflict: several have that hostname
+    """
+    return find(connection, reference)
+
+
+def find(connection: Connection, reference: str | int) -> Instance:
+    """Return the same as `get`, within a transaction."""
+    text = str(reference)
+    condition = or_(
+        INSTANCES.c.uuid == text.lower(), INSTANCES.c.hostname == text
+    )
+    if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
+        condition = or_(condition, INSTANCES.c.id == int(text))
+    found = [
+        _instance(row)
+        for row in connection.execute(
+            select(*_COLUMNS).where(ALIVE, condition).order_by(INSTANCES.c.id)
+        )
+    ]
+    for exact in (
+        [each for each in found if each.uuid == text.lower()],
+        [each for each in found if str(each.id) == text],
+        found,
+    ):
+        if len(exact) == 1:
+            return exact[0]
+    if not found:
+        raise InstanceNotFound(
+            f"no living instance has the uuid, id or hostname {text!r}"
+        )
+    raise Conflict(
+        f"{len(found)} instances are named {text!r}, use a uuid: "
+        f"{', '.join(each.uuid for each in found)}"
+    )
+
+
+def check_living(connection: Connection, instance_uuid: str) -> None:
+    """:raises InstanceNotFound: no living instance has that uuid"""
+    found = connection.execute(
+        select(INSTANCES.c.id).where(ALIVE, INSTANCES.c.uuid == instance_uuid)
+    ).first()
+    if found is None:
+        raise InstanceNotFound(f"no living instance has uuid {instance_uuid}")
+
+
+def _instance(row: Row[Any]) -> Instance:
+    return Instance(**row._mapping)

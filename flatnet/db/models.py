@@ -1,0 +1,222 @@
+"""The tables, with nova's names and columns where nova had them.
+
+The constraints are the judges: whatever runs in parallel, on whatever
+host, two rows never hold one address, one MAC or one host's bridge.
+Addresses are text, as operators expect them; `position` is the same address
+as an offset in the network's cidr, which sorts and compares as a number.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    false,
+    text,
+    true,
+)
+from sqlalchemy.dialects import mysql
+
+from flatnet.db.clock import now
+
+metadata = MetaData()
+
+# Names differ by case on SQLite and PostgreSQL; so they do on MariaDB.
+MYSQL_OPTIONS = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+
+Timestamp = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+Name = String(255)
+Uuid = String(36)
+Address = String(39)
+
+
+def _table(name, *contents):  # type: ignore[no-untyped-def]
+    """A table of flatnet's with the columns that all of them have."""
+    return Table(
+        name,
+        metadata,
+        Column("id", Integer, primary_key=True),
+        Column("created_at", Timestamp, default=now()),
+        Column("updated_at", Timestamp, default=now(), onupdate=now()),
+        *contents,
+        **MYSQL_OPTIONS,
+    )
+
+
+# Owned and written by the compute service; only made where there is none.
+instances = _table(
+    "instances",
+    Column("deleted_at", Timestamp),
+    Column("deleted", Integer, nullable=False, server_default=text("0")),
+    Column("uuid", Uuid, nullable=False),
+    Column("hostname", Name),
+    Column("host", Name),
+    Column("project_id", Name),
+    UniqueConstraint("uuid", name="uniq_instances0uuid"),
+    Index("instances_host_deleted_idx", "host", "deleted"),
+    Index("instances_hostname_idx", "hostname"),
+)
+
+# Addresses pool_first..pool_last are given out; from next_position on they
+# were not, but for those that have a row already.
+networks = _table(
+    "networks",
+    Column("uuid", Uuid, nullable=False),
+    Column("label", Name, nullable=False),
+    Column("cidr", Address, nullable=False),
+    Column("cidr_v6", String(43)),
+    Column("bridge", String(15), nullable=False),
+    Column("bridge_interface", String(15)),
+    Column("gateway", Address),
+    Column("broadcast", Address),
+    Column("netmask", Address),
+    Column("dns1", Address),
+    Column("dns2", Address),
+    Column("dhcp_start", Address),
+    Column("dhcp_server", Address),
+    Column("multi_host", Boolean, nullable=False, server_default=true()),
+    Column("enable_dhcp", Boolean, nullable=False, server_default=true()),
+    Column("mtu", Integer),
+    Column("injected", Boolean, nullable=False, server_default=false()),
+    Column("project_id", Name),
+    Column("host", Name),
+    Column("pool_first", BigInteger, nullable=False),
+    Column("pool_last", BigInteger, nullable=False),
+    Column("next_position", BigInteger, nullable=False),
+    UniqueConstraint("uuid", name="uniq_networks0uuid"),
+    UniqueConstraint("bridge", name="uniq_networks0bridge"),
+    UniqueConstraint("cidr", name="uniq_networks0cidr"),
+    Index("networks_label_idx", "label"),
+)
+
+virtual_interfaces = _table(
+    "virtual_interfaces",
+    Column("uuid", Uuid, nullable=False),
+    Column("address", String(17), nullable=False),
+    Column(
+        "network_id",
+        ForeignKey("networks.id", name="virtual_interfaces_network_id_fkey"),
+        nullable=False,
+    ),
+    Column("instance_uuid", Uuid, nullable=False),
+    UniqueConstraint("uuid", name="uniq_virtual_interfaces0uuid"),
+    UniqueConstraint("address", name="uniq_virtual_interfaces0address"),
+    UniqueConstraint(
+        "network_id",
+        "instance_uuid",
+        name="uniq_virtual_interfaces0network_id0instance_uuid",
+    ),
+    Index("virtual_interfaces_instance_uuid_idx", "instance_uuid"),
+)
+
+# A row is an instance's (instance_uuid), a host's bridge's (host), set aside
+# (reserved) or, with none of these, was released at updated_at.
+fixed_ips = _table(
+    "fixed_ips",
+    Column("address", Address, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column(
+        "network_id",
+        ForeignKey("networks.id", name="fixed_ips_network_id_fkey"),
+        nullable=False,
+    ),
+    Column(
+        "virtual_interface_id",
+        ForeignKey(
+            "virtual_interfaces.id", name="fixed_ips_virtual_interface_id_fkey"
+        ),
+    ),
+    Column("instance_uuid", Uuid),
+    Column("allocated", Boolean, nullable=False, server_default=false()),
+    Column("leased", Boolean, nullable=False, server_default=false()),
+    Column("reserved", Boolean, nullable=False, server_default=false()),
+    Column("host", Name),
+    UniqueConstraint(
+        "network_id", "address", name="uniq_fixed_ips0network_id0address"
+    ),
+    UniqueConstraint(
+        "network_id", "position", name="uniq_fixed_ips0network_id0position"
+    ),
+    UniqueConstraint(
+        "network_id", "host", name="uniq_fixed_ips0network_id0host"
+    ),
+    Index("fixed_ips_virtual_interface_id_idx", "virtual_interface_id"),
+    Index("fixed_ips_instance_uuid_idx", "instance_uuid"),
+    Index("fixed_ips_host_idx", "host"),
+    Index("fixed_ips_address_idx", "address"),
+    Index("fixed_ips_network_id_updated_at_idx", "network_id", "updated_at"),
+)
+
+security_groups = _table(
+    "security_groups",
+    Column("name", Name, nullable=False),
+    Column("description", Name),
+    Column("project_id", Name),
+    UniqueConstraint(
+        "project_id", "name", name="uniq_security_groups0project_id0name"
+    ),
+)
+
+security_group_rules = _table(
+    "security_group_rules",
+    Column(
+        "parent_group_id",
+        ForeignKey(
+            "security_groups.id",
+            name="security_group_rules_parent_group_id_fkey",
+        ),
+        nullable=False,
+    ),
+    Column("protocol", String(16)),
+    Column("from_port", Integer),
+    Column("to_port", Integer),
+    Column("cidr", String(43)),
+    Column(
+        "group_id",
+        ForeignKey(
+            "security_groups.id", name="security_group_rules_group_id_fkey"
+        ),
+    ),
+    Index("security_group_rules_parent_group_id_idx", "parent_group_id"),
+    Index("security_group_rules_group_id_idx", "group_id"),
+)
+
+security_group_instance_association = _table(
+    "security_group_instance_association",
+    Column(
+        "security_group_id",
+        ForeignKey(
+            "security_groups.id",
+            name="security_group_instance_security_group_id_fkey",
+        ),
+        nullable=False,
+    ),
+    Column("instance_uuid", Uuid, nullable=False),
+    UniqueConstraint(
+        "security_group_id",
+        "instance_uuid",
+        name="uniq_security_group_instance0group_id0instance_uuid",
+    ),
+    Index("security_group_instance_instance_uuid_idx", "instance_uuid"),
+)
+
+services = _table(
+    "services",
+    Column("host", Name, nullable=False),
+    Column("binary", Name, nullable=False),
+    Column("topic", Name),
+    Column("report_count", Integer, nullable=False, server_default=text("0")),
+    Column("last_seen_up", Timestamp),
+    UniqueConstraint("host", "binary", name="uniq_services0host0binary"),
+)

@@ -1,0 +1,223 @@
+"""Networks: one flat pool each, that all hosts and tenants share."""
+
+import uuid as uuids
+from ipaddress import ip_network
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, text
+from sqlalchemy import delete as delete_from
+
+from flatnet.db import checks, columns, engine, models, ranges
+from flatnet.exceptions import (
+    CidrConflict,
+    Conflict,
+    NetworkInUse,
+    NetworkNotFound,
+)
+from flatnet.state import Network
+
+NETWORKS = models.networks
+_FIELDS = tuple(Network.__dataclass_fields__)
+
+
+def from_row(row: Row[Any]) -> Network:
+    """Return a row of `networks` as the value that leaves this package."""
+    return Network(**{field: getattr(row, field) for field in _FIELDS})
+
+
+@engine.writes
+def create(
+    connection: Connection,
+    *,
+    label: str,
+    cidr: str,
+    bridge: str,
+    uuid: str | None = None,
+    cidr_v6: str | None = None,
+    bridge_interface: str | None = None,
+    gateway: str | None = None,
+    dns1: str | None = None,
+    dns2: str | None = None,
+    fixed_cidr: str | None = None,
+    allowed_start: str | None = None,
+    allowed_end: str | None = None,
+    multi_host: bool = True,
+    enable_dhcp: bool = True,
+    mtu: int | None = None,
+    injected: bool = False,
+    project_id: str | None = None,
+) -> Network:
+    """Create a network; no row is made per address.
+
+    :param cidr: the range, with its network address (`10.0.0.0/24`)
+    :param gateway: an address that is set aside, for a router of its own
+    :param fixed_cidr: the part of `cidr` that addresses are taken from
+    :param allowed_start: the first address to be given out; `allowed_end`
+        the last
+    :param mtu: bytes, or none to follow the uplink
+    :raises InvalidCidr: malformed, or no room for a host and an instance
+    :raises InvalidBridgeName: Linux would refuse the bridge or the uplink
+    :raises FixedIpInvalid: another address is malformed or outside `cidr`
+    :raises CidrConflict: it overlaps a network
+    :raises Conflict: the bridge or the uuid is another network's
+    """
+    values = {
+        "uuid": checks.uuid(uuid) if uuid else str(uuids.uuid4()),
+        "label": checks.name(label, "label"),
+        "multi_host": multi_host,
+        "enable_dhcp": enable_dhcp,
+        "injected": injected,
+        "project_id": checks.optional_name(project_id, "project"),
+        **columns.devices(bridge, bridge_interface, mtu),
+        **columns.addresses(cidr, cidr_v6, gateway=gateway),
+        "dns1": checks.name_server(dns1),
+        "dns2": checks.name_server(dns2),
+        **columns.pool(
+            cidr,
+            fixed_cidr=fixed_cidr,
+            allowed_start=allowed_start,
+            allowed_end=allowed_end,
+            gateway=gateway,
+            hosts_take_one=multi_host and enable_dhcp,
+        ),
+    }
+    _wait_for_turn(connection)
+    _check_free(connection, values)
+    return _insert(connection, values)
+
+
+@engine.reads
+def list_all(connection: Connection) -> tuple[Network, ...]:
+    """Return all networks in the order of their making."""
+    rows = connection.execute(select(NETWORKS).order_by(NETWORKS.c.id))
+    return tuple(from_row(row) for row in rows)
+
+
+@engine.reads
+def get(connection: Connection, name_or_uuid: str) -> Network:
+    """Return one network.
+
+    :raises NetworkNotFound: no network has that uuid or label
+    :raises Conflict: several have that label
+    """
+    return from_row(_find(connection, name_or_uuid))
+
+
+@engine.writes
+def delete(connection: Connection, name_or_uuid: str) -> None:
+    """Delete a network with the addresses of its hosts' bridges.
+
+    :raises NetworkNotFound: no network has that uuid or label
+    :raises NetworkInUse: an instance has an interface or address in it
+    """
+    found = _find(connection, name_or_uuid)
+    locked(connection, NETWORKS.c.id == found.id)
+    ips, vifs = models.fixed_ips, models.virtual_interfaces
+    users = connection.scalars(
+        select(vifs.c.instance_uuid)
+        .where(vifs.c.network_id == found.id)
+        .union(
+            select(ips.c.instance_uuid).where(
+                ips.c.network_id == found.id, ips.c.instance_uuid.is_not(None)
+            )
+        )
+    ).all()
+    if users:
+        raise NetworkInUse(
+            f"network {found.label} ({found.uuid}) is in use by "
+            f"{len(users)} instances, {min(users)} among them: deallocate "
+            "them first"
+        )
+    connection.execute(delete_from(ips).where(ips.c.network_id == found.id))
+    connection.execute(delete_from(NETWORKS).where(NETWORKS.c.id == found.id))
+
+
+def locked(connection: Connection, *conditions: Any) -> list[Row[Any]]:
+    """Return the networks' rows, locked until the transaction ends.
+
+    Whoever gives out or takes back an address of a network holds this lock
+    first, so that nobody chooses from a state that is about to change.
+    Rows are locked by ascending id: two transactions never wait for each
+    other.
+    """
+    return list(
+        connection.execute(
+            select(NETWORKS)
+            .where(*conditions)
+            .order_by(NETWORKS.c.id)
+            .with_for_update()
+        )
+    )
+
+
+def _find(connection: Connection, name_or_uuid: str) -> Row[Any]:
+    rows = connection.execute(
+        select(NETWORKS)
+        .where(
+            or_(
+                NETWORKS.c.uuid == name_or_uuid.lower(),
+                NETWORKS.c.label == name_or_uuid,
+            )
+        )
+        .order_by(NETWORKS.c.id)
+    ).all()
+    for row in rows:
+        if row.uuid == name_or_uuid.lower():
+            return row
+    if not rows:
+        raise NetworkNotFound(
+            f"no network has the name or uuid {name_or_uuid!r}"
+        )
+    if len(rows) > 1:
+        raise Conflict(
+            f"{len(rows)} networks are named {name_or_uuid!r}, use a uuid: "
+            f"{', '.join(row.uuid for row in rows)}"
+        )
+    return rows[0]
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Let one network be created at a time.
+
+    No constraint can judge an overlap.  The row that holds the schema's
+    revision always exists, so it can be locked where `networks` is empty.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(
+            text("SELECT version_num FROM alembic_version FOR UPDATE")
+        )
+
+
+def _check_free(connection: Connection, values: dict[str, Any]) -> None:
+    for other in connection.execute(select(NETWORKS)):
+        whose = f"network {other.label} ({other.uuid})"
+        for column in ("cidr", "cidr_v6"):
+            mine, theirs = values[column], getattr(other, column)
+            if mine and theirs and _overlap(mine, theirs):
+                raise CidrConflict(f"{mine} overlaps {theirs} of {whose}")
+        for column in ("bridge", "uuid"):
+            if getattr(other, column) == values[column]:
+                raise Conflict(
+                    f"{column} {values[column]} is that of {whose} already"
+                )
+
+
+def _overlap(one: str, other: str) -> bool:
+    return ip_network(one).overlaps(ip_network(other))
+
+
+def _insert(connection: Connection, values: dict[str, Any]) -> Network:
+    connection.execute(insert(NETWORKS).values(values))
+    row = connection.execute(
+        select(NETWORKS).where(NETWORKS.c.uuid == values["uuid"])
+    ).one()
+    if row.gateway:
+        connection.execute(
+            insert(models.fixed_ips).values(
+                network_id=row.id,
+                address=row.gateway,
+                position=ranges.position(row.cidr, row.gateway),
+                reserved=True,
+            )
+        )
+    return from_row(row)

@@ -1,0 +1,117 @@
+"""The revision of the tables: bring it up to date, or refuse a wrong one."""
+
+import os
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, make_url, text
+
+import flatnet
+from flatnet.db.engine import Database
+from flatnet.exceptions import DatabaseUnavailable, SchemaMismatch
+
+# Any number: it names the lock that keeps two upgrades apart.
+_LOCK = 7402561
+
+
+def upgrade(database: Database) -> None:
+    """Bring the tables to the newest revision; again is a no-op.
+
+    :raises SchemaMismatch: the database is newer than this program
+    """
+    _make_directory(database)
+    _migrate(database, command.upgrade, "head")
+
+
+def downgrade(database: Database, revision: str) -> None:
+    """Bring the tables back to `revision`; 'base' is before the first.
+
+    The table `instances` stays: the compute service owns it.
+    """
+    _migrate(database, command.downgrade, revision)
+
+
+def check_revision(database: Database) -> None:
+    """:raises SchemaMismatch: the tables are not at our revision"""
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    found = database.read(
+        lambda connection: MigrationContext.configure(
+            connection
+        ).get_current_revision()
+    )
+    if found != wanted:
+        raise SchemaMismatch(
+            f"database {database.name} is at revision {found or 'none'}, "
+            f"this program needs {wanted}: run `flatnet db upgrade`"
+        )
+
+
+def _migrate(
+    database: Database, step: Callable[..., Any], revision: str
+) -> None:
+    config = _config()
+
+    def run(connection: Connection) -> None:
+        _lock(connection)
+        try:
+            config.attributes["connection"] = connection
+            step(config, revision)
+        finally:
+            _unlock(connection)
+
+    try:
+        database.write(run)
+    except CommandError as error:
+        raise SchemaMismatch(
+            f"database {database.name}: {error}; upgrade this program"
+        ) from error
+
+
+def _lock(connection: Connection) -> None:
+    """Wait for another upgrade; on SQLite the transaction itself does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    elif connection.dialect.name in ("mysql", "mariadb"):
+        connection.execute(text(f"SELECT GET_LOCK('flatnet-{_LOCK}', 600)"))
+
+
+def _unlock(connection: Connection) -> None:
+    if connection.dialect.name in ("mysql", "mariadb"):
+        connection.execute(text(f"SELECT RELEASE_LOCK('flatnet-{_LOCK}')"))
+
+
+def _config() -> Config:
+    config = Config()
+    location = str(_script_location()).replace("%", "%%")
+    config.set_main_option("script_location", location)
+    return config
+
+
+def _script_location() -> Path:
+    """The installed package, or the directory of a source tree."""
+    try:
+        return Path(str(resources.files("flatnet.migrations")))
+    except ModuleNotFoundError:
+        return Path(flatnet.__file__).parent.parent / "migrations"
+
+
+def _make_directory(database: Database) -> None:
+    """Make the directory of a SQLite file, which is the default."""
+    if database.dialect != "sqlite":
+        return
+    path = make_url(database.url).database
+    if not path or path == ":memory:":
+        return
+    try:
+        os.makedirs(os.path.dirname(path) or ".", mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"database {database.name}: {error}"
+        ) from error

@@ -1,0 +1,197 @@
+"""All rows that concern one host, as they were at one moment.
+
+The number of queries does not depend on the number of rows.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, or_, select
+
+from flatnet.db import engine, models, networks, rules
+from flatnet.state import (
+    Interface,
+    Network,
+    SecurityGroup,
+    Snapshot,
+)
+
+VIFS = models.virtual_interfaces
+FIXED_IPS = models.fixed_ips
+NETWORKS = models.networks
+INSTANCES = models.instances
+GROUPS = models.security_groups
+RULES = models.security_group_rules
+MEMBERS = models.security_group_instance_association
+ALIVE = INSTANCES.c.deleted == 0
+
+
+@engine.reads
+def read(connection: Connection, host: str) -> Snapshot:
+    """Return what the database says about a host.
+
+    Networks, rules and groups are sorted by id, interfaces by network and
+    address, addresses as numbers.
+    """
+    return Snapshot(
+        host=host,
+        networks=_networks(connection, host),
+        host_addresses=_host_addresses(connection, host),
+        interfaces=_interfaces(connection, host),
+        security_groups=_security_groups(connection, host),
+        group_members=_group_members(connection, host),
+    )
+
+
+def _networks(connection: Connection, host: str) -> tuple[Network, ...]:
+    here = _here(select(VIFS.c.network_id), VIFS.c.instance_uuid, host)
+    held = select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == host)
+    rows = connection.execute(
+        select(NETWORKS)
+        .where(or_(NETWORKS.c.id.in_(here), NETWORKS.c.id.in_(held)))
+        .order_by(NETWORKS.c.id)
+    )
+    return tuple(networks.from_row(row) for row in rows)
+
+
+def _host_addresses(
+    connection: Connection, host: str
+) -> tuple[tuple[int, str], ...]:
+    rows = connection.execute(
+        select(FIXED_IPS.c.network_id, FIXED_IPS.c.address)
+        .where(FIXED_IPS.c.host == host)
+        .order_by(FIXED_IPS.c.network_id)
+    )
+    return tuple((row.network_id, row.address) for row in rows)
+
+
+def _interfaces(connection: Connection, host: str) -> tuple[Interface, ...]:
+    rows = connection.execute(
+        _here(
+            select(
+                VIFS.c.id,
+                VIFS.c.uuid,
+                VIFS.c.address,
+                VIFS.c.network_id,
+                VIFS.c.instance_uuid,
+                INSTANCES.c.hostname,
+                INSTANCES.c.project_id,
+            ),
+            VIFS.c.instance_uuid,
+            host,
+        )
+    ).all()
+    addresses = _grouped(
+        connection.execute(
+            _here(
+                select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address),
+                FIXED_IPS.c.instance_uuid,
+                host,
+            ).order_by(FIXED_IPS.c.position)
+        )
+    )
+    groups = _grouped(
+        connection.execute(
+            _here(
+                select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id),
+                MEMBERS.c.instance_uuid,
+                host,
+            ).order_by(MEMBERS.c.security_group_id)
+        )
+    )
+    found = [_interface(row, addresses, groups) for row in rows]
+    return tuple(sorted(found, key=_place))
+
+
+def _interface(
+    row: Row[Any],
+    addresses: dict[Any, list[Any]],
+    groups: dict[Any, list[Any]],
+) -> Interface:
+    return Interface(
+        uuid=row.uuid,
+        mac=row.address,
+        network_id=row.network_id,
+        instance_uuid=row.instance_uuid,
+        hostname=row.hostname,
+        project_id=row.project_id,
+        addresses=tuple(addresses.get(row.id, ())),
+        security_group_ids=tuple(groups.get(row.instance_uuid, ())),
+    )
+
+
+def _place(interface: Interface) -> tuple[int, list[IPv4Address], str]:
+    addresses = [IPv4Address(address) for address in interface.addresses]
+    return interface.network_id, addresses, interface.uuid
+
+
+def _security_groups(
+    connection: Connection, host: str
+) -> tuple[SecurityGroup, ...]:
+    used = _groups_used(host)
+    by_group = _grouped(
+        (row.parent_group_id, rules.from_row(row))
+        for row in connection.execute(
+            select(RULES)
+            .where(RULES.c.parent_group_id.in_(used))
+            .order_by(RULES.c.id)
+        )
+    )
+    rows = connection.execute(
+        select(GROUPS.c.id, GROUPS.c.name)
+        .where(GROUPS.c.id.in_(used))
+        .order_by(GROUPS.c.id)
+    )
+    return tuple(
+        SecurityGroup(
+            id=row.id, name=row.name, rules=tuple(by_group.get(row.id, ()))
+        )
+        for row in rows
+    )
+
+
+def _group_members(
+    connection: Connection, host: str
+) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Addresses of each source group; one without members has none."""
+    sources = select(RULES.c.group_id).where(
+        RULES.c.parent_group_id.in_(_groups_used(host)),
+        RULES.c.group_id.is_not(None),
+    )
+    named = connection.scalars(sources.distinct()).all()
+    addresses = _grouped(
+        connection.execute(
+            select(MEMBERS.c.security_group_id, FIXED_IPS.c.address)
+            .join(
+                FIXED_IPS, FIXED_IPS.c.instance_uuid == MEMBERS.c.instance_uuid
+            )
+            .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
+            .where(ALIVE, MEMBERS.c.security_group_id.in_(sources))
+        )
+    )
+    return tuple(
+        (group, tuple(sorted(addresses.get(group, ()), key=IPv4Address)))
+        for group in sorted(named)
+    )
+
+
+def _groups_used(host: str) -> Select[Any]:
+    return _here(
+        select(MEMBERS.c.security_group_id), MEMBERS.c.instance_uuid, host
+    )
+
+
+def _here(chosen: Select[Any], instance_uuid: Any, host: str) -> Select[Any]:
+    """Keep what belongs to a living instance of the host."""
+    return chosen.join(INSTANCES, INSTANCES.c.uuid == instance_uuid).where(
+        ALIVE, INSTANCES.c.host == host
+    )
+
+
+def _grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
+    groups: dict[Any, list[Any]] = defaultdict(list)
+    for key, value in pairs:
+        groups[key].append(value)
+    return groups

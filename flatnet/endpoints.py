@@ -1,0 +1,187 @@
+"""The RPC methods by name, version and namespace.
+
+Each takes arguments as callers of any age send them, leaves them plain to
+the manager, and answers in JSON primitives.  Arguments that are not known
+are ignored, as are unknown keys of the context.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar, cast
+
+import oslo_messaging as messaging
+
+from flatnet import arguments
+from flatnet.exceptions import FlatnetError
+from flatnet.manager import FlatManager
+from flatnet.rpc import NETWORK_VERSION
+
+Json = dict[str, Any]
+# nova's create arguments that mean the same here.
+_CREATE = (
+    "label",
+    "cidr",
+    "bridge",
+    "uuid",
+    "cidr_v6",
+    "bridge_interface",
+    "gateway",
+    "dns1",
+    "dns2",
+    "fixed_cidr",
+    "allowed_start",
+    "allowed_end",
+    "multi_host",
+    "enable_dhcp",
+    "mtu",
+    "project_id",
+)
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def expected(method: Method) -> Method:
+    """Let our own errors travel to the caller, not to the log as defects."""
+    wrap = messaging.expected_exceptions(FlatnetError)
+    return cast(Method, wrap(method))
+
+
+class BaseEndpoint:
+    """Namespace baseapi: is anybody there?"""
+
+    target = messaging.Target(namespace="baseapi", version="1.1")
+
+    def ping(self, context: Json, arg: Any = None) -> Json:
+        """Return the argument."""
+        return {"service": "network", "arg": arg}
+
+
+class NetworkEndpoint:
+    """What nova-network answered to; no namespace."""
+
+    target = messaging.Target(version=NETWORK_VERSION)
+
+    def __init__(self, manager: FlatManager) -> None:
+        self._manager = manager
+
+    @expected
+    def allocate_for_instance(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        host: str | None = None,
+        requested_networks: Any = None,
+        macs: Any = None,
+        **others: Any,
+    ) -> list[Json]:
+        """Return NetworkInfo once the instance's port is on the bridge."""
+        if host is not None and not self._manager.is_here(host):
+            return self._manager.peer(host).allocate_for_instance(
+                context,
+                instance_id=instance_id,
+                host=host,
+                project_id=others.get("project_id"),
+                requested_networks=requested_networks,
+                macs=macs,
+            )
+        return self._manager.allocate(
+            arguments.instance_reference(instance_id),
+            requested=arguments.requested(requested_networks),
+            macs=arguments.macs(macs),
+        )
+
+    @expected
+    def deallocate_for_instance(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        instance: Any = None,
+        host: str | None = None,
+        **others: Any,
+    ) -> None:
+        """Return once nothing of the instance is left on its host."""
+        data = arguments.plain(instance)
+        if host is None and isinstance(data, dict):
+            host = data.get("host")
+        reference = arguments.instance_reference(instance_id, instance)
+        if host is not None and not self._manager.is_here(host):
+            self._manager.peer(host).deallocate_for_instance(
+                context, instance_id=reference, host=host
+            )
+            return
+        self._manager.deallocate(reference)
+
+    @expected
+    def get_instance_nw_info(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        host: str | None = None,
+        **others: Any,
+    ) -> list[Json]:
+        """Return NetworkInfo, computed for `host`, whoever is asked."""
+        reference = arguments.instance_reference(instance_id)
+        return self._manager.network_info(
+            self._manager.uuid_of(reference), host
+        )
+
+    @expected
+    def setup_networks_on_host(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        host: str | None = None,
+        teardown: bool = False,
+        instance: Any = None,
+        **others: Any,
+    ) -> None:
+        """Return when `host` is ready for the instance, or rid of it."""
+        reference = arguments.instance_reference(instance_id, instance)
+        if host is not None and not self._manager.is_here(host):
+            self._manager.peer(host).setup_networks_on_host(
+                context, instance_id=reference, host=host, teardown=teardown
+            )
+        elif teardown:
+            self._manager.tear_down()
+        else:
+            self._manager.set_up(reference)
+
+    @expected
+    def validate_networks(
+        self, context: Json, networks: Any = None, **others: Any
+    ) -> None:
+        """Raise what allocating these networks and addresses would."""
+        self._manager.check_requested(arguments.requested(networks))
+
+    @expected
+    def create_networks(self, context: Json, **others: Any) -> list[Json]:
+        """Return the network that was created, as a list of one dict."""
+        given = {name: others.get(name) for name in _CREATE}
+        return [asdict(self._manager.create_network(**given))]
+
+    @expected
+    def delete_network(
+        self, context: Json, uuid: str | None = None, **others: Any
+    ) -> None:
+        """Delete a network that has no allocated address."""
+        self._manager.delete_network(uuid)
+
+
+class FlatnetEndpoint:
+    """Namespace flatnet: what nova-network had no name for."""
+
+    target = messaging.Target(namespace="flatnet", version="1.0")
+
+    def __init__(self, manager: FlatManager) -> None:
+        self._manager = manager
+
+    @expected
+    def security_groups_changed(
+        self, context: Json, group_ids: Any = None, **others: Any
+    ) -> None:
+        """Look at the rows again; the sender does not wait."""
+        self._manager.look_again()
+
+    @expected
+    def get_host_state(self, context: Json, **others: Any) -> Json:
+        """Return what this host made of its last pass."""
+        return self._manager.host_state()

@@ -1,0 +1,1 @@
+"""Several compute nodes in network namespaces on one machine."""

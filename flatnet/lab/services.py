@@ -1,0 +1,194 @@
+"""Private servers for the lab and the tests, each in a given directory.
+
+Each context manager starts a real server on a free port of the loopback,
+yields the URL that a client needs, and stops the server whatever happens.
+"""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from flatnet.lab.daemon import (
+    Daemon,
+    ServerError,
+    answer,
+    as_user,
+    free_ports,
+    log_tail,
+)
+from flatnet.lab.rabbitmq import RabbitMQ
+
+_ADDRESS = "127.0.0.1"
+_ATTEMPTS = 3
+_POSTGRES_ROOT = Path("/usr/lib/postgresql")
+_POSTGRES_USER = "nobody"
+
+
+@contextmanager
+def rabbitmq(
+    directory: Path | str,
+    *,
+    address: str = _ADDRESS,
+    namespace: str | None = None,
+) -> Iterator[str]:
+    """A RabbitMQ; yields `rabbit://guest:guest@ADDRESS:PORT/`."""
+    with RabbitMQ(directory, address=address, namespace=namespace) as broker:
+        yield broker.url
+
+
+@contextmanager
+def mariadb(directory: Path | str) -> Iterator[str]:
+    """A MariaDB with an empty database `flatnet`; yields its URL."""
+    here = Path(directory).absolute()
+    here.mkdir(parents=True, exist_ok=True)
+    log = here / "mariadb.log"
+    _run(
+        [
+            *["mariadb-install-db", "--no-defaults", "--user=root"],
+            *["--auth-root-authentication-method=normal", "--skip-test-db"],
+            *["--skip-name-resolve", f"--datadir={here / 'data'}"],
+        ],
+        log=log,
+    )
+    (here / "init.sql").write_text(
+        "CREATE DATABASE IF NOT EXISTS flatnet CHARACTER SET utf8mb4;\n"
+    )
+
+    def start(port: int) -> Daemon:
+        return Daemon(
+            [
+                *["mariadbd", "--no-defaults", "--user=root"],
+                *[f"--bind-address={_ADDRESS}", f"--port={port}"],
+                *[f"--datadir={here / 'data'}", "--skip-name-resolve"],
+                *[f"--socket={here / 'socket'}", f"--tmpdir={here}"],
+                *[
+                    f"--pid-file={here / 'pid'}",
+                    f"--init-file={here}/init.sql",
+                ],
+                # Nothing here must survive a power failure.
+                *["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"],
+                *["--innodb-buffer-pool-size=64M", "--innodb-doublewrite=0"],
+                *["--max-connections=300", "--performance-schema=off"],
+            ],
+            log=log,
+        )
+
+    with _server(start) as port:
+        yield f"mysql+pymysql://root@{_ADDRESS}:{port}/flatnet?charset=utf8mb4"
+
+
+@contextmanager
+def postgresql(directory: Path | str) -> Iterator[str]:
+    """A PostgreSQL with an empty database `flatnet`; yields its URL."""
+    here = Path(directory).absolute()
+    here.mkdir(parents=True, exist_ok=True)
+    programs = _postgres_programs()
+    log, data = here / "postgresql.log", here / "data"
+    data.mkdir(mode=0o700)
+    shutil.chown(data, _POSTGRES_USER)
+    _run(
+        [
+            *[str(programs / "initdb"), "--pgdata", str(data), "--no-sync"],
+            *["--username=postgres", "--auth=trust"],
+            *["--encoding=UTF8", "--locale=C.UTF-8"],
+        ],
+        log=log,
+        user=_POSTGRES_USER,
+    )
+    _run(
+        [str(programs / "postgres"), "--single", "-D", str(data), "postgres"],
+        log=log,
+        user=_POSTGRES_USER,
+        text="CREATE DATABASE flatnet;\n",
+    )
+
+    def start(port: int) -> Daemon:
+        return Daemon(
+            [
+                *[str(programs / "postgres"), "-D", str(data)],
+                *["-h", _ADDRESS, "-p", str(port), "-k", ""],
+                *["-c", "max_connections=200", "-c", "shared_buffers=32MB"],
+                *["-c", "dynamic_shared_memory_type=mmap"],
+                # Nothing here must survive a power failure.
+                *["-c", "fsync=off", "-c", "full_page_writes=off"],
+                *["-c", "synchronous_commit=off"],
+            ],
+            log=log,
+            user=_POSTGRES_USER,
+            # SIGTERM would wait for every client to leave.
+            stop_signal=signal.SIGINT,
+        )
+
+    # SSLRequest: the one message that any state of the server answers.
+    with _server(start, greeting=bytes.fromhex("0000000804d2162f")) as port:
+        yield f"postgresql+psycopg2://postgres@{_ADDRESS}:{port}/flatnet"
+
+
+@contextmanager
+def _server(
+    start: Callable[[int], Daemon], *, greeting: bytes = b""
+) -> Iterator[int]:
+    """Start a server on a free port, yield the port, stop the server."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        (port,) = free_ports(1)
+        daemon = start(port)
+        try:
+            daemon.wait_until(partial(_answers, port, greeting))
+        except ServerError as error:
+            # The port can be taken between our look and the start.
+            if attempt < _ATTEMPTS and "in use" in str(error):
+                continue
+            raise
+        except BaseException:
+            daemon.stop()
+            raise
+        try:
+            yield port
+        finally:
+            daemon.stop()
+        return
+
+
+def _answers(port: int, greeting: bytes) -> bool:
+    return bool(answer(_ADDRESS, port, greeting=greeting, namespace=None))
+
+
+def _run(
+    command: list[str],
+    *,
+    log: Path,
+    user: str | None = None,
+    text: str = "",
+) -> None:
+    """Run a program that prepares a server.  Raises ServerError."""
+    with log.open("ab") as output:
+        done = subprocess.run(
+            [*as_user(user), *command],
+            input=text.encode(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+            check=False,
+            timeout=120,
+        )
+    if done.returncode != 0:
+        raise ServerError(
+            f"{command[0]} ended with status {done.returncode}\n"
+            f"{log_tail(log)}"
+        )
+
+
+def _postgres_programs() -> Path:
+    """The directory of the newest PostgreSQL's programs."""
+    found = [
+        path
+        for path in _POSTGRES_ROOT.glob("*/bin")
+        if (path / "initdb").exists()
+    ]
+    if not found:
+        raise ServerError(f"no PostgreSQL server under {_POSTGRES_ROOT}")
+    return max(found, key=lambda path: int(path.parent.name))

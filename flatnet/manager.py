@@ -1,0 +1,209 @@
+"""What the daemon does when it is asked: check, write rows, ask for a pass.
+
+FlatManager attaches instances to the bridge.  FlatDHCPManager adds the
+bridge's address, DHCP and the gateway.  They are the same machine: the
+second only takes an address for its host, and its plan has more in it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flatnet.arguments import Requested
+from flatnet.db import (
+    allocation,
+    instances,
+    interfaces,
+    networks,
+    services,
+)
+from flatnet.db.engine import Database
+from flatnet.exceptions import HostNotFound, NetworkNotFound
+from flatnet.plan.nwinfo import network_info
+from flatnet.reconciler import Reconciler
+from flatnet.rpc import NetworkAPI
+from flatnet.settings import Settings
+from flatnet.state import Network
+
+LOG = logging.getLogger(__name__)
+Json = dict[str, Any]
+
+
+class FlatManager:
+    """Attach instances to the bridge, and no more.
+
+    :param peers: how to reach the daemons of other hosts
+    :param timeout: seconds that a caller waits for this host to be ready
+    """
+
+    takes_host_address = False
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        reconciler: Reconciler,
+        peers: Callable[[], NetworkAPI],
+        timeout: float,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._reconciler = reconciler
+        self._peers = peers
+        self._timeout = timeout
+
+    def is_here(self, host: str | None) -> bool:
+        """Whether a call that names `host` is this daemon's own work."""
+        return host is None or host == self._settings.host
+
+    def peer(self, host: str) -> NetworkAPI:
+        """Return the client to pass a call on to `host`.
+
+        :raises HostNotFound: no daemon ever reported from it
+        """
+        if not services.exists(self._database, host):
+            raise HostNotFound(
+                f"no flatnet-manager has ever reported from host {host}; "
+                "check the name against `flatnet host list`"
+            )
+        return self._peers()
+
+    def allocate(
+        self,
+        instance_uuid: str,
+        *,
+        requested: Requested | None,
+        macs: tuple[str, ...],
+    ) -> list[Json]:
+        """Write the rows of an instance and bring this host to them."""
+        allocation.allocate(
+            self._database,
+            instance_uuid=instance_uuid,
+            host=self._settings.host,
+            requested=requested,
+            macs=macs,
+            host_address=self.takes_host_address,
+            quarantine=self._settings.address_quarantine,
+            mac_attempts=self._settings.create_unique_mac_address_attempts,
+        )
+        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome.check(instance_uuid)
+        return self.network_info(instance_uuid, self._settings.host)
+
+    def deallocate(self, instance_uuid: str) -> None:
+        """Take away the rows of an instance, and what stood for them."""
+        allocation.deallocate(self._database, instance_uuid=instance_uuid)
+        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome.check(instance_uuid)
+
+    def set_up(self, reference: str) -> None:
+        """Bring this host to its rows, for an instance that comes or goes.
+
+        :raises InstanceNotFound: no living instance is meant
+        """
+        instance_uuid = self.uuid_of(reference)
+        if self.takes_host_address:
+            attached = interfaces.of_instance(self._database, instance_uuid)
+            for _, network in attached:
+                if network.multi_host and network.enable_dhcp:
+                    allocation.ensure_host_address(
+                        self._database,
+                        network_uuid=network.uuid,
+                        host=self._settings.host,
+                        quarantine=self._settings.address_quarantine,
+                    )
+        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome.check(instance_uuid)
+
+    def tear_down(self) -> None:
+        """Bring this host to its rows once an instance has left it."""
+        outcome = self._reconciler.ask_and_wait(self._timeout)
+        if outcome.error is not None:
+            raise outcome.error
+
+    def uuid_of(self, reference: str) -> str:
+        """The uuid of an instance by uuid or integer id."""
+        return instances.get(self._database, reference).uuid
+
+    def network_info(self, instance_uuid: str, host: str | None) -> list[Json]:
+        """NetworkInfo of an instance, as guests of `host` see it."""
+        last = self._reconciler.last
+        host = host or self._settings.host
+        attached = tuple(
+            (
+                interface,
+                network,
+                interfaces.host_address(
+                    self._database, network_id=network.id, host=host
+                ),
+            )
+            for interface, network in interfaces.of_instance(
+                self._database, instance_uuid
+            )
+        )
+        return network_info(
+            attached, self._settings, mtus=last.mtus, active=bool(attached)
+        )
+
+    def check_requested(self, requested: Requested | None) -> None:
+        """Raise what allocating `requested` would; write nothing."""
+        if requested:
+            allocation.check_requested(self._database, requested)
+
+    def create_network(self, **arguments: Any) -> Network:
+        """Create a network; what is not given comes from the options."""
+        options = self._settings
+        defaults = {
+            "bridge": options.flat_network_bridge,
+            "bridge_interface": options.flat_interface or None,
+            "multi_host": options.multi_host,
+            "injected": options.flat_injected,
+        }
+        given = {k: v for k, v in arguments.items() if v is not None}
+        return networks.create(self._database, **{**defaults, **given})
+
+    def delete_network(self, uuid: str | None) -> None:
+        """Delete a network that no instance uses, and its bridge here."""
+        if not uuid:
+            raise NetworkNotFound("the call names no network")
+        networks.delete(self._database, uuid)
+        self._reconciler.ask()
+
+    def look_again(self) -> None:
+        """Ask for a pass and do not wait: a hint that rows changed."""
+        self._reconciler.ask()
+
+    def host_state(self) -> Json:
+        """What this host made of its last pass, as JSON primitives."""
+        last = self._reconciler.last
+        failures = [
+            {
+                "subject": failure.subject,
+                "message": failure.message,
+                "instances": list(failure.instances),
+            }
+            for failure in last.changes.failures
+        ]
+        return {
+            "host": self._settings.host,
+            "error": str(last.error) if last.error else None,
+            "failures": failures,
+            "warnings": list(last.plan.warnings) if last.plan else [],
+            "bridges": [
+                {
+                    "name": bridge.name,
+                    "address": bridge.address,
+                    "mtu": bridge.mtu,
+                    "uplink": bridge.uplink,
+                    "ports": len(bridge.ports),
+                }
+                for bridge in (last.plan.bridges if last.plan else ())
+            ],
+        }
+
+
+class FlatDHCPManager(FlatManager):
+    """Attach instances, and be their DHCP server and gateway."""
+
+    takes_host_address = True

@@ -1,0 +1,119 @@
+"""Which bridges and ports this host should have.
+
+The uplink's mtu is the one fact that rows do not hold: it comes in as what
+the kernel said.  Everything else follows from the snapshot, so that two
+hosts, or one host twice, agree without asking each other.
+"""
+
+import hashlib
+import ipaddress
+from collections.abc import Mapping
+
+from flatnet.settings import Settings
+from flatnet.state import (
+    Bridge,
+    Interface,
+    Network,
+    Port,
+    Snapshot,
+    Uplink,
+)
+
+DEFAULT_MTU = 1500
+# With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux
+# allows, as nova's names had.
+NAME_LENGTH = 11
+
+
+def bridges(
+    snapshot: Snapshot, settings: Settings, uplinks: Mapping[str, Uplink]
+) -> tuple[Bridge, ...]:
+    """Return the bridges of this host with their ports, sorted by name.
+
+    `uplinks` maps the names of the devices that exist to what the kernel
+    says of them; an uplink that is missing there stays in the plan, for the
+    applier to complain.
+    """
+    addresses = dict(snapshot.host_addresses)
+    planned = [
+        Bridge(
+            name=network.bridge,
+            network_uuid=network.uuid,
+            mac=bridge_mac(snapshot.host, network.uuid),
+            mtu=_mtu(network, uplinks.get(_uplink(network, settings) or "")),
+            uplink=_uplink(network, settings),
+            address=(
+                _with_prefix(addresses.get(network.id), network)
+                if settings.dhcp
+                else None
+            ),
+            ports=_ports(snapshot, settings, network.id),
+        )
+        for network in snapshot.networks
+    ]
+    return tuple(sorted(planned, key=lambda each: (each.name, each.mac)))
+
+
+def uplink_names(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
+    """Return the names of all devices that a bridge is to enslave."""
+    names = {_uplink(network, settings) for network in snapshot.networks}
+    return tuple(sorted(name for name in names if name))
+
+
+def bridge_mac(host: str, network_uuid: str) -> str:
+    """Return the MAC of a network's bridge on a host.
+
+    Locally administered, unicast, and the same after every restart: guests
+    keep it in their ARP tables as the gateway's.
+    """
+    digest = hashlib.sha256((host + network_uuid).encode()).digest()
+    return "02:" + digest[:5].hex(":")
+
+
+def port_name(vif_uuid: str) -> str:
+    """Return the name of the device that leads to this interface."""
+    return "tap" + vif_uuid[:NAME_LENGTH]
+
+
+def peer_name(vif_uuid: str) -> str:
+    """Return the name of the end of a veth pair that a container takes."""
+    return "vif" + vif_uuid[:NAME_LENGTH]
+
+
+def _uplink(network: Network, settings: Settings) -> str | None:
+    return settings.flat_interface or network.bridge_interface or None
+
+
+def _mtu(network: Network, uplink: Uplink | None) -> int:
+    if network.mtu:
+        return network.mtu
+    return uplink.mtu if uplink else DEFAULT_MTU
+
+
+def _with_prefix(address: str | None, network: Network) -> str | None:
+    if address is None:
+        return None
+    cidr = ipaddress.ip_network(network.cidr, strict=False)
+    return f"{address}/{cidr.prefixlen}"
+
+
+def _ports(
+    snapshot: Snapshot, settings: Settings, network_id: int
+) -> tuple[Port, ...]:
+    planned = [
+        _port(interface, settings.vif_plug)
+        for interface in snapshot.interfaces
+        if interface.network_id == network_id
+    ]
+    return tuple(sorted(planned, key=lambda port: port.name))
+
+
+def _port(interface: Interface, kind: str) -> Port:
+    return Port(
+        name=port_name(interface.uuid),
+        kind=kind,
+        mac=interface.mac,
+        instance_uuid=interface.instance_uuid,
+        addresses=interface.addresses,
+        peer=peer_name(interface.uuid) if kind == "veth" else None,
+    )

@@ -1,0 +1,51 @@
+"""The plan of a whole host: every part, from one snapshot."""
+
+from collections.abc import Mapping
+
+from flatnet.settings import Settings
+from flatnet.plan.bridge import bridges
+from flatnet.plan.dhcp import servers
+from flatnet.plan.firewall import tables
+from flatnet.plan.guard import guard
+from flatnet.state import Bridge, Plan, Snapshot, Uplink
+
+
+def host_plan(
+    snapshot: Snapshot, settings: Settings, uplinks: Mapping[str, Uplink]
+) -> Plan:
+    """Return everything that this host should look like.
+
+    `uplinks` maps the names of the devices that exist to what the kernel
+    says of them.
+    """
+    planned = bridges(snapshot, settings, uplinks)
+    mtus = {bridge.name: bridge.mtu for bridge in planned}
+    dhcp_servers, dhcp_warnings = servers(snapshot, settings, mtus)
+    firewall, address_sets, warnings = tables(snapshot, settings)
+    return Plan(
+        host=snapshot.host,
+        sysctls=sysctls(planned),
+        bridges=planned,
+        dhcp_servers=dhcp_servers,
+        tables=firewall,
+        address_sets=address_sets,
+        guard=guard(snapshot, settings, planned),
+        warnings=dhcp_warnings + warnings,
+    )
+
+
+def sysctls(planned: tuple[Bridge, ...]) -> tuple[tuple[str, str], ...]:
+    """The kernel settings that the plan stands on, as (name, value).
+
+    Without bridge-nf-call-* iptables silently never sees bridged traffic;
+    forwarding is for hosts that are a gateway, and only those.
+    """
+    if not planned:
+        return ()
+    bridged = tuple(
+        (f"net.bridge.bridge-nf-call-{tables}", "1")
+        for tables in ("ip6tables", "iptables")
+    )
+    if any(bridge.address for bridge in planned):
+        return (*bridged, ("net.ipv4.ip_forward", "1"))
+    return bridged

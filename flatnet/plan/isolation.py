@@ -1,0 +1,201 @@
+"""What may reach an instance: security groups and allow_same_net_traffic.
+
+Goals, and how each is met:
+
+* The table of the contract.  Whatever leaves by a bridge that has a
+  filtered instance goes through `flatnet-local`: answers to what somebody
+  began pass, then the destination address leads, through a tree, to the
+  chain of its instance, whose last rule drops.  FORWARD (bridged, routed,
+  hairpinned, after DNAT) and OUTPUT (the host itself) both go there; other
+  bridges and other traffic of the host never do.
+* Addresses of the flat network that are not here stay reachable: the host
+  that has them judges.
+* Broadcast and multicast have no instance's address.  With
+  allow_same_net_traffic=False every instance here is filtered, so nothing
+  that is bridged to a guest's port passes unless the tree let it.  With
+  True a frame for everybody comes from the same network by nature.
+* The DHCP server's answers are let out in OUTPUT: only this host's own
+  processes are there, whatever a guest or a neighbour forges.
+* IPv6.  Guests have link-local addresses that no row holds, so the tree
+  has those that follow from the MAC, and whatever else is bound for the
+  bridge and not for the uplink is dropped.  Neighbour discovery reaches a
+  filtered instance only if a rule lets any IPv6 in, so that without one it
+  takes no part in IPv6 at all.
+
+Given up: the host's own broadcasts, and a frame whose IP and MAC address
+belong to different guests, are not told apart here; the layer 2 guard sees
+ports.  IPv6 addresses that do not follow from the MAC and are in no row are
+unreachable behind a bridge with a filtered instance.  This host routes no
+IPv6 to instances of others.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flatnet.plan.dispatch import Address, tree
+from flatnet.plan.security import (
+    InvalidSecurityGroupRule,
+    Match,
+    matches,
+    of_family,
+    set_name,
+)
+from flatnet.settings import Settings
+from flatnet.state import AddressSet, Chain, Interface, Network, Snapshot
+
+_LOCAL = "flatnet-local"
+_FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+_INVALID = "-m conntrack --ctstate INVALID -j DROP"
+_LINK_LOCAL = "fe80::/10"
+# Ports of guests, and nothing else on a bridge of ours, are named so.
+_TO_GUEST = "-m physdev --physdev-is-bridged --physdev-out tap+"
+_TO_OTHERS = "-m physdev --physdev-is-bridged ! --physdev-out tap+"
+_DISCOVERY = "-p icmpv6 -m icmp6 --icmpv6-type"
+_ACCEPT = "-j ACCEPT"
+_DROP = "-j DROP"
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """What filters traffic of one family to the instances of this host.
+
+    `forward` and `output` are rules for these built-in chains and `chains`
+    what they lead to.  All are empty where no instance is filtered.
+    """
+
+    forward: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
+
+
+def isolation(
+    snapshot: Snapshot, settings: Settings
+) -> tuple[Filtering, Filtering, tuple[AddressSet, ...], tuple[str, ...]]:
+    """Return what filters IPv4 and IPv6, the sets it needs, and warnings."""
+    members = dict(snapshot.group_members)
+    lets_in, reasons = _matches_by_group(snapshot, members)
+    guests = guests(snapshot, settings, lets_in)
+    warnings = _rule_warnings(snapshot, reasons) + _address_warnings(guests)
+    bridges = sorted({g.network.bridge for g in guests if g.filtered})
+    if not bridges:
+        return Filtering(), Filtering(), (), warnings
+    here = [g for g in guests if g.network.bridge in bridges]
+    same_net = settings.allow_same_net_traffic
+    used = {
+        (match.group_id, match.family)
+        for guest in here
+        for match in guest.lets_in
+        if match.group_id is not None
+    }
+    sets = tuple(
+        AddressSet(
+            set_name(group_id, family),
+            family,
+            of_family(members[group_id], family),
+        )
+        for group_id, family in sorted(used)
+    )
+    return (
+        _filtering_v4(here, bridges, same_net=same_net),
+        _filtering_v6(here, bridges, same_net=same_net),
+        sets,
+        warnings,
+    )
+
+
+def _filtering_v4(
+    guests: list[Guest], bridges: list[str], *, same_net: bool
+) -> Filtering:
+    filtered = [guest for guest in guests if guest.filtered]
+    targets = tuple(
+        (ipaddress.ip_address(address), f"-j {guest.chain}")
+        for guest in filtered
+        for address in of_family(guest.interface.addresses, 4)
+    )
+    forward = tuple(_to_local(bridge) for bridge in bridges)
+    if not same_net:
+        forward += tuple(
+            f"-o {bridge} {_TO_GUEST} {_DROP}" for bridge in bridges
+        )
+    chains = [
+        _instance_chain(
+            guest, 4, (f"-s {guest.network.cidr} {_ACCEPT}",) * same_net
+        )
+        for guest in filtered
+    ]
+    return Filtering(
+        forward,
+        tuple(_to_local(bridge) for bridge in bridges),
+        (*tree(Chain(_LOCAL, (_FIRST,)), targets), *chains),
+    )
+
+
+def _filtering_v6(
+    guests: list[Guest], bridges: list[str], *, same_net: bool
+) -> Filtering:
+    targets: dict[tuple[Address, str], None] = {}
+    chains = []
+    for guest in guests:
+        addresses = addresses_v6(guest)
+        verdict = f"-j {guest.chain}" if guest.filtered else _ACCEPT
+        targets |= {(address, verdict): None for address in addresses}
+        if guest.filtered and _lets_in(guest, 6):
+            targets |= {
+                (solicited_node(address), f"{_DISCOVERY} 135 {_ACCEPT}"): None
+                for address in addresses
+            }
+        if guest.filtered:
+            first = _same_network_v6([guest]) if same_net else ()
+            if _lets_in(guest, 6):
+                first += tuple(
+                    f"{_DISCOVERY} {kind} {_ACCEPT}" for kind in (135, 136)
+                )
+            chains.append(_instance_chain(guest, 6, first))
+    forward = tuple(_to_local(bridge) for bridge in bridges)
+    for bridge in bridges:
+        if same_net:
+            there = [g for g in guests if g.network.bridge == bridge]
+            forward += tuple(
+                f"-o {bridge} {rule}"
+                # Duplicate address detection has no source address yet.
+                for rule in (f"-s ::/128 {_ACCEPT}", *_same_network_v6(there))
+            )
+        forward += (
+            f"-o {bridge} {_TO_OTHERS} {_ACCEPT}",
+            f"-o {bridge} {_DROP}",
+        )
+    return Filtering(
+        forward,
+        tuple(_to_local(bridge) for bridge in bridges),
+        (*tree(Chain(_LOCAL, (_FIRST,)), tuple(targets)), *chains),
+    )
+
+
+def _instance_chain(
+    guest: Guest, family: int, first: tuple[str, ...]
+) -> Chain:
+    rules = (_INVALID, *first, *_lets_in(guest, family), _DROP)
+    return Chain(guest.chain, rules, guest.interface.instance_uuid)
+
+
+def _lets_in(guest: Guest, family: int) -> tuple[str, ...]:
+    """The rules of a guest's groups, each once."""
+    return tuple(
+        dict.fromkeys(
+            f"{match.text} {_ACCEPT}".strip()
+            for match in guest.lets_in
+            if match.family == family
+        )
+    )
+
+
+def _to_local(bridge: str) -> str:
+    return f"-o {bridge} -j {_LOCAL}"
+
+
+def _same_network_v6(guests: list[Guest]) -> tuple[str, ...]:
+    cidrs = {g.network.cidr_v6 for g in guests if g.network.cidr_v6}
+    return tuple(
+        f"-s {cidr} {_ACCEPT}" for cidr in (_LINK_LOCAL, *sorted(cidrs))
+    )

@@ -1,0 +1,126 @@
+"""NetworkInfo: what a compute service is told about an instance's VIFs.
+
+A list of dicts in nova's model, JSON primitives only, with the corrections
+of the contract: the gateway is the one that guests really use, the mtu is
+there, `devname` is the device's name and `active` says that it is plugged.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from flatnet.settings import Settings
+from flatnet.plan.bridge import port_name
+from flatnet.state import Interface, Network
+
+Json = dict[str, Any]
+
+
+def network_info(
+    attached: tuple[tuple[Interface, Network, str | None], ...],
+    settings: Settings,
+    *,
+    mtus: Mapping[str, int],
+    active: bool,
+) -> list[Json]:
+    """Return NetworkInfo for an instance.
+
+    `attached` holds each interface with its network and the address that
+    its host's bridge has in it, or none.  `mtus` maps bridge names to what
+    the host uses; it is consulted where the row has no mtu.
+    """
+    return [
+        {
+            "id": interface.uuid,
+            "address": interface.mac,
+            "network": _network(
+                interface, network, settings, host_address, mtus
+            ),
+            "type": "bridge",
+            "details": {},
+            "devname": port_name(interface.uuid),
+            "ovs_interfaceid": None,
+            "qbh_params": None,
+            "qbg_params": None,
+            "active": active,
+            "vnic_type": "normal",
+            "profile": None,
+            "preserve_on_delete": False,
+            "meta": {},
+        }
+        for interface, network, host_address in attached
+    ]
+
+
+def _network(
+    interface: Interface,
+    network: Network,
+    settings: Settings,
+    host_address: str | None,
+    mtus: Mapping[str, int],
+) -> Json:
+    meta: Json = {
+        "tenant_id": network.project_id,
+        "mtu": network.mtu or mtus.get(network.bridge),
+    }
+    if network.injected:
+        meta["injected"] = True
+    if settings.dhcp:
+        meta["should_create_bridge"] = True
+        meta["bridge_interface"] = (
+            settings.flat_interface or network.bridge_interface
+        )
+        meta["multi_host"] = network.multi_host
+    return {
+        "id": network.uuid,
+        "bridge": network.bridge,
+        "label": network.label,
+        "subnets": [
+            _subnet_v4(interface, network, settings, host_address),
+            _subnet_v6(network),
+        ],
+        "meta": meta,
+    }
+
+
+def _subnet_v4(
+    interface: Interface,
+    network: Network,
+    settings: Settings,
+    host_address: str | None,
+) -> Json:
+    own = host_address if settings.dhcp and network.enable_dhcp else None
+    gateway = network.gateway
+    if own and (network.multi_host or not gateway):
+        gateway = own
+    addresses = sorted(interface.addresses, key=ipaddress.ip_address)
+    servers = [each for each in (network.dns1, network.dns2) if each]
+    return {
+        "cidr": network.cidr,
+        "dns": [_address(each, "dns") for each in servers],
+        "gateway": _address(gateway, "gateway"),
+        "ips": [
+            {**_address(each, "fixed"), "floating_ips": []}
+            for each in addresses
+        ],
+        "routes": [],
+        "version": 4,
+        "meta": {"dhcp_server": own} if own else {},
+    }
+
+
+def _subnet_v6(network: Network) -> Json:
+    return {
+        "cidr": network.cidr_v6,
+        "dns": [],
+        "gateway": _address(None, "gateway"),
+        "ips": [],
+        "routes": [],
+        "version": 6 if network.cidr_v6 else None,
+        "meta": {},
+    }
+
+
+def _address(address: str | None, kind: str) -> Json:
+    version = ipaddress.ip_address(address).version if address else None
+    return {"address": address, "type": kind, "version": version, "meta": {}}

@@ -1,0 +1,193 @@
+"""Asks fold into passes; the only one who sends plans to the applier.
+
+A pass reads the rows of this host, plans, and applies.  Any number of asks
+that arrive while one runs are served together by the next.  Whoever waits,
+waits for a pass that started after it asked, and so after its commit.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from flatnet.exceptions import FlatnetError, HostSetupError
+from flatnet.state import Changes, Plan, Snapshot, Uplink
+
+LOG = logging.getLogger(__name__)
+
+# Seconds after a pass that failed as a whole; doubled up to the interval.
+FIRST_RETRY = 1.0
+
+
+class AppliesPlans(Protocol):
+    """What the reconciler needs of the applier."""
+
+    def uplinks(self, names: tuple[str, ...]) -> tuple[Uplink, ...]:
+        """What the kernel says of the devices that exist."""
+
+    def apply(self, plan: Plan) -> Changes:
+        """Make this host look like the plan."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The outcome of one pass; `error` is set if it failed as a whole."""
+
+    plan: Plan | None = None
+    changes: Changes = field(default_factory=Changes)
+    error: FlatnetError | None = None
+
+    def check(self, instance_uuid: str) -> None:
+        """Raise if this host is not as it should be for an instance.
+
+        :raises FlatnetError: the error of the pass as a whole
+        :raises HostSetupError: a part failed that the instance needs
+        """
+        if self.error is not None:
+            raise self.error
+        for failure in self.changes.failures:
+            if instance_uuid in failure.instances:
+                raise HostSetupError(f"{failure.subject}: {failure.message}")
+
+    @property
+    def mtus(self) -> dict[str, int]:
+        """The mtu of each bridge of the plan, by name."""
+        if self.plan is None:
+            return {}
+        return {bridge.name: bridge.mtu for bridge in self.plan.bridges}
+
+
+class Reconciler:
+    """Runs passes, one at a time, in the thread that calls `run`."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Callable[[], Snapshot],
+        uplink_names: Callable[[Snapshot], tuple[str, ...]],
+        plan: Callable[[Snapshot, dict[str, Uplink]], Plan],
+        applier: AppliesPlans,
+        interval: float,
+    ) -> None:
+        self._snapshot = snapshot
+        self._uplink_names = uplink_names
+        self._plan = plan
+        self._applier = applier
+        self._interval = interval
+        self._changed = threading.Condition()
+        self._asked = 0
+        self._served = 0
+        self._last = Pass()
+        self._stopping = False
+        self._retry = FIRST_RETRY
+
+    @property
+    def last(self) -> Pass:
+        """The outcome of the pass that ended last."""
+        return self._last
+
+    def ask(self) -> int:
+        """Ask for a pass; return a ticket to wait with."""
+        with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
+            return self._asked
+
+    def wait(self, ticket: int, timeout: float) -> Pass:
+        """Return the outcome of a pass that began after the ticket.
+
+        :param timeout: seconds
+        :raises HostSetupError: none ended in time; it goes on all the same
+        """
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: self._served >= ticket, timeout
+            ):
+                raise HostSetupError(
+                    f"this host was not ready within {timeout:.0f} s; "
+                    "it keeps trying, asking again is safe"
+                )
+            return self._last
+
+    def ask_and_wait(self, timeout: float) -> Pass:
+        """Ask for a pass and return its outcome; errors as for `wait`."""
+        return self.wait(self.ask(), timeout)
+
+    def run(self) -> None:
+        """Serve asks, and the timer, until `stop`."""
+        while self._wait_for_work():
+            self.run_pass()
+
+    def stop(self) -> None:
+        """Let `run` return once the pass that it is in has ended."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def run_pass(self) -> Pass:
+        """Run one pass now; all asks so far are served by it."""
+        with self._changed:
+            serving = self._asked
+        outcome = self._pass()
+        _report(outcome, self._last)
+        with self._changed:
+            self._last = outcome
+            self._served = serving
+            self._retry = (
+                min(self._retry * 2, self._interval)
+                if outcome.error
+                else FIRST_RETRY
+            )
+            self._changed.notify_all()
+        return outcome
+
+    def _wait_for_work(self) -> bool:
+        # Jitter, so that the hosts of a cloud that lost power together do
+        # not ask the database together for ever after.
+        pause = self._interval * random.uniform(0.9, 1.1)
+        if self._last.error:
+            pause = self._retry
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping or self._asked > self._served, pause
+            )
+            return not self._stopping
+
+    def _pass(self) -> Pass:
+        try:
+            snapshot = self._snapshot()
+            names = self._uplink_names(snapshot)
+            uplinks = self._applier.uplinks(names)
+            plan = self._plan(snapshot, {each.name: each for each in uplinks})
+            return Pass(plan=plan, changes=self._applier.apply(plan))
+        except FlatnetError as error:
+            return Pass(error=error)
+        except Exception as error:
+            # A defect must not end the worker: guests that are well stay
+            # so, and the timer tries again.
+            LOG.exception("a pass met an unforeseen error")
+            text = f"{type(error).__name__}: {error}"
+            return Pass(error=HostSetupError(text))
+
+
+def _report(outcome: Pass, before: Pass) -> None:
+    """Log what changed; a state that lasts is said once, not each time."""
+    if outcome.error is not None:
+        LOG.error("pass failed: %s", outcome.error)
+        return
+    for line in outcome.changes.made:
+        LOG.info("%s", line)
+    for failure in outcome.changes.failures:
+        if failure not in before.changes.failures:
+            LOG.error(
+                "%s: %s (instances: %s)",
+                failure.subject,
+                failure.message,
+                ", ".join(failure.instances) or "none",
+            )
+    known = before.plan.warnings if before.plan else ()
+    for line in outcome.plan.warnings if outcome.plan else ():
+        if line not in known:
+            LOG.warning("%s", line)

@@ -1,0 +1,231 @@
+"""RPC over oslo.messaging: the transport, the server and the client.
+
+`NetworkAPI` is what a compute service imports.  Only JSON primitives cross
+the wire, both ways; errors arrive as the classes of `flatnet.exceptions`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import oslo_messaging as messaging
+from oslo_config import cfg
+
+from flatnet.exceptions import BrokerUnavailable
+
+TOPIC = "network"
+EXCHANGE = "flatnet"
+NETWORK_VERSION = "1.17"
+Json = dict[str, Any]
+# The lowest version that has what we send; servers accept every 1.x.
+_VERSIONS = {None: "1.0", "baseapi": "1.1", "flatnet": "1.0"}
+
+
+def transport(conf: cfg.ConfigOpts) -> messaging.RPCTransport:
+    """Return the transport that `transport_url` names.
+
+    oslo.messaging registers some of its options on the global
+    configuration only, so `conf` has to be that one.
+    """
+    messaging.set_transport_defaults(EXCHANGE)
+    return messaging.get_rpc_transport(
+        conf, allowed_remote_exmods=["flatnet.exceptions"]
+    )
+
+
+def server(
+    broker: messaging.RPCTransport,
+    *,
+    host: str,
+    endpoints: Sequence[object],
+    executor: str,
+) -> messaging.RPCServer:
+    """Return a server that listens on `network` and `network.<host>`."""
+    target = messaging.Target(topic=TOPIC, server=host)
+    return messaging.get_rpc_server(
+        broker, target, list(endpoints), executor=executor
+    )
+
+
+def broker_name(conf: cfg.ConfigOpts) -> str:
+    """The broker's URL without its password, for a line of text."""
+    url = str(conf.transport_url)
+    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", url)
+
+
+@contextmanager
+def _answered(asked: str) -> Iterator[None]:
+    try:
+        yield
+    except messaging.MessagingTimeout as error:
+        raise BrokerUnavailable(
+            f"no answer from {asked}; is flatnet-manager running there, and "
+            "does it use the same broker?"
+        ) from error
+    except messaging.MessageDeliveryFailure as error:
+        raise BrokerUnavailable(f"the broker is not reachable: {error}") from (
+            error
+        )
+
+
+class NetworkAPI:
+    """Client of the daemons: one method per RPC, for any compute service.
+
+    :param broker: from `transport`
+    :param timeout: seconds to wait for an answer; none for the
+        configuration's rpc_response_timeout
+
+    Every method raises the errors of `flatnet.exceptions` that the daemon
+    raised, or BrokerUnavailable where nobody answered in time.  A call that
+    failed is safe to repeat.
+    """
+
+    def __init__(
+        self, broker: messaging.RPCTransport, timeout: float | None = None
+    ) -> None:
+        target = messaging.Target(topic=TOPIC, version="1.0")
+        self._client = messaging.get_rpc_client(
+            broker, target, timeout=timeout
+        )
+
+    def ping(self, context: Json, *, arg: Any, host: str | None = None) -> Any:
+        """Return {"service": "network", "arg": arg} from `host` or any."""
+        return self._call(
+            context, "ping", {"arg": arg}, host=host, namespace="baseapi"
+        )
+
+    def allocate_for_instance(
+        self,
+        context: Json,
+        *,
+        instance_id: str,
+        host: str,
+        project_id: str | None = None,
+        requested_networks: list[list[str | None]] | None = None,
+        macs: list[str] | None = None,
+    ) -> list[Json]:
+        """Give an instance its addresses and ports; return NetworkInfo.
+
+        When it returns, the port is on the bridge of `host` and its DHCP
+        server knows the instance.
+
+        :param instance_id: the instance's uuid
+        :param requested_networks: pairs of a network's uuid and an address
+            or none; none for all networks
+        :param macs: MAC addresses to use, in order; none for random ones
+        """
+        arguments = {
+            "instance_id": instance_id,
+            "project_id": project_id,
+            "host": host,
+            "requested_networks": requested_networks,
+            "macs": macs,
+        }
+        answer: list[Json] = self._call(
+            context, "allocate_for_instance", arguments, host=host
+        )
+        return answer
+
+    def deallocate_for_instance(
+        self,
+        context: Json,
+        *,
+        instance_id: str,
+        host: str,
+        project_id: str | None = None,
+    ) -> None:
+        """Take all of it away; works without the instance's row."""
+        arguments = {
+            "instance_id": instance_id,
+            "project_id": project_id,
+            "host": host,
+        }
+        self._call(context, "deallocate_for_instance", arguments, host=host)
+
+    def get_instance_nw_info(
+        self,
+        context: Json,
+        *,
+        instance_id: str,
+        host: str,
+        project_id: str | None = None,
+    ) -> list[Json]:
+        """Return NetworkInfo as guests of `host` would see it."""
+        arguments = {
+            "instance_id": instance_id,
+            "project_id": project_id,
+            "host": host,
+        }
+        answer: list[Json] = self._call(
+            context, "get_instance_nw_info", arguments
+        )
+        return answer
+
+    def setup_networks_on_host(
+        self,
+        context: Json,
+        *,
+        instance_id: str | int,
+        host: str,
+        teardown: bool = False,
+    ) -> None:
+        """Return when `host` is ready for the instance, or rid of it."""
+        arguments = {
+            "instance_id": instance_id,
+            "host": host,
+            "teardown": teardown,
+        }
+        self._call(context, "setup_networks_on_host", arguments, host=host)
+
+    def validate_networks(
+        self, context: Json, *, networks: list[list[str | None]]
+    ) -> None:
+        """Raise what allocating these networks and addresses would."""
+        self._call(context, "validate_networks", {"networks": networks})
+
+    def create_networks(self, context: Json, **arguments: Any) -> list[Json]:
+        """Create a network; arguments as nova's (label, cidr, bridge...)."""
+        answer: list[Json] = self._call(context, "create_networks", arguments)
+        return answer
+
+    def delete_network(self, context: Json, *, uuid: str) -> None:
+        """Delete a network that has no allocated address."""
+        self._call(context, "delete_network", {"uuid": uuid})
+
+    def get_host_state(self, context: Json, *, host: str) -> Json:
+        """Return what `host` made of its last pass."""
+        answer: Json = self._call(
+            context, "get_host_state", {}, host=host, namespace="flatnet"
+        )
+        return answer
+
+    def security_groups_changed(
+        self, context: Json, *, group_ids: list[int]
+    ) -> None:
+        """Tell all daemons, without waiting; a lost message costs little."""
+        caller = self._client.prepare(
+            fanout=True, namespace="flatnet", version="1.0"
+        )
+        with _answered("the broker"):
+            caller.cast(
+                context, "security_groups_changed", group_ids=group_ids
+            )
+
+    def _call(
+        self,
+        context: Json,
+        method: str,
+        arguments: Json,
+        *,
+        host: str | None = None,
+        namespace: str | None = None,
+    ) -> Any:
+        options: Json = {"version": _VERSIONS[namespace]}
+        if namespace is not None:
+            options["namespace"] = namespace
+        if host is not None:
+            options["server"] = host
+        caller = self._client.prepare(**options)
+        with _answered(f"host {host}" if host else "any host"):
+            return caller.call(context, method, **arguments)

@@ -1,0 +1,48 @@
+"""Rows with defaults, so that a test names only what matters to it."""
+
+from flatnet.settings import Settings
+from flatnet.state import Interface, Network, Snapshot
+
+
+def network(**fields):
+    """A network 10.0.0.0/24 on br100."""
+    defaults = {
+        "id": 1,
+        "uuid": "11111111-1111-4111-8111-111111111111",
+        "label": "private",
+        "cidr": "10.0.0.0/24",
+        "bridge": "br100",
+        "broadcast": "10.0.0.255",
+        "netmask": "255.255.255.0",
+        "dhcp_start": "10.0.0.1",
+    }
+    return Network(**{**defaults, **fields})
+
+
+def interface(number=1, **fields):
+    """The interface of instance vm_<number>, address 10.0.0.<number+1>."""
+    defaults = {
+        "uuid": f"aaaaaaaa-aa{number:02d}-4aaa-8aaa-aaaaaaaaaaaa",
+        "mac": f"fa:16:3e:00:00:{number:02x}",
+        "network_id": 1,
+        "instance_uuid": f"bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb{number:02d}",
+        "hostname": f"vm_{number}",
+        "project_id": "blue",
+        "addresses": (f"10.0.0.{number + 1}",),
+    }
+    return Interface(**{**defaults, **fields})
+
+
+def snapshot(**fields):
+    """A host whose bridge is 10.0.0.1, without instances."""
+    defaults = {
+        "host": "node1",
+        "networks": (network(),),
+        "host_addresses": ((1, "10.0.0.1"),),
+    }
+    return Snapshot(**{**defaults, **fields})
+
+
+def settings(**fields):
+    """The defaults of the options, for host node1."""
+    return Settings(**{"host": "node1", **fields})

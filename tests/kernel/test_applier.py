@@ -1,0 +1,125 @@
+"""The applier process: one peer, one message, and deaths that cost little."""
+
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from flatnet.apply import channel
+from flatnet.apply.client import Applier, start_applier
+from flatnet.exceptions import ApplierUnavailable
+from flatnet.state import Bridge, Plan, Uplink
+
+PLAN = Plan(
+    host="node1",
+    bridges=(Bridge("br100", "net-1", "02:00:00:00:00:01", 1500),),
+)
+
+
+def with_applier(use, directory):
+    """Start an applier here, return what `use(applier, started)` does."""
+    started = start_applier(
+        networks_path=str(directory), dnsmasq_config_file="", top_regex=""
+    )
+    applier = Applier(started)
+    try:
+        return use(applier, started)
+    finally:
+        applier.close()
+        assert started.process.returncode == 0
+
+
+def worker_of(pid):
+    """The pid of the one worker that the applier `pid` has forked."""
+    path = f"/proc/{pid}/task/{pid}/children"
+    with open(path, encoding="ascii") as stream:
+        (worker,) = stream.read().split()
+    return int(worker)
+
+
+def bridge_names(namespace):
+    links = namespace.json("ip", "-j", "link", "show", "type", "bridge")
+    return [link["ifname"] for link in links if link]
+
+
+def test_a_plan_goes_in_and_changes_come_out(namespace, tmp_path):
+    def twice(applier, started):
+        return applier.apply(PLAN), applier.apply(PLAN)
+
+    first, second = namespace.call(with_applier, twice, tmp_path)
+    assert first.failures == second.failures == ()
+    assert first.made
+    assert second.made == ()
+    assert bridge_names(namespace) == ["br100"]
+
+
+def test_uplinks_that_exist_are_told(namespace, tmp_path):
+    namespace.run("ip link add up0 mtu 1400 type veth peer name up1")
+
+    def ask(applier, started):
+        return applier.uplinks(("none0", "up0"))
+
+    answer = namespace.call(with_applier, ask, tmp_path)
+    assert answer == (Uplink("up0", 1400),)
+
+
+def test_a_killed_worker_costs_one_failed_pass(namespace, tmp_path):
+    def kill(applier, started):
+        applier.apply(PLAN)
+        os.kill(worker_of(started.process.pid), signal.SIGKILL)
+        with pytest.raises(ApplierUnavailable):
+            applier.apply(PLAN)
+        assert not applier.is_gone
+        return applier.apply(PLAN)
+
+    assert namespace.call(with_applier, kill, tmp_path).failures == ()
+
+
+def test_rubbish_is_refused_and_changes_nothing(namespace, tmp_path):
+    def rubbish(applier, started):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(started.address)
+            body = b'{"plan": {"host": 7, "bridges": "rm -rf"}}'
+            connection.sendall(len(body).to_bytes(4, "big") + body)
+            with pytest.raises(ApplierUnavailable):
+                channel.receive_reply(connection)
+        return applier.apply(PLAN)
+
+    assert namespace.call(with_applier, rubbish, tmp_path).failures == ()
+
+
+def test_only_the_daemon_that_started_it_is_answered(namespace, tmp_path):
+    def stranger(address):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address)
+            channel.send(connection, channel.Request())
+            with pytest.raises(ApplierUnavailable):
+                channel.receive_reply(connection)
+        return 0
+
+    def ask(applier, started):
+        child = os.fork()
+        if child == 0:
+            os._exit(stranger(started.address))
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+        return applier.uplinks(())
+
+    assert namespace.call(with_applier, ask, tmp_path) == ()
+
+
+def test_it_ends_when_the_daemon_dies(namespace, tmp_path):
+    def die(directory):
+        started = start_applier(
+            networks_path=str(directory), dnsmasq_config_file="", top_regex=""
+        )
+        Applier(started).uplinks(())
+        return started.process.pid
+
+    pid = namespace.call(die, tmp_path)
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not os.path.exists(f"/proc/{pid}")

@@ -1,0 +1,56 @@
+"""The shapes in which callers of all ages send arguments."""
+
+import pytest
+
+from flatnet import arguments
+from flatnet.exceptions import InstanceNotFound, InvalidInput
+
+
+def nova_object(name, **data):
+    return {
+        "nova_object.name": name,
+        "nova_object.namespace": "nova",
+        "nova_object.version": "1.1",
+        "nova_object.data": data,
+        "nova_object.changes": [],
+    }
+
+
+def test_pairs_stay_pairs():
+    networks = [["net-a", "10.0.0.9"], ["net-b", None]]
+    assert arguments.requested(networks) == (
+        ("net-a", "10.0.0.9"),
+        ("net-b", None),
+    )
+
+
+def test_a_network_request_list_becomes_pairs():
+    request = nova_object(
+        "NetworkRequest", network_id="net-a", address="10.0.0.9"
+    )
+    networks = nova_object("NetworkRequestList", objects=[request])
+    assert arguments.requested(networks) == (("net-a", "10.0.0.9"),)
+
+
+@pytest.mark.parametrize("nothing", [None, [], {"objects": []}])
+def test_nothing_means_all_networks(nothing):
+    assert arguments.requested(nothing) is None
+
+
+@pytest.mark.parametrize("rubbish", ["text", 7, ["x"], [[None, None]], [7]])
+def test_rubbish_is_refused_by_name(rubbish):
+    with pytest.raises(InvalidInput):
+        arguments.requested(rubbish)
+
+
+def test_an_instance_is_named_by_uuid_id_or_object():
+    instance = nova_object("Instance", uuid="u-1", id=7, host="node1")
+    assert arguments.instance_reference(None, instance) == "u-1"
+    assert arguments.instance_reference(7) == "7"
+    assert arguments.instance_reference("u-2") == "u-2"
+
+
+@pytest.mark.parametrize("nobody", [None, "", [], 1.5])
+def test_a_call_about_nobody_is_refused(nobody):
+    with pytest.raises(InstanceNotFound):
+        arguments.instance_reference(nobody)

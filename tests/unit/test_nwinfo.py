@@ -1,0 +1,105 @@
+"""NetworkInfo as JSON: nova's model with the contract's corrections."""
+
+import json
+
+from builders import interface, network, settings
+
+from flatnet.plan.nwinfo import network_info
+
+
+def vif(row=None, host_address="10.0.0.1", **options):
+    attached = ((interface(), row or network(), host_address),)
+    mtus = {"br100": 1450}
+    answer = network_info(
+        attached, settings(**options), mtus=mtus, active=True
+    )
+    assert json.loads(json.dumps(answer)) == answer
+    return answer[0]
+
+
+def test_the_gateway_is_the_bridge_of_the_host():
+    subnet = vif(network(gateway="10.0.0.254"))["network"]["subnets"][0]
+    assert subnet["gateway"]["address"] == "10.0.0.1"
+    assert subnet["meta"] == {"dhcp_server": "10.0.0.1"}
+
+
+def test_without_dhcp_the_gateway_is_the_networks_own():
+    row = network(gateway="10.0.0.254")
+    subnet = vif(row, None, dhcp=False)["network"]["subnets"][0]
+    assert subnet["gateway"]["address"] == "10.0.0.254"
+    assert subnet["meta"] == {}
+
+
+def test_the_whole_of_it():
+    assert vif(network(dns1="192.0.2.53")) == {
+        "id": "aaaaaaaa-aa01-4aaa-8aaa-aaaaaaaaaaaa",
+        "address": "fa:16:3e:00:00:01",
+        "network": {
+            "id": "11111111-1111-4111-8111-111111111111",
+            "bridge": "br100",
+            "label": "private",
+            "subnets": [
+                {
+                    "cidr": "10.0.0.0/24",
+                    "dns": [
+                        {
+                            "address": "192.0.2.53",
+                            "type": "dns",
+                            "version": 4,
+                            "meta": {},
+                        }
+                    ],
+                    "gateway": {
+                        "address": "10.0.0.1",
+                        "type": "gateway",
+                        "version": 4,
+                        "meta": {},
+                    },
+                    "ips": [
+                        {
+                            "address": "10.0.0.2",
+                            "type": "fixed",
+                            "version": 4,
+                            "meta": {},
+                            "floating_ips": [],
+                        }
+                    ],
+                    "routes": [],
+                    "version": 4,
+                    "meta": {"dhcp_server": "10.0.0.1"},
+                },
+                {
+                    "cidr": None,
+                    "dns": [],
+                    "gateway": {
+                        "address": None,
+                        "type": "gateway",
+                        "version": None,
+                        "meta": {},
+                    },
+                    "ips": [],
+                    "routes": [],
+                    "version": None,
+                    "meta": {},
+                },
+            ],
+            "meta": {
+                "tenant_id": None,
+                "mtu": 1450,
+                "should_create_bridge": True,
+                "bridge_interface": None,
+                "multi_host": True,
+            },
+        },
+        "type": "bridge",
+        "details": {},
+        "devname": "tapaaaaaaaa-aa",
+        "ovs_interfaceid": None,
+        "qbh_params": None,
+        "qbg_params": None,
+        "active": True,
+        "vnic_type": "normal",
+        "profile": None,
+        "preserve_on_delete": False,
+        "meta": {},
+    }

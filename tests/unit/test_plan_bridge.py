@@ -1,0 +1,96 @@
+"""Bridges and ports as the plan has them: values, no kernel."""
+
+from tests.builders import interface, network, settings, snapshot
+
+from flatnet.plan.bridge import bridge_mac, bridges, uplink_names
+from flatnet.state import Bridge, Port, Uplink
+
+
+def test_a_host_with_two_instances():
+    rows = snapshot(interfaces=(interface(2), interface(1)))
+    assert bridges(rows, settings(flat_interface="eth1"), {}) == (
+        Bridge(
+            name="br100",
+            network_uuid="11111111-1111-4111-8111-111111111111",
+            mac=bridge_mac("node1", "11111111-1111-4111-8111-111111111111"),
+            mtu=1500,
+            uplink="eth1",
+            address="10.0.0.1/24",
+            ports=(
+                Port(
+                    name="tapaaaaaaaa-aa",
+                    kind="tap",
+                    mac="fa:16:3e:00:00:02",
+                    instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb02",
+                    addresses=("10.0.0.3",),
+                ),
+                Port(
+                    name="tapaaaaaaaa-aa",
+                    kind="tap",
+                    mac="fa:16:3e:00:00:01",
+                    instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb01",
+                    addresses=("10.0.0.2",),
+                ),
+            ),
+        ),
+    )
+
+
+def test_mac_is_local_unicast_and_differs_by_host_and_network():
+    macs = {bridge_mac(*pair) for pair in ("ab", "ac", "bb")}
+    assert len(macs) == 3
+    assert {mac[:3] for mac in macs} == {"02:"}
+    assert {len(mac) for mac in macs} == {17}
+
+
+def test_flat_manager_gives_the_bridge_no_address():
+    (bridge,) = bridges(snapshot(), settings(dhcp=False), {})
+    assert bridge.address is None
+
+
+def test_a_network_without_an_address_of_this_host_has_none():
+    (bridge,) = bridges(snapshot(host_addresses=()), settings(), {})
+    assert bridge.address is None
+
+
+def test_mtu_is_the_networks_then_the_uplinks_then_1500():
+    uplinks = {"eth1": Uplink(name="eth1", mtu=9000)}
+    by_eth1 = settings(flat_interface="eth1")
+    small = snapshot(networks=(network(mtu=1400),))
+    assert bridges(small, by_eth1, uplinks)[0].mtu == 1400
+    assert bridges(snapshot(), by_eth1, uplinks)[0].mtu == 9000
+    assert bridges(snapshot(), by_eth1, {})[0].mtu == 1500
+    assert bridges(snapshot(), settings(), uplinks)[0].mtu == 1500
+
+
+def test_flat_interface_overrides_the_networks_uplink():
+    rows = snapshot(networks=(network(bridge_interface="eth2"),))
+    assert uplink_names(rows, settings()) == ("eth2",)
+    assert bridges(rows, settings(), {})[0].uplink == "eth2"
+    assert uplink_names(rows, settings(flat_interface="eth1")) == ("eth1",)
+    assert uplink_names(snapshot(), settings()) == ()
+
+
+def test_a_veth_has_a_peer_and_an_external_port_stays_in_the_plan():
+    rows = snapshot(interfaces=(interface(1),))
+    (veth,) = bridges(rows, settings(vif_plug="veth"), {})[0].ports
+    assert (veth.kind, veth.peer) == ("veth", "vif" + veth.name[3:])
+    (outside,) = bridges(rows, settings(vif_plug="external"), {})[0].ports
+    assert (outside.kind, outside.peer) == ("external", None)
+
+
+def test_names_fit_into_what_linux_allows():
+    rows = snapshot(interfaces=(interface(1),))
+    (port,) = bridges(rows, settings(vif_plug="veth"), {})[0].ports
+    assert len(port.name) == len(port.peer) == 14
+
+
+def test_bridges_are_sorted_and_hold_their_own_ports():
+    rows = snapshot(
+        networks=(network(id=1, bridge="br200"), network(id=2)),
+        interfaces=(interface(1, network_id=2), interface(2, network_id=1)),
+    )
+    first, second = bridges(rows, settings(), {})
+    assert (first.name, second.name) == ("br100", "br200")
+    assert first.ports[0].mac.endswith(":01")
+    assert second.ports[0].mac.endswith(":02")

@@ -1,0 +1,128 @@
+"""How asks fold into passes, with an applier that a test can hold up."""
+
+import threading
+
+import pytest
+
+from flatnet.exceptions import ApplierUnavailable, HostSetupError
+from flatnet.reconciler import Reconciler
+from flatnet.state import Changes, Failure, Plan, Snapshot
+
+PATIENCE = 10
+
+
+class Gate:
+    """An applier that counts passes and ends each when it is told to."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+        self.started = threading.Semaphore(0)
+        self.may_end = threading.Semaphore(0)
+        self.passes = 0
+
+    def uplinks(self, names):
+        return ()
+
+    def apply(self, plan):
+        self.passes += 1
+        self.started.release()
+        assert self.may_end.acquire(timeout=PATIENCE)
+        outcome = self.outcomes.pop(0) if self.outcomes else Changes()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+@pytest.fixture
+def running():
+    """Return a function that starts a reconciler on an applier."""
+    started = []
+
+    def start(applier, interval=1000):
+        reconciler = Reconciler(
+            snapshot=lambda: Snapshot(host="node1"),
+            uplink_names=lambda rows: (),
+            plan=lambda rows, uplinks: Plan(host=rows.host),
+            applier=applier,
+            interval=interval,
+        )
+        thread = threading.Thread(target=reconciler.run)
+        thread.start()
+        started.append((reconciler, thread, applier))
+        return reconciler
+
+    yield start
+    for reconciler, thread, applier in started:
+        reconciler.stop()
+        for _ in range(100):
+            applier.may_end.release()
+        thread.join(timeout=PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_asks_during_a_pass_are_served_by_one_more(running):
+    applier = Gate()
+    reconciler = running(applier)
+    first = reconciler.ask()
+    assert applier.started.acquire(timeout=PATIENCE)
+    later = [reconciler.ask() for _ in range(50)]
+    applier.may_end.release()
+    reconciler.wait(first, PATIENCE)
+    assert applier.started.acquire(timeout=PATIENCE)
+    applier.may_end.release()
+    for ticket in later:
+        reconciler.wait(ticket, PATIENCE)
+    assert applier.passes == 2
+
+
+def test_a_pass_that_already_runs_does_not_serve_an_ask(running):
+    applier = Gate()
+    reconciler = running(applier)
+    reconciler.ask()
+    assert applier.started.acquire(timeout=PATIENCE)
+    late = reconciler.ask()
+    with pytest.raises(HostSetupError, match="not ready within"):
+        reconciler.wait(late, 0.05)
+
+
+def test_a_failure_is_told_to_the_instance_that_suffers(running):
+    failure = Failure("port tap1", "no room", ("vm-1",))
+    applier = Gate(Changes(failures=(failure,)))
+    reconciler = running(applier)
+    applier.may_end.release()
+    outcome = reconciler.ask_and_wait(PATIENCE)
+    outcome.check("vm-2")
+    with pytest.raises(HostSetupError, match="port tap1: no room"):
+        outcome.check("vm-1")
+
+
+def test_a_dead_applier_fails_the_pass_and_it_is_tried_again(running):
+    applier = Gate(ApplierUnavailable("gone"), Changes())
+    reconciler = running(applier)
+    applier.may_end.release()
+    outcome = reconciler.ask_and_wait(PATIENCE)
+    with pytest.raises(ApplierUnavailable):
+        outcome.check("vm-1")
+    # Nobody asks: the worker tries again by itself.
+    applier.may_end.release()
+    for _ in range(2):
+        assert applier.started.acquire(timeout=PATIENCE)
+
+
+def test_the_timer_asks_when_nobody_does(running):
+    applier = Gate()
+    running(applier, interval=0.05)
+    for _ in range(3):
+        assert applier.started.acquire(timeout=PATIENCE)
+        applier.may_end.release()
+
+
+def test_a_defect_in_a_pass_does_not_end_the_worker(running):
+    applier = Gate(ZeroDivisionError("a defect"), Changes())
+    reconciler = running(applier)
+    applier.may_end.release()
+    outcome = reconciler.ask_and_wait(PATIENCE)
+    with pytest.raises(HostSetupError, match="a defect"):
+        outcome.check("vm-1")
+    applier.may_end.release()
+    reconciler.ask_and_wait(PATIENCE).check("vm-1")

@@ -1,0 +1,24 @@
+#!/bin/bash
+# Run all tests on this machine.  The first run installs what is missing.
+#
+#     tools/test.sh            everything
+#     tools/test.sh -e unit    arguments go to tox
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tools/setup.sh
+
+require_root tools/test.sh
+install_packages test
+make_environment test
+
+started=$SECONDS
+status=0
+.venv/bin/tox run "$@" || status=$?
+took="$(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"
+if ((status == 0)); then
+    say "PASSED: every suite, in $took"
+else
+    say "FAILED after $took: the list above names the suites that did not" \
+        "pass; the output of each says why"
+fi
+exit "$status"

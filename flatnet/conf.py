@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from oslo_config import cfg, types
+from oslo_config import cfg
 
 from flatnet.exceptions import ConfigurationError
 from flatnet.settings import Settings
@@ -162,9 +162,8 @@ DHCP_OPTIONS = [
         help="Further configuration file for dnsmasq. Empty: none, not even "
         "the system's.",
     ),
-    cfg.MultiOpt(
+    cfg.MultiStrOpt(
         "dns_server",
-        item_type=types.String(),
         default=[],
         help="Name server that dnsmasq forwards to; may be given more than "
         "once. None: those of the host's resolv.conf.",
@@ -206,9 +205,8 @@ FIREWALL_OPTIONS = [
         help="Address that traffic to the outside gets as its source. "
         "Empty: no source NAT.",
     ),
-    cfg.MultiOpt(
+    cfg.MultiStrOpt(
         "force_snat_range",
-        item_type=types.String(),
         default=[],
         help="Destination range (cidr) that traffic gets source NAT for in "
         "a network that has an external gateway; may be given more than "
@@ -219,9 +217,8 @@ FIREWALL_OPTIONS = [
         default=[],
         help="Destination ranges (cidr) that are reached without source NAT.",
     ),
-    cfg.MultiOpt(
+    cfg.MultiStrOpt(
         "forward_bridge_interface",
-        item_type=types.String(),
         default=["all"],
         help="Device that bridges may forward to; may be given more than "
         "once. 'all' means every device.",

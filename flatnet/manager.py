@@ -6,7 +6,6 @@ second only takes an address for its host, and its plan has more in it.
 """
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from flatnet.arguments import Requested
@@ -32,7 +31,7 @@ Json = dict[str, Any]
 class FlatManager:
     """Attach instances to the bridge, and no more.
 
-    :param peers: how to reach the daemons of other hosts
+    :param peers: the client that reaches the daemons of other hosts
     :param timeout: seconds that a caller waits for this host to be ready
     """
 
@@ -44,7 +43,7 @@ class FlatManager:
         settings: Settings,
         database: Database,
         reconciler: Reconciler,
-        peers: Callable[[], NetworkAPI],
+        peers: NetworkAPI,
         timeout: float,
     ) -> None:
         self._settings = settings
@@ -67,7 +66,7 @@ class FlatManager:
                 f"no flatnet-manager has ever reported from host {host}; "
                 "check the name against `flatnet host list`"
             )
-        return self._peers()
+        return self._peers
 
     def allocate(
         self,

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 _VERSIONS = {None: "1.0", "baseapi": "1.1", "flatnet": "1.0"}
 
 
-def transport(conf: cfg.ConfigOpts) -> messaging.RPCTransport:
+def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
     """Return the transport that `transport_url` names.
 
     oslo.messaging registers some of its options on the global
@@ -35,12 +35,12 @@ def transport(conf: cfg.ConfigOpts) -> messaging.RPCTransport:
 
 
 def server(
-    broker: messaging.RPCTransport,
+    broker: messaging.Transport,
     *,
     host: str,
     endpoints: Sequence[object],
     executor: str,
-) -> messaging.RPCServer:
+) -> messaging.MessageHandlingServer:
     """Return a server that listens on `network` and `network.<host>`."""
     target = messaging.Target(topic=TOPIC, server=host)
     return messaging.get_rpc_server(
@@ -82,7 +82,7 @@ class NetworkAPI:
     """
 
     def __init__(
-        self, broker: messaging.RPCTransport, timeout: float | None = None
+        self, broker: messaging.Transport, timeout: float | None = None
     ) -> None:
         target = messaging.Target(topic=TOPIC, version="1.0")
         self._client = messaging.get_rpc_client(

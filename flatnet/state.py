@@ -231,6 +231,7 @@ class GuardedPort:
     name: str
     mac: str
     addresses: tuple[str, ...] = ()
+    instance_uuid: str = ""
 
 
 @dataclass(frozen=True)
@@ -238,11 +239,18 @@ class Guard:
     """The nftables table `flatnet` of family bridge, as values.
 
     `gateways` are (bridge address, bridge MAC, uplink or none) of this
-    host: nobody behind the uplink may claim them.
+    host: nobody behind the uplink may claim them.  `uplinks` are those of
+    all bridges, `dhcp_uplinks` those of bridges whose guests have their
+    DHCP server on this host, and so need none elsewhere.  `isolated` is
+    the opposite of `allow_same_net_traffic`.
     """
 
     ports: tuple[GuardedPort, ...] = ()
     gateways: tuple[tuple[str, str, str | None], ...] = ()
+    uplinks: tuple[str, ...] = ()
+    dhcp_uplinks: tuple[str, ...] = ()
+    prevent_spoofing: bool = True
+    isolated: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def network(**fields):
 def interface(number=1, **fields):
     """The interface of instance vm_<number>, address 10.0.0.<number+1>."""
     defaults = {
-        "uuid": f"aaaaaaaa-aa{number:02d}-4aaa-8aaa-aaaaaaaaaaaa",
+        "uuid": f"aaaaaa{number:02d}-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
         "mac": f"fa:16:3e:00:00:{number:02x}",
         "network_id": 1,
         "instance_uuid": f"bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb{number:02d}",

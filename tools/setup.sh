@@ -52,23 +52,27 @@ install_packages() { # PROFILE
         say "Debian packages: all there"
         return
     fi
-    say "Debian packages: installing ${missing[*]}"
+    say "Debian packages: installing ${missing[*]} (a minute or two)"
     # In a process of its own, whose end undoes the precautions; and not as
     # a condition, which would make bash ignore its failures.
-    local status=0
+    local status=0 log
+    log=$(mktemp --tmpdir flatnet-packages.XXXXXX)
     set +e
-    (install_quietly "${missing[@]}")
+    (install_quietly "${missing[@]}") >"$log" 2>&1
     status=$?
     set -e
-    ((status == 0)) ||
-        fail "could not install the packages above; see the output of apt-get"
+    if ((status != 0)); then
+        tail --lines=20 "$log" >&2
+        fail "could not install the Debian packages; all of it is in $log"
+    fi
+    rm -f "$log"
 }
 
 install_quietly() { # PACKAGE...
     set -euo pipefail
     export DEBIAN_FRONTEND=noninteractive
     undo=()
-    trap 'for path in "${undo[@]}"; do rm -f "$path"; done' EXIT
+    trap 'for path in "${undo[@]}"; do rm --force --dir "$path"; done' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     twice apt_get update
@@ -129,8 +133,11 @@ forbid_starts() {
 forbid_database_cluster() {
     local directory=/etc/postgresql-common/createcluster.d
     is_installed postgresql-common && return
-    mkdir -p "$directory"
     undo+=("$directory/flatnet.conf")
+    if [[ ! -e $directory ]]; then
+        mkdir -p "$directory"
+        undo+=("$directory")
+    fi
     echo "create_main_cluster = off" >"$directory/flatnet.conf"
 }
 

@@ -129,7 +129,6 @@ def _apply_bridge(
         for port in bridge.ports
         if is_device(port) and port.instance_uuid not in shut
     ]
-    _pin_foreign(found, link, bridge, [port.name for port in ports])
     if bridge.uplink:
         _mend_uplink(found, link, bridge.uplink)
     for port in ports:
@@ -197,26 +196,10 @@ def _mend_options(found: Host, link: Link) -> Link:
     return link
 
 
-def _pin_foreign(
-    found: Host, link: Link, bridge: Bridge, ports: list[str]
-) -> None:
-    """Keep the MAC of a foreign bridge that is about to get ports.
-
-    Setting the MAC that it has makes Linux stop choosing one.
-    """
-    names = [*ports, bridge.uplink] if bridge.uplink else ports
-    masters = [
-        found.links[name].master if name in found.links else 0
-        for name in names
-    ]
-    if not link.ours and any(master != link.index for master in masters):
-        found.write(link, address=link.mac)
-        found.made.append(f"bridge {link.name}: MAC {link.mac} pinned")
-
-
 def _mend_uplink(found: Host, link: Link, name: str) -> None:
     uplink = found.links[name]
     if uplink.master != link.index:
+        found.pin_mac(link)
         uplink = found.write(uplink, master=link.index)
         found.made.append(f"bridge {link.name}: uplink {name} enslaved")
     if not uplink.up:

@@ -130,6 +130,15 @@ class Host:
         self.netlink.link("set", index=link.index, **attributes)
         return self.reread(link.name)
 
+    def pin_mac(self, bridge: Link) -> None:
+        """Keep the MAC of a foreign bridge that is about to get a port.
+
+        Setting the MAC that it has makes Linux stop choosing one.  Ours
+        have theirs set from the beginning.
+        """
+        if not bridge.ours:
+            self.netlink.link("set", index=bridge.index, address=bridge.mac)
+
     def delete(self, link: Link) -> None:
         """Remove a device, and a veth's other end with it."""
         self.netlink.link("del", index=link.index)

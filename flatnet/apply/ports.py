@@ -28,6 +28,7 @@ def is_device(port: Port) -> bool:
 def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
     """Make or mend one port; what goes wrong is that port's failure."""
     existed = port.name in host.links
+    before = len(host.made)
     try:
         link = _usable(host, port) or _made(host, bridge, port)
         _mend(host, link, bridge=bridge, port=port)
@@ -40,6 +41,7 @@ def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
         half = host.links.get(port.name)
         if half and not existed:
             host.delete(half)
+            del host.made[before:]
 
 
 def shut_port(host: Host, port: Port) -> None:
@@ -79,12 +81,18 @@ def _usable(host: Host, port: Port) -> Link | None:
         return None
     if fits and (link.ours or unfinished):
         return link
-    raise HostSetupError(
-        f"device {port.name} exists and is not flatnet's: remove or rename it"
+    raise _taken(port.name)
+
+
+def _taken(name: str) -> HostSetupError:
+    return HostSetupError(
+        f"device {name} exists and is not flatnet's: remove or rename it"
     )
 
 
 def _made(host: Host, bridge: Bridge, port: Port) -> Link:
+    if port.peer in host.links:
+        raise _taken(port.peer)
     try:
         if port.kind == "tap":
             host.netlink.link(
@@ -105,8 +113,8 @@ def _made(host: Host, bridge: Bridge, port: Port) -> Link:
                     "mtu": bridge.mtu,
                 },
             )
-    except OSError as error:
-        if error.errno not in NO_TUN:
+    except NetlinkError as error:
+        if port.kind != "tap" or error.code not in NO_TUN:
             raise
         raise HostSetupError(
             "/dev/net/tun is missing: load the kernel module tun"
@@ -116,12 +124,12 @@ def _made(host: Host, bridge: Bridge, port: Port) -> Link:
 
 
 def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
-    master = host.links[bridge.name].index
+    master = host.links[bridge.name]
     wanted = {
         "ifalias": (MARK + port.instance_uuid, link.alias),
         "address": (host_mac(port.mac), link.mac),
         "mtu": (bridge.mtu, link.mtu),
-        "master": (master, link.master),
+        "master": (master.index, link.master),
     }
     changes: dict[str, Any] = {
         name: value
@@ -129,6 +137,8 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
         if value != actual
     }
     if changes:
+        if "master" in changes:
+            host.pin_mac(master)
         link = host.write(link, **changes)
         names = ", ".join(changes)
         host.made.append(f"port {port.name}: {names} set")

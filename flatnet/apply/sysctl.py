@@ -74,7 +74,9 @@ def _set(file: Path, name: str, value: str) -> bool:
     file.write_text(value)
     actual = file.read_text().strip()
     if actual != value:
-        raise HostSetupError(f"{value} was written, but it reads {actual}")
+        raise HostSetupError(
+            f"{value} was written, but it reads {actual or 'nothing'}"
+        )
     return True
 
 

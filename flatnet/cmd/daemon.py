@@ -3,7 +3,6 @@
 Imported after the executor has been chosen, see `flatnet.cmd.manager`.
 """
 
-import functools
 import logging
 import os
 import signal
@@ -30,6 +29,7 @@ BINARY = "flatnet-manager"
 # A pass that takes longer than this is reported to who waits for it, in
 # good time before the caller's own rpc_response_timeout.
 PATIENCE = 0.8
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Daemon:
@@ -55,7 +55,7 @@ class Daemon:
         self._stop_reading, self._stop_writing = os.pipe()
         self._stopping = threading.Event()
         self._status = 0
-        self._server: messaging.RPCServer | None = None
+        self._server: messaging.MessageHandlingServer | None = None
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the exit status."""
@@ -64,8 +64,8 @@ class Daemon:
             self._catch_signals()
             reconciling = _thread(self._reconciler.run)
             reporting = _thread(self._report)
-            _thread(self._start_serving)
-            os.read(self._stop_reading, 1)
+            _thread(self._serve)
+            self._wait_for_signal()
             LOG.info("stopping; guests keep their network")
             self._stopping.set()
             self._stop_serving()
@@ -91,24 +91,37 @@ class Daemon:
             raise outcome.error
 
     def _catch_signals(self) -> None:
-        def stop(_number: int, _frame: object) -> None:
-            os.write(self._stop_writing, b"s")
+        # By the interpreter itself: a handler in Python may run inside
+        # eventlet's hub, where nothing may block.
+        os.set_blocking(self._stop_writing, False)
+        signal.set_wakeup_fd(self._stop_writing)
+        for number in _ENDING:
+            signal.signal(number, lambda _number, _frame: None)
 
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+    def _wait_for_signal(self) -> None:
+        while os.read(self._stop_reading, 1)[0] not in _ENDING:
+            pass
+
+    def _serve(self) -> None:
+        """Serve, or end the daemon with the reason in its log."""
+        try:
+            self._start_serving()
+        except Exception:
+            LOG.exception("cannot serve RPC")
+            self._end(status=1)
 
     def _start_serving(self) -> None:
         """Listen as soon as there is a broker, and tell systemd."""
-        LOG.info("connecting to %s", rpc.broker_name(self._conf))
         broker = rpc.transport(self._conf)
-        timeout = self._conf.rpc_response_timeout
+        LOG.info("connecting to %s", rpc.broker_name(self._conf))
+        peers = rpc.NetworkAPI(broker)
         kind = FlatDHCPManager if self._settings.dhcp else FlatManager
         manager = kind(
             settings=self._settings,
             database=self._database,
             reconciler=self._reconciler,
-            peers=functools.partial(rpc.NetworkAPI, broker, timeout),
-            timeout=timeout * PATIENCE,
+            peers=peers,
+            timeout=self._conf.rpc_response_timeout * PATIENCE,
         )
         server = rpc.server(
             broker,
@@ -131,6 +144,10 @@ class Daemon:
             self._server.stop()
             self._server.wait()
 
+    def _end(self, *, status: int) -> None:
+        self._status = status
+        os.write(self._stop_writing, bytes([signal.SIGTERM]))
+
     def _report(self) -> None:
         """Tell the cluster that we live, and end if we cannot work."""
         while not self._stopping.wait(self._settings.reconcile_interval):
@@ -142,8 +159,7 @@ class Daemon:
                 LOG.warning("not reported: %s", error)
             if self._applier.is_gone:
                 LOG.error("the applier process is gone; ending to be started")
-                self._status = 1
-                os.write(self._stop_writing, b"a")
+                self._end(status=1)
 
 
 def _thread(target: Callable[[], None]) -> threading.Thread:

@@ -25,6 +25,8 @@ from flatnet.settings import Settings
 
 PROGRAM = "flatnet-manager"
 DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
+# Libraries whose every step is not worth a line of an operator's log.
+QUIET = ("alembic=WARN", "oslo_service=WARN")
 LOG = logging.getLogger("flatnet")
 
 
@@ -33,19 +35,32 @@ def main() -> int:
     # What a library thinks of its own future is no business of operators.
     warnings.simplefilter("ignore")
     try:
-        settings = _settings(sys.argv[1:])
-        return _run(settings)
+        return _run(_settings(sys.argv[1:]))
     except FlatnetError as error:
-        LOG.error("%s", error)
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        LOG.debug("the cause", exc_info=error)
-        return 1
+        failure = error
+    # Outside of the handler, where oslo.log would add the exception again.
+    print(f"{PROGRAM}: {failure}", file=sys.stderr)
+    if not _logs_to_stderr():
+        LOG.error("%s", failure)
+    LOG.debug("the cause", exc_info=failure)
+    return 1
+
+
+def _logs_to_stderr() -> bool:
+    """Whether whoever reads our stderr reads our log there anyway."""
+    handlers = logging.getLogger().handlers
+    return all(
+        getattr(handler, "stream", None) is sys.stderr for handler in handlers
+    )
 
 
 def _settings(arguments: list[str]) -> Settings:
     conf.register(cfg.CONF)
     conf.register_cli(cfg.CONF)
     log.register_options(cfg.CONF)
+    log.set_defaults(
+        default_log_levels=[*log.get_default_log_levels(), *QUIET]
+    )
     default = (
         [DEFAULT_CONFIG_FILE] if Path(DEFAULT_CONFIG_FILE).exists() else []
     )

@@ -8,10 +8,11 @@ twice, each answers the same.  An error changes nothing.
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, union
+from sqlalchemy import Connection, select, union
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import engine, instances, models, networks, pool, vifs
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     FixedIpAlreadyInUse,
     FixedIpNotFoundForSpecificInstance,
@@ -179,7 +180,7 @@ def check_requested(connection: Connection, requested: Requested) -> None:
 
 def _wanted(
     connection: Connection, requested: Requested | None
-) -> list[tuple[Row[Any], str | None]]:
+) -> list[tuple[AnyRow, str | None]]:
     """Return the networks' locked rows with the addresses asked for."""
     if requested is None:
         return [(row, None) for row in networks.locked(connection)]
@@ -193,8 +194,8 @@ def _uuids(wanted: list[tuple[str, str | None]]) -> list[str]:
 
 
 def _matched(
-    rows: Iterable[Row[Any]], wanted: list[tuple[str, str | None]]
-) -> list[tuple[Row[Any], str | None]]:
+    rows: Iterable[AnyRow], wanted: list[tuple[str, str | None]]
+) -> list[tuple[AnyRow, str | None]]:
     by_uuid = {row.uuid: row for row in rows}
     for uuid in _uuids(wanted):
         if uuid not in by_uuid:
@@ -205,7 +206,7 @@ def _matched(
     ]
 
 
-def _locked_network(connection: Connection, network_uuid: str) -> Row[Any]:
+def _locked_network(connection: Connection, network_uuid: str) -> AnyRow:
     ((network, _),) = _wanted(connection, [(network_uuid, None)])
     return network
 
@@ -230,7 +231,7 @@ def _held(connection: Connection, vif_id: int) -> list[str]:
 
 def _take_next(
     connection: Connection,
-    network: Row[Any],
+    network: AnyRow,
     quarantine: int,
     owner: dict[str, Any],
 ) -> None:
@@ -245,7 +246,7 @@ def _take_next(
 
 
 def _host_address(
-    connection: Connection, network: Row[Any], host: str, quarantine: int
+    connection: Connection, network: AnyRow, host: str, quarantine: int
 ) -> None:
     """Ensure the address of a host's bridge, where bridges have one."""
     if not (network.multi_host and network.enable_dhcp):

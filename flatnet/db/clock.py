@@ -9,7 +9,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class now(FunctionElement[datetime]):  # noqa: N801: reads as an SQL function
+class Now(FunctionElement[datetime]):
     """The present in UTC, without a time zone, to the microsecond.
 
     It advances within a transaction, so that a row which had to wait for a
@@ -20,17 +20,17 @@ class now(FunctionElement[datetime]):  # noqa: N801: reads as an SQL function
     inherit_cache = True
 
 
-@compiles(now, "sqlite")
-def _now_sqlite(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Now, "sqlite")
+def _now_sqlite(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 
 
-@compiles(now, "mysql")
-@compiles(now, "mariadb")
-def _now_mysql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Now, "mysql")
+@compiles(Now, "mariadb")
+def _now_mysql(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
     return "UTC_TIMESTAMP(6)"
 
 
-@compiles(now, "postgresql")
-def _now_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Now, "postgresql")
+def _now_postgresql(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
     return "timezone('utc', clock_timestamp())"

@@ -95,9 +95,10 @@ class Database:
             reraise=True,
         )
         try:
-            return retrying(self._run_once, function, options)
+            answer: R = retrying(self._run_once, function, options)
         except exc.SQLAlchemyError as error:
             raise failures.named(error, self.name) from error
+        return answer
 
     def _run_once(
         self, function: Callable[[Connection], R], options: dict[str, Any]
@@ -125,7 +126,7 @@ def writes(
     """Make a function on a connection one on a Database, that may write."""
 
     @functools.wraps(function)
-    def run(database: Database, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(database: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return database.write(
             lambda connection: function(connection, *args, **kwargs)
         )
@@ -139,7 +140,7 @@ def reads(
     """Make a function on a connection one on a Database, that only reads."""
 
     @functools.wraps(function)
-    def run(database: Database, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(database: Database, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return database.read(
             lambda connection: function(connection, *args, **kwargs)
         )
@@ -174,11 +175,8 @@ def _parsed_url(url: str) -> URL:
             f"[database] connection: {backend} is none of "
             f"{', '.join(sorted(_DRIVERS))}"
         )
-    return (
-        parsed.set(drivername=_DRIVERS.get(parsed.drivername, ""))
-        if parsed.drivername in _DRIVERS
-        else parsed
-    )
+    driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
+    return parsed.set(drivername=driver)
 
 
 def _printable(url: URL) -> str:
@@ -210,7 +208,7 @@ def _engine(url: URL, dialect: str) -> Engine:
     return engine
 
 
-def _prepare_sqlite(connection: Any, record: Any) -> None:
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions: _begin_sqlite does.
     connection.isolation_level = None
     _execute(
@@ -218,7 +216,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     )
 
 
-def _prepare_mysql(connection: Any, record: Any) -> None:
+def _prepare_mysql(connection: Any, _record: Any) -> None:
     # MySQL takes the second part for a comment: it knows no such timeout.
     _execute(
         connection,
@@ -227,7 +225,7 @@ def _prepare_mysql(connection: Any, record: Any) -> None:
     )
 
 
-def _prepare_postgresql(connection: Any, record: Any) -> None:
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
     _execute(
         connection,
         f"SET lock_timeout = '{LOCK_TIMEOUT}s'",

@@ -4,11 +4,11 @@
 """
 
 import uuid as uuids
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, insert, or_, select
 
 from flatnet.db import checks, engine, models
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import Conflict, InstanceNotFound
 from flatnet.state import Instance
 
@@ -112,5 +112,11 @@ def check_living(connection: Connection, instance_uuid: str) -> None:
         raise InstanceNotFound(f"no living instance has uuid {instance_uuid}")
 
 
-def _instance(row: Row[Any]) -> Instance:
-    return Instance(**row._mapping)
+def _instance(row: AnyRow) -> Instance:
+    return Instance(
+        id=row.id,
+        uuid=row.uuid,
+        hostname=row.hostname,
+        host=row.host,
+        project_id=row.project_id,
+    )

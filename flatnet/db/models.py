@@ -6,6 +6,8 @@ Addresses are text, as operators expect them; `position` is the same address
 as an offset in the network's cidr, which sorts and compares as a number.
 """
 
+from typing import Any, TypeAlias
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     UniqueConstraint,
@@ -23,17 +26,12 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.schema import SchemaItem
 
-from flatnet.db.clock import now
+from flatnet.db.clock import Now
 
 metadata = MetaData()
-
-# Names differ by case on SQLite and PostgreSQL; so they do on MariaDB.
-MYSQL_OPTIONS = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 Timestamp = DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 Name = String(255)
@@ -41,16 +39,19 @@ Uuid = String(36)
 Address = String(39)
 
 
-def _table(name, *contents):  # type: ignore[no-untyped-def]
+def _table(name: str, *contents: SchemaItem) -> Table:
     """A table of flatnet's with the columns that all of them have."""
     return Table(
         name,
         metadata,
         Column("id", Integer, primary_key=True),
-        Column("created_at", Timestamp, default=now()),
-        Column("updated_at", Timestamp, default=now(), onupdate=now()),
+        Column("created_at", Timestamp, default=Now()),
+        Column("updated_at", Timestamp, default=Now(), onupdate=Now()),
         *contents,
-        **MYSQL_OPTIONS,
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        # Names differ by case on SQLite and PostgreSQL; so they do here.
+        mysql_collate="utf8mb4_bin",
     )
 
 
@@ -106,6 +107,7 @@ virtual_interfaces = _table(
     Column("address", String(17), nullable=False),
     Column(
         "network_id",
+        Integer,
         ForeignKey("networks.id", name="virtual_interfaces_network_id_fkey"),
         nullable=False,
     ),
@@ -128,11 +130,13 @@ fixed_ips = _table(
     Column("position", BigInteger, nullable=False),
     Column(
         "network_id",
+        Integer,
         ForeignKey("networks.id", name="fixed_ips_network_id_fkey"),
         nullable=False,
     ),
     Column(
         "virtual_interface_id",
+        Integer,
         ForeignKey(
             "virtual_interfaces.id", name="fixed_ips_virtual_interface_id_fkey"
         ),
@@ -172,6 +176,7 @@ security_group_rules = _table(
     "security_group_rules",
     Column(
         "parent_group_id",
+        Integer,
         ForeignKey(
             "security_groups.id",
             name="security_group_rules_parent_group_id_fkey",
@@ -184,6 +189,7 @@ security_group_rules = _table(
     Column("cidr", String(43)),
     Column(
         "group_id",
+        Integer,
         ForeignKey(
             "security_groups.id", name="security_group_rules_group_id_fkey"
         ),
@@ -196,6 +202,7 @@ security_group_instance_association = _table(
     "security_group_instance_association",
     Column(
         "security_group_id",
+        Integer,
         ForeignKey(
             "security_groups.id",
             name="security_group_instance_security_group_id_fkey",

@@ -4,10 +4,11 @@ import uuid as uuids
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, text
+from sqlalchemy import Connection, insert, or_, select, text
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import checks, columns, engine, models, ranges
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     CidrConflict,
     Conflict,
@@ -20,7 +21,7 @@ NETWORKS = models.networks
 _FIELDS = tuple(Network.__dataclass_fields__)
 
 
-def from_row(row: Row[Any]) -> Network:
+def from_row(row: AnyRow) -> Network:
     """Return a row of `networks` as the value that leaves this package."""
     return Network(**{field: getattr(row, field) for field in _FIELDS})
 
@@ -132,7 +133,7 @@ def delete(connection: Connection, name_or_uuid: str) -> None:
     connection.execute(delete_from(NETWORKS).where(NETWORKS.c.id == found.id))
 
 
-def locked(connection: Connection, *conditions: Any) -> list[Row[Any]]:
+def locked(connection: Connection, *conditions: Any) -> list[AnyRow]:
     """Return the networks' rows, locked until the transaction ends.
 
     Whoever gives out or takes back an address of a network holds this lock
@@ -150,7 +151,7 @@ def locked(connection: Connection, *conditions: Any) -> list[Row[Any]]:
     )
 
 
-def _find(connection: Connection, name_or_uuid: str) -> Row[Any]:
+def _find(connection: Connection, name_or_uuid: str) -> AnyRow:
     rows = connection.execute(
         select(NETWORKS)
         .where(

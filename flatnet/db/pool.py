@@ -9,10 +9,11 @@ leases of the former owner may still be about.
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from flatnet.db import checks, models, ranges
-from flatnet.db.clock import now
+from flatnet.db.clock import Now
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     FixedIpAlreadyInUse,
     FixedIpNotFoundForNetwork,
@@ -29,7 +30,7 @@ _CHUNK = 256
 
 def take_next(
     connection: Connection,
-    network: Row[Any],
+    network: AnyRow,
     *,
     quarantine: int,
     owner: dict[str, Any],
@@ -58,7 +59,7 @@ def take_next(
 
 def take(
     connection: Connection,
-    network: Row[Any],
+    network: AnyRow,
     address: str,
     *,
     owner: dict[str, Any],
@@ -79,8 +80,8 @@ def take(
 
 
 def check_free(
-    connection: Connection, network: Row[Any], address: str
-) -> Row[Any] | None:
+    connection: Connection, network: AnyRow, address: str
+) -> AnyRow | None:
     """Return the row that an address left when it was released, or none.
 
     :raises FixedIpInvalid: and the others, as `take`
@@ -123,7 +124,7 @@ def release(connection: Connection, *conditions: Any) -> None:
     )
 
 
-def _never_used(connection: Connection, network: Row[Any]) -> int | None:
+def _never_used(connection: Connection, network: AnyRow) -> int | None:
     """Return the lowest offset without a row, from `next_position` on."""
     position = int(network.next_position)
     while position <= network.pool_last:
@@ -146,9 +147,9 @@ def _never_used(connection: Connection, network: Row[Any]) -> int | None:
 
 
 def _released(
-    connection: Connection, network: Row[Any], quarantine: int
-) -> Row[Any] | None:
-    present = connection.execute(select(now())).scalar_one()
+    connection: Connection, network: AnyRow, quarantine: int
+) -> AnyRow | None:
+    present = connection.execute(select(Now())).scalar_one()
     return connection.execute(
         select(FIXED_IPS)
         .where(
@@ -166,7 +167,7 @@ def _released(
 
 def _insert(
     connection: Connection,
-    network: Row[Any],
+    network: AnyRow,
     address: str,
     owner: dict[str, Any],
 ) -> None:
@@ -182,8 +183,8 @@ def _insert(
 
 def _update(
     connection: Connection,
-    network: Row[Any],
-    row: Row[Any],
+    network: AnyRow,
+    row: AnyRow,
     owner: dict[str, Any],
 ) -> None:
     """Compare and set: a row that is no longer free is not overwritten."""
@@ -196,9 +197,7 @@ def _update(
         raise _in_use(network, row.address, "was taken just now")
 
 
-def _in_use(
-    network: Row[Any], address: str, reason: str
-) -> FixedIpAlreadyInUse:
+def _in_use(network: AnyRow, address: str, reason: str) -> FixedIpAlreadyInUse:
     return FixedIpAlreadyInUse(
         f"address {address} of network {network.label} {reason}"
     )

@@ -3,8 +3,7 @@
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import Row
-
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import InvalidSecurityGroupRule
 from flatnet.state import SecurityRule
 
@@ -15,7 +14,7 @@ _PORT_LAST = 65535
 _ICMP_LAST = 255
 
 
-def from_row(row: Row[Any]) -> SecurityRule:
+def from_row(row: AnyRow) -> SecurityRule:
     """Return a row of `security_group_rules` as a value."""
     return SecurityRule(
         id=row.id,

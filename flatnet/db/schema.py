@@ -1,6 +1,5 @@
 """The revision of the tables: bring it up to date, or refuse a wrong one."""
 
-import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -110,7 +109,7 @@ def _make_directory(database: Database) -> None:
     if not path or path == ":memory:":
         return
     try:
-        os.makedirs(os.path.dirname(path) or ".", mode=0o750, exist_ok=True)
+        Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise DatabaseUnavailable(
             f"database {database.name}: {error}"

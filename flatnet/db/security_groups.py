@@ -1,11 +1,10 @@
 """Security groups: their rules and the instances that are in them."""
 
-from typing import Any
-
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, insert, or_, select
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import checks, engine, instances, models, rules
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     Conflict,
     NotFound,
@@ -141,7 +140,7 @@ def create_rule(
         None if source_group is None else _find(connection, source_group).id
     )
     done = connection.execute(insert(RULES).values(values))
-    (rule_id,) = done.inserted_primary_key
+    (rule_id,) = done.inserted_primary_key or (None,)
     row = connection.execute(select(RULES).where(RULES.c.id == rule_id)).one()
     return rules.from_row(row)
 
@@ -193,7 +192,7 @@ def remove_instance(
     )
 
 
-def _find(connection: Connection, reference: str | int) -> Row[Any]:
+def _find(connection: Connection, reference: str | int) -> AnyRow:
     text = str(reference)
     condition = GROUPS.c.name == text
     if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
@@ -217,7 +216,7 @@ def _find(connection: Connection, reference: str | int) -> Row[Any]:
 
 
 def _with_rules(
-    connection: Connection, groups: list[Row[Any]]
+    connection: Connection, groups: list[AnyRow]
 ) -> tuple[SecurityGroup, ...]:
     wanted = [group.id for group in groups]
     rows = connection.execute(

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy import exists as exists_row
 
 from flatnet.db import engine, models
-from flatnet.db.clock import now
+from flatnet.db.clock import Now
 from flatnet.state import Service
 
 SERVICES = models.services
@@ -17,7 +17,7 @@ def report(connection: Connection, *, host: str, binary: str) -> None:
     reported = connection.execute(
         update(SERVICES)
         .where(SERVICES.c.host == host, SERVICES.c.binary == binary)
-        .values(report_count=SERVICES.c.report_count + 1, last_seen_up=now())
+        .values(report_count=SERVICES.c.report_count + 1, last_seen_up=Now())
     )
     if reported.rowcount:
         return
@@ -27,7 +27,7 @@ def report(connection: Connection, *, host: str, binary: str) -> None:
             binary=binary,
             topic=_TOPIC,
             report_count=1,
-            last_seen_up=now(),
+            last_seen_up=Now(),
         )
     )
 
@@ -40,7 +40,7 @@ def list_all(connection: Connection) -> tuple[Service, ...]:
             SERVICES.c.host,
             SERVICES.c.binary,
             SERVICES.c.last_seen_up,
-            now().label("now"),
+            Now().label("now"),
         )
         .where(SERVICES.c.last_seen_up.is_not(None))
         .order_by(SERVICES.c.host, SERVICES.c.binary)

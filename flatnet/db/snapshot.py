@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, or_, select
+from sqlalchemy import Connection, Select, or_, select
 
 from flatnet.db import engine, models, networks, rules
+from flatnet.db.models import AnyRow
 from flatnet.state import (
     Interface,
     Network,
@@ -106,7 +107,7 @@ def _interfaces(connection: Connection, host: str) -> tuple[Interface, ...]:
 
 
 def _interface(
-    row: Row[Any],
+    row: AnyRow,
     addresses: dict[Any, list[Any]],
     groups: dict[Any, list[Any]],
 ) -> Interface:

@@ -4,11 +4,11 @@ import secrets
 import uuid as uuids
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from flatnet.db import checks, models
+from flatnet.db.models import AnyRow
 from flatnet.exceptions import MacAddressInUse
 
 VIFS = models.virtual_interfaces
@@ -47,7 +47,7 @@ class MacChoice:
 
 def ensure(
     connection: Connection,
-    network: Row[Any],
+    network: AnyRow,
     instance_uuid: str,
     choice: MacChoice,
 ) -> int:

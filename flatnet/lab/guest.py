@@ -17,7 +17,7 @@ from flatnet.lab.namespaces import LabError
 from flatnet.lab.spec import LabSpec
 
 DEVICE = "eth0"
-DHCP_SECONDS = 15.0
+_SECONDS = 15.0
 # Device names have at most 15 characters: 3 of the prefix, 11 of the uuid.
 _UUID_CHARACTERS = 11
 
@@ -87,10 +87,10 @@ class Guest:
                 return words[1]
         return ""
 
-    def ping(self, address: str, *, count: int = 2) -> bool:
-        """Whether one of `count` echo requests is answered in a second."""
+    def ping(self, address: str, *, count: int = 1) -> bool:
+        """Whether one of `count` echo requests is answered in time."""
         done = self._attempt(
-            ["busybox", "ping", "-c", str(count), "-W", "1", address]
+            ["busybox", "ping", "-c", str(count), "-W", "2", address]
         )
         return done.returncode == 0
 
@@ -122,7 +122,7 @@ class Guest:
         self, command: Sequence[str]
     ) -> subprocess.CompletedProcess[str]:
         return namespaces.attempt(
-            namespaces.inside(self.namespace, command), timeout=DHCP_SECONDS
+            namespaces.inside(self.namespace, command), timeout=_SECONDS
         )
 
     def _argv(self, command: Sequence[str]) -> list[str]:

@@ -49,7 +49,6 @@ def attempt(
     *,
     text: str = "",
     timeout: float = COMMAND_SECONDS,
-    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command whose failure is an answer.
 
@@ -64,7 +63,6 @@ def attempt(
             errors="replace",
             timeout=timeout,
             check=False,
-            env=environment,
         )
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not installed") from error
@@ -102,19 +100,16 @@ def configure(namespace: str, *lines: str) -> None:
     run(["ip", "-n", namespace, "-batch", "-"], text=text)
 
 
-def set_sysctls(namespace: str, **values: int) -> None:
-    """Set sysctls by path with dots as double underscores.
+def set_sysctls(namespace: str, values: Mapping[str, str]) -> None:
+    """Set sysctls by their paths below /proc/sys.
 
-    Those that do not exist are left alone: a module may not be loaded.
+    Those that do not exist are left alone: their module may not be loaded.
     """
-    lines = [
-        f"[ ! -e {path} ] || echo {value} > {path}"
-        for path, value in (
-            (f"/proc/sys/{name.replace('__', '/')}", value)
-            for name, value in values.items()
-        )
-    ]
-    run(inside(namespace, ["sh", "-ec", "\n".join(lines)]))
+    script = "".join(
+        f"[ ! -e /proc/sys/{name} ] || echo {value} > /proc/sys/{name}\n"
+        for name, value in values.items()
+    )
+    run(inside(namespace, ["sh", "-e"]), text=script)
 
 
 def pids(namespace: str) -> list[int]:

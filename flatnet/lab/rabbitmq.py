@@ -134,7 +134,8 @@ class RabbitMQ:
             )
             self._broker.wait_until(lambda: self._broker_answers(port))
         except BaseException:
-            self.stop()
+            # Half started it may not heed SIGTERM, and has nothing to save.
+            self.kill()
             raise
 
     def _write_files(

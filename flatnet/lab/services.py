@@ -88,23 +88,7 @@ def postgresql(directory: Path | str) -> Iterator[str]:
     here.mkdir(parents=True, exist_ok=True)
     programs = _postgres_programs()
     log, data = here / "postgresql.log", here / "data"
-    data.mkdir(mode=0o700)
-    shutil.chown(data, _POSTGRES_USER)
-    _run(
-        [
-            *[str(programs / "initdb"), "--pgdata", str(data), "--no-sync"],
-            *["--username=postgres", "--auth=trust"],
-            *["--encoding=UTF8", "--locale=C.UTF-8"],
-        ],
-        log=log,
-        user=_POSTGRES_USER,
-    )
-    _run(
-        [str(programs / "postgres"), "--single", "-D", str(data), "postgres"],
-        log=log,
-        user=_POSTGRES_USER,
-        text="CREATE DATABASE flatnet;\n",
-    )
+    _make_cluster(programs, data, log=log)
 
     def start(port: int) -> Daemon:
         return Daemon(
@@ -126,6 +110,28 @@ def postgresql(directory: Path | str) -> Iterator[str]:
     # SSLRequest: the one message that any state of the server answers.
     with _server(start, greeting=bytes.fromhex("0000000804d2162f")) as port:
         yield f"postgresql+psycopg2://postgres@{_ADDRESS}:{port}/flatnet"
+
+
+def _make_cluster(programs: Path, data: Path, *, log: Path) -> None:
+    """Make the data directory of a PostgreSQL, with one database."""
+    data.mkdir(mode=0o700)
+    shutil.chown(data, _POSTGRES_USER)
+    _run(
+        [
+            *[str(programs / "initdb"), "--pgdata", str(data), "--no-sync"],
+            *["--username=postgres", "--auth=trust"],
+            *["--encoding=UTF8", "--locale=C.UTF-8"],
+        ],
+        log=log,
+        user=_POSTGRES_USER,
+    )
+    # Without a server: it takes statements, one per line.
+    _run(
+        [str(programs / "postgres"), "--single", "-D", str(data), "postgres"],
+        log=log,
+        user=_POSTGRES_USER,
+        text="CREATE DATABASE flatnet;\n",
+    )
 
 
 @contextmanager

@@ -41,12 +41,13 @@ def _branch(
 ) -> tuple[tuple[str, ...], tuple[Chain, ...]]:
     """Return the rules of one node and all chains below it."""
     if not levels:
-        rules = tuple(
+        leaves = (
             f"-d {address}/{address.max_prefixlen} {rest}"
             for address, rest in targets
         )
-        return rules, ()
-    rules, chains = (), ()
+        return tuple(leaves), ()
+    rules: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
 
     def prefix(target: tuple[Address, str]) -> str:
         return str(ipaddress.ip_network((target[0], levels[0]), strict=False))

@@ -5,6 +5,7 @@ and lets nothing in.
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from flatnet.plan.dispatch import Address
 from flatnet.plan.security import Match, matches, of_family
 from flatnet.settings import Settings
 from flatnet.state import Interface, Network, Snapshot
+
+LINK_LOCAL_PREFIX = ipaddress.IPv6Network("fe80::/64")
+_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -26,16 +30,17 @@ class Guest:
 
     @property
     def chain(self) -> str:
+        """The chain that judges what is bound for it."""
         return f"flatnet-i-{self.interface.uuid[:11]}"
 
 
 def guests(
-    snapshot: Snapshot,
-    settings: Settings,
-    lets_in: Mapping[int, tuple[Match, ...]],
-) -> list[Guest]:
+    snapshot: Snapshot, settings: Settings
+) -> tuple[list[Guest], tuple[str, ...]]:
+    """Return the guests, sorted by interface, and warnings about rows."""
+    lets_in, reasons = _matches_by_group(snapshot)
     networks = {network.id: network for network in snapshot.networks}
-    return [
+    found = [
         Guest(
             interface,
             networks[interface.network_id],
@@ -52,15 +57,17 @@ def guests(
         for interface in sorted(snapshot.interfaces, key=lambda i: i.uuid)
         if interface.network_id in networks
     ]
+    return found, _rule_warnings(snapshot, reasons) + _row_warnings(found)
 
 
 def _matches_by_group(
-    snapshot: Snapshot, members: Mapping[int, tuple[str, ...]]
+    snapshot: Snapshot,
 ) -> tuple[dict[int, tuple[Match, ...]], dict[tuple[int, int], str]]:
     """Return each group's matches, and why rules have none.
 
     The reasons' keys are (group id, rule id).
     """
+    members = dict(snapshot.group_members)
     found: dict[int, tuple[Match, ...]] = {}
     reasons = {}
     for group in snapshot.security_groups:
@@ -91,13 +98,20 @@ def _rule_warnings(
     return tuple(warnings)
 
 
-def _address_warnings(guests: list[Guest]) -> tuple[str, ...]:
-    return tuple(
-        f"instance {guest.interface.instance_uuid}: {text!r} is no address; "
-        "nothing is let through to it"
-        for guest in guests
+def _row_warnings(found: list[Guest]) -> tuple[str, ...]:
+    malformed = [
+        (guest.interface.instance_uuid, text)
+        for guest in found
         for text in guest.interface.addresses
         if not of_family((text,), 4) + of_family((text,), 6)
+    ] + [
+        (guest.interface.instance_uuid, guest.interface.mac)
+        for guest in found
+        if not _MAC.fullmatch(guest.interface.mac)
+    ]
+    return tuple(
+        f"instance {uuid}: {text!r} is malformed; nothing is let in for it"
+        for uuid, text in malformed
     )
 
 
@@ -107,15 +121,18 @@ def addresses_v6(guest: Guest) -> tuple[Address, ...]:
         ipaddress.IPv6Address(address)
         for address in of_family(guest.interface.addresses, 6)
     }
-    octets = bytearray.fromhex(guest.interface.mac.replace(":", ""))
-    octets[0] ^= 2
-    octets[3:3] = b"\xff\xfe"
-    prefixes = ["fe80::/64"]
+    prefixes = [LINK_LOCAL_PREFIX]
     if guest.network.cidr_v6:
-        prefixes.append(guest.network.cidr_v6)
-    for prefix in map(ipaddress.IPv6Network, prefixes):
-        if prefix.prefixlen == 64:
-            found.add(prefix[int.from_bytes(octets)])
+        prefixes.append(ipaddress.IPv6Network(guest.network.cidr_v6))
+    if _MAC.fullmatch(guest.interface.mac):
+        octets = bytearray.fromhex(guest.interface.mac.replace(":", ""))
+        octets[0] ^= 2
+        octets[3:3] = b"\xff\xfe"
+        found |= {
+            prefix[int.from_bytes(octets)]
+            for prefix in prefixes
+            if prefix.prefixlen == 64
+        }
     return tuple(sorted(found))
 
 

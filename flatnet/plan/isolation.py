@@ -34,15 +34,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatnet.plan.dispatch import Address, tree
-from flatnet.plan.security import (
-    InvalidSecurityGroupRule,
-    Match,
-    matches,
-    of_family,
-    set_name,
+from flatnet.plan.guests import (
+    Guest,
+    addresses_v6,
+    guests,
+    solicited_node,
 )
+from flatnet.plan.security import of_family, set_name
 from flatnet.settings import Settings
-from flatnet.state import AddressSet, Chain, Interface, Network, Snapshot
+from flatnet.state import AddressSet, Chain, Snapshot
 
 _LOCAL = "flatnet-local"
 _FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
@@ -51,7 +51,8 @@ _LINK_LOCAL = "fe80::/10"
 # Ports of guests, and nothing else on a bridge of ours, are named so.
 _TO_GUEST = "-m physdev --physdev-is-bridged --physdev-out tap+"
 _TO_OTHERS = "-m physdev --physdev-is-bridged ! --physdev-out tap+"
-_DISCOVERY = "-p icmpv6 -m icmp6 --icmpv6-type"
+_SOLICITATION = "-p icmpv6 -m icmp6 --icmpv6-type 135 -j ACCEPT"
+_ADVERTISEMENT = "-p icmpv6 -m icmp6 --icmpv6-type 136 -j ACCEPT"
 _ACCEPT = "-j ACCEPT"
 _DROP = "-j DROP"
 
@@ -73,22 +74,31 @@ def isolation(
     snapshot: Snapshot, settings: Settings
 ) -> tuple[Filtering, Filtering, tuple[AddressSet, ...], tuple[str, ...]]:
     """Return what filters IPv4 and IPv6, the sets it needs, and warnings."""
-    members = dict(snapshot.group_members)
-    lets_in, reasons = _matches_by_group(snapshot, members)
-    guests = guests(snapshot, settings, lets_in)
-    warnings = _rule_warnings(snapshot, reasons) + _address_warnings(guests)
-    bridges = sorted({g.network.bridge for g in guests if g.filtered})
+    everyone, warnings = guests(snapshot, settings)
+    bridges = sorted({g.network.bridge for g in everyone if g.filtered})
     if not bridges:
         return Filtering(), Filtering(), (), warnings
-    here = [g for g in guests if g.network.bridge in bridges]
+    here = [g for g in everyone if g.network.bridge in bridges]
     same_net = settings.allow_same_net_traffic
+    return (
+        _filtering_v4(here, bridges, same_net=same_net),
+        _filtering_v6(here, bridges, same_net=same_net),
+        _address_sets(here, dict(snapshot.group_members)),
+        warnings,
+    )
+
+
+def _address_sets(
+    everyone: list[Guest], members: Mapping[int, tuple[str, ...]]
+) -> tuple[AddressSet, ...]:
+    """Return the sets that the guests' rules name, sorted."""
     used = {
         (match.group_id, match.family)
-        for guest in here
+        for guest in everyone
         for match in guest.lets_in
         if match.group_id is not None
     }
-    sets = tuple(
+    return tuple(
         AddressSet(
             set_name(group_id, family),
             family,
@@ -96,18 +106,12 @@ def isolation(
         )
         for group_id, family in sorted(used)
     )
-    return (
-        _filtering_v4(here, bridges, same_net=same_net),
-        _filtering_v6(here, bridges, same_net=same_net),
-        sets,
-        warnings,
-    )
 
 
 def _filtering_v4(
-    guests: list[Guest], bridges: list[str], *, same_net: bool
+    everyone: list[Guest], bridges: list[str], *, same_net: bool
 ) -> Filtering:
-    filtered = [guest for guest in guests if guest.filtered]
+    filtered = [guest for guest in everyone if guest.filtered]
     targets = tuple(
         (ipaddress.ip_address(address), f"-j {guest.chain}")
         for guest in filtered
@@ -132,44 +136,46 @@ def _filtering_v4(
 
 
 def _filtering_v6(
-    guests: list[Guest], bridges: list[str], *, same_net: bool
+    everyone: list[Guest], bridges: list[str], *, same_net: bool
 ) -> Filtering:
-    targets: dict[tuple[Address, str], None] = {}
-    chains = []
-    for guest in guests:
-        addresses = addresses_v6(guest)
-        verdict = f"-j {guest.chain}" if guest.filtered else _ACCEPT
-        targets |= {(address, verdict): None for address in addresses}
-        if guest.filtered and _lets_in(guest, 6):
-            targets |= {
-                (solicited_node(address), f"{_DISCOVERY} 135 {_ACCEPT}"): None
-                for address in addresses
-            }
-        if guest.filtered:
-            first = _same_network_v6([guest]) if same_net else ()
-            if _lets_in(guest, 6):
-                first += tuple(
-                    f"{_DISCOVERY} {kind} {_ACCEPT}" for kind in (135, 136)
-                )
-            chains.append(_instance_chain(guest, 6, first))
+    targets = dict.fromkeys(t for g in everyone for t in _targets_v6(g))
     forward = tuple(_to_local(bridge) for bridge in bridges)
     for bridge in bridges:
+        there = [g for g in everyone if g.network.bridge == bridge]
         if same_net:
-            there = [g for g in guests if g.network.bridge == bridge]
+            # Duplicate address detection has no source address yet.
+            forward += (f"-o {bridge} -s ::/128 {_ACCEPT}",)
             forward += tuple(
-                f"-o {bridge} {rule}"
-                # Duplicate address detection has no source address yet.
-                for rule in (f"-s ::/128 {_ACCEPT}", *_same_network_v6(there))
+                f"-o {bridge} {rule}" for rule in _same_network_v6(there)
             )
         forward += (
             f"-o {bridge} {_TO_OTHERS} {_ACCEPT}",
             f"-o {bridge} {_DROP}",
         )
+    chains = []
+    for guest in everyone:
+        first = _same_network_v6([guest]) if same_net else ()
+        if _lets_in(guest, 6):
+            first += (_SOLICITATION, _ADVERTISEMENT)
+        if guest.filtered:
+            chains.append(_instance_chain(guest, 6, first))
     return Filtering(
         forward,
         tuple(_to_local(bridge) for bridge in bridges),
         (*tree(Chain(_LOCAL, (_FIRST,)), tuple(targets)), *chains),
     )
+
+
+def _targets_v6(guest: Guest) -> list[tuple[Address, str]]:
+    """Where the guest's addresses, and the questions for them, lead."""
+    addresses = addresses_v6(guest)
+    if not guest.filtered:
+        return [(address, _ACCEPT) for address in addresses]
+    targets = [(address, f"-j {guest.chain}") for address in addresses]
+    if _lets_in(guest, 6):
+        groups = {solicited_node(address) for address in addresses}
+        targets += [(group, _SOLICITATION) for group in sorted(groups)]
+    return targets
 
 
 def _instance_chain(
@@ -194,8 +200,8 @@ def _to_local(bridge: str) -> str:
     return f"-o {bridge} -j {_LOCAL}"
 
 
-def _same_network_v6(guests: list[Guest]) -> tuple[str, ...]:
-    cidrs = {g.network.cidr_v6 for g in guests if g.network.cidr_v6}
+def _same_network_v6(everyone: list[Guest]) -> tuple[str, ...]:
+    cidrs = {g.network.cidr_v6 for g in everyone if g.network.cidr_v6}
     return tuple(
         f"-s {cidr} {_ACCEPT}" for cidr in (_LINK_LOCAL, *sorted(cidrs))
     )

@@ -48,24 +48,28 @@ def matches(
 
     `members` maps the ids of groups that exist to their members' addresses.
     ICMP numbers are those of ICMPv6 where the cidr is an IPv6 one.  A
-    source group without a member of a family has no match there.
+    source group without an IPv6 member has no match there.
 
     :raises InvalidSecurityGroupRule: the reason, as a phrase
     """
     protocol = _protocol(rule.protocol)
     if (rule.cidr is None) == (rule.group_id is None):
-        raise InvalidSecurityGroupRule("exactly one of cidr and source group is needed")
+        raise InvalidSecurityGroupRule(
+            "exactly one of cidr and source group is needed"
+        )
     if rule.cidr is not None:
         cidr = _cidr(rule.cidr)
         if cidr.version == 6 and protocol == "icmp":
             protocol = "icmpv6"
         source = f"-s {cidr}" if cidr.prefixlen else ""
-        families = {cidr.version: source}
+        families: dict[int, str] = {cidr.version: source}
     else:
         families = _group_sources(rule.group_id, members)
     service = _service(rule, protocol)
     if rule.cidr is not None and not families.keys() & _families(protocol):
-        raise InvalidSecurityGroupRule(f"{protocol} does not go with cidr {rule.cidr!r}")
+        raise InvalidSecurityGroupRule(
+            f"{protocol} does not go with cidr {rule.cidr!r}"
+        )
     return tuple(
         Match(family, f"{source} {service}".strip(), rule.group_id)
         for family, source in sorted(families.items())
@@ -95,11 +99,14 @@ def _group_sources(
     group_id: int | None, members: Mapping[int, tuple[str, ...]]
 ) -> dict[int, str]:
     if group_id is None or group_id not in members:
-        raise InvalidSecurityGroupRule(f"source group {group_id!r} does not exist")
+        raise InvalidSecurityGroupRule(
+            f"source group {group_id!r} does not exist"
+        )
     return {
         family: f"-m set --match-set {set_name(group_id, family)} src"
         for family in (4, 6)
-        if of_family(members[group_id], family)
+        # IPv6 is rare: no rule and no set before somebody has some.
+        if family == 4 or of_family(members[group_id], family)
     }
 
 
@@ -141,22 +148,30 @@ def _service(rule: SecurityRule, protocol: str | None) -> str:
         if (low, high) == (None, None):
             return f"-p {protocol}"
         if not (_is_in(low, _PORTS) and _is_in(high, _PORTS)):
-            raise InvalidSecurityGroupRule(f"ports {low!r} to {high!r} are no ports")
+            raise InvalidSecurityGroupRule(
+                f"ports {low!r} to {high!r} are no ports"
+            )
         if int(low or 0) > int(high or 0):
-            raise InvalidSecurityGroupRule(f"from_port {low} is above to_port {high}")
+            raise InvalidSecurityGroupRule(
+                f"from_port {low} is above to_port {high}"
+            )
         ports = f"{low}" if low == high else f"{low}:{high}"
         return f"-p {protocol} -m {protocol} --dport {ports}"
     if protocol in ("icmp", "icmpv6"):
         return _icmp(protocol, low, high)
     if (low, high) not in ((None, None), (-1, -1)):
-        raise InvalidSecurityGroupRule(f"protocol {protocol or 'any'} has no ports")
+        raise InvalidSecurityGroupRule(
+            f"protocol {protocol or 'any'} has no ports"
+        )
     return f"-p {protocol}" if protocol else ""
 
 
 def _icmp(protocol: str, kind: int | None, code: int | None) -> str:
     if kind in (None, -1):
         if code not in (None, -1):
-            raise InvalidSecurityGroupRule(f"ICMP code {code!r} without a type")
+            raise InvalidSecurityGroupRule(
+                f"ICMP code {code!r} without a type"
+            )
         return f"-p {protocol}"
     if not _is_in(kind, _ICMP_TYPES):
         raise InvalidSecurityGroupRule(f"{kind!r} is no ICMP type")

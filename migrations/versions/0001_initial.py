@@ -130,6 +130,7 @@ def _create_virtual_interfaces() -> None:
         sa.Column("address", sa.String(17), nullable=False),
         sa.Column(
             "network_id",
+            sa.Integer,
             sa.ForeignKey(
                 "networks.id", name="virtual_interfaces_network_id_fkey"
             ),
@@ -154,11 +155,13 @@ def _create_fixed_ips() -> None:
         sa.Column("position", sa.BigInteger, nullable=False),
         sa.Column(
             "network_id",
+            sa.Integer,
             sa.ForeignKey("networks.id", name="fixed_ips_network_id_fkey"),
             nullable=False,
         ),
         sa.Column(
             "virtual_interface_id",
+            sa.Integer,
             sa.ForeignKey(
                 "virtual_interfaces.id",
                 name="fixed_ips_virtual_interface_id_fkey",
@@ -203,6 +206,7 @@ def _create_security_group_rules() -> None:
         "security_group_rules",
         sa.Column(
             "parent_group_id",
+            sa.Integer,
             sa.ForeignKey(
                 "security_groups.id",
                 name="security_group_rules_parent_group_id_fkey",
@@ -215,6 +219,7 @@ def _create_security_group_rules() -> None:
         sa.Column("cidr", sa.String(43)),
         sa.Column(
             "group_id",
+            sa.Integer,
             sa.ForeignKey(
                 "security_groups.id", name="security_group_rules_group_id_fkey"
             ),
@@ -229,6 +234,7 @@ def _create_security_group_instance_association() -> None:
         "security_group_instance_association",
         sa.Column(
             "security_group_id",
+            sa.Integer,
             sa.ForeignKey(
                 "security_groups.id",
                 name="security_group_instance_security_group_id_fkey",

@@ -58,7 +58,7 @@ class Node:
             settings=settings,
             database=database,
             reconciler=self.reconciler,
-            peers=lambda: rpc.NetworkAPI(broker, 20),
+            peers=rpc.NetworkAPI(broker, 20),
             timeout=20,
         )
         services.report(database, host=host, binary="flatnet-manager")
@@ -85,10 +85,12 @@ class Node:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    with RabbitMQ(tmp_path_factory.mktemp("rabbit")) as rabbit:
+    directory = tmp_path_factory.mktemp("rabbit")
+    with RabbitMQ(directory) as rabbit:
+        config = directory / "flatnet.conf"
+        config.write_text(f"[DEFAULT]\ntransport_url = {rabbit.url}\n")
         conf.register(cfg.CONF)
-        cfg.CONF([], project="flatnet", default_config_files=[])
-        cfg.CONF.set_override("transport_url", rabbit.url)
+        cfg.CONF(["--config-file", str(config)], project="flatnet")
         transport = rpc.transport(cfg.CONF)
         yield transport
         transport.cleanup()

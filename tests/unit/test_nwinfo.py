@@ -32,7 +32,7 @@ def test_without_dhcp_the_gateway_is_the_networks_own():
 
 def test_the_whole_of_it():
     assert vif(network(dns1="192.0.2.53")) == {
-        "id": "aaaaaaaa-aa01-4aaa-8aaa-aaaaaaaaaaaa",
+        "id": "aaaaaa01-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
         "address": "fa:16:3e:00:00:01",
         "network": {
             "id": "11111111-1111-4111-8111-111111111111",
@@ -93,7 +93,7 @@ def test_the_whole_of_it():
         },
         "type": "bridge",
         "details": {},
-        "devname": "tapaaaaaaaa-aa",
+        "devname": "tapaaaaaa01-aa",
         "ovs_interfaceid": None,
         "qbh_params": None,
         "qbg_params": None,

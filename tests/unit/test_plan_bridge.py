@@ -1,13 +1,18 @@
 """Bridges and ports as the plan has them: values, no kernel."""
 
-from tests.builders import interface, network, settings, snapshot
-
 from flatnet.plan.bridge import bridge_mac, bridges, uplink_names
 from flatnet.state import Bridge, Port, Uplink
+from tests.builders import interface, network, settings, snapshot
+
+
+def row(number, **fields):
+    """An interface whose uuid starts with its number."""
+    uuid = f"{number:08x}-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+    return interface(number, uuid=uuid, **fields)
 
 
 def test_a_host_with_two_instances():
-    rows = snapshot(interfaces=(interface(2), interface(1)))
+    rows = snapshot(interfaces=(row(2), row(1)))
     assert bridges(rows, settings(flat_interface="eth1"), {}) == (
         Bridge(
             name="br100",
@@ -18,18 +23,18 @@ def test_a_host_with_two_instances():
             address="10.0.0.1/24",
             ports=(
                 Port(
-                    name="tapaaaaaaaa-aa",
-                    kind="tap",
-                    mac="fa:16:3e:00:00:02",
-                    instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb02",
-                    addresses=("10.0.0.3",),
-                ),
-                Port(
-                    name="tapaaaaaaaa-aa",
+                    name="tap00000001-aa",
                     kind="tap",
                     mac="fa:16:3e:00:00:01",
                     instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb01",
                     addresses=("10.0.0.2",),
+                ),
+                Port(
+                    name="tap00000002-aa",
+                    kind="tap",
+                    mac="fa:16:3e:00:00:02",
+                    instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb02",
+                    addresses=("10.0.0.3",),
                 ),
             ),
         ),
@@ -72,7 +77,7 @@ def test_flat_interface_overrides_the_networks_uplink():
 
 
 def test_a_veth_has_a_peer_and_an_external_port_stays_in_the_plan():
-    rows = snapshot(interfaces=(interface(1),))
+    rows = snapshot(interfaces=(row(1),))
     (veth,) = bridges(rows, settings(vif_plug="veth"), {})[0].ports
     assert (veth.kind, veth.peer) == ("veth", "vif" + veth.name[3:])
     (outside,) = bridges(rows, settings(vif_plug="external"), {})[0].ports
@@ -80,7 +85,7 @@ def test_a_veth_has_a_peer_and_an_external_port_stays_in_the_plan():
 
 
 def test_names_fit_into_what_linux_allows():
-    rows = snapshot(interfaces=(interface(1),))
+    rows = snapshot(interfaces=(row(1),))
     (port,) = bridges(rows, settings(vif_plug="veth"), {})[0].ports
     assert len(port.name) == len(port.peer) == 14
 
@@ -88,7 +93,7 @@ def test_names_fit_into_what_linux_allows():
 def test_bridges_are_sorted_and_hold_their_own_ports():
     rows = snapshot(
         networks=(network(id=1, bridge="br200"), network(id=2)),
-        interfaces=(interface(1, network_id=2), interface(2, network_id=1)),
+        interfaces=(row(1, network_id=2), row(2, network_id=1)),
     )
     first, second = bridges(rows, settings(), {})
     assert (first.name, second.name) == ("br100", "br200")

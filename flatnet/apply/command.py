@@ -1,0 +1,65 @@
+"""Run a command of the system, in one language and bounded in time."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from flatnet.exceptions import HostSetupError
+
+SECONDS = 60
+# A daemon's own PATH may well lack the sbin directories.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PACKAGES = {"ipset": "ipset"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended; `error` is its stderr as one line."""
+
+    status: int
+    output: str
+    error: str
+
+
+def run(*argv: str, text: str = "") -> Outcome:
+    """Run a command to its end; `text` is its stdin.
+
+    :raises HostSetupError: it is not installed, or does not end
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+            env={"PATH": _PATH, "LC_ALL": "C"},
+        )
+    except FileNotFoundError as error:
+        package = _PACKAGES.get(argv[0], "iptables")
+        raise HostSetupError(
+            f"{package} is not installed: apt-get install {package}"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise HostSetupError(
+            f"{argv[0]} did not end within {SECONDS} s"
+        ) from error
+    return Outcome(done.returncode, done.stdout, _one_line(done.stderr))
+
+
+def resolved(name: str) -> str:
+    """The file that a command's name leads to, or nothing."""
+    for directory in _PATH.split(":"):
+        path = os.path.join(directory, name)
+        if os.access(path, os.X_OK):
+            return os.path.realpath(path)
+    return ""
+
+
+def _one_line(text: str) -> str:
+    """What went wrong, without the hint where to read on."""
+    lines = (line.strip() for line in text.splitlines())
+    return "; ".join(
+        line for line in lines if line and not line.startswith("Try `")
+    )

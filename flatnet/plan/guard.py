@@ -1,0 +1,109 @@
+"""What each port may send at layer 2, as values.
+
+iptables sees untagged IP and nothing else of what crosses a bridge.  The
+rest is the guard's: which MAC and addresses a port owns, and which of them
+nobody beyond an uplink may claim.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+
+from flatnet.settings import Settings
+from flatnet.state import (
+    Bridge,
+    Guard,
+    GuardedPort,
+    Network,
+    Port,
+    Snapshot,
+)
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_LINK_LOCAL = "fe80::/64"
+
+
+def guard(
+    snapshot: Snapshot, settings: Settings, bridges: tuple[Bridge, ...]
+) -> Guard | None:
+    """Return the guard of this host's ports; none where all is allowed.
+
+    Without `prevent_spoofing` a guard is still needed when instances are
+    isolated: what iptables cannot see would pass between them.
+    """
+    if not settings.prevent_spoofing and settings.allow_same_net_traffic:
+        return None
+    networks = {network.uuid: network for network in snapshot.networks}
+    return Guard(
+        ports=_ports(bridges, networks),
+        gateways=_gateways(bridges),
+        uplinks=_uplinks(bridges),
+        dhcp_uplinks=_uplinks(
+            tuple(
+                bridge
+                for bridge in bridges
+                if bridge.address and networks[bridge.network_uuid].enable_dhcp
+            )
+        ),
+        prevent_spoofing=settings.prevent_spoofing,
+        isolated=not settings.allow_same_net_traffic,
+    )
+
+
+def eui64_address(prefix: str, mac: str) -> str:
+    """Return the IPv6 address that a MAC makes in a /64 (RFC 4291, A).
+
+    >>> eui64_address("fe80::/64", "fa:16:3e:00:00:01")
+    'fe80::f816:3eff:fe00:1'
+    """
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 2
+    octets[3:3] = b"\xff\xfe"
+    return str(ipaddress.IPv6Network(prefix)[int.from_bytes(octets)])
+
+
+def _ports(
+    bridges: tuple[Bridge, ...], networks: Mapping[str, Network]
+) -> tuple[GuardedPort, ...]:
+    ports = [
+        GuardedPort(
+            name=port.name,
+            mac=port.mac.lower(),
+            addresses=_addresses(port, networks[bridge.network_uuid]),
+            instance_uuid=port.instance_uuid,
+        )
+        for bridge in bridges
+        for port in bridge.ports
+    ]
+    return tuple(sorted(ports, key=lambda port: port.name))
+
+
+def _addresses(port: Port, network: Network) -> tuple[str, ...]:
+    """A port's addresses: of its rows, and those that its MAC makes.
+
+    What is malformed stays as it is: it is for the applier to refuse the
+    port, closed and by name.
+    """
+    prefixes = [_LINK_LOCAL]
+    if network.cidr_v6 and network.cidr_v6.endswith("/64"):
+        prefixes.append(network.cidr_v6)
+    mac = port.mac.lower()
+    if not _MAC.fullmatch(mac):
+        return tuple(sorted(set(port.addresses)))
+    own = {eui64_address(prefix, mac) for prefix in prefixes}
+    return tuple(sorted({*port.addresses, *own}))
+
+
+def _gateways(
+    bridges: tuple[Bridge, ...],
+) -> tuple[tuple[str, str, str | None], ...]:
+    gateways = {
+        (bridge.address.partition("/")[0], bridge.mac, bridge.uplink)
+        for bridge in bridges
+        if bridge.address
+    }
+    return tuple(sorted(gateways, key=lambda each: each[:2]))
+
+
+def _uplinks(bridges: tuple[Bridge, ...]) -> tuple[str, ...]:
+    return tuple(sorted({each.uplink for each in bridges if each.uplink}))

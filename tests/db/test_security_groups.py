@@ -1,0 +1,151 @@
+"""Security groups and rules: what is accepted, what is refused."""
+
+import pytest
+
+from flatnet.db import models, security_groups
+from flatnet.exceptions import (
+    Conflict,
+    InstanceNotFound,
+    InvalidSecurityGroupRule,
+    NotFound,
+    SecurityGroupExists,
+    SecurityGroupInUse,
+    SecurityGroupNotFound,
+)
+from tests.db.conftest import an_instance, contents, rows
+
+
+def a_group(database, **values):
+    """A group; whatever is not given is `web` of project demo."""
+    defaults = {"name": "web", "project_id": "demo"}
+    return security_groups.create(database, **{**defaults, **values})
+
+
+def test_group_is_found_by_id_and_name(database):
+    group = a_group(database, description="for the web")
+    other = a_group(database, name="db")
+    foreign = a_group(database, project_id="other")
+    assert security_groups.list_all(database) == (group, other, foreign)
+    assert security_groups.list_all(database, "other") == (foreign,)
+    assert security_groups.get(database, group.id) == group
+    assert security_groups.get(database, "db") == other
+    with pytest.raises(Conflict, match=f"{group.id}, {foreign.id}"):
+        security_groups.get(database, "web")
+    with pytest.raises(SecurityGroupNotFound, match="none"):
+        security_groups.get(database, "none")
+
+
+def test_second_group_of_a_name_is_refused(database):
+    a_group(database)
+    with pytest.raises(SecurityGroupExists, match="web"):
+        a_group(database)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, (None, None, None, None)),
+        (
+            {"protocol": "TCP", "from_port": 1, "to_port": 65535},
+            ("tcp", 1, 65535, None),
+        ),
+        ({"protocol": "17"}, ("udp", None, None, None)),
+        ({"protocol": "47"}, ("47", None, None, None)),
+        ({"protocol": "icmp"}, ("icmp", -1, -1, None)),
+        (
+            {"protocol": "icmp", "from_port": 8, "to_port": 0},
+            ("icmp", 8, 0, None),
+        ),
+        (
+            {"protocol": "icmpv6", "cidr": "fd00::/64"},
+            ("icmpv6", -1, -1, "fd00::/64"),
+        ),
+        ({"cidr": "192.0.2.1"}, (None, None, None, "192.0.2.1/32")),
+    ],
+)
+def test_rule_is_kept_as_it_will_be_used(database, given, kept):
+    group = a_group(database)
+    rule = security_groups.create_rule(database, group=group.id, **given)
+    assert (rule.protocol, rule.from_port, rule.to_port, rule.cidr) == kept
+    assert security_groups.get(database, "web").rules == (rule,)
+    security_groups.delete_rule(database, rule.id)
+    with pytest.raises(NotFound, match=str(rule.id)):
+        security_groups.delete_rule(database, rule.id)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"protocol": "ten"},
+        {"protocol": "256"},
+        {"protocol": "-1"},
+        {"protocol": ""},
+        {"protocol": "tcp", "from_port": 80},
+        {"protocol": "tcp", "from_port": 0, "to_port": 80},
+        {"protocol": "tcp", "from_port": 80, "to_port": 79},
+        {"protocol": "udp", "from_port": 1, "to_port": 65536},
+        {"protocol": "47", "from_port": 1, "to_port": 2},
+        {"from_port": 1, "to_port": 2},
+        {"protocol": "icmp", "from_port": 256},
+        {"protocol": "icmp", "from_port": 8, "to_port": -2},
+        {"protocol": "icmp", "to_port": 3},
+        {"protocol": "icmp", "cidr": "fd00::/64"},
+        {"protocol": "icmpv6", "cidr": "10.0.0.0/8"},
+        {"cidr": "10.0.0.1/8"},
+        {"cidr": "ten"},
+        {"cidr": ""},
+        {"cidr": "10.0.0.0/8", "source_group": "web"},
+    ],
+)
+def test_bad_rule_is_refused_and_changes_nothing(database, given):
+    group = a_group(database)
+    before = contents(database)
+    with pytest.raises(InvalidSecurityGroupRule) as caught:
+        security_groups.create_rule(database, group=group.id, **given)
+    assert "\n" not in str(caught.value)
+    assert contents(database) == before
+
+
+def test_rule_about_an_unknown_group(database):
+    a_group(database)
+    for given in ({"group": "no"}, {"group": "web", "source_group": "no"}):
+        with pytest.raises(SecurityGroupNotFound, match="no"):
+            security_groups.create_rule(database, **given)
+
+
+def test_members_come_and_go(database):
+    group, instance = a_group(database), an_instance(database)
+    pair = {"group": "web", "instance": "vm_1"}
+    security_groups.add_instance(database, **pair)
+    security_groups.add_instance(database, **pair)
+    (row,) = rows(database, models.security_group_instance_association)
+    assert row["security_group_id"] == group.id
+    assert row["instance_uuid"] == instance.uuid
+    with pytest.raises(SecurityGroupInUse, match=instance.uuid):
+        security_groups.delete(database, "web")
+    security_groups.remove_instance(database, **pair)
+    security_groups.remove_instance(database, **pair)
+    security_groups.delete(database, "web")
+    assert security_groups.list_all(database) == ()
+    with pytest.raises(SecurityGroupNotFound):
+        security_groups.add_instance(database, **pair)
+
+
+def test_member_that_does_not_exist(database):
+    a_group(database)
+    with pytest.raises(InstanceNotFound, match="vm_1"):
+        security_groups.add_instance(database, group="web", instance="vm_1")
+
+
+def test_group_that_a_rule_names_stays(database):
+    web, db = a_group(database), a_group(database, name="db")
+    for group in (web, db):
+        security_groups.create_rule(
+            database, group=group.id, source_group=web.id
+        )
+    rule = security_groups.get(database, "db").rules[0]
+    with pytest.raises(SecurityGroupInUse, match=f"rule {rule.id}"):
+        security_groups.delete(database, web.id)
+    security_groups.delete(database, db.id)
+    security_groups.delete(database, web.id)
+    assert rows(database, models.security_group_rules) == []

@@ -1,0 +1,152 @@
+"""The rows of one host, and only those, in a number of queries."""
+
+import pytest
+from sqlalchemy import event, insert, update
+
+from flatnet.db import allocation, models, security_groups, snapshot
+from flatnet.state import SecurityGroup, SecurityRule, Snapshot
+from tests.db.conftest import a_network, allocate, an_instance
+
+
+def test_empty_host(database):
+    assert snapshot.read(database, "node1") == Snapshot(host="node1")
+
+
+def test_host_sees_its_own(database):
+    network = a_network(database)
+    a_network(database, cidr="10.1.0.0/24", bridge="br101")
+    here = [an_instance(database, hostname=f"vm_{n}") for n in (1, 2)]
+    there = an_instance(database, hostname="vm_3", host="node2")
+    for instance in (*here, there):
+        allocate(database, instance, requested=[(network.uuid, None)])
+    found = snapshot.read(database, "node1")
+    assert found.networks == (network,)
+    assert found.host_addresses == ((network.id, "10.0.0.1"),)
+    assert [
+        (each.hostname, each.instance_uuid, each.addresses)
+        for each in found.interfaces
+    ] == [
+        ("vm_1", here[0].uuid, ("10.0.0.2",)),
+        ("vm_2", here[1].uuid, ("10.0.0.3",)),
+    ]
+    assert {each.network_id for each in found.interfaces} == {network.id}
+    other = snapshot.read(database, "node2")
+    assert [each.hostname for each in other.interfaces] == ["vm_3"]
+    assert other.host_addresses == ((network.id, "10.0.0.4"),)
+
+
+def test_dead_moved_and_deallocated_instances_are_not_here(database):
+    network = a_network(database)
+    placed = [an_instance(database, hostname=f"vm_{n}") for n in range(4)]
+    for instance in placed:
+        allocate(database, instance)
+    for instance, values in (
+        (placed[0], {"deleted": placed[0].id}),
+        (placed[1], {"host": "node2"}),
+    ):
+        change = (
+            update(models.instances)
+            .where(models.instances.c.id == instance.id)
+            .values(values)
+        )
+        database.write(lambda c, change=change: c.execute(change).rowcount)
+    allocation.deallocate(database, instance_uuid=placed[2].uuid)
+    found = snapshot.read(database, "node1")
+    assert [each.hostname for each in found.interfaces] == ["vm_3"]
+    moved = snapshot.read(database, "node2")
+    assert [each.hostname for each in moved.interfaces] == ["vm_1"]
+    assert moved.networks == (network,)
+    assert moved.host_addresses == ()
+
+
+def test_order_is_by_network_and_number(database):
+    network = a_network(database)
+    for address in ("10.0.0.100", "10.0.0.20", "10.0.0.3"):
+        allocate(
+            database,
+            an_instance(database),
+            requested=[(network.uuid, address)],
+        )
+    found = snapshot.read(database, "node1")
+    assert [each.addresses for each in found.interfaces] == [
+        ("10.0.0.3",),
+        ("10.0.0.20",),
+        ("10.0.0.100",),
+    ]
+
+
+def test_groups_rules_and_members_of_source_groups(database):
+    a_network(database)
+    here = an_instance(database, hostname="here")
+    web = an_instance(database, hostname="web", host="node2")
+    dead = an_instance(database, hostname="dead", host="node2")
+    for instance in (here, web, dead):
+        allocate(database, instance)
+    app, front, idle, other = (
+        security_groups.create(database, name=name, project_id="demo")
+        for name in ("app", "front", "idle", "other")
+    )
+    for group, instance in (
+        (front, here),
+        (app, here),
+        (front, web),
+        (front, dead),
+        (other, web),
+    ):
+        security_groups.add_instance(
+            database, group=group.id, instance=instance.uuid
+        )
+    rule = {"protocol": "tcp", "from_port": 80, "to_port": 80}
+    ids = [
+        security_groups.create_rule(
+            database, group=app.id, source_group=source.id, **rule
+        ).id
+        for source in (front, idle)
+    ]
+    gone = (
+        update(models.instances)
+        .where(models.instances.c.id == dead.id)
+        .values(deleted=dead.id)
+    )
+    database.write(lambda connection: connection.execute(gone).rowcount)
+    found = snapshot.read(database, "node1")
+    (interface,) = found.interfaces
+    assert interface.security_group_ids == (app.id, front.id)
+    assert found.security_groups == (
+        SecurityGroup(
+            id=app.id,
+            name="app",
+            rules=(
+                SecurityRule(id=ids[0], group_id=front.id, **rule),
+                SecurityRule(id=ids[1], group_id=idle.id, **rule),
+            ),
+        ),
+        SecurityGroup(id=front.id, name="front"),
+    )
+    assert found.group_members == (
+        (front.id, ("10.0.0.2", "10.0.0.4")),
+        (idle.id, ()),
+    )
+
+
+@pytest.mark.parametrize("number", [1, 40])
+def test_number_of_queries_is_constant(database, number):
+    a_network(database)
+    group = security_groups.create(database, name="g", project_id="demo")
+    security_groups.create_rule(database, group=group.id, cidr="0.0.0.0/0")
+    for _ in range(number):
+        instance = an_instance(database)
+        allocate(database, instance)
+        row = {"security_group_id": group.id, "instance_uuid": instance.uuid}
+        joined = insert(models.security_group_instance_association).values(row)
+        database.write(lambda c, joined=joined: c.execute(joined).rowcount)
+    asked = []
+
+    def count(connection, cursor, statement, *rest):
+        if statement.lstrip().startswith("SELECT"):
+            asked.append(statement)
+
+    event.listen(database._engine, "before_cursor_execute", count)
+    found = snapshot.read(database, "node1")
+    assert len(found.interfaces) == number
+    assert len(asked) == 9

@@ -1,0 +1,281 @@
+"""The contract's table of allow_same_net_traffic, shown with packets."""
+
+import itertools
+
+import pytest
+from tests.builders import settings, snapshot
+from segment import (
+    ethernet,
+    guest,
+    link_local,
+    segment,
+    udp_frame,
+)
+
+from flatnet.apply.firewall import apply_firewall
+from flatnet.plan.firewall import tables
+from flatnet.state import SecurityGroup, SecurityRule
+
+EVERYWHERE = "0.0.0.0/0"
+BROADCAST = "ff:ff:ff:ff:ff:ff"
+COUNT = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def net():
+    with segment() as built:
+        yield built
+
+
+def plan(net, guests, rules=(), members=(), **options):
+    """Apply what the guests' rows and rules of group 1 mean."""
+    options = {
+        "routing_source_ip": "192.0.2.1",
+        "public_interface": "ext0",
+        **options,
+    }
+    rows = snapshot(
+        interfaces=guests,
+        security_groups=(SecurityGroup(1, "web", tuple(rules)),),
+        group_members=members,
+    )
+    planned, sets, warnings = tables(rows, settings(**options))
+    changes = net.node.call(apply_firewall, planned, sets)
+    assert changes.failures == ()
+    again = net.node.call(apply_firewall, planned, sets)
+    assert (again.made, again.failures) == ((), ())
+    # Flows of the test before would pass as established.
+    net.node.run("conntrack -F", check=False)
+    return warnings
+
+
+def rule(number=1, protocol=None, low=None, high=None, **source):
+    source = source or {"cidr": EVERYWHERE}
+    return SecurityRule(number, protocol, low, high, **source)
+
+
+def sources(net):
+    """Whoever may want to reach guest 1."""
+    return {
+        "same bridge": net.guests[2],
+        "other host": net.other,
+        "outside": net.outside,
+    }
+
+
+def everything(address):
+    return (
+        ("tcp", address, 22),
+        ("tcp", address, 80),
+        ("udp", address, 5000),
+        ("icmp", address, 8),
+    )
+
+
+def reached(net, address="10.0.0.2"):
+    """Which probes of guest 1 are answered, by who sends them."""
+    found = {
+        name: {f"{p} {n}" for p, _, n in each.reaches(*everything(address))}
+        for name, each in sources(net).items()
+    }
+    answers = net.node.call(_from_node, everything(address))
+    found["host"] = {f"{p} {n}" for p, _, n in answers}
+    return found
+
+
+def _from_node(targets):
+    from segment import probe
+
+    return probe(targets)
+
+
+ALL = {"tcp 22", "tcp 80", "udp 5000", "icmp 8"}
+NOTHING = {name: set() for name in ("same bridge", "other host", "outside")}
+SAME_NET = {"same bridge": ALL, "other host": ALL, "host": ALL}
+
+
+@pytest.mark.parametrize("dhcp", [True, False])
+def test_true_without_a_group_filters_nothing(net, dhcp):
+    plan(net, (guest(1), guest(2)), dhcp=dhcp)
+    assert reached(net) == {**SAME_NET, "outside": ALL}
+    assert "flatnet-local" not in net.node.run("iptables-save")
+
+
+@pytest.mark.parametrize("dhcp", [True, False])
+def test_true_with_groups_asks_them_about_elsewhere(net, dhcp):
+    guests = (guest(1, security_group_ids=(1,)), guest(2))
+    plan(net, guests, [rule(1, "tcp", 22, 22)], dhcp=dhcp)
+    assert reached(net) == {**SAME_NET, "outside": {"tcp 22"}}
+
+
+@pytest.mark.parametrize("dhcp", [True, False])
+@pytest.mark.parametrize("groups", [(), (1,)])
+def test_false_lets_nothing_in_that_no_rule_names(net, groups, dhcp):
+    guests = (guest(1, security_group_ids=groups), guest(2))
+    plan(net, guests, allow_same_net_traffic=False, dhcp=dhcp)
+    assert reached(net) == {**NOTHING, "host": set()}
+
+
+@pytest.mark.parametrize("dhcp", [True, False])
+def test_false_lets_in_what_a_rule_names(net, dhcp):
+    guests = (guest(1, security_group_ids=(1,)), guest(2))
+    rules = [rule(1, "tcp", 22, 22), rule(2, "udp", 4999, 5001)]
+    plan(net, guests, rules, allow_same_net_traffic=False, dhcp=dhcp)
+    named = {"tcp 22", "udp 5000"}
+    assert reached(net) == dict.fromkeys((*NOTHING, "host"), named)
+
+
+def only(net, *rules, members=()):
+    guests = (guest(1, security_group_ids=(1,)), guest(2), guest(3))
+    options = {"members": members, "allow_same_net_traffic": False}
+    warnings = plan(net, guests, rules, **options)
+    return reached(net), warnings
+
+
+def test_a_cidr_lets_in_nobody_else(net):
+    found, _ = only(net, rule(cidr="10.0.0.3/32"))
+    assert found == {**NOTHING, "same bridge": ALL, "host": set()}
+    found, _ = only(net, rule(cidr="192.0.2.0/24"))
+    assert found == {**NOTHING, "outside": ALL, "host": set()}
+
+
+def test_a_source_group_lets_in_its_members_as_they_change(net):
+    def member(address):
+        found, _ = only(net, rule(group_id=7), members=((7, (address,)),))
+        return found
+
+    assert member("10.0.0.50") == {**NOTHING, "other host": ALL, "host": set()}
+    before = net.node.run("nft list ruleset")
+    assert member("10.0.0.3") == {**NOTHING, "same bridge": ALL, "host": set()}
+    assert "flatnet-g4-7" in before
+    plan(net, (guest(1), guest(2)))
+    assert "flatnet-g4-7" not in net.node.run("ipset list -n")
+
+
+def test_icmp_type_and_code(net):
+    only(net, rule(1, "icmp", 8, 0))
+    icmp = (("icmp", "10.0.0.2", 8), ("icmp", "10.0.0.2", 13))
+    assert set(net.guests[2].reaches(*icmp)) == {icmp[0]}
+    only(net, rule(1, "icmp", 13, -1))
+    assert set(net.guests[2].reaches(*icmp)) == {icmp[1]}
+    only(net, rule(1, "icmp", -1, -1))
+    assert set(net.guests[2].reaches(*icmp)) == set(icmp)
+    only(net, rule(1, "icmp", 8, 1))
+    assert net.guests[2].reaches(*icmp) == {}
+
+
+def test_any_protocol_by_number(net):
+    found, _ = only(net, rule(1, "6"))
+    assert found["same bridge"] == {"tcp 22", "tcp 80"}
+
+
+def test_a_rule_that_makes_no_sense_lets_nothing_in(net):
+    good = rule(9, "tcp", 22, 22)
+    bad = [
+        rule(1, "tcp", 100, 1),
+        rule(2, "sctpx", 1, 2),
+        rule(3, cidr="10.0.0.0/99"),
+        rule(4, group_id=404),
+        rule(5, "icmp", 255, -1),
+        rule(6, "0"),
+        rule(7, None, 22, 22),
+        SecurityRule(8),
+    ]
+    found, warnings = only(net, good, *bad)
+    assert found == dict.fromkeys((*NOTHING, "host"), {"tcp 22"})
+    assert len(warnings) == 8
+    for number, line in zip(range(1, 9), warnings, strict=True):
+        assert f"rule {number} of" in line
+        assert guest(1).instance_uuid in line
+
+
+def test_what_a_guest_began_is_answered(net):
+    plan(net, (guest(1), guest(2)), allow_same_net_traffic=False)
+    far = [("tcp", "192.0.2.9", 22), ("icmp", "192.0.2.9", 8)]
+    across = [("tcp", "10.0.0.50", 22), ("udp", "10.0.0.50", 80)]
+    answers = net.guests[1].reaches(*far, *across)
+    assert set(answers) == {*far, *across}
+    assert net.guests[1].reaches(("icmp", "10.0.0.1", 8))
+
+
+def test_a_packet_routed_back_by_the_host_is_judged_too(net):
+    plan(net, (guest(1), guest(2)), allow_same_net_traffic=False)
+    sender = net.guests[2].namespace
+    sender.run("ip route add 10.0.0.2/32 via 10.0.0.1")
+    try:
+        assert net.guests[2].reaches(*everything("10.0.0.2")) == {}
+    finally:
+        sender.run("ip route del 10.0.0.2/32")
+
+
+def frames_to(net, number, *frames):
+    """Whether each frame from guest 2, with its own marker, arrives.
+
+    A last frame that iptables does not see tells that all had their turn.
+    """
+    end = f"end{next(COUNT)}"
+    mac = guest(2).mac
+    last = ethernet(0x88B5, f"marker:{end};".encode(), macs=(BROADCAST, mac))
+    net.guests[2].send(*frames, last)
+    return net.guests[number].wait_for(end)
+
+
+@pytest.mark.parametrize(
+    ("there", "target"),
+    [
+        (BROADCAST, "255.255.255.255"),
+        (BROADCAST, "10.0.0.255"),
+        (BROADCAST, "10.0.0.2"),
+        ("01:00:5e:00:00:fb", "224.0.0.251"),
+        (guest(1).mac, "8.8.8.8"),
+        (guest(1).mac, "10.0.0.50"),
+    ],
+)
+def test_no_frame_of_ip_gets_around_it(net, there, target):
+    marker = f"m{next(COUNT)}"
+    frame = udp_frame(
+        "10.0.0.3", target, f"marker:{marker};", macs=(there, guest(2).mac)
+    )
+    plan(net, (guest(1), guest(2)), allow_same_net_traffic=False)
+    assert marker not in frames_to(net, 1, frame)
+    plan(net, (guest(1), guest(2)))
+    assert marker in frames_to(net, 1, frame)
+
+
+def v6(net, *rules, groups=(1,), **options):
+    guests = (guest(1, security_group_ids=groups), guest(2), guest(3))
+    plan(net, guests, rules, **options)
+    for each in net.guests.values():
+        each.namespace.run("ip -6 neigh flush dev eth0")
+    answers = net.guests[2].reaches(
+        ("tcp", link_local(1), 22), ("icmp", link_local(1), 128)
+    )
+    return {f"{protocol} {number}" for protocol, _, number in answers}
+
+
+@pytest.mark.parametrize("dhcp", [True, False])
+def test_ipv6_link_local_follows_the_table(net, dhcp):
+    both = {"tcp 22", "icmp 128"}
+    closed = {"allow_same_net_traffic": False, "dhcp": dhcp}
+    assert v6(net, groups=(), dhcp=dhcp) == both
+    assert v6(net, dhcp=dhcp) == both
+    assert v6(net, groups=(), **closed) == set()
+    assert v6(net, **closed) == set()
+    assert v6(net, rule(cidr="2001:db8::/32"), **closed) == set()
+
+
+def test_ipv6_needs_a_rule_on_both_sides_to_be_answered(net):
+    rules = (rule(1, "icmp", 128, -1, cidr="fe80::/10"),)
+    guests = tuple(guest(n, security_group_ids=(1,)) for n in (1, 2, 3))
+    plan(net, guests, rules, allow_same_net_traffic=False)
+    probes = (("tcp", link_local(1), 22), ("icmp", link_local(1), 128))
+    answers = net.guests[2].reaches(*probes)
+    assert set(answers) == {("icmp", link_local(1), 128)}
+
+
+def test_nothing_of_the_rules_is_left_when_nothing_is_planned(net):
+    plan(net, (guest(1), guest(2)), allow_same_net_traffic=False)
+    changes = net.node.call(apply_firewall, (), ())
+    assert changes.failures == ()
+    assert "flatnet" not in net.node.run("iptables-save")
+    assert "flatnet" not in net.node.run("ip6tables-save")

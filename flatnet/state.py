@@ -171,7 +171,8 @@ class DhcpServer:
 
     `address` is what it listens on, `router` what it hands out as the
     gateway, `servers` where it forwards names to (empty: the host's own
-    resolv.conf).
+    resolv.conf).  `releases` says whether leases that none of `hosts` has
+    are released.
     """
 
     bridge: str
@@ -183,6 +184,7 @@ class DhcpServer:
     domain: str = ""
     servers: tuple[str, ...] = ()
     hosts: tuple[DhcpHost, ...] = ()
+    releases: bool = True
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ from flatnet.exceptions import HostSetupError
 SECONDS = 60
 # A daemon's own PATH may well lack the sbin directories.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PACKAGES = {"ipset": "ipset"}
+_PACKAGES = {
+    "dhcp_release": "dnsmasq-utils",
+    "dnsmasq": "dnsmasq-base",
+    "ipset": "ipset",
+    "nft": "nftables",
+}
 
 
 @dataclass(frozen=True)

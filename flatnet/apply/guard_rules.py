@@ -207,9 +207,7 @@ def stray_tables(name: str) -> tuple[Table, ...]:
         hook="prerouting",
         priority=BEFORE_DEFRAG,
     )
-    arp = Chain(
-        "input", (f"{FROM_GUEST} drop",), hook="input", priority=FIRST
-    )
+    arp = Chain("input", (f"{FROM_GUEST} drop",), hook="input", priority=FIRST)
     return (Table("inet", name, (inet,)), Table("arp", name, (arp,)))
 
 

@@ -15,7 +15,7 @@ crash between two of them the next pass finishes the work.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatnet.apply.bridge import apply_bridges, remove_ports
 from flatnet.apply.dhcp import apply_dhcp
@@ -73,7 +73,27 @@ def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
             skip=broken,
         ),
     )
-    return joined(rules, bridges, dhcp)
+    return joined(rules, bridges, _with_instances(dhcp, plan))
+
+
+def _with_instances(changes: Changes, plan: Plan) -> Changes:
+    """Name the instances of the bridge in the failures of its DHCP."""
+    suffering = {
+        f"dhcp {bridge.name}": tuple(
+            sorted(port.instance_uuid for port in bridge.ports)
+        )
+        for bridge in plan.bridges
+    }
+    return replace(
+        changes,
+        failures=tuple(
+            replace(
+                failure,
+                instances=suffering.get(failure.subject, failure.instances),
+            )
+            for failure in changes.failures
+        ),
+    )
 
 
 def guarded(

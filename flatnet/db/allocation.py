@@ -61,19 +61,8 @@ def allocate(
         if host_address:
             _host_address(connection, network, host, quarantine)
         vif_id = vifs.ensure(connection, network, instance_uuid, choice)
-        held = _held(connection, vif_id)
-        if address is not None and held and address not in held:
-            raise FixedIpAlreadyInUse(
-                f"instance {instance_uuid} already holds {held[0]} in "
-                f"network {network.label}, not {address}: deallocate it first"
-            )
-        if held:
-            continue
         owner = _instance_owner(instance_uuid, vif_id)
-        if address is None:
-            _take_next(connection, network, quarantine, owner)
-        else:
-            pool.take(connection, network, address, owner=owner)
+        _ensure_address(connection, network, address, quarantine, owner)
 
 
 @engine.writes
@@ -217,6 +206,28 @@ def _instance_owner(instance_uuid: str, vif_id: int) -> dict[str, Any]:
         "virtual_interface_id": vif_id,
         "allocated": True,
     }
+
+
+def _ensure_address(
+    connection: Connection,
+    network: AnyRow,
+    address: str | None,
+    quarantine: int,
+    owner: dict[str, Any],
+) -> None:
+    """Give an interface this address, or the next, unless it has one."""
+    held = _held(connection, owner["virtual_interface_id"])
+    if address is not None and held and address not in held:
+        raise FixedIpAlreadyInUse(
+            f"instance {owner['instance_uuid']} already holds {held[0]} in "
+            f"network {network.label}, not {address}: deallocate it first"
+        )
+    if held:
+        return
+    if address is None:
+        _take_next(connection, network, quarantine, owner)
+    else:
+        pool.take(connection, network, address, owner=owner)
 
 
 def _held(connection: Connection, vif_id: int) -> list[str]:

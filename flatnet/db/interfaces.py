@@ -1,8 +1,11 @@
 """What one instance has on its networks, wherever it runs."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
 from flatnet.db import engine, models, networks
+from flatnet.db.models import AnyRow
 from flatnet.state import Interface, Network
 
 VIFS = models.virtual_interfaces
@@ -20,20 +23,7 @@ def of_instance(
 
     An instance without a row, or without interfaces, has none.
     """
-    rows = connection.execute(
-        select(
-            VIFS.c.id.label("vif_id"),
-            VIFS.c.uuid.label("vif_uuid"),
-            VIFS.c.address.label("mac"),
-            INSTANCES.c.hostname,
-            INSTANCES.c.project_id.label("owner"),
-            NETWORKS,
-        )
-        .join_from(VIFS, NETWORKS, NETWORKS.c.id == VIFS.c.network_id)
-        .outerjoin(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
-        .where(VIFS.c.instance_uuid == instance_uuid)
-        .order_by(VIFS.c.id)
-    ).all()
+    rows = _rows(connection, instance_uuid)
     addresses = connection.execute(
         select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
         .where(FIXED_IPS.c.instance_uuid == instance_uuid)
@@ -75,3 +65,21 @@ def host_address(
         )
     )
     return found
+
+
+def _rows(connection: Connection, instance_uuid: str) -> Sequence[AnyRow]:
+    """Interfaces with the columns of their networks, by age."""
+    return connection.execute(
+        select(
+            VIFS.c.id.label("vif_id"),
+            VIFS.c.uuid.label("vif_uuid"),
+            VIFS.c.address.label("mac"),
+            INSTANCES.c.hostname,
+            INSTANCES.c.project_id.label("owner"),
+            NETWORKS,
+        )
+        .join_from(VIFS, NETWORKS, NETWORKS.c.id == VIFS.c.network_id)
+        .outerjoin(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
+        .where(VIFS.c.instance_uuid == instance_uuid)
+        .order_by(VIFS.c.id)
+    ).all()

@@ -291,9 +291,7 @@ def test_networks_are_created_and_deleted(api):
         api.delete_network(CONTEXT, uuid=made["uuid"])
 
 
-def test_one_instance_allocated_by_many_at_once_has_one_address(
-    api, database
-):
+def test_one_instance_allocated_by_many_at_once_has_one_address(api, database):
     instance = new_instance(database)
     answers = []
 

@@ -74,6 +74,7 @@ class Up(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         spec = _spec(parsed_args, parsed_args.nodes)
+        lab.ends_in_order()
         control.up_in_background(spec, say=print)
         print(f"lab {spec.name} is up; for the operator's tool:")
         tool = f"{program('flatnet')} --config-file {spec.control_conf}"

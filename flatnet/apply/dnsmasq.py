@@ -1,0 +1,127 @@
+"""What dnsmasq is told: its command line and its files, as pure text.
+
+The privileged side takes no text on trust.  Every value is checked here
+before it becomes part of a line, so that no plan, however it came about,
+can make dnsmasq read another file or run a program.
+
+The choices, and what taught them:
+
+* `--interface` with `--bind-interfaces`, and not `--listen-address`: only
+  so is the DHCP socket bound to the bridge's device, and with two networks
+  on a host a renewal never reaches the other's dnsmasq.
+* `--dhcp-authoritative` with `--dhcp-ignore=tag:!known`: a guest that came
+  here by migration keeps its lease, and on the segment that all hosts share
+  nobody refuses the guests of another.
+* No tag on a host's line: dnsmasq 2.90 dies of them when it reloads.
+* Names stand in a file of their own too, for dnsmasq resolves a name of the
+  hosts file only once it has leased the address.
+"""
+
+import ipaddress
+import re
+
+from flatnet.exceptions import HostSetupError
+from flatnet.state import DhcpHost, DhcpServer
+
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
+_DEVICE = re.compile(r"[^\s/,*:]{1,15}")
+
+
+def path(networks_path: str, bridge: str, kind: str) -> str:
+    """The path of a bridge's file; kind is `hosts`, `opts`, `pid`..."""
+    if not _DEVICE.fullmatch(bridge) or bridge in (".", ".."):
+        raise HostSetupError(f"{bridge!r} is no name of a bridge")
+    return f"{networks_path}/flatnet-{bridge}.{kind}"
+
+
+def hosts_text(server: DhcpServer) -> str:
+    """The static hosts file: who is known, sorted by address."""
+    return "".join(
+        ",".join((_mac(host), *_full_name(server, host), _address(host)))
+        + "\n"
+        for host in server.hosts
+    )
+
+
+def names_text(server: DhcpServer) -> str:
+    """The same instances as lines of an /etc/hosts file, by address."""
+    return "".join(
+        f"{_address(host)} {name}\n"
+        for host in server.hosts
+        for name in _full_name(server, host)
+    )
+
+
+def options_text(server: DhcpServer) -> str:
+    """What every guest is told: its router and the mtu."""
+    router = ipaddress.IPv4Address(server.router)
+    return f"3,{router}\n26,{int(server.mtu)}\n"
+
+
+def arguments(
+    server: DhcpServer, *, networks_path: str, config_file: str
+) -> tuple[str, ...]:
+    """The whole command line; an equal one need not be started again."""
+    network = ipaddress.IPv4Network(server.cidr)
+    if not _DOMAIN.fullmatch(server.domain):
+        raise HostSetupError(f"{server.domain!r} is no domain")
+
+    def file(kind: str) -> str:
+        return path(networks_path, server.bridge, kind)
+
+    return (
+        "dnsmasq",
+        f"--conf-file={config_file or '/dev/null'}",
+        f"--pid-file={file('pid')}",
+        f"--interface={server.bridge}",
+        "--bind-interfaces",
+        "--except-interface=lo",
+        f"--dhcp-range={network.network_address},static,"
+        f"{network.netmask},{int(server.lease_time)}s",
+        f"--dhcp-lease-max={network.num_addresses}",
+        "--dhcp-authoritative",
+        "--dhcp-ignore=tag:!known",
+        f"--dhcp-hostsfile={file('hosts')}",
+        f"--dhcp-optsfile={file('opts')}",
+        f"--dhcp-leasefile={file('leases')}",
+        "--no-ping",
+        "--no-hosts",
+        f"--addn-hosts={file('names')}",
+        "--domain-needed",
+        *_domain_arguments(server.domain),
+        *_forwarders(server.servers),
+    )
+
+
+def _domain_arguments(domain: str) -> tuple[str, ...]:
+    if not domain:
+        return ()
+    # Ours to answer, also that there is no such name.
+    return (f"--domain={domain}", "--expand-hosts", f"--local=/{domain}/")
+
+
+def _forwarders(servers: tuple[str, ...]) -> tuple[str, ...]:
+    if not servers:
+        return ()
+    given = (f"--server={ipaddress.ip_address(each)}" for each in servers)
+    return ("--no-resolv", "--strict-order", *given)
+
+
+def _mac(host: DhcpHost) -> str:
+    if not _MAC.fullmatch(host.mac):
+        raise HostSetupError(f"{host.mac!r} is no MAC address")
+    return host.mac
+
+
+def _address(host: DhcpHost) -> str:
+    return str(ipaddress.IPv4Address(host.address))
+
+
+def _full_name(server: DhcpServer, host: DhcpHost) -> tuple[str, ...]:
+    if host.name is None:
+        return ()
+    if not _NAME.fullmatch(host.name):
+        raise HostSetupError(f"{host.name!r} is no hostname")
+    return (f"{host.name}.{server.domain}".rstrip("."),)

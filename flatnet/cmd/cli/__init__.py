@@ -1,0 +1,1 @@
+"""`flatnet`, the operator's tool: one small class per command, on cliff."""

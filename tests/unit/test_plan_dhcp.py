@@ -1,0 +1,145 @@
+"""Whom the DHCP servers of a host know, and by which names."""
+
+from dataclasses import replace
+
+import pytest
+
+from flatnet.apply import dnsmasq
+from flatnet.exceptions import HostSetupError
+from flatnet.plan.dhcp import servers
+from flatnet.state import DhcpHost, DhcpServer
+from tests.builders import interface, network, settings, snapshot
+
+MTUS = {"br100": 1450}
+
+
+def planned(*interfaces, rows=None, **options):
+    found, warnings = servers(
+        snapshot(interfaces=interfaces, networks=(rows or network(),)),
+        settings(**options),
+        MTUS,
+    )
+    return found, warnings
+
+
+def test_a_host_knows_its_instances_by_address():
+    (server,), warnings = planned(
+        interface(10), interface(2), interface(1), dns_server=("192.0.2.53",)
+    )
+    assert warnings == ()
+    assert server.router == "10.0.0.1"
+    assert server.servers == ("192.0.2.53",)
+    assert dnsmasq.hosts_text(server) == (
+        "fa:16:3e:00:00:01,vm_1.novalocal,10.0.0.2\n"
+        "fa:16:3e:00:00:02,vm_2.novalocal,10.0.0.3\n"
+        "fa:16:3e:00:00:0a,vm_10.novalocal,10.0.0.11\n"
+    )
+    assert dnsmasq.options_text(server) == "3,10.0.0.1\n26,1450\n"
+    assert dnsmasq.names_text(server).splitlines()[0] == (
+        "10.0.0.2 vm_1.novalocal"
+    )
+
+
+def test_flat_manager_serves_nobody():
+    assert planned(interface(1), dhcp=False) == ((), ())
+
+
+def test_a_network_without_dhcp_is_not_served():
+    assert planned(interface(1), rows=network(enable_dhcp=False)) == ((), ())
+
+
+def test_a_network_with_one_gateway_of_its_own_hands_that_out():
+    rows = network(gateway="10.0.0.254", multi_host=False)
+    (server,), _ = planned(interface(1), rows=rows)
+    assert server.router == "10.0.0.254"
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        None,
+        "",
+        "x" * 64,
+        "a,b",
+        "a\nb",
+        "set:x",
+        "a b",
+        "-a",
+        "a-",
+        "a.b",
+        "é",
+        "ignore",
+        "infinite",
+        "3600",
+        "2h",
+        "fa:16:3e:00:00:09",
+        "vm_2",
+    ],
+)
+def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
+    odd = interface(1, hostname=hostname)
+    (server,), warnings = planned(odd, interface(2), interface(3))
+    line = dnsmasq.hosts_text(server).splitlines()[0]
+    assert line == "fa:16:3e:00:00:01,10.0.0.2"
+    assert [odd.instance_uuid in each for each in warnings][0]
+    assert len(warnings) == (2 if hostname == "vm_2" else 1)
+    assert all("\n" not in each for each in warnings)
+    assert "vm_3" in dnsmasq.hosts_text(server)
+
+
+def test_the_command_line():
+    server = DhcpServer(
+        bridge="br100",
+        address="10.0.0.1",
+        cidr="10.0.0.0/22",
+        router="10.0.0.1",
+        mtu=1500,
+        lease_time=86400,
+        domain="novalocal",
+        servers=("192.0.2.53",),
+    )
+    assert dnsmasq.arguments(server, networks_path="/n", config_file="") == (
+        "dnsmasq",
+        "--conf-file=/dev/null",
+        "--pid-file=/n/flatnet-br100.pid",
+        "--interface=br100",
+        "--bind-interfaces",
+        "--except-interface=lo",
+        "--dhcp-range=10.0.0.0,static,255.255.252.0,86400s",
+        "--dhcp-lease-max=1024",
+        "--dhcp-authoritative",
+        "--dhcp-ignore=tag:!known",
+        "--dhcp-hostsfile=/n/flatnet-br100.hosts",
+        "--dhcp-optsfile=/n/flatnet-br100.opts",
+        "--dhcp-leasefile=/n/flatnet-br100.leases",
+        "--no-ping",
+        "--no-hosts",
+        "--addn-hosts=/n/flatnet-br100.names",
+        "--domain-needed",
+        "--domain=novalocal",
+        "--expand-hosts",
+        "--local=/novalocal/",
+        "--no-resolv",
+        "--strict-order",
+        "--server=192.0.2.53",
+    )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        DhcpHost("rubbish", "10.0.0.2"),
+        DhcpHost("fa:16:3e:00:00:01\n", "10.0.0.2"),
+        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a,ignore"),
+        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a\nb"),
+    ],
+)
+def test_the_privileged_side_takes_no_text_on_trust(host):
+    (server,), _ = planned(interface(1))
+    with pytest.raises(HostSetupError):
+        dnsmasq.hosts_text(replace(server, hosts=(host,)))
+
+
+def test_a_bridge_name_cannot_lead_out_of_the_directory():
+    with pytest.raises(HostSetupError):
+        dnsmasq.path("/n", "../x", "hosts")

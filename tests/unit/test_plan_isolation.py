@@ -1,0 +1,310 @@
+"""What may reach an instance, as chains; and rules that make no sense."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flatnet.plan.dispatch import tree
+from flatnet.plan.firewall import tables
+from flatnet.state import (
+    AddressSet,
+    Chain,
+    SecurityGroup,
+    SecurityRule,
+)
+from tests.builders import interface, network, settings, snapshot
+
+EVERYWHERE = "0.0.0.0/0"
+
+
+def guest(number, **fields):
+    return interface(number, uuid=f"{number:08x}-0000", **fields)
+
+
+def filters(rows, family=4, **options):
+    """The chains of a filter table by name, the sets, and the warnings."""
+    planned, sets, warnings = tables(rows, settings(**options))
+    chains = {
+        chain.name: list(chain.rules)
+        for table in planned
+        for chain in table.chains
+        if (table.family, table.name) == (family, "filter")
+    }
+    return chains, sets, warnings
+
+
+def grouped(*rules, members=(), networks=(), **options):
+    rows = snapshot(
+        interfaces=(guest(1, security_group_ids=(1,)), guest(2)),
+        security_groups=(SecurityGroup(1, "web", rules),),
+        group_members=members,
+        networks=networks or (network(),),
+    )
+    return rows, options
+
+
+def test_all_chains_of_a_closed_host():
+    rows = snapshot(interfaces=(guest(1), guest(2)))
+    chains, _, _ = filters(rows, allow_same_net_traffic=False, dhcp=False)
+    drop = ["-m conntrack --ctstate INVALID -j DROP", "-j DROP"]
+    assert chains == {
+        "flatnet-FORWARD": [
+            "-o br100 -j flatnet-local",
+            "-o br100 -m physdev --physdev-is-bridged --physdev-out tap+ "
+            "-j DROP",
+            "-i br100 -o br100 -j ACCEPT",
+        ],
+        "flatnet-OUTPUT": ["-o br100 -j flatnet-local"],
+        "flatnet-local": [
+            "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            "-d 10.0.0.0/24 -j flatnet-d-0a0000",
+        ],
+        "flatnet-d-0a0000": ["-d 10.0.0.0/28 -j flatnet-d-0a00000"],
+        "flatnet-d-0a00000": [
+            "-d 10.0.0.2/32 -j flatnet-i-00000001-00",
+            "-d 10.0.0.3/32 -j flatnet-i-00000002-00",
+        ],
+        "flatnet-i-00000001-00": drop,
+        "flatnet-i-00000002-00": drop,
+    }
+
+
+def test_the_dhcp_server_of_the_host_is_let_out():
+    rows = snapshot(interfaces=(guest(1),))
+    chains, _, _ = filters(rows, allow_same_net_traffic=False)
+    assert chains["flatnet-OUTPUT"] == [
+        "-s 10.0.0.1/32 -o br100 -p udp -m udp --sport 67 --dport 68 "
+        "-j ACCEPT",
+        "-o br100 -j flatnet-local",
+    ]
+
+
+def test_open_to_the_network_groups_judge_the_rest():
+    rule = SecurityRule(1, "tcp", 22, 22, EVERYWHERE)
+    rows, _ = grouped(rule)
+    chains, _, _ = filters(rows)
+    assert chains["flatnet-i-00000001-00"] == [
+        "-m conntrack --ctstate INVALID -j DROP",
+        "-s 10.0.0.0/24 -j ACCEPT",
+        "-p tcp -m tcp --dport 22 -j ACCEPT",
+        "-j DROP",
+    ]
+    assert "flatnet-i-00000002-00" not in chains
+    assert "flatnet-i-00000002-00" not in str(chains)
+
+
+def test_ipv6_of_a_closed_host():
+    rule = SecurityRule(1, "icmp", 128, -1, "2001:db8::/32")
+    rows, _ = grouped(rule, networks=(network(cidr_v6="2001:db8::/64"),))
+    chains, _, _ = filters(rows, 6, allow_same_net_traffic=False)
+    assert chains["flatnet-FORWARD"] == [
+        "-o br100 -j flatnet-local",
+        "-o br100 -m physdev --physdev-is-bridged ! --physdev-out tap+ "
+        "-j ACCEPT",
+        "-o br100 -j DROP",
+        "-i br100 -o br100 -j ACCEPT",
+    ]
+    assert chains["flatnet-i-00000001-00"] == [
+        "-m conntrack --ctstate INVALID -j DROP",
+        "-p icmpv6 -m icmp6 --icmpv6-type 135 -j ACCEPT",
+        "-p icmpv6 -m icmp6 --icmpv6-type 136 -j ACCEPT",
+        "-s 2001:db8::/32 -p icmpv6 -m icmp6 --icmpv6-type 128 -j ACCEPT",
+        "-j DROP",
+    ]
+    leaves = sorted(
+        rule
+        for name, rules in chains.items()
+        for rule in rules
+        if name.startswith("flatnet-d-") and "/128 " in rule
+    )
+    solicited = "-p icmpv6 -m icmp6 --icmpv6-type 135 -j ACCEPT"
+    eui64 = "f816:3eff:fe00"
+    assert leaves == [
+        f"-d 2001:db8::{eui64}:1/128 -j flatnet-i-00000001-00",
+        f"-d 2001:db8::{eui64}:2/128 -j flatnet-i-00000002-00",
+        f"-d fe80::{eui64}:1/128 -j flatnet-i-00000001-00",
+        f"-d fe80::{eui64}:2/128 -j flatnet-i-00000002-00",
+        f"-d ff02::1:ff00:1/128 {solicited}",
+    ]
+
+
+def test_ipv6_of_the_same_network_passes_where_it_may():
+    rows, _ = grouped(networks=(network(cidr_v6="2001:db8::/64"),))
+    chains, _, _ = filters(rows, 6)
+    assert chains["flatnet-i-00000001-00"] == [
+        "-m conntrack --ctstate INVALID -j DROP",
+        "-s fe80::/10 -j ACCEPT",
+        "-s 2001:db8::/64 -j ACCEPT",
+        "-j DROP",
+    ]
+    assert chains["flatnet-FORWARD"][1:4] == [
+        "-o br100 -s ::/128 -j ACCEPT",
+        "-o br100 -s fe80::/10 -j ACCEPT",
+        "-o br100 -s 2001:db8::/64 -j ACCEPT",
+    ]
+    assert "-d fe80::f816:3eff:fe00:2/128 -j ACCEPT" in str(chains)
+
+
+def rules_of(*rules, family=4, members=()):
+    """The middle of the instance's chain, the sets, and the warnings."""
+    rows, _ = grouped(*rules, members=members)
+    chains, sets, warnings = filters(
+        rows, family, allow_same_net_traffic=False
+    )
+    first = 3 if len(chains["flatnet-i-00000001-00"]) > 3 else 1
+    start = first if family == 6 else 1
+    return chains["flatnet-i-00000001-00"][start:-1], sets, warnings
+
+
+@pytest.mark.parametrize(
+    ("rule", "family", "expected"),
+    [
+        ((None, None, None, EVERYWHERE), 4, "-j ACCEPT"),
+        ((None, -1, -1, EVERYWHERE), 4, "-j ACCEPT"),
+        (("TCP", 0, 65535, EVERYWHERE), 4, "-p tcp -m tcp --dport 0:65535"),
+        (("udp", None, None, "10.0.0.7/24"), 4, "-s 10.0.0.0/24 -p udp"),
+        (("17", 0, 0, "10.9.8.7"), 4, "-s 10.9.8.7/32 -p udp -m udp --dport"),
+        (("132", None, None, EVERYWHERE), 4, "-p 132 -j ACCEPT"),
+        (("icmp", None, None, EVERYWHERE), 4, "-p icmp -j ACCEPT"),
+        (("icmp", 3, 4, EVERYWHERE), 4, "-p icmp -m icmp --icmp-type 3/4 "),
+        (("icmp", 8, -1, "::/0"), 6, "-p icmpv6 -m icmp6 --icmpv6-type 8 "),
+        (("58", -1, -1, "fe80::/10"), 6, "-s fe80::/10 -p icmpv6 -j ACCEPT"),
+        (("tcp", 1, 2, "2001:DB8::1"), 6, "-s 2001:db8::1/128 -p tcp -m tcp "),
+    ],
+)
+def test_a_rule_as_a_match(rule, family, expected):
+    found, _, warnings = rules_of(SecurityRule(1, *rule), family=family)
+    assert warnings == ()
+    assert len(found) == 1
+    assert found[0].startswith(expected)
+    other, _, _ = rules_of(SecurityRule(1, *rule), family=10 - family)
+    assert other == []
+
+
+def test_a_source_group_is_a_set():
+    rule = SecurityRule(1, "tcp", 22, 22, group_id=7)
+    members = (("10.0.0.9", "10.0.0.10", "10.0.0.9", "nonsense"),)
+    found, sets, _ = rules_of(rule, members=((7, *members),))
+    assert found == [
+        "-m set --match-set flatnet-g4-7 src -p tcp -m tcp --dport 22 "
+        "-j ACCEPT"
+    ]
+    assert sets == (AddressSet("flatnet-g4-7", 4, ("10.0.0.9", "10.0.0.10")),)
+
+
+def test_an_ipv6_member_makes_an_ipv6_set():
+    rule = SecurityRule(1, group_id=7)
+    members = ((7, ("2001:db8::9",)),)
+    found, sets, _ = rules_of(rule, family=6, members=members)
+    assert found == ["-m set --match-set flatnet-g6-7 src -j ACCEPT"]
+    assert [(each.name, each.members) for each in sets] == [
+        ("flatnet-g4-7", ()),
+        ("flatnet-g6-7", ("2001:db8::9",)),
+    ]
+
+
+def test_a_group_may_name_itself():
+    rule = SecurityRule(1, group_id=1)
+    found, _, warnings = rules_of(rule, members=((1, ("10.0.0.2",)),))
+    assert found == ["-m set --match-set flatnet-g4-1 src -j ACCEPT"]
+    assert warnings == ()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        (),
+        ("tcp", 22, 22),
+        ("tcp", 22, 22, EVERYWHERE, 7),
+        ("tcp", 22, 21, EVERYWHERE),
+        ("tcp", -1, -1, EVERYWHERE),
+        ("tcp", 22, None, EVERYWHERE),
+        ("tcp", None, 22, EVERYWHERE),
+        ("tcp", 0, 65536, EVERYWHERE),
+        ("tcp", "22", "22", EVERYWHERE),
+        ("tcp", True, True, EVERYWHERE),
+        (None, 22, 22, EVERYWHERE),
+        ("132", 22, 22, EVERYWHERE),
+        ("0", None, None, EVERYWHERE),
+        ("256", None, None, EVERYWHERE),
+        ("-1", None, None, EVERYWHERE),
+        ("", None, None, EVERYWHERE),
+        ("tcp\n-j ACCEPT", None, None, EVERYWHERE),
+        ("sctp", None, None, EVERYWHERE),
+        ("icmp", 255, -1, EVERYWHERE),
+        ("icmp", -1, 0, EVERYWHERE),
+        ("icmp", 8, 256, EVERYWHERE),
+        ("icmpv6", -1, -1, EVERYWHERE),
+        (None, None, None, ""),
+        (None, None, None, "10.0.0.0/33"),
+        (None, None, None, "10.0.0.0/0.0.0.255"),
+        (None, None, None, "10.0.0.0/24 -j ACCEPT"),
+        (None, None, None, "fe80::1%eth0"),
+        (None, None, None, 167772160),
+        (None, None, None, None, 404),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_left_out_and_told(rule):
+    for family in (4, 6):
+        bad = SecurityRule(1, *rule)
+        good = SecurityRule(2, "tcp", 1, 1, "::/0" if family == 6 else None)
+        if family == 4:
+            good = SecurityRule(2, "tcp", 1, 1, EVERYWHERE)
+        found, _, warnings = rules_of(bad, good, family=family)
+        assert found == ["-p tcp -m tcp --dport 1 -j ACCEPT"]
+        (line,) = warnings
+        assert line.startswith("security group rule 1 of group 1 is left out")
+        assert guest(1).instance_uuid in line
+        assert "\n" not in line
+
+
+def test_nonsense_in_rows_opens_nothing():
+    odd = guest(1, addresses=("10.0.0.2; DROP",), mac="not a mac")
+    rows = snapshot(interfaces=(odd, guest(2)))
+    for family in (4, 6):
+        chains, _, warnings = filters(
+            rows, family, allow_same_net_traffic=False
+        )
+        assert "DROP;" not in str(chains)
+        assert len(warnings) == 2
+        assert all(odd.instance_uuid in line for line in warnings)
+
+
+@given(st.sets(st.ip_addresses(v=4) | st.integers(0, 4095), max_size=60))
+def test_the_tree_finds_each_address_in_few_steps(found):
+    base = int(ipaddress.ip_address("10.0.0.0"))
+    addresses = {
+        ipaddress.ip_address(base + each) if isinstance(each, int) else each
+        for each in found
+    }
+    chains = tree(
+        Chain("root"), tuple((each, f"-j {each}") for each in addresses)
+    )
+    rules = {chain.name: chain.rules for chain in chains}
+    assert len(rules) == len(chains)
+    assert all(len(name) <= 28 for name in rules)
+    for address in addresses:
+        assert walk(rules, "root", address) == str(address)
+    below = [rules[name] for name in rules if name != "root"]
+    assert all(len(each) <= 16 for each in below)
+
+
+def walk(rules, name, address):
+    """Where a packet for an address ends up."""
+    if name not in rules:
+        return name
+    for rule in rules[name]:
+        _, cidr, _, target = rule.split(" ")
+        if address in ipaddress.ip_network(cidr):
+            return walk(rules, target, address)
+    return None
+
+
+def test_a_thousand_rules_are_a_thousand_lines():
+    rules = tuple(
+        SecurityRule(n, "tcp", n, n, EVERYWHERE) for n in range(1, 1001)
+    )
+    found, _, warnings = rules_of(*rules)
+    assert (len(found), warnings) == (1000, ())

@@ -46,11 +46,14 @@ def hosts_text(server: DhcpServer) -> str:
 
 
 def names_text(server: DhcpServer) -> str:
-    """The same instances as lines of an /etc/hosts file, by address."""
+    """The same instances as lines of an /etc/hosts file, by address.
+
+    The names are plain: dnsmasq answers for them with the domain too.
+    """
     return "".join(
         f"{_address(host)} {name}\n"
         for host in server.hosts
-        for name in _full_name(server, host)
+        for name in _name(host)
     )
 
 
@@ -119,9 +122,14 @@ def _address(host: DhcpHost) -> str:
     return str(ipaddress.IPv4Address(host.address))
 
 
-def _full_name(server: DhcpServer, host: DhcpHost) -> tuple[str, ...]:
+def _name(host: DhcpHost) -> tuple[str, ...]:
     if host.name is None:
         return ()
     if not _NAME.fullmatch(host.name):
         raise HostSetupError(f"{host.name!r} is no hostname")
-    return (f"{host.name}.{server.domain}".rstrip("."),)
+    return (host.name,)
+
+
+def _full_name(server: DhcpServer, host: DhcpHost) -> tuple[str, ...]:
+    suffix = f".{server.domain}" if server.domain else ""
+    return tuple(name + suffix for name in _name(host))

@@ -34,8 +34,12 @@ SET_KEYS = {
 }
 
 _ETHERNET_ARP = "arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
-# 01-80-c2-00-00-0x: the bridge's own business, never a guest's.
-_RESERVED_GROUP = "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 drop"
+# 01-80-c2-00-00-0x: the bridge's own business, never a guest's; from an
+# uplink LLDP and LACP are the host's, but what is IP in it would meet no rule
+# that names the bridge.
+_RESERVED = "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00"
+_RESERVED_GROUP = f"{_RESERVED} drop"
+_RESERVED_IP = f"{_RESERVED} ether type {{ arp, ip, ip6 }} drop"
 _TO_GROUP = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00"
 _IP = "ether type ip"
 _IP6 = "ether type ip6"
@@ -94,7 +98,9 @@ _FROM_CHAINS = (
         "from_arp_own",
         (
             "iifname . arp saddr ip @ipv4 accept",
-            "arp operation request arp saddr ip 0.0.0.0 accept",
+            # A probe for another's address would make it give that up.
+            "arp operation request arp saddr ip 0.0.0.0 "
+            "iifname . arp daddr ip @ipv4 accept",
             "drop",
         ),
     ),
@@ -123,13 +129,17 @@ _FROM_CHAINS = (
 _FROM_UPLINK = Chain(
     "from_uplink",
     (
+        _RESERVED_IP,
         "ether saddr @local_macs drop",
         "ether type arp arp saddr ether @local_macs drop",
         "ether type arp arp saddr ip @local_ipv4 drop",
+        "ether type arp arp saddr ip 0.0.0.0 arp daddr ip @local_ipv4 drop",
         f"{_IP} ip saddr @local_ipv4 drop",
         f"{_IP6} ip6 saddr @local_ipv6 drop",
         f"{_IP6} icmpv6 type nd-neighbor-advert @th,64,128 @local_targets "
         "drop",
+        f"{_IP6} ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 "
+        "@local_targets drop",
         f"iifname @dhcp_uplinks {_IP} udp dport 67 drop",
         f"iifname @dhcp_uplinks {_IP6} udp dport 547 drop",
     ),
@@ -166,7 +176,8 @@ def bridge_chains(
         # Frames to some group addresses come here without prerouting.
         Chain(
             "input",
-            (f"{FROM_GUEST} {_RESERVED_GROUP}",),
+            (f"iifname @uplinks {_RESERVED_IP}",) * prevent_spoofing
+            + (f"{FROM_GUEST} {_RESERVED_GROUP}",),
             hook="input",
             priority=FIRST,
         ),
@@ -182,7 +193,8 @@ def bridge_chains(
             "to_guest",
             (
                 "oifname != @ports drop",
-                "ether type arp accept",
+                f"ether type arp {_ETHERNET_ARP} arp operation "
+                "{ request, reply } accept",
                 f"{_IP} goto to_ip",
                 f"{_IP6} goto to_ip6",
                 "drop",

@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
 def _accept(listener: socket.socket, lifeline: int, paths: HostPaths) -> None:
     daemon = os.getppid()
     while True:
-        ready, _, _ = select.select([listener, lifeline], [], [])
+        ready, _, _ = select.select([listener.fileno(), lifeline], [], [])
         if lifeline in ready:
             return
         connection, _ = listener.accept()

@@ -35,7 +35,10 @@ def _answer(api: rpc.NetworkAPI, request: dict[str, Any]) -> dict[str, Any]:
         method = getattr(api, request["method"])
         return {"answer": method({}, **request["arguments"])}
     except (FlatnetError, AttributeError, TypeError) as error:
-        return {"error": type(error).__name__, "text": str(error)}
+        # What a daemon raised comes as a class derived for the occasion,
+        # whose str() has the daemon's traceback.
+        name = type(error).__name__.removesuffix("_Remote")
+        return {"error": name, "text": str(error.args[0])}
 
 
 if __name__ == "__main__":

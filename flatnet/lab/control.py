@@ -60,7 +60,7 @@ def up_in_background(spec: LabSpec, *, say: Callable[[str], None]) -> None:
             # It goes on without us, and nobody is to wait for it.
             keeper.returncode = 0
             return
-    raise LabError("\n".join(said[-25:]) or "the lab's process ended")
+    raise LabError("\n".join(said) or "the lab's process ended")
 
 
 def _follow(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from flatnet.exceptions import InvalidSecurityGroupRule
 from flatnet.plan.dispatch import Address
+from flatnet.plan.guard import eui64_address
 from flatnet.plan.security import Match, matches, of_family
 from flatnet.settings import Settings
 from flatnet.state import Interface, Network, Snapshot
 
-LINK_LOCAL_PREFIX = ipaddress.IPv6Network("fe80::/64")
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 
 
@@ -121,17 +121,13 @@ def addresses_v6(guest: Guest) -> tuple[Address, ...]:
         ipaddress.IPv6Address(address)
         for address in of_family(guest.interface.addresses, 6)
     }
-    prefixes = [LINK_LOCAL_PREFIX]
-    if guest.network.cidr_v6:
-        prefixes.append(ipaddress.IPv6Network(guest.network.cidr_v6))
+    prefixes = ["fe80::/64"]
+    if guest.network.cidr_v6 and guest.network.cidr_v6.endswith("/64"):
+        prefixes.append(guest.network.cidr_v6)
     if _MAC.fullmatch(guest.interface.mac):
-        octets = bytearray.fromhex(guest.interface.mac.replace(":", ""))
-        octets[0] ^= 2
-        octets[3:3] = b"\xff\xfe"
         found |= {
-            prefix[int.from_bytes(octets)]
+            ipaddress.IPv6Address(eui64_address(prefix, guest.interface.mac))
             for prefix in prefixes
-            if prefix.prefixlen == 64
         }
     return tuple(sorted(found))
 

@@ -150,7 +150,17 @@ def _of_arp(sender, target, other):
     return {
         "arp request": frame(says(1, sender.mac, sender.ip)),
         "arp reply": frame(says(2, sender.mac, sender.ip), target.mac),
-        "arp probe": frame(says(1, sender.mac, "0.0.0.0")),
+        "arp probe": frame(
+            lambda mark: arp(
+                1, sender.mac, "0.0.0.0", asked=sender.ip, extra=mark
+            )
+        ),
+        "arp probe for target's ip": frame(says(1, sender.mac, "0.0.0.0")),
+        "arp probe for other's ip": frame(
+            lambda mark: arp(
+                1, sender.mac, "0.0.0.0", asked=other.ip, extra=mark
+            )
+        ),
         "arp reply from nowhere": frame(says(2, sender.mac, "0.0.0.0")),
         "arp of other's ip": frame(says(1, sender.mac, other.ip)),
         "arp reply of other's ip": frame(

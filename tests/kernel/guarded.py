@@ -85,7 +85,8 @@ def site(namespaces):
     run = built.host.run
     run(
         f"ip link add {BRIDGE} address {GATEWAY.mac} type bridge stp_state 0 "
-        "forward_delay 0 group_fwd_mask 0x4000 mcast_snooping 0"
+        "forward_delay 0 group_fwd_mask 0x4000 no_linklocal_learn 1 "
+        "mcast_snooping 0"
     )
     run(f"ip address add {GATEWAY.ip}/24 dev {BRIDGE}")
     run(f"ip link set {BRIDGE} up")

@@ -14,8 +14,9 @@ import struct
 import sys
 import time
 
-from tests.builders import interface
 from namespaces import fresh_namespace
+
+from tests.builders import interface
 
 PORTS = (22, 80, 5000)
 PATIENCE = 0.7

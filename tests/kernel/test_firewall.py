@@ -1,59 +1,15 @@
-"""The laws of the firewall's applier, and the gateway, on a real kernel."""
+"""The laws of the firewall's applier, on a real kernel."""
 
-import re
+import socket
+import struct
 import time
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 from namespaces import fresh_namespace
-from segment import guest, segment
-
-from flatnet.apply.firewall import apply_firewall
-from flatnet.plan.firewall import tables
-from flatnet.state import (
-    AddressSet,
-    Chain,
-    Jump,
-    SecurityGroup,
-    SecurityRule,
-    Table,
-)
-from tests.builders import settings, snapshot
-
-RULES = (
-    SecurityRule(1, "tcp", 22, 22, "0.0.0.0/0"),
-    SecurityRule(2, "icmp", 8, 0, "0.0.0.0/0"),
-    SecurityRule(3, "udp", 53, 60, None, 7),
-    SecurityRule(4, "tcp", 80, 80, "2001:db8::/32"),
-)
-
-
-def planned(*numbers, rules=RULES, members=("10.0.0.9",), **options):
-    """Tables and sets of a host with these guests, all in group 1."""
-    rows = snapshot(
-        interfaces=tuple(
-            guest(
-                number, security_group_ids=(1,), addresses=(address(number),)
-            )
-            for number in numbers
-        ),
-        security_groups=(SecurityGroup(1, "web", rules),),
-        group_members=((7, members),),
-    )
-    options = {
-        "allow_same_net_traffic": False,
-        "routing_source_ip": "192.0.2.1",
-        "public_interface": "ext0",
-        **options,
-    }
-    return tables(rows, settings(**options))[:2]
-
-
-def address(number):
-    return f"10.0.{number // 250}.{number % 250 + 2}"
+from rules import RULES, applied, mentions, planned, saved
 
 
 def generation(namespace):
@@ -63,30 +19,11 @@ def generation(namespace):
 
 def _generation():
     """Ask the kernel: NFT_MSG_GETGEN, see linux/netfilter/nf_tables.h."""
-    import socket
-    import struct
-
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as link:
         head = struct.pack("=IHHII", 20, 10 << 8 | 16, 1, 1, 0)
         link.send(head + b"\0\0\0\0")
         answer = link.recv(8192)
     return struct.unpack_from(">I", answer, 24)[0]
-
-
-def applied(namespace, plan, **options):
-    """Apply a plan, which must succeed; return what was done."""
-    changes = namespace.call(apply_firewall, *plan, **options)
-    assert changes.failures == ()
-    return changes.made
-
-
-def saved(namespace, family="ip", counters=()):
-    text = namespace.run(f"{family}tables-save", *counters)
-    return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-def mentions(made, word):
-    return [line for line in made if word in line]
 
 
 @pytest.mark.parametrize("dhcp", [True, False])
@@ -266,105 +203,6 @@ def test_from_anything_to_the_plan(worn, commands, numbers, kept, dhcp):
     assert applied(worn, plan) == ()
 
 
-def test_a_bad_chain_shuts_its_instance_and_no_other(namespace):
-    good, sets = planned(1, 2, 3)
-    name = "flatnet-i-00000002-00"
-
-    def spoilt(chain):
-        rule = "-p tcp -m tcp --dport 70000 -j ACCEPT"
-        if chain.name == name:
-            return replace(chain, rules=(rule, *chain.rules))
-        return chain
-
-    bad = tuple(
-        replace(table, chains=tuple(map(spoilt, table.chains)))
-        if table.family == 4
-        else table
-        for table in good
-    )
-    for _ in range(2):
-        changes = namespace.call(apply_firewall, bad, sets)
-        (failure,) = changes.failures
-        assert failure.subject == f"firewall chain {name}"
-        assert "70000" in failure.message
-        assert failure.instances == (guest(2).instance_uuid,)
-        chain = namespace.run(f"iptables -S {name}").splitlines()[1:]
-        assert [rule.split(" -j ")[1] for rule in chain] == ["DROP"]
-        assert len(namespace.run("iptables -S").splitlines()) > 20
-    assert changes.made == ()
-    assert mentions(applied(namespace, (good, sets)), name)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "-j ACCEPT\n-A INPUT -j ACCEPT",
-        '-m comment --comment "x" -j ACCEPT',
-        "-j ACCEPT --modprobe=/bin/true",
-        "-M /bin/true -j ACCEPT",
-        "-t nat -j ACCEPT",
-        "-j ACCEPT -X flatnet-local",
-        "-j  ACCEPT",
-        "-j ACC\\EPT",
-        "",
-    ],
-)
-def test_a_rule_with_anything_odd_is_not_passed_on(namespace, rule):
-    chain = Chain("flatnet-i-x", (rule,), "uuid")
-    jump = Jump("FORWARD", "flatnet-i-x")
-    table = Table(4, "filter", (chain,), (jump,))
-    changes = namespace.call(apply_firewall, (table,), ())
-    assert [f.instances for f in changes.failures] == [("uuid",)]
-    lines = namespace.run("iptables -S flatnet-i-x").splitlines()
-    assert [line.split(" -j ")[1:] for line in lines] == [[], ["DROP"]]
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        Table(4, "filter", (Chain("INPUT", ("-j DROP",)),)),
-        Table(4, "filter", (), (Jump("INPUT", "DOCKER"),)),
-        Table(4, "filter", (), (Jump("mine", "flatnet-x"),)),
-        Table(4, "raw", (Chain("flatnet-x"),), (Jump("OUTPUT", "flatnet-x"),)),
-    ],
-)
-def test_what_is_not_ours_is_refused(namespace, table):
-    before = saved(namespace)
-    changes = namespace.call(apply_firewall, (table,), ())
-    assert changes.failures
-    assert saved(namespace) == before
-
-
-def test_a_set_of_another_type_is_reported(namespace):
-    namespace.run("ipset create flatnet-g4-7 hash:ip")
-    changes = namespace.call(apply_firewall, *planned(1))
-    failure = changes.failures[0]
-    assert failure.subject == "ipset flatnet-g4-7"
-    assert failure.instances == (guest(1).instance_uuid,)
-
-
-def test_members_are_addresses_or_nothing(namespace):
-    odd = AddressSet("flatnet-g4-1", 4, ("1.2.3.4 timeout 1",))
-    changes = namespace.call(apply_firewall, (), (odd,))
-    assert "1.2.3.4 timeout 1" in changes.failures[0].message
-    assert namespace.run("ipset list -n") == ""
-
-
-def test_leftovers_in_the_other_backend_are_told(namespace):
-    namespace.run("iptables-legacy -N flatnet-local")
-    changes = namespace.call(apply_firewall, *planned(1))
-    assert "iptables-legacy" in changes.failures[0].message
-
-
-def test_without_iptables_one_line_says_so(namespace, monkeypatch):
-    monkeypatch.setattr("flatnet.apply.command._PATH", "/nonexistent")
-    changes = namespace.call(apply_firewall, *planned(1))
-    messages = {failure.message for failure in changes.failures}
-    assert "iptables is not installed: apt-get install iptables" in messages
-    assert "ipset is not installed: apt-get install ipset" in messages
-    assert namespace.call(apply_firewall, (), ()).failures == ()
-
-
 def test_the_time_a_pass_takes(namespace, capsys):
     for count in (1, 100, 500):
         plan = planned(*range(1, count + 1))
@@ -382,90 +220,3 @@ def test_the_time_a_pass_takes(namespace, capsys):
         )
         with capsys.disabled():
             print(f"\n{count} instances: {text}", end="")
-
-
-@pytest.fixture(scope="module")
-def net():
-    with segment() as built:
-        yield built
-
-
-def gateway(net, **options):
-    rows = snapshot(interfaces=(guest(1), guest(2)))
-    options = {"public_interface": "ext0", **options}
-    plan = tables(rows, settings(**options))[:2]
-    applied(net.node, plan)
-    net.node.run("conntrack -F", check=False)
-
-
-def test_counters_of_an_unchanged_chain_survive(net):
-    chain = "flatnet-i-00000002-00"
-
-    def rules():
-        lines = saved(net.node, counters=("-c",))
-        return [line for line in lines if f"-A {chain}" in line]
-
-    applied(net.node, planned(1, 2))
-    net.outside.reaches(("udp", "10.0.0.3", 80), ("udp", "10.0.0.3", 80))
-    before = rules()
-    assert re.match(r"\[[1-9]", before[-1])
-    made = applied(net.node, planned(1, 2, 3))
-    assert mentions(made, "flatnet-i-00000003")
-    assert mentions(made, "chain flatnet-d-0a00000")
-    assert rules() == before
-
-
-def test_outside_sees_the_hosts_address_and_inside_the_guests(net):
-    gateway(net, routing_source_ip="192.0.2.1")
-    targets = (
-        ("udp", "192.0.2.9", 80),
-        ("udp", "10.0.0.3", 80),
-        ("udp", "10.0.0.50", 80),
-    )
-    assert net.guests[1].reaches(*targets) == {
-        targets[0]: "192.0.2.1",
-        targets[1]: "10.0.0.2",
-        targets[2]: "10.0.0.2",
-    }
-
-
-def test_no_source_nat_to_the_dmz_or_without_an_address(net):
-    target = ("udp", "192.0.2.9", 80)
-    gateway(net, routing_source_ip="192.0.2.1", dmz_cidr=("192.0.2.8/29",))
-    assert net.guests[1].reaches(target) == {target: "10.0.0.2"}
-    gateway(net, routing_source_ip="")
-    assert net.guests[1].reaches(target) == {target: "10.0.0.2"}
-
-
-def test_the_metadata_service_sees_the_guests_address(net):
-    options = {"metadata_host": "192.0.2.9", "metadata_port": 5000}
-    gateway(net, routing_source_ip="192.0.2.1", **options)
-    before = saved(net.node, counters=("-c",))
-    target = ("tcp", "169.254.169.254", 80)
-    assert net.guests[1].reaches(target) == {target: "open"}
-    after = saved(net.node, counters=("-c",))
-    assert before != after
-    sockets = net.outside.namespace.run("ss -tnH state all sport = :5000")
-    assert "10.0.0.2" in sockets
-
-
-def test_only_the_devices_of_forward_bridge_interface(net):
-    far, near = ("tcp", "192.0.2.9", 80), ("tcp", "10.0.0.3", 80)
-    gateway(net, forward_bridge_interface=("eth9",))
-    assert set(net.guests[1].reaches(far, near)) == {near}
-    gateway(net, forward_bridge_interface=("ext0",))
-    assert set(net.guests[1].reaches(far, near)) == {far, near}
-
-
-def test_a_forward_policy_of_others_does_not_cut_guests(net):
-    near, uplink = ("tcp", "10.0.0.3", 80), ("tcp", "10.0.0.50", 80)
-    for name in ("iptables", "ip6tables"):
-        net.node.run(f"{name} -P FORWARD DROP")
-    try:
-        for dhcp in (True, False):
-            gateway(net, dhcp=dhcp)
-            found = net.guests[1].reaches(near, uplink)
-            assert set(found) == {near, uplink}
-    finally:
-        for name in ("iptables", "ip6tables"):
-            net.node.run(f"{name} -P FORWARD ACCEPT")

@@ -4,7 +4,6 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.builders import settings, snapshot
 from segment import (
     ethernet,
     guest,
@@ -17,6 +16,7 @@ from segment import (
 from flatnet.apply.firewall import apply_firewall
 from flatnet.plan.firewall import tables
 from flatnet.state import SecurityGroup, SecurityRule
+from tests.builders import settings, snapshot
 
 EVERYWHERE = "0.0.0.0/0"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -92,6 +92,7 @@ def reached(net, address="10.0.0.2"):
 
 ALL = {"tcp 22", "tcp 80", "udp 5000", "icmp 8"}
 NOTHING = {name: set() for name in ("same bridge", "other host", "outside")}
+NAMES = (*NOTHING, "host")
 SAME_NET = {"same bridge": ALL, "other host": ALL, "host": ALL}
 
 
@@ -122,8 +123,8 @@ def test_false_lets_in_what_a_rule_names(net, dhcp):
     guests = (guest(1, security_group_ids=(1,)), guest(2))
     rules = [rule(1, "tcp", 22, 22), rule(2, "udp", 4999, 5001)]
     plan(net, guests, rules, allow_same_net_traffic=False, dhcp=dhcp)
-    named = {"tcp 22", "udp 5000"}
-    assert reached(net) == dict.fromkeys((*NOTHING, "host"), named)
+    named = frozenset({"tcp 22", "udp 5000"})
+    assert reached(net) == dict.fromkeys(NAMES, named)
 
 
 def only(net, *rules, members=()):
@@ -184,7 +185,7 @@ def test_a_rule_that_makes_no_sense_lets_nothing_in(net):
         SecurityRule(8),
     ]
     found, warnings = only(net, good, *bad)
-    assert found == dict.fromkeys((*NOTHING, "host"), {"tcp 22"})
+    assert found == dict.fromkeys(NAMES, frozenset({"tcp 22"}))
     assert len(warnings) == 8
     for number, line in zip(range(1, 9), warnings, strict=True):
         assert f"rule {number} of" in line

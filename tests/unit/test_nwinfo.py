@@ -2,7 +2,7 @@
 
 import json
 
-from builders import interface, network, settings
+from tests.builders import interface, network, settings
 
 from flatnet.plan.nwinfo import network_info
 

@@ -71,7 +71,7 @@ def test_flat_manager_only_lets_the_bridge_be_crossed():
 
 
 def test_a_host_without_networks_has_no_tables():
-    assert text(snapshot(networks=(), host_addresses=())) == ""
+    assert text(snapshot(networks=(), host_addresses=())) == "\n"
 
 
 def test_without_dhcp_in_the_network_the_host_is_only_its_gateway():

@@ -16,10 +16,13 @@ from cliff.command import Command as CliffCommand
 from cliff.commandmanager import CommandManager
 
 from flatnet import __version__
-from flatnet.cmd.cli.base import PROGRAM, Command, UsageError
+from flatnet.cmd.cli.base import (
+    DEFAULT_CONFIG_FILE,
+    PROGRAM,
+    Command,
+    UsageError,
+)
 from flatnet.cmd.cli.commands import COMMANDS
-
-DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,8 +41,7 @@ class FlatnetApp(cliff.app.App):
 
     def __init__(self) -> None:
         super().__init__(
-            description="Flat networks for virtual machines: networks, "
-            "instances, hosts and security groups.",
+            description="Operate flat networks for virtual machines.",
             version=__version__,
             command_manager=CommandManager(),
         )
@@ -47,7 +49,6 @@ class FlatnetApp(cliff.app.App):
             (name, EntryPoint(name, target, PROGRAM))
             for name, target, _ in COMMANDS
         )
-        self.command_manager.add_command("help", Help)
 
     def build_option_parser(
         self,
@@ -58,7 +59,12 @@ class FlatnetApp(cliff.app.App):
         """Return the parser of the options that stand before the command."""
         parser = Parser(
             prog=PROGRAM,
+            usage=f"{PROGRAM} [OPTION ...] COMMAND ...",
             description=description,
+            epilog="\n".join(
+                ("commands (--help after one shows its options):", *listed(""))
+            ),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
             **(argparse_kwargs or {}),
         )
@@ -87,14 +93,8 @@ class FlatnetApp(cliff.app.App):
             help="log to stderr what is done, with tracebacks",
         )
         parser.add_argument(
-            "words",
-            metavar="COMMAND ...",
-            nargs=argparse.REMAINDER,
-            help="one of those below, with its options; --help after it "
-            "shows them",
+            "words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS
         )
-        parser.epilog = "commands:\n" + "\n".join(listed(""))
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
         return parser
 
     def configure_logging(self) -> None:

@@ -13,6 +13,7 @@ from cliff.columns import FormattableColumn
 from flatnet.exceptions import FlatnetError
 
 PROGRAM = "flatnet"
+DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
 
 
 class UsageError(FlatnetError):
@@ -35,6 +36,8 @@ def warn(text: str) -> None:
 class Command(cliff.command.Command):
     """A command; `columns` are those that its answer has."""
 
+    # The global options; cliff has none for commands that it only lists.
+    app_args: argparse.Namespace
     columns: ClassVar[tuple[str, ...]] = ()
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cliff.command import Command
-from cliff.lister import Lister
-
+from flatnet.cmd.cli.base import Command, Lister
 from flatnet.lab import control, demo, lab
 from flatnet.lab.daemon import ServerError
 from flatnet.lab.namespaces import LabError
@@ -48,11 +46,17 @@ def _spec(arguments: argparse.Namespace, nodes: int = 2) -> LabSpec:
 
 @contextlib.contextmanager
 def _errors_for_people() -> Iterator[None]:
-    """Let only errors out that the tool prints as a line of text."""
+    """Let only errors out that the tool can print in one line.
+
+    The tail of a log, where there is one, is shown before.
+    """
     try:
         yield
-    except ServerError as error:
-        raise LabError(str(error)) from error
+    except (LabError, ServerError) as error:
+        first, _newline, log = str(error).partition("\n")
+        if log:
+            print(log, flush=True)
+        raise LabError(first) from error
     except ExceptionGroup as errors:
         said = "; ".join(str(error) for error in errors.exceptions)
         raise LabError(f"{errors.message}: {said}") from errors
@@ -61,8 +65,7 @@ def _errors_for_people() -> Iterator[None]:
 class Up(Command):
     """Bring a lab up, and leave it up."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         _add_name(parser)
         parser.add_argument(
             "--nodes",
@@ -70,12 +73,12 @@ class Up(Command):
             default=2,
             help="number of compute nodes (%(default)s)",
         )
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         spec = _spec(parsed_args, parsed_args.nodes)
         lab.ends_in_order()
-        control.up_in_background(spec, say=print)
+        with _errors_for_people():
+            control.up_in_background(spec, say=print)
         print(f"lab {spec.name} is up; for the operator's tool:")
         tool = f"{program('flatnet')} --config-file {spec.control_conf}"
         print(f"  ip netns exec {spec.namespace(CONTROL)} {tool} host list")
@@ -84,10 +87,10 @@ class Up(Command):
 class Status(Lister):
     """List what there is of a lab."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    columns = ("Member", "Addresses", "Programs")
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         _add_name(parser)
-        return parser
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -100,14 +103,13 @@ class Status(Lister):
             (each.name, " ".join(each.addresses), " ".join(each.programs))
             for each in found
         ]
-        return ("Member", "Addresses", "Programs"), rows
+        return self.columns, rows
 
 
 class Exec(Command):
     """Run a command on a node, in a guest or in the surroundings."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         _add_name(parser)
         parser.add_argument(
             "member", help="node1 ..., a guest, control, switch or outside"
@@ -116,7 +118,6 @@ class Exec(Command):
         parser.add_argument(
             "arguments", nargs=argparse.REMAINDER, help="its arguments"
         )
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         return control.execute(
@@ -129,10 +130,8 @@ class Exec(Command):
 class Demo(Command):
     """Show the main job on two nodes with four guests, then go."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         _add_name(parser, DEMO)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         spec = _spec(parsed_args)
@@ -144,10 +143,8 @@ class Demo(Command):
 class Down(Command):
     """Take a lab down, whatever state it is in."""
 
-    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         _add_name(parser)
-        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         spec = _spec(parsed_args)

@@ -1,0 +1,166 @@
+"""`flatnet instance allocate|deallocate`: what a compute service calls."""
+
+import argparse
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, Any
+
+from flatnet.cmd.cli import session
+from flatnet.cmd.cli.base import Command, Lister
+from flatnet.cmd.cli.instance import add_instance
+from flatnet.exceptions import (
+    FixedIpInvalid,
+    FixedIpNotFoundForNetwork,
+    HostNotFound,
+)
+from flatnet.state import Instance
+
+if TYPE_CHECKING:
+    from flatnet.db.engine import Database
+
+Requested = list[list[str | None]]
+
+
+class Allocate(Lister):
+    """Have an instance's host give it addresses and ports.
+
+    It gets one address in every network, or in the one that --network or
+    --address names.  Asked again it answers with what there is.
+    """
+
+    columns = (
+        *("Network", "Address", "Gateway"),
+        *("MAC", "Device", "Bridge", "MTU"),
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_instance(parser)
+        parser.add_argument("--address", help="the address that it is to have")
+        parser.add_argument(
+            "--network",
+            metavar="NAME-OR-UUID",
+            help="the one network that it is to be in",
+        )
+        parser.add_argument("--mac", help="the MAC that it is to have")
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        from flatnet.db import instances
+
+        with session.database(session.settings(self.app_args)) as database:
+            instance = instances.get(database, parsed_args.instance)
+            host = _host_of(database, instance)
+            requested = _requested(database, parsed_args)
+        # Its import takes long, and mistakes are told by now.
+        from flatnet.cmd.cli.broker import network_api
+
+        with network_api() as api:
+            vifs = api.allocate_for_instance(
+                {},
+                instance_id=instance.uuid,
+                host=host,
+                project_id=instance.project_id,
+                requested_networks=requested,
+                macs=[parsed_args.mac] if parsed_args.mac else None,
+            )
+        return self.columns, [_row(vif) for vif in vifs]
+
+
+class Deallocate(Command):
+    """Have an instance's host take its addresses and ports away.
+
+    Where the instance's row is gone, give its uuid and --host.
+    """
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_instance(parser)
+        parser.add_argument(
+            "--host", help="its compute node, where the row does not say it"
+        )
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from flatnet.db import instances
+
+        uuid, host = parsed_args.instance, parsed_args.host
+        with session.database(session.settings(self.app_args)) as database:
+            if host is None:
+                instance = instances.get(database, uuid)
+                uuid, host = instance.uuid, _host_of(database, instance)
+            else:
+                _check_host(database, host)
+        from flatnet.cmd.cli.broker import network_api
+
+        with network_api() as api:
+            api.deallocate_for_instance({}, instance_id=uuid, host=host)
+        print(f"instance {parsed_args.instance} has no network any more")
+
+
+def _host_of(database: "Database", instance: Instance) -> str:
+    """Return where an instance runs.
+
+    :raises HostNotFound: nowhere, or no daemon ever reported from there
+    """
+    if not instance.host:
+        raise HostNotFound(
+            f"instance {instance.uuid} has no host: write instances.host"
+        )
+    _check_host(database, instance.host)
+    return instance.host
+
+
+def _check_host(database: "Database", host: str) -> None:
+    from flatnet.db import services
+
+    if not services.exists(database, host):
+        raise HostNotFound(
+            f"no flatnet-manager has ever reported from host {host}; "
+            "compare `flatnet host list`"
+        )
+
+
+def _requested(
+    database: "Database", given: argparse.Namespace
+) -> Requested | None:
+    """Pairs of a network's uuid and an address, or none for all networks.
+
+    :raises NetworkNotFound: no network has that name or uuid
+    :raises FixedIpInvalid: it is no address
+    :raises FixedIpNotFoundForNetwork: no network has it
+    """
+    from flatnet.db import networks
+
+    address = None if given.address is None else _address(given.address)
+    text = None if address is None else str(address)
+    if given.network is not None:
+        return [[networks.get(database, given.network).uuid, text]]
+    if address is None:
+        return None
+    for network in networks.list_all(database):
+        if address in IPv4Network(network.cidr):
+            return [[network.uuid, text]]
+    raise FixedIpNotFoundForNetwork(
+        f"no network has the address {address}; compare `flatnet network list`"
+    )
+
+
+def _address(text: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except AddressValueError as error:
+        raise FixedIpInvalid(f"{text!r} is not an IPv4 address") from error
+
+
+def _row(vif: dict[str, Any]) -> tuple[Any, ...]:
+    """One VIF of NetworkInfo as a row."""
+    network = vif["network"]
+    subnet = network["subnets"][0]
+    gateway = subnet.get("gateway") or {}
+    return (
+        network["label"],
+        ",".join(ip["address"] for ip in subnet["ips"]),
+        gateway.get("address"),
+        vif["address"],
+        vif["devname"],
+        network["bridge"],
+        network["meta"].get("mtu"),
+    )

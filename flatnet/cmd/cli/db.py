@@ -1,0 +1,37 @@
+"""`flatnet db ...`: the tables."""
+
+import argparse
+
+from flatnet.cmd.cli import session
+from flatnet.cmd.cli.base import Command
+
+
+class Upgrade(Command):
+    """Bring the tables to the revision of this program.
+
+    Again is a no-op.  It makes the file of a SQLite database that is not
+    there; on another server the database must exist.
+    """
+
+    def take_action(
+        self,
+        parsed_args: argparse.Namespace,  # noqa: ARG002
+    ) -> None:
+        from flatnet.db import schema
+
+        wanted = session.settings(self.app_args)
+        with session.any_database(wanted) as database:
+            schema.upgrade(database)
+            print(f"database {database.name} is up to date")
+
+
+class Version(Command):
+    """Check that the tables are at the revision of this program."""
+
+    def take_action(
+        self,
+        parsed_args: argparse.Namespace,  # noqa: ARG002
+    ) -> None:
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
+            print(f"database {database.name} is up to date")

@@ -1,0 +1,146 @@
+"""`flatnet network ...`: the flat pools that all hosts share."""
+
+import argparse
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from flatnet.cmd.cli import session
+from flatnet.cmd.cli.base import Command, Lister, Pairs, ShowOne
+from flatnet.settings import Settings
+from flatnet.state import Network
+
+if TYPE_CHECKING:
+    from flatnet.db.engine import Database
+
+Answer = tuple[tuple[str, ...], tuple[Any, ...]]
+FIELDS = tuple(field.name for field in fields(Network))
+
+
+class Create(ShowOne):
+    """Create a network; what is not given comes from the options."""
+
+    columns = FIELDS
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        texts = {
+            "--cidr": "the range, such as 10.0.0.0/24",
+            "--bridge": "the bridge on every host (flat_network_bridge)",
+            "--uplink": "the device to enslave to it (flat_interface)",
+            "--gateway": "an address set aside for a router of its own",
+            "--dns1": "a name server",
+            "--dns2": "another",
+            "--allowed-start": "the first address to be given out",
+            "--allowed-end": "the last one",
+            "--fixed-cidr": "the part of the range to give addresses from",
+            "--project-id": "the project that it is for",
+        }
+        parser.add_argument("label", metavar="LABEL", help="its name")
+        for option, text in texts.items():
+            parser.add_argument(option, required=option == "--cidr", help=text)
+        parser.add_argument(
+            "--mtu", type=int, help="bytes of a packet (the uplink's)"
+        )
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Answer:
+        from flatnet.db import networks
+
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
+            made = networks.create(database, **_values(parsed_args, wanted))
+        return self.columns, tuple(asdict(made).values())
+
+
+class List(Lister):
+    """List the networks."""
+
+    columns = ("UUID", "Label", "CIDR", "Bridge", "Uplink", "Project")
+
+    def take_action(
+        self,
+        parsed_args: argparse.Namespace,  # noqa: ARG002
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        from flatnet.db import networks
+
+        with session.database(session.settings(self.app_args)) as database:
+            found = networks.list_all(database)
+        return self.columns, [
+            (
+                network.uuid,
+                network.label,
+                network.cidr,
+                network.bridge,
+                network.bridge_interface,
+                network.project_id,
+            )
+            for network in found
+        ]
+
+
+class Show(ShowOne):
+    """Show a network with the addresses of its hosts' bridges."""
+
+    columns = (*FIELDS, "host_addresses")
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_network(parser)
+
+    def take_action(self, parsed_args: argparse.Namespace) -> Answer:
+        from flatnet.db import networks
+
+        with session.database(session.settings(self.app_args)) as database:
+            network = networks.get(database, parsed_args.network)
+            hosts = Pairs(_host_addresses(database, network))
+        return self.columns, (*asdict(network).values(), hosts)
+
+
+class Delete(Command):
+    """Delete a network that no instance uses."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_network(parser)
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from flatnet.db import networks
+
+        with session.database(session.settings(self.app_args)) as database:
+            networks.delete(database, parsed_args.network)
+        print(f"network {parsed_args.network} is deleted")
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Let the command take the network that it is about."""
+    parser.add_argument("network", metavar="NAME-OR-UUID", help="the network")
+
+
+def _values(given: argparse.Namespace, wanted: Settings) -> dict[str, Any]:
+    """The arguments for `networks.create`; an empty text is as none."""
+    return {
+        "label": given.label,
+        "cidr": given.cidr,
+        "bridge": given.bridge or wanted.flat_network_bridge,
+        "bridge_interface": given.uplink or wanted.flat_interface or None,
+        "gateway": given.gateway or None,
+        "dns1": given.dns1 or None,
+        "dns2": given.dns2 or None,
+        "allowed_start": given.allowed_start or None,
+        "allowed_end": given.allowed_end or None,
+        "fixed_cidr": given.fixed_cidr or None,
+        "mtu": given.mtu,
+        "multi_host": wanted.multi_host,
+        "injected": wanted.flat_injected,
+        "project_id": given.project_id or None,
+    }
+
+
+def _host_addresses(database: "Database", network: Network) -> dict[str, str]:
+    """The address of each host's bridge in the network, by host."""
+    from flatnet.db import interfaces, services
+
+    hosts = sorted({each.host for each in services.list_all(database)})
+    found = {
+        host: interfaces.host_address(
+            database, network_id=network.id, host=host
+        )
+        for host in hosts
+    }
+    return {host: address for host, address in found.items() if address}

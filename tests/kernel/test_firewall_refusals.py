@@ -1,0 +1,129 @@
+"""What the firewall's applier refuses, survives and reports."""
+
+from dataclasses import replace
+
+import pytest
+from rules import applied, mentions, planned, saved
+from segment import guest
+
+from flatnet.apply.command import _PATH
+from flatnet.apply.firewall import apply_firewall
+from flatnet.state import AddressSet, Chain, Jump, Table
+
+
+def test_a_bad_chain_shuts_its_instance_and_no_other(namespace):
+    good, sets = planned(1, 2, 3)
+    name = "flatnet-i-00000002-00"
+
+    def spoilt(chain):
+        rule = "-p tcp -m tcp --dport 70000 -j ACCEPT"
+        if chain.name == name:
+            return replace(chain, rules=(rule, *chain.rules))
+        return chain
+
+    bad = tuple(
+        replace(table, chains=tuple(map(spoilt, table.chains)))
+        if table.family == 4
+        else table
+        for table in good
+    )
+    for _ in range(2):
+        changes = namespace.call(apply_firewall, bad, sets)
+        (failure,) = changes.failures
+        assert failure.subject == f"firewall chain {name}"
+        assert "70000" in failure.message
+        assert failure.instances == (guest(2).instance_uuid,)
+        chain = namespace.run(f"iptables -S {name}").splitlines()[1:]
+        assert [rule.split(" -j ")[1] for rule in chain] == ["DROP"]
+        assert len(namespace.run("iptables -S").splitlines()) > 20
+    assert changes.made == ()
+    assert mentions(applied(namespace, (good, sets)), name)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-j ACCEPT\n-A INPUT -j ACCEPT",
+        '-m comment --comment "x" -j ACCEPT',
+        "-j ACCEPT --modprobe=/bin/true",
+        "-M /bin/true -j ACCEPT",
+        "-t nat -j ACCEPT",
+        "-j ACCEPT -X flatnet-local",
+        "-j  ACCEPT",
+        "-j ACC\\EPT",
+        "",
+    ],
+)
+def test_a_rule_with_anything_odd_is_not_passed_on(namespace, rule):
+    chain = Chain("flatnet-i-x", (rule,), "uuid")
+    jump = Jump("FORWARD", "flatnet-i-x")
+    table = Table(4, "filter", (chain,), (jump,))
+    changes = namespace.call(apply_firewall, (table,), ())
+    assert [f.instances for f in changes.failures] == [("uuid",)]
+    lines = namespace.run("iptables -S flatnet-i-x").splitlines()
+    assert [line.split(" -j ")[1:] for line in lines] == [[], ["DROP"]]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        Table(4, "filter", (Chain("INPUT", ("-j DROP",)),)),
+        Table(4, "filter", (), (Jump("INPUT", "DOCKER"),)),
+        Table(4, "filter", (), (Jump("mine", "flatnet-x"),)),
+        Table(4, "raw", (Chain("flatnet-x"),), (Jump("OUTPUT", "flatnet-x"),)),
+    ],
+)
+def test_what_is_not_ours_is_refused(namespace, table):
+    before = saved(namespace)
+    changes = namespace.call(apply_firewall, (table,), ())
+    assert changes.failures
+    assert saved(namespace) == before
+
+
+def test_a_set_of_another_type_is_reported(namespace):
+    namespace.run("ipset create flatnet-g4-7 hash:ip")
+    changes = namespace.call(apply_firewall, *planned(1))
+    failure = changes.failures[0]
+    assert failure.subject == "ipset flatnet-g4-7"
+    assert failure.instances == (guest(1).instance_uuid,)
+
+
+def test_members_are_addresses_or_nothing(namespace):
+    odd = AddressSet("flatnet-g4-1", 4, ("1.2.3.4 timeout 1",))
+    changes = namespace.call(apply_firewall, (), (odd,))
+    assert "1.2.3.4 timeout 1" in changes.failures[0].message
+    assert namespace.run("ipset list -n") == ""
+
+
+def test_leftovers_in_the_other_backend_are_told(namespace):
+    namespace.run("iptables-legacy -N flatnet-local")
+    changes = namespace.call(apply_firewall, *planned(1))
+    assert "iptables-legacy" in changes.failures[0].message
+
+
+def test_the_legacy_backend_does_as_well(namespace, monkeypatch, tmp_path):
+    for name in ("iptables", "ip6tables"):
+        for part in ("save", "restore"):
+            link = tmp_path / f"{name}-{part}"
+            link.symlink_to("/usr/sbin/xtables-legacy-multi")
+    monkeypatch.setattr("flatnet.apply.command._PATH", f"{tmp_path}:{_PATH}")
+    assert applied(namespace, planned(1, 2))
+    assert applied(namespace, planned(1, 2)) == ()
+    chain = "flatnet-i-00000001-00"
+    namespace.run(f"iptables-legacy -I {chain} 1 -j ACCEPT")
+    made = applied(namespace, planned(1, 2))
+    assert made == (f"iptables filter: wrote chain {chain}",)
+    assert "flatnet" not in namespace.run("iptables-save")
+    applied(namespace, ((), ()))
+    assert "flatnet" not in namespace.run("iptables-legacy-save")
+    assert "flatnet" not in namespace.run("ip6tables-legacy-save")
+    assert namespace.run("ipset list -n") == ""
+
+
+def test_without_iptables_one_line_says_so(namespace, monkeypatch):
+    monkeypatch.setattr("flatnet.apply.command._PATH", "/nonexistent")
+    changes = namespace.call(apply_firewall, *planned(1))
+    messages = {failure.message for failure in changes.failures}
+    assert "iptables is not installed: apt-get install iptables" in messages
+    assert "ipset is not installed: apt-get install ipset" in messages
+    assert namespace.call(apply_firewall, (), ()).failures == ()

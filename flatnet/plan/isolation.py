@@ -25,9 +25,9 @@ Goals, and how each is met:
 Given up: the host's own broadcasts, and a frame whose IP and MAC address
 belong to different guests, are not told apart here; the layer 2 guard, which
 sees ports, does that.  A foreign device `tap...` on a bridge of ours counts
-as a guest's.  IPv6 addresses that do not follow from the MAC and are in no row are
-unreachable behind a bridge with a filtered instance.  This host routes no
-IPv6 to instances of others.
+as a guest's.  IPv6 addresses that do not follow from the MAC and are in no
+row are unreachable behind a bridge with a filtered instance.  This host
+routes no IPv6 to instances of others.
 """
 
 import ipaddress

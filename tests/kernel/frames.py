@@ -135,6 +135,13 @@ def kinds(sender, target, other):
         **_of_tags(sender, target),
         **_of_ethertypes(sender, target),
         **_of_groups(sender, target, other),
+        # Last, because a bridge that learns it keeps the rest from target.
+        "ip of target's mac": lambda mark: ether(
+            BROADCAST,
+            target.mac,
+            IP,
+            ip(sender.ip, target.ip, 17, udp(999, 7777, mark)),
+        ),
     }
 
 
@@ -227,7 +234,6 @@ def _of_ip(sender, target, other):
         "ip of other's ip": frame(plain(other.ip)),
         "ip of other": frame(plain(other.ip), target.mac, other.mac),
         "ip of other's mac": frame(plain(sender.ip), target.mac, other.mac),
-        "ip of target's mac": frame(plain(sender.ip), BROADCAST, target.mac),
         "ip of random mac": frame(
             plain(sender.ip), target.mac, "02:de:ad:00:00:01"
         ),

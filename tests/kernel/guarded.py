@@ -99,6 +99,15 @@ def site(namespaces):
     return built
 
 
+def silent_site(namespaces):
+    """The same, but nobody has an address: none answers what it gets."""
+    built = site(namespaces)
+    built.host.run(f"ip address flush dev {BRIDGE}")
+    for far in (built.a, built.b, built.c):
+        far.run("ip address flush dev eth0")
+    return built
+
+
 def plug(host, far, name, who):
     """Put `far` at the end of a new port of the host's bridge."""
     far.run("sysctl -qw net.ipv6.conf.default.accept_dad=0")

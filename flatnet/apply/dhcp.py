@@ -101,7 +101,7 @@ def _apply_server(
         stopped(wrong)
         made.append(f"dnsmasq {server.bridge}: stopped one that differs")
     if not right:
-        _start(server, wanted)
+        _start(wanted)
         made.append(f"dnsmasq {server.bridge}: started")
     elif changed:
         os.kill(right[0].pid, signal.SIGHUP)
@@ -124,7 +124,7 @@ def _write_files(server: DhcpServer, networks_path: str) -> list[str]:
     return changed
 
 
-def _start(server: DhcpServer, wanted: tuple[str, ...]) -> None:
+def _start(wanted: tuple[str, ...]) -> None:
     """Start a dnsmasq; it has bound its sockets when this returns.
 
     dnsmasq goes to the background only after that, and says on stderr what

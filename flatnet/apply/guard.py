@@ -13,9 +13,10 @@ Goals, and how each is met:
   extension headers hide nothing.
 * Delivered to whom it was judged for.  iptables judges by address and the
   bridge delivers by MAC; a port gets only what is for its own addresses.
-* Others' devices.  Nothing foreign has our names, `tap`, eight digits, a
-  dash, two digits; other taps (`tap0`, `tap100i0`) never match.  No other
-  product may use that form of name on the same host.
+* Others' devices.  Our names are `tap`, eight hexadecimal digits, a dash and
+  two more; a mask over the name matches that form and no other tap (`tap0`,
+  `tap100i0`).  The form belongs to flatnet: another product that names ports
+  so (Neutron does) cannot share the host.
 * Twice is once, and no rule is parsed: see `flatnet.apply.nft`.
 * Fail closed.  A port whose MAC or name nft would not take is left out, so
   it passes nothing, and is reported; all others get theirs.

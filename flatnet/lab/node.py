@@ -126,6 +126,13 @@ class Node:
         return self._daemon is not None and self._daemon.runs
 
     @property
+    def daemon_pid(self) -> int:
+        """The pid of the daemon's unprivileged process."""
+        if self._daemon is None:
+            raise LabError(f"{self.name}: no daemon was started")
+        return self._daemon.pid
+
+    @property
     def log_text(self) -> str:
         """All that the daemon has logged, over all its runs."""
         if not self.spec.log.exists():

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from flatnet.settings import Settings
 from flatnet.plan.bridge import bridges
 from flatnet.plan.dhcp import servers
 from flatnet.plan.firewall import tables
 from flatnet.plan.guard import guard
+from flatnet.settings import Settings
 from flatnet.state import Bridge, Plan, Snapshot, Uplink
 
 

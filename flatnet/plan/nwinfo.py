@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
-from flatnet.settings import Settings
 from flatnet.plan.bridge import port_name
+from flatnet.settings import Settings
 from flatnet.state import Interface, Network
 
 Json = dict[str, Any]

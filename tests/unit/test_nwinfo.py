@@ -2,9 +2,8 @@
 
 import json
 
-from tests.builders import interface, network, settings
-
 from flatnet.plan.nwinfo import network_info
+from tests.builders import interface, network, settings
 
 
 def vif(row=None, host_address="10.0.0.1", **options):

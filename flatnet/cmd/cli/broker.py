@@ -58,6 +58,13 @@ def network_api() -> Iterator[rpc.NetworkAPI]:
             f"the daemon failed with {error.exc_type}: {error.value}; its "
             "log says why"
         ) from error
+    except Exception as error:
+        # The driver lets some of its library's errors through as they are.
+        if not type(error).__module__.startswith("amqp."):
+            raise
+        raise BrokerUnavailable(
+            f"broker {name}: {error}; is transport_url right?"
+        ) from error
 
 
 class _Impatience(logging.Handler):

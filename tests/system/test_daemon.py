@@ -1,0 +1,154 @@
+"""The daemon when the world around it fails: it waits, says so, comes back.
+
+Each test has a lab of its own, because it hurts it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flatnet.lab.node import program
+from tests.system.rows import allocate, new_instance, new_network
+
+SECONDS = 60
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def answers(lab):
+    """Whether node1 answers within a few seconds."""
+    done = lab.attempt_cli("host", "show", "node1")
+    return done.returncode == 0
+
+
+def test_a_broker_that_goes_and_comes_back(labs):
+    lab = labs(nodes=1)
+    new_network(lab)
+    uuid = new_instance(lab, "vm_1", "node1")
+    lab.broker.stop()
+    wait_until(
+        lambda: "AMQP" in lab.node(1).log_text, "the loss was not logged"
+    )
+    lab.broker.start()
+    wait_until(lambda: answers(lab), "the daemon did not come back")
+    [vif] = allocate(lab, uuid, "node1")
+    assert vif["devname"] in lab.node(1).run("ip -br link")
+
+
+def test_a_broker_that_is_not_there_at_the_start(labs):
+    lab = labs(nodes=1)
+    node = lab.node(1)
+    new_network(lab)
+    node.stop_daemon()
+    lab.broker.stop()
+    before = len(node.log_text)
+    node.begin_daemon()
+    wait_until(
+        lambda: "unreachable" in node.log_text[before:],
+        "it did not say what it waits for",
+    )
+    assert "is ready" not in node.log_text[before:]
+    lab.broker.start()
+    node.await_daemon()
+    allocate(lab, new_instance(lab, "vm_1", "node1"), "node1")
+
+
+def test_it_can_be_stopped_while_it_waits_for_the_broker(labs):
+    lab = labs(nodes=1)
+    node = lab.node(1)
+    node.stop_daemon()
+    lab.broker.stop()
+    node.begin_daemon()
+    wait_until(lambda: "unreachable" in node.log_text, "it does not wait")
+    pid = node.daemon_pid
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not node.daemon_runs, "it did not stop")
+    node.kill_daemon()
+
+
+def test_a_killed_worker_of_the_applier_costs_one_pass(labs):
+    lab = labs(nodes=1)
+    node = lab.node(1)
+    new_network(lab)
+    allocate(lab, new_instance(lab, "vm_1", "node1"), "node1")
+    (applier,) = children(node.daemon_pid)
+    (worker,) = children(applier)
+    os.kill(worker, signal.SIGKILL)
+    uuid = new_instance(lab, "vm_2", "node1")
+
+    def allocated():
+        try:
+            return allocate(lab, uuid, "node1")
+        except Exception as error:
+            assert "applier" in str(error)
+            return None
+
+    wait_until(allocated, "it was not started again")
+
+
+def children(pid):
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+@pytest.mark.parametrize("executor", ["eventlet", "threading"])
+def test_many_calls_at_once_by_either_executor(labs, executor):
+    lab = labs(nodes=1, options=(("executor", executor),))
+    new_network(lab)
+    uuids = [new_instance(lab, f"vm_{n}", "node1") for n in range(30)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.system.burst"]
+    done = subprocess.run(
+        lab.inside_control([*command, str(lab.spec.control_conf), *uuids]),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    addresses = done.stdout.split()
+    assert len(set(addresses)) == 30
+    hosts = lab.node(1).hosts_text().splitlines()
+    assert sorted(line.split(",")[2] for line in hosts) == sorted(addresses)
+
+
+def test_a_second_daemon_on_the_same_state_is_refused(labs):
+    lab = labs(nodes=1)
+    node = lab.node(1)
+    done = node.attempt(
+        [program("flatnet-manager"), "--config-file", str(node.spec.conf)]
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "another flatnet-manager is running" in done.stderr
+    assert node.daemon_runs
+
+
+def test_too_little_privilege_is_one_line(labs):
+    lab = labs(nodes=1)
+    node = lab.node(1)
+    node.stop_daemon()
+    done = node.attempt(
+        [
+            "setpriv",
+            "--bounding-set=-net_admin",
+            "--inh-caps=-net_admin",
+            program("flatnet-manager"),
+            "--config-file",
+            str(node.spec.conf),
+        ]
+    )
+    assert done.returncode == 1
+    assert "CAP_NET_ADMIN" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+

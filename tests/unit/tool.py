@@ -1,0 +1,80 @@
+"""The operator's tool as a person or a script runs it: a process."""
+
+import json
+import subprocess
+import sys
+
+from flatnet.db import instances, networks
+
+NETWORK = ("network", "create", "private", "--cidr", "10.0.0.0/24")
+INSTANCE = (
+    *("instance", "create", "--hostname", "vm_1"),
+    *("--host", "node1", "--project-id", "blue"),
+)
+RULE = ("security", "group", "rule", "create", "web")
+
+
+class Tool:
+    """The tool with a configuration and a database of its own."""
+
+    def __init__(self, directory):
+        self.config = directory / "flatnet.conf"
+        self.path = directory / "flatnet.sqlite"
+        self.url = f"sqlite:///{self.path}"
+        self.configure()
+
+    def configure(self, text="", url=None):
+        """Write the file anew; `text` goes into [DEFAULT]."""
+        self.config.write_text(
+            "[DEFAULT]\nrpc_response_timeout = 5\n"
+            "transport_url = rabbit://flatnet:secret@127.0.0.1:1/\n"
+            f"{text}\n[database]\nconnection = {url or self.url}\n"
+        )
+
+    def run(self, *words):
+        """Run a command with the configuration file."""
+        return run("--config-file", str(self.config), *words)
+
+    def printed(self, *words):
+        """What a command printed that must succeed without a word."""
+        done = self.run(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def json(self, *words):
+        return json.loads(self.printed(*words, "-f", "json"))
+
+    def refused(self, *words, status=1):
+        """The one line on stderr of a command that must fail."""
+        return one_line(self.run(*words), status)
+
+
+def run(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "flatnet.cmd.cli.main", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def one_line(done, status=1):
+    assert done.stdout == ""
+    assert done.stderr.startswith("flatnet: ")
+    assert done.stderr.count("\n") == 1
+    assert done.returncode == status
+    return done.stderr
+
+
+def a_network(database):
+    return networks.create(
+        database, label="private", cidr="10.0.0.0/24", bridge="br100"
+    )
+
+
+def an_instance(database, hostname="vm_1", host="node1"):
+    return instances.create(
+        database, hostname=hostname, host=host, project_id="blue"
+    )

@@ -51,7 +51,7 @@ def server(
 def broker_name(conf: cfg.ConfigOpts) -> str:
     """The broker's URL without its password, for a line of text."""
     url = str(conf.transport_url)
-    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:***@", url)
+    return re.sub(r"([/,][^:/@,]*):[^@/,]*@", r"\1:***@", url)
 
 
 @contextmanager

@@ -125,6 +125,12 @@ class Lab:
         """Run the operator's tool, its failure being an answer."""
         return namespaces.attempt(self._cli_command(words))
 
+    def inside_control(self, command: Sequence[str]) -> list[str]:
+        """The words that run a command where the broker is reached."""
+        return namespaces.inside(
+            self.spec.namespace(topology.CONTROL), command
+        )
+
     def rpc(self) -> RpcClient:
         """A client for RPC calls; it ends with the lab."""
         client = RpcClient(
@@ -213,9 +219,8 @@ class Lab:
 
     def _cli_command(self, words: Sequence[str]) -> list[str]:
         conf = str(self.spec.control_conf)
-        return namespaces.inside(
-            self.spec.namespace(topology.CONTROL),
-            [program("flatnet"), "--config-file", conf, *words],
+        return self.inside_control(
+            [program("flatnet"), "--config-file", conf, *words]
         )
 
 

@@ -23,7 +23,7 @@ from tests.unit.tool import (
     [
         ((), "which command?"),
         (("--frob", "network", "list"), "--frob"),
-        (("netwrok", "list"), "did you mean network create"),
+        (("networks", "list"), "did you mean network create"),
         (("network",), "network show"),
         (("network", "list", "--frob"), "network list: unrecognized"),
         (("network", "create"), "LABEL, --cidr"),
@@ -31,7 +31,7 @@ from tests.unit.tool import (
         (("network", "list", "-f", "xml"), "'xml'"),
         (("network", "list", "-c", "colour"), "'colour', only UUID"),
         (("security", "group", "rule", "delete", "9" * 30), "ID"),
-        (("network", "show", "caf\udce9"), "UTF-8"),
+        (("network", "show", "\udce9"), "UTF-8"),
     ],
 )
 def test_bad_usage_is_one_line_and_status_2(words, says):

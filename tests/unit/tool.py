@@ -6,6 +6,7 @@ import sys
 
 from flatnet.db import instances, networks
 
+NO_BROKER = "rabbit://flatnet:secret@127.0.0.1:1/"
 NETWORK = ("network", "create", "private", "--cidr", "10.0.0.0/24")
 INSTANCE = (
     *("instance", "create", "--hostname", "vm_1"),
@@ -23,12 +24,11 @@ class Tool:
         self.url = f"sqlite:///{self.path}"
         self.configure()
 
-    def configure(self, text="", url=None):
+    def configure(self, text="", *, url=None, broker=NO_BROKER):
         """Write the file anew; `text` goes into [DEFAULT]."""
         self.config.write_text(
-            "[DEFAULT]\nrpc_response_timeout = 5\n"
-            "transport_url = rabbit://flatnet:secret@127.0.0.1:1/\n"
-            f"{text}\n[database]\nconnection = {url or self.url}\n"
+            f"[DEFAULT]\ntransport_url = {broker}\n{text}\n"
+            f"[database]\nconnection = {url or self.url}\n"
         )
 
     def run(self, *words):

@@ -11,6 +11,7 @@ from flatnet.exceptions import (
     FixedIpInvalid,
     FixedIpNotFoundForNetwork,
     HostNotFound,
+    InstanceNotFound,
 )
 from flatnet.state import Instance
 
@@ -79,12 +80,10 @@ class Deallocate(Command):
         )
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        from flatnet.db import instances
-
         uuid, host = parsed_args.instance, parsed_args.host
         with session.database(session.settings(self.app_args)) as database:
             if host is None:
-                instance = instances.get(database, uuid)
+                instance = _living(database, uuid)
                 uuid, host = instance.uuid, _host_of(database, instance)
             else:
                 _check_host(database, host)
@@ -93,6 +92,18 @@ class Deallocate(Command):
         with network_api() as api:
             api.deallocate_for_instance({}, instance_id=uuid, host=host)
         print(f"instance {parsed_args.instance} has no network any more")
+
+
+def _living(database: "Database", reference: str) -> Instance:
+    """Return an instance, or say how to do without its row."""
+    from flatnet.db import instances
+
+    try:
+        return instances.get(database, reference)
+    except InstanceNotFound as error:
+        raise InstanceNotFound(
+            f"{error}; if its row is gone, give its uuid and --host"
+        ) from error
 
 
 def _host_of(database: "Database", instance: Instance) -> str:

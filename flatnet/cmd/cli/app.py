@@ -53,7 +53,7 @@ class FlatnetApp(cliff.app.App):
     def build_option_parser(
         self,
         description: str | None,
-        version: str | None,
+        version: str | None,  # noqa: ARG002
         argparse_kwargs: dict[str, Any] | None = None,
     ) -> argparse.ArgumentParser:
         """Return the parser of the options that stand before the command."""
@@ -68,30 +68,7 @@ class FlatnetApp(cliff.app.App):
             allow_abbrev=False,
             **(argparse_kwargs or {}),
         )
-        parser.add_argument(
-            "--version", action="version", version=f"{PROGRAM} {version}"
-        )
-        parser.add_argument(
-            "--config-file",
-            metavar="FILE",
-            action="append",
-            default=[],
-            help="a configuration file; may be repeated "
-            f"({DEFAULT_CONFIG_FILE}, if it exists)",
-        )
-        parser.add_argument(
-            "--config-dir",
-            metavar="DIR",
-            action="append",
-            default=[],
-            help="a directory of *.conf files, read after the files; may be "
-            "repeated",
-        )
-        parser.add_argument(
-            "--debug",
-            action="store_true",
-            help="log to stderr what is done, with tracebacks",
-        )
+        _add_options(parser)
         parser.add_argument(
             "words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS
         )
@@ -184,6 +161,33 @@ def listed(beginning: str) -> Iterable[str]:
     rows = [row for row in COMMANDS if row[0].startswith(begins)]
     width = max((len(name) for name, _, _ in rows), default=0)
     return (f"  {name:{width}}  {summary}" for name, _, summary in rows)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--version", action="version", version=f"{PROGRAM} {__version__}"
+    )
+    parser.add_argument(
+        "--config-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a configuration file; may be repeated "
+        f"({DEFAULT_CONFIG_FILE}, if it exists)",
+    )
+    parser.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a directory of *.conf files, read after the files; may be "
+        "repeated",
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="log to stderr what is done, with tracebacks",
+    )
 
 
 def _before_options(words: list[str]) -> Iterable[str]:

@@ -1,0 +1,110 @@
+"""The operator's tool against daemons on a real RabbitMQ."""
+
+import pytest
+from oslo_config import cfg
+from test_rpc import Node
+
+from flatnet import conf, rpc
+from flatnet.db import instances, networks, schema
+from flatnet.db.engine import Database
+from flatnet.lab.services import RabbitMQ
+from tests.unit.tool import Tool
+
+
+@pytest.fixture(scope="module")
+def rabbit(tmp_path_factory):
+    with RabbitMQ(tmp_path_factory.mktemp("rabbit")) as rabbit:
+        yield rabbit
+
+
+@pytest.fixture
+def tool(tmp_path, rabbit):
+    """The tool; instance vm_1 on node1 and network private exist."""
+    tool = Tool(tmp_path)
+    tool.configure(broker=rabbit.url)
+    database = Database(tool.url)
+    schema.upgrade(database)
+    networks.create(
+        database, label="private", cidr="10.0.0.0/24", bridge="br100"
+    )
+    instances.create(
+        database, hostname="vm_1", host="node1", project_id="blue"
+    )
+    database.close()
+    return tool
+
+
+@pytest.fixture
+def node(tool):
+    """A daemon for node1, but for its kernel."""
+    conf.register(cfg.CONF)
+    cfg.CONF(["--config-file", str(tool.config)], project="flatnet")
+    broker = rpc.transport(cfg.CONF)
+    database = Database(tool.url)
+    node = Node("node1", database, broker)
+    yield node
+    node.stop()
+    database.close()
+    broker.cleanup()
+    cfg.CONF.reset()
+
+
+def test_an_instance_is_allocated_shown_and_deallocated(tool, node):
+    wanted = ("--address", "10.0.0.77", "--mac", "FA:16:3E:00:00:09")
+    (vif,) = tool.json("instance", "allocate", "vm_1", *wanted)
+    assert vif["Network"] == "private"
+    assert (vif["Address"], vif["Gateway"]) == ("10.0.0.77", "10.0.0.1")
+    assert vif["MAC"] == "fa:16:3e:00:00:09"
+    assert vif["Device"].startswith("tap")
+    assert tool.json("instance", "allocate", "vm_1") == [vif]
+    state = tool.json("host", "show", "node1")
+    assert state["error"] is None
+    assert state["bridges"][0]["address"] == "10.0.0.1/24"
+    assert tool.printed("instance", "deallocate", "vm_1")
+    assert tool.json("instance", "show", "vm_1")["interfaces"] == []
+
+
+def test_a_daemons_refusal_is_one_line(tool, node):
+    line = tool.refused("instance", "allocate", "vm_1", "--mac", "rubbish")
+    assert "'rubbish' is not a MAC address" in line
+    line = tool.refused(
+        "instance", "allocate", "vm_1", "--address", "10.0.0.255"
+    )
+    assert "10.0.0.255" in line
+
+
+def test_a_changed_group_is_announced(tool, node):
+    group = ("security", "group")
+    tool.printed(*group, "create", "web", "--project-id", "blue")
+    assert tool.printed(*group, "rule", "create", "web") != ""
+    assert tool.printed(*group, "add", "instance", "web", "vm_1") == ""
+
+
+def test_an_instance_without_a_row_is_deallocated_by_its_host(tool, node):
+    gone = "99999999-9999-4999-8999-999999999999"
+    assert "--host" in tool.refused("instance", "deallocate", gone)
+    tool.printed("instance", "deallocate", gone, "--host", "node1")
+
+
+def test_a_daemon_that_does_not_answer_is_named(tool, node, rabbit):
+    node.stop()
+    tool.configure("rpc_response_timeout = 1", broker=rabbit.url)
+    line = tool.refused("instance", "allocate", "vm_1")
+    assert "no answer from host node1" in line
+    assert "guest:***@" in line
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("guest:guest", "guest:secret", "ACCESS_REFUSED"),
+        ("guest:guest", "nobody:secret", "ACCESS_REFUSED"),
+        ("rabbit://", "frob://", "frob"),
+    ],
+)
+def test_a_broker_that_does_not_let_us_in(tool, node, rabbit, old, new, says):
+    tool.configure(broker=rabbit.url.replace(old, new))
+    line = tool.refused("instance", "allocate", "vm_1")
+    assert says in line
+    assert "transport_url" in line
+    assert "secret" not in line

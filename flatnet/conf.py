@@ -1,260 +1,23 @@
-"""Every option with its help text, and the frozen Settings made of them.
+"""From oslo.config to the frozen Settings that all other layers get.
 
-Names and meanings are nova's where nova had the option.  Nothing outside
-`flatnet.cmd` sees oslo.config: the layers get `Settings`, whole and checked.
+Nothing outside `flatnet.cmd` sees oslo.config: what is read here is whole
+and checked.
 """
 
 import ipaddress
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from oslo_config import cfg
 
 from flatnet.exceptions import ConfigurationError
-from flatnet.settings import Settings
-
-FLAT_MANAGER = "flatnet.manager.FlatManager"
-FLAT_DHCP_MANAGER = "flatnet.manager.FlatDHCPManager"
-_MANAGER_ALIASES = {
-    "nova.network.manager.FlatManager": FLAT_MANAGER,
-    "nova.network.manager.FlatDHCPManager": FLAT_DHCP_MANAGER,
-}
-
-
-def _outbound_address() -> str:
-    """The address of this host that faces the default route.
-
-    No packet is sent: connecting a datagram socket only asks the routes.
-    """
-    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with probe:
-        try:
-            probe.connect(("203.0.113.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
-
-
-HOST_OPTIONS = [
-    cfg.StrOpt(
-        "host",
-        default=socket.gethostname(),
-        sample_default="<hostname>",
-        help="Name of this compute node. It must equal the text that the "
-        "compute service writes to instances.host, and it is part of the "
-        "RPC queue's name.",
-    ),
-    cfg.IPOpt(
-        "my_ip",
-        version=4,
-        default=_outbound_address(),
-        sample_default="<address towards the default route>",
-        help="IPv4 address of this host; default of routing_source_ip and "
-        "metadata_host.",
-    ),
-    cfg.StrOpt(
-        "state_path",
-        default="/var/lib/flatnet",
-        help="Directory for state that outlives the daemon.",
-    ),
-    cfg.StrOpt(
-        "networks_path",
-        default="$state_path/networks",
-        help="Directory for the files that dnsmasq reads and writes. Only "
-        "the privileged applier writes here.",
-    ),
-    cfg.StrOpt(
-        "manager_user",
-        default="",
-        help="User that the daemon becomes once the privileged applier "
-        "runs. Empty: it keeps its user. It gives up every capability in "
-        "either case.",
-    ),
-    cfg.StrOpt(
-        "executor",
-        default="eventlet",
-        choices=["eventlet", "threading"],
-        help="How RPC requests run concurrently.",
-    ),
-    cfg.IntOpt(
-        "reconcile_interval",
-        default=60,
-        min=1,
-        help="Seconds between passes that check the whole host against the "
-        "database, whether or not anything asked for one.",
-    ),
-]
-
-NETWORK_OPTIONS = [
-    cfg.StrOpt(
-        "network_manager",
-        default=FLAT_DHCP_MANAGER,
-        choices=[FLAT_MANAGER, FLAT_DHCP_MANAGER, *_MANAGER_ALIASES],
-        help="FlatManager attaches instances to the bridge and no more. "
-        "FlatDHCPManager adds the bridge's address, dnsmasq and the "
-        "gateway. nova's class paths are accepted.",
-    ),
-    cfg.StrOpt(
-        "flat_network_bridge",
-        default="br100",
-        help="Bridge of networks that are created without a bridge.",
-    ),
-    cfg.StrOpt(
-        "flat_interface",
-        default="",
-        help="Uplink: the device that is enslaved to the bridge, shared by "
-        "all hosts of the flat network. Overrides "
-        "networks.bridge_interface. It must carry no address of its own.",
-    ),
-    cfg.BoolOpt(
-        "flat_injected",
-        default=False,
-        help="Mark created networks as injected: the compute service is to "
-        "write the network configuration into the image.",
-    ),
-    cfg.BoolOpt(
-        "multi_host",
-        default=True,
-        help="Created networks have their gateway and DHCP server on every "
-        "host. With False guests use the network's own gateway address.",
-    ),
-    cfg.StrOpt(
-        "vif_plug",
-        default="tap",
-        choices=["tap", "veth", "external"],
-        help="How instances are plugged: 'tap', a persistent tap that the "
-        "hypervisor opens by name; 'veth', a pair whose free end a container "
-        "takes; 'external', the hypervisor attaches a device of its own.",
-    ),
-    cfg.IntOpt(
-        "create_unique_mac_address_attempts",
-        default=5,
-        min=1,
-        help="How often a new random MAC address is tried.",
-    ),
-    cfg.IntOpt(
-        "address_quarantine",
-        default=600,
-        min=0,
-        help="Seconds before a released address is given out again. "
-        "Addresses that were never used are given out first.",
-    ),
-]
-
-DHCP_OPTIONS = [
-    cfg.StrOpt(
-        "dhcp_domain",
-        default="novalocal",
-        regex=r"^([a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9])?"
-        r"(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9])?)*)?$",
-        help="Domain of instance names. Empty: names have no domain.",
-    ),
-    cfg.IntOpt(
-        "dhcp_lease_time",
-        default=86400,
-        min=120,
-        help="Lifetime of a DHCP lease in seconds.",
-    ),
-    cfg.StrOpt(
-        "dnsmasq_config_file",
-        default="",
-        help="Further configuration file for dnsmasq. Empty: none, not even "
-        "the system's.",
-    ),
-    cfg.MultiStrOpt(
-        "dns_server",
-        default=[],
-        help="Name server that dnsmasq forwards to; may be given more than "
-        "once. None: those of the host's resolv.conf.",
-    ),
-    cfg.BoolOpt(
-        "use_network_dns_servers",
-        default=False,
-        help="Forward also to dns1 and dns2 of the network.",
-    ),
-    cfg.BoolOpt(
-        "force_dhcp_release",
-        default=True,
-        help="Release the DHCP lease of a deallocated address at once.",
-    ),
-]
-
-FIREWALL_OPTIONS = [
-    cfg.BoolOpt(
-        "allow_same_net_traffic",
-        default=True,
-        help="Whether instances of one network reach each other freely. "
-        "With False no traffic passes between instances, same tenant or "
-        "not, unless a security group unblocks it.",
-    ),
-    cfg.BoolOpt(
-        "prevent_spoofing",
-        default=True,
-        help="Let an instance send only with its own MAC and addresses, and "
-        "never as a DHCP server or router.",
-    ),
-    cfg.StrOpt(
-        "public_interface",
-        default="eth0",
-        help="Device that traffic to the outside leaves by.",
-    ),
-    cfg.StrOpt(
-        "routing_source_ip",
-        default="$my_ip",
-        help="Address that traffic to the outside gets as its source. "
-        "Empty: no source NAT.",
-    ),
-    cfg.MultiStrOpt(
-        "force_snat_range",
-        default=[],
-        help="Destination range (cidr) that traffic gets source NAT for in "
-        "a network that has an external gateway; may be given more than "
-        "once.",
-    ),
-    cfg.ListOpt(
-        "dmz_cidr",
-        default=[],
-        help="Destination ranges (cidr) that are reached without source NAT.",
-    ),
-    cfg.MultiStrOpt(
-        "forward_bridge_interface",
-        default=["all"],
-        help="Device that bridges may forward to; may be given more than "
-        "once. 'all' means every device.",
-    ),
-    cfg.StrOpt(
-        "metadata_host",
-        default="$my_ip",
-        help="Address of the metadata service, which guests reach as "
-        "169.254.169.254 port 80.",
-    ),
-    cfg.PortOpt(
-        "metadata_port",
-        default=8775,
-        min=1,
-        help="Port of the metadata service.",
-    ),
-    cfg.StrOpt(
-        "iptables_top_regex",
-        default="",
-        help="Foreign iptables rules that match stay above flatnet's.",
-    ),
-]
-
-DATABASE_OPTIONS = [
-    cfg.StrOpt(
-        "connection",
-        default="sqlite:///$state_path/flatnet.sqlite",
-        secret=True,
-        help="SQLAlchemy URL of the database: sqlite, mysql (MariaDB or "
-        "MySQL, through PyMySQL) or postgresql (through psycopg2).",
-    ),
-]
-
-DEFAULT_OPTIONS = (
-    HOST_OPTIONS + NETWORK_OPTIONS + DHCP_OPTIONS + FIREWALL_OPTIONS
+from flatnet.options import (
+    DATABASE_OPTIONS,
+    DEFAULT_OPTIONS,
+    FLAT_MANAGER,
+    MANAGER_ALIASES,
 )
+from flatnet.settings import Settings
 
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
@@ -287,7 +50,7 @@ def settings(conf: cfg.ConfigOpts) -> Settings:
             value = tuple(str(item) for item in value)
         values[option.name] = value
     manager = _read(conf, "network_manager")
-    values["dhcp"] = _MANAGER_ALIASES.get(manager, manager) != FLAT_MANAGER
+    values["dhcp"] = MANAGER_ALIASES.get(manager, manager) != FLAT_MANAGER
     values["connection"] = conf.database.connection
     _check(conf, values)
     return Settings(**values)

@@ -5,6 +5,7 @@ un-patched, then privilege goes, and only then is eventlet's patching done
 and everything imported that talks to a network.
 """
 
+import argparse
 import fcntl
 import logging
 import os
@@ -19,6 +20,7 @@ from oslo_log import log
 
 from flatnet import __version__, conf
 from flatnet.apply.client import ApplierProcess, start_applier
+from flatnet.cmd import configfiles
 from flatnet.cmd.privilege import drop_privilege
 from flatnet.exceptions import ConfigurationError, FlatnetError
 from flatnet.settings import Settings
@@ -61,23 +63,34 @@ def _settings(arguments: list[str]) -> Settings:
     log.set_defaults(
         default_log_levels=[*log.get_default_log_levels(), *QUIET]
     )
-    default = (
-        [DEFAULT_CONFIG_FILE] if Path(DEFAULT_CONFIG_FILE).exists() else []
-    )
+    cfg.CONF.set_default("use_stderr", True)
+    files = _config_files(arguments)
     try:
         cfg.CONF(
             arguments,
             project="flatnet",
             prog=PROGRAM,
             version=__version__,
-            default_config_files=default,
+            default_config_files=files,
             default_config_dirs=[],
         )
-    except cfg.Error as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
-    settings = conf.settings(cfg.CONF)
+        settings = conf.settings(cfg.CONF)
+    except (cfg.Error, ConfigurationError) as error:
+        raise configfiles.explained(error, files) from error
+    configfiles.check_names(files, cfg.CONF)
     log.setup(cfg.CONF, "flatnet")
     return settings
+
+
+def _config_files(arguments: list[str]) -> list[str]:
+    """The files that will be read, for what is said about them."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-file", action="append", default=[])
+    parser.add_argument("--config-dir", action="append", default=[])
+    given, _ = parser.parse_known_args(arguments)
+    if given.config_file or given.config_dir:
+        return configfiles.files_of(given.config_dir, given.config_file)
+    return [DEFAULT_CONFIG_FILE] if Path(DEFAULT_CONFIG_FILE).exists() else []
 
 
 def _run(settings: Settings) -> int:

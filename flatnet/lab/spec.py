@@ -5,7 +5,8 @@ process, which only knows the lab's name, finds the same names again.
 """
 
 import re
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flatnet.exceptions import ConfigurationError
@@ -35,7 +36,7 @@ class LabSpec:
     nodes: int = 2
     directory: Path = STATE_DIRECTORY / "lab"
     vif_plug: str = "veth"
-    manager_user: str = "nobody"
+    manager_user: str = field(default_factory=lambda: manager_user())
     options: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -78,6 +79,24 @@ class LabSpec:
     @property
     def control_conf(self) -> Path:
         return self.directory / "control.conf"
+
+
+def manager_user() -> str:
+    """Who the daemons are to become: nobody, if he can read the program.
+
+    Under a home directory that is closed to others, as Debian makes them,
+    he cannot; then the daemons give up their capabilities and stay who
+    they are.
+    """
+    program = Path(sys.executable)
+    package = Path(__file__)
+    closed = [
+        directory
+        for path in (program, package)
+        for directory in path.parents
+        if not directory.stat().st_mode & 0o001
+    ]
+    return "" if closed else "nobody"
 
 
 @dataclass(frozen=True)

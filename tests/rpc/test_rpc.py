@@ -11,76 +11,13 @@ import oslo_messaging as messaging
 import pytest
 from oslo_config import cfg
 
-from flatnet import conf, endpoints, exceptions, rpc
-from flatnet.db import instances, networks, schema, services, snapshot
+from flatnet import conf, exceptions, rpc
+from flatnet.db import instances, networks, schema
 from flatnet.db.engine import Database
-from flatnet.lab.services import RabbitMQ
-from flatnet.manager import FlatDHCPManager
-from flatnet.plan.bridge import uplink_names
-from flatnet.plan.host import host_plan
-from flatnet.reconciler import Reconciler
-from flatnet.settings import Settings
-from flatnet.state import Changes, Failure
+from flatnet.lab.rabbitmq import RabbitMQ
+from tests.rpc.daemons import Node
 
 CONTEXT = {"user_id": "u", "roles": ["admin"], "a_key_of_later": 1}
-
-
-class Yes:
-    """An applier that reaches every plan, but for `refused` instances."""
-
-    def __init__(self):
-        self.refused = ()
-
-    def uplinks(self, names):
-        return ()
-
-    def apply(self, plan):
-        if not self.refused:
-            return Changes()
-        failure = Failure("port", "no room", tuple(self.refused))
-        return Changes(failures=(failure,))
-
-
-class Node:
-    """One daemon without its kernel: manager, reconciler, RPC server."""
-
-    def __init__(self, host, database, broker):
-        self.applier = Yes()
-        settings = Settings(host=host)
-        self.reconciler = Reconciler(
-            snapshot=lambda: snapshot.read(database, host),
-            uplink_names=lambda rows: uplink_names(rows, settings),
-            plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
-            applier=self.applier,
-            interval=1000,
-        )
-        manager = FlatDHCPManager(
-            settings=settings,
-            database=database,
-            reconciler=self.reconciler,
-            peers=rpc.NetworkAPI(broker, 20),
-            timeout=20,
-        )
-        services.report(database, host=host, binary="flatnet-manager")
-        self.thread = threading.Thread(target=self.reconciler.run)
-        self.thread.start()
-        self.server = rpc.server(
-            broker,
-            host=host,
-            endpoints=(
-                endpoints.BaseEndpoint(),
-                endpoints.NetworkEndpoint(manager),
-                endpoints.FlatnetEndpoint(manager),
-            ),
-            executor="threading",
-        )
-        self.server.start()
-
-    def stop(self):
-        self.server.stop()
-        self.server.wait()
-        self.reconciler.stop()
-        self.thread.join(timeout=20)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import pwd
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,8 @@ def test_the_daemon_holds_no_privilege(cloud):
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert status["NoNewPrivs"].strip() == "1"
-    assert "0" not in status["Uid"].split()
+    wanted = pwd.getpwnam(lab.spec.manager_user or "root").pw_uid
+    assert {int(uid) for uid in status["Uid"].split()} == {wanted}
 
 
 def test_a_restart_changes_nothing_on_the_host(cloud):

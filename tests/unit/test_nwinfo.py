@@ -29,67 +29,53 @@ def test_without_dhcp_the_gateway_is_the_networks_own():
     assert subnet["meta"] == {}
 
 
+def subnets():
+    """The two subnets that nova's model always has: v4, v6."""
+    own = {"type": "gateway", "meta": {}}
+    server = {"address": "192.0.2.53", "type": "dns"}
+    fixed = {"address": "10.0.0.2", "type": "fixed"}
+    return [
+        {
+            "cidr": "10.0.0.0/24",
+            "dns": [{**server, "version": 4, "meta": {}}],
+            "gateway": {**own, "address": "10.0.0.1", "version": 4},
+            "ips": [
+                {**fixed, "version": 4, "meta": {}, "floating_ips": []},
+            ],
+            "routes": [],
+            "version": 4,
+            "meta": {"dhcp_server": "10.0.0.1"},
+        },
+        {
+            "cidr": None,
+            "dns": [],
+            "gateway": {**own, "address": None, "version": None},
+            "ips": [],
+            "routes": [],
+            "version": None,
+            "meta": {},
+        },
+    ]
+
+
 def test_the_whole_of_it():
-    assert vif(network(dns1="192.0.2.53")) == {
+    found = vif(network(dns1="192.0.2.53"))
+    assert found.pop("network") == {
+        "id": "11111111-1111-4111-8111-111111111111",
+        "bridge": "br100",
+        "label": "private",
+        "subnets": subnets(),
+        "meta": {
+            "tenant_id": None,
+            "mtu": 1450,
+            "should_create_bridge": True,
+            "bridge_interface": None,
+            "multi_host": True,
+        },
+    }
+    assert found == {
         "id": "aaaaaa01-aaaa-4aaa-8aaa-aaaaaaaaaaaa",
         "address": "fa:16:3e:00:00:01",
-        "network": {
-            "id": "11111111-1111-4111-8111-111111111111",
-            "bridge": "br100",
-            "label": "private",
-            "subnets": [
-                {
-                    "cidr": "10.0.0.0/24",
-                    "dns": [
-                        {
-                            "address": "192.0.2.53",
-                            "type": "dns",
-                            "version": 4,
-                            "meta": {},
-                        }
-                    ],
-                    "gateway": {
-                        "address": "10.0.0.1",
-                        "type": "gateway",
-                        "version": 4,
-                        "meta": {},
-                    },
-                    "ips": [
-                        {
-                            "address": "10.0.0.2",
-                            "type": "fixed",
-                            "version": 4,
-                            "meta": {},
-                            "floating_ips": [],
-                        }
-                    ],
-                    "routes": [],
-                    "version": 4,
-                    "meta": {"dhcp_server": "10.0.0.1"},
-                },
-                {
-                    "cidr": None,
-                    "dns": [],
-                    "gateway": {
-                        "address": None,
-                        "type": "gateway",
-                        "version": None,
-                        "meta": {},
-                    },
-                    "ips": [],
-                    "routes": [],
-                    "version": None,
-                    "meta": {},
-                },
-            ],
-            "meta": {
-                "tenant_id": None,
-                "mtu": 1450,
-                "should_create_bridge": True,
-                "bridge_interface": None,
-                "multi_host": True,
-            },
-        },
         "type": "bridge",
         "details": {},
         "devname": "tapaaaaaa01-aa",

@@ -79,7 +79,7 @@ def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
     (server,), warnings = planned(odd, interface(2), interface(3))
     line = dnsmasq.hosts_text(server).splitlines()[0]
     assert line == "fa:16:3e:00:00:01,10.0.0.2"
-    assert [odd.instance_uuid in each for each in warnings][0]
+    assert odd.instance_uuid in warnings[0]
     assert len(warnings) == (2 if hostname == "vm_2" else 1)
     assert all("\n" not in each for each in warnings)
     assert "vm_3" in dnsmasq.hosts_text(server)

@@ -1,0 +1,70 @@
+"""Daemons without their kernel: real rows and broker, an applier of ours."""
+
+import threading
+
+from flatnet import endpoints, rpc
+from flatnet.db import services, snapshot
+from flatnet.manager import FlatDHCPManager
+from flatnet.plan.bridge import uplink_names
+from flatnet.plan.host import host_plan
+from flatnet.reconciler import Reconciler
+from flatnet.settings import Settings
+from flatnet.state import Changes, Failure
+
+
+class Yes:
+    """An applier that reaches every plan, but for `refused` instances."""
+
+    def __init__(self):
+        self.refused = ()
+
+    def uplinks(self, names):
+        return ()
+
+    def apply(self, plan):
+        if not self.refused:
+            return Changes()
+        failure = Failure("port", "no room", tuple(self.refused))
+        return Changes(failures=(failure,))
+
+
+class Node:
+    """One daemon without its kernel: manager, reconciler, RPC server."""
+
+    def __init__(self, host, database, broker):
+        self.applier = Yes()
+        settings = Settings(host=host)
+        self.reconciler = Reconciler(
+            snapshot=lambda: snapshot.read(database, host),
+            uplink_names=lambda rows: uplink_names(rows, settings),
+            plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
+            applier=self.applier,
+            interval=1000,
+        )
+        manager = FlatDHCPManager(
+            settings=settings,
+            database=database,
+            reconciler=self.reconciler,
+            peers=rpc.NetworkAPI(broker, 20),
+            timeout=20,
+        )
+        services.report(database, host=host, binary="flatnet-manager")
+        self.thread = threading.Thread(target=self.reconciler.run)
+        self.thread.start()
+        self.server = rpc.server(
+            broker,
+            host=host,
+            endpoints=(
+                endpoints.BaseEndpoint(),
+                endpoints.NetworkEndpoint(manager),
+                endpoints.FlatnetEndpoint(manager),
+            ),
+            executor="threading",
+        )
+        self.server.start()
+
+    def stop(self):
+        self.server.stop()
+        self.server.wait()
+        self.reconciler.stop()
+        self.thread.join(timeout=20)

@@ -5,7 +5,11 @@ It takes an option that it does not know for somebody else's.  A mistyped
 """
 
 import difflib
+import io
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from oslo_config import cfg
@@ -55,13 +59,32 @@ def files_of(directories: list[str], files: list[str]) -> list[str]:
     return [*files, *more]
 
 
-def explained(error: Exception, files: list[str]) -> ConfigurationError:
+@contextmanager
+def complaints(files: list[str]) -> Iterator[None]:
+    """Raise what oslo.config would print of a file before it exits.
+
+    Bad usage stays what it is: text on stderr, and status 2.
+
+    :raises ConfigurationError: a bad value in one of `files`
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    except SystemExit as ending:
+        if str(ending.code) == "1":
+            raise explained(said.getvalue(), files) from ending
+        sys.stderr.write(said.getvalue())
+        raise
+
+
+def explained(text: str, files: list[str]) -> ConfigurationError:
     """Return what oslo.config found wrong as one line that names the file.
 
     A bad value in a file of an option that could also be an argument is
     reported by it as if it had been one.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(text.split())
     match = _ARGUMENT.fullmatch(text)
     if match:
         text = f"{match[1]} in {', '.join(files)}: {match[2]}"

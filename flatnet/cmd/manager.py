@@ -66,17 +66,18 @@ def _settings(arguments: list[str]) -> Settings:
     cfg.CONF.set_default("use_stderr", True)
     files = _config_files(arguments)
     try:
-        cfg.CONF(
-            arguments,
-            project="flatnet",
-            prog=PROGRAM,
-            version=__version__,
-            default_config_files=files,
-            default_config_dirs=[],
-        )
+        with configfiles.complaints(files):
+            cfg.CONF(
+                arguments,
+                project="flatnet",
+                prog=PROGRAM,
+                version=__version__,
+                default_config_files=files,
+                default_config_dirs=[],
+            )
         settings = conf.settings(cfg.CONF)
-    except (cfg.Error, ConfigurationError) as error:
-        raise configfiles.explained(error, files) from error
+    except cfg.Error as error:
+        raise configfiles.explained(str(error), files) from error
     configfiles.check_names(files, cfg.CONF)
     log.setup(cfg.CONF, "flatnet")
     return settings

@@ -1,0 +1,346 @@
+"""allow_same_net_traffic=False on two nodes: what packets come to.
+
+Every test finds nothing allowed, and leaves it so.
+"""
+
+import contextlib
+import re
+import time
+from dataclasses import dataclass, replace
+
+import pytest
+from conftest import fresh_spec
+
+from flatnet.db import instances, security_groups
+from flatnet.db.engine import Database
+from flatnet.lab.lab import Lab
+from flatnet.lab.spec import OUTSIDE_ADDRESS
+from flatnet.plan.guard import eui64_address
+from tests import sockets
+from tests.system.rows import allocate, new_network
+
+OPTIONS = (("allow_same_net_traffic", "False"), ("reconcile_interval", "2"))
+FLAT = ("network_manager", "nova.network.manager.FlatManager")
+# Guest, node and tenant: each pair is the same or another, in both.
+PLACEMENT = (
+    ("vm_1", 1, "blue"),
+    ("vm_2", 1, "red"),
+    ("vm_3", 2, "blue"),
+    ("vm_4", 2, "red"),
+)
+SECONDS = 15
+PROBES = (("icmp", 8), ("tcp", 22), ("tcp", 23), ("udp", 5000))
+ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A guest, where it is and what it has."""
+
+    guest: object
+    node: object
+    uuid: str
+    address: str
+    mac: str
+    lease: object = None
+
+    @property
+    def link_local(self):
+        return f"{eui64_address('fe80::/64', self.mac)}%eth0"
+
+
+class Cloud:
+    """A lab with its guests by name, and those who may probe them."""
+
+    def __init__(self, lab, guests):
+        self.lab = lab
+        self.guests = guests
+        self.namespaces = {
+            name: lab.spec.namespace(name)
+            for name in (*guests, "node1", "node2", "outside")
+        }
+
+    def seen(self):
+        """All that gets an answer, as (source, target, protocol, number)."""
+        return {
+            (source, *target)
+            for source in self.namespaces
+            for target in self.seen_from(source)
+        }
+
+    def seen_from(self, source):
+        """What gets an answer, as (target, protocol, number)."""
+        targets = {}
+        for name, placed in self.guests.items():
+            if name == source:
+                continue
+            for protocol, number in PROBES:
+                key = (protocol, placed.address, number)
+                targets[key] = (name, protocol, number)
+            if source in self.guests:
+                key = ("icmp", placed.link_local, 128)
+                targets[key] = (name, "icmp", 128)
+        answers = sockets.answered(self.namespaces[source], targets)
+        return {targets[answer] for answer in answers}
+
+    @contextlib.contextmanager
+    def group(self, name, *members, **rule):
+        """A group with these members and one rule, until the block ends."""
+        with contextlib.closing(Database(self.lab.database_url)) as database:
+            group = security_groups.create(
+                database, name=name, project_id="blue"
+            ).id
+            for member in members:
+                security_groups.add_instance(
+                    database, group=group, instance=member
+                )
+            if rule:
+                security_groups.create_rule(database, group=group, **rule)
+            try:
+                yield group
+            finally:
+                for member in self.guests:
+                    self.leave(group, member)
+                security_groups.delete(database, group)
+
+    def leave(self, group, member):
+        self.sql(
+            "DELETE FROM security_group_instance_association WHERE "
+            "security_group_id = ? AND instance_uuid = ?",
+            (group, self.guests[member].uuid),
+        )
+
+    def sql(self, statement, values):
+        """What an operator types into the database's own client."""
+        with contextlib.closing(Database(self.lab.database_url)) as database:
+            database.write(
+                lambda connection: connection.exec_driver_sql(
+                    statement, values
+                )
+            )
+
+
+def eventually(look, wanted):
+    """Look until it is as wanted; at the end show what there was."""
+    deadline = time.monotonic() + SECONDS
+    while (found := look()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found == wanted
+
+
+def place(lab, hostname, number, project):
+    """Write an instance's row, allocate for it and plug its guest in."""
+    node = lab.node(number)
+    with contextlib.closing(Database(lab.database_url)) as database:
+        uuid = instances.create(
+            database, hostname=hostname, host=node.name, project_id=project
+        ).uuid
+    [vif] = allocate(lab, uuid, node.name)
+    guest = lab.guest(hostname, node=node, vif_uuid=vif["id"])
+    address = vif["network"]["subnets"][0]["ips"][0]["address"]
+    return Placed(guest, node, uuid, address, vif["address"])
+
+
+@contextlib.contextmanager
+def clouds(*options):
+    """A cloud of the four guests, without addresses."""
+    with Lab(fresh_spec(options=OPTIONS + options), say=print) as lab:
+        new_network(lab)
+        yield Cloud(lab, {each[0]: place(lab, *each) for each in PLACEMENT})
+
+
+@pytest.fixture(scope="module")
+def cloud():
+    with clouds() as cloud:
+        cloud.guests = {
+            name: replace(placed, lease=placed.guest.dhcp())
+            for name, placed in cloud.guests.items()
+        }
+        outside = cloud.namespaces["outside"]
+        way = cloud.lab.node(1).spec.public_address
+        command = f"ip -n {outside} route add 10.0.0.0/24 via {way}"
+        cloud.lab.node(1).run(command)
+        yield cloud
+
+
+@pytest.fixture
+def lab(cloud):
+    """For the report of a failure."""
+    return cloud.lab
+
+
+def test_nothing_reaches_an_instance(cloud, lab):
+    eventually(cloud.seen, set())
+
+
+def test_instances_reach_their_host_and_the_outside(cloud, lab):
+    for placed in cloud.guests.values():
+        gateway = "10.0.0.1" if placed.node.name == "node1" else "10.0.0.4"
+        lease = placed.guest.dhcp()
+        assert (lease.address, lease.server) == (placed.address, gateway)
+        name = f"{placed.guest.hostname}.novalocal"
+        assert placed.guest.resolve(name) == placed.address
+        assert placed.guest.ping(gateway)
+        assert placed.guest.ping(OUTSIDE_ADDRESS)
+
+
+def test_a_group_made_with_the_tool_lets_in_what_it_says(cloud, lab):
+    pids = [node.daemon_pid for node in lab.nodes]
+    tool = ("security", "group")
+    lab.cli(*tool, "create", "web", "--project-id", "blue")
+    rule = ("rule", "create", "web", "--protocol", "tcp", "--cidr", ANYWHERE)
+    lab.cli(*tool, *rule, "--from-port", "22")
+    lab.cli(*tool, "add", "instance", "web", "vm_1")
+    wanted = {
+        (source, "vm_1", "tcp", 22)
+        for source in ("vm_2", "vm_3", "vm_4", "node1", "node2", "outside")
+    }
+    eventually(cloud.seen, wanted)
+    lab.cli(*tool, "remove", "instance", "web", "vm_1")
+    eventually(cloud.seen, set())
+    lab.cli(*tool, "delete", "web")
+    assert [node.daemon_pid for node in lab.nodes] == pids
+
+
+def test_members_of_a_source_group_are_followed(cloud, lab):
+    with cloud.group("friends") as friends:
+        rule = {"protocol": "icmp", "source_group": friends}
+        with cloud.group("pinged", "vm_1", **rule):
+            eventually(cloud.seen, set())
+            cloud.sql(
+                "INSERT INTO security_group_instance_association"
+                " (security_group_id, instance_uuid) VALUES (?, ?)",
+                (friends, cloud.guests["vm_3"].uuid),
+            )
+            eventually(cloud.seen, {("vm_3", "vm_1", "icmp", 8)})
+            cloud.leave(friends, "vm_3")
+            eventually(cloud.seen, set())
+
+
+def test_a_row_is_honoured_without_a_word_to_the_daemon(cloud, lab):
+    with cloud.group("rows", "vm_4") as group:
+        cloud.sql(
+            "INSERT INTO security_group_rules (parent_group_id, protocol,"
+            " from_port, to_port, cidr) VALUES (?, 'tcp', 20, 22, ?)",
+            (group, f"{cloud.guests['vm_1'].address}/32"),
+        )
+        eventually(cloud.seen, {("vm_1", "vm_4", "tcp", 22)})
+        cloud.sql(
+            "DELETE FROM security_group_rules WHERE parent_group_id = ?",
+            (group,),
+        )
+        eventually(cloud.seen, set())
+
+
+def test_link_local_addresses_need_a_rule_too(cloud, lab):
+    rule = {"protocol": "icmpv6", "cidr": "fe80::/10"}
+    with cloud.group("neighbours", "vm_2", **rule):
+        wanted = {(f"vm_{n}", "vm_2", "icmp", 128) for n in (1, 3, 4)}
+        eventually(cloud.seen, wanted)
+
+
+@pytest.mark.parametrize("target", ["vm_2", "vm_3"])
+def test_a_guest_sends_with_its_own_addresses_alone(cloud, lab, target):
+    sender, there = cloud.guests["vm_1"], cloud.guests[target]
+    space = sender.guest.namespace
+
+    def change(*lines):
+        for line in lines:
+            sender.guest.run(["ip", *line.split()])
+
+    def try_all():
+        """Send with a forged address, a forged MAC, and then in truth."""
+        place = (there.address, 5000)
+        neighbour = f"{there.address} lladdr {there.mac} dev eth0"
+        change(
+            f"neigh replace {neighbour} nud permanent",
+            "addr add 10.0.0.99/24 dev eth0",
+        )
+        sockets.send(space, "10.0.0.99", place, b"address")
+        change(
+            "addr del 10.0.0.99/24 dev eth0",
+            "link set eth0 address fa:16:3e:99:99:99",
+            f"neigh replace {neighbour} nud permanent",
+        )
+        sockets.send(space, sender.address, place, b"mac")
+        change(
+            f"link set eth0 address {sender.mac}",
+            f"neigh replace {neighbour} nud permanent",
+        )
+        sockets.send(space, sender.address, place, b"truth")
+
+    rule = {"protocol": "udp", "cidr": ANYWHERE}
+    open_ones = {
+        (source, target, "udp", 5000)
+        for source in cloud.namespaces.keys() - {target}
+    }
+    with cloud.group("any", target, **rule):
+        eventually(cloud.seen, open_ones)
+        with sockets.receiver(there.guest.namespace, 5000) as receiver:
+            try_all()
+            assert receiver.recv(100) == b"truth"
+
+
+def chains(node):
+    """The rules of our chains with their counters, by chain and mark."""
+    found = {}
+    for family in ("iptables", "ip6tables"):
+        for line in node.run(f"{family}-save -c").splitlines():
+            rule = re.match(r"\[(\d+):\d+\] -A (flatnet-\S+) (.*)", line)
+            if rule:
+                chain = found.setdefault((family, rule[2]), [])
+                chain.append((rule[3], int(rule[1])))
+    return found
+
+
+def test_a_restart_is_not_noticed_by_packets_nor_counters(cloud, lab):
+    target = cloud.guests["vm_1"]
+    place = (target.address, 22)
+    rule = {"protocol": "tcp", "from_port": 22, "to_port": 22}
+    with (
+        cloud.group("ssh", "vm_1", cidr=ANYWHERE, **rule),
+        contextlib.closing(
+            sockets.listener(target.guest.namespace, 22)
+        ) as server,
+    ):
+        wanted = {("vm_1", "tcp", 22)}
+        eventually(lambda: cloud.seen_from("vm_3"), wanted)
+        # What the probes left in the queue.
+        server.close()
+        server = sockets.listener(target.guest.namespace, 22)
+        before = chains(target.node)
+        near, far = sockets.connection(cloud.namespaces["vm_3"], place, server)
+        target.node.kill_daemon()
+        assert sockets.passes(near, far)
+        target.node.begin_daemon()
+        assert sockets.passes(far, near)
+        target.node.await_daemon()
+        assert sockets.passes(near, far)
+        after = chains(target.node)
+        for each in (near, far, server):
+            each.close()
+    assert before
+    assert after.keys() == before.keys()
+    for name, rules in before.items():
+        assert [text for text, _ in after[name]] == [text for text, _ in rules]
+        counters = [count for _, count in after[name]]
+        assert all(map(int.__ge__, counters, [count for _, count in rules]))
+
+
+def test_flat_manager_isolates_as_well():
+    with clouds(FLAT) as cloud:
+        for placed in cloud.guests.values():
+            placed.guest.run(
+                ["ip", "addr", "add", f"{placed.address}/24", "dev", "eth0"]
+            )
+        for node in ("node1", "node2", "outside"):
+            del cloud.namespaces[node]
+        eventually(cloud.seen, set())
+        with cloud.group("web", "vm_1", protocol="tcp", cidr=ANYWHERE):
+            wanted = {
+                (source, "vm_1", "tcp", port)
+                for source in ("vm_2", "vm_3", "vm_4")
+                for port in (22, 23)
+            }
+            eventually(cloud.seen, wanted)
+        eventually(cloud.seen, set())

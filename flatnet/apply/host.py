@@ -73,26 +73,31 @@ def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
             skip=broken,
         ),
     )
-    return joined(rules, bridges, _with_instances(dhcp, plan))
+    return _named(joined(rules, bridges, dhcp), plan)
 
 
-def _with_instances(changes: Changes, plan: Plan) -> Changes:
-    """Name the instances of the bridge in the failures of its DHCP."""
-    suffering = {
-        f"dhcp {bridge.name}": tuple(
-            sorted(port.instance_uuid for port in bridge.ports)
-        )
-        for bridge in plan.bridges
-    }
+def _named(changes: Changes, plan: Plan) -> Changes:
+    """Name in each failure the instances that lack what failed.
+
+    A DHCP server is missed by those on its bridge; rules that are nobody's
+    own, such as the gateway's, by all.  Nobody is shut for them: what filters
+    an instance is in chains of its own, whose failures name it already.
+    """
+    everyone = all_instances(plan)
+    missing = {"firewall": everyone}
+    for bridge in plan.bridges:
+        uuids = sorted({port.instance_uuid for port in bridge.ports})
+        missing[f"dhcp {bridge.name}"] = tuple(uuids)
+
+    def with_instances(failure: Failure) -> Failure:
+        subject = failure.subject
+        if subject.startswith("firewall "):
+            subject = "firewall"
+        uuids = failure.instances or missing.get(subject, ())
+        return replace(failure, instances=uuids)
+
     return replace(
-        changes,
-        failures=tuple(
-            replace(
-                failure,
-                instances=suffering.get(failure.subject, failure.instances),
-            )
-            for failure in changes.failures
-        ),
+        changes, failures=tuple(map(with_instances, changes.failures))
     )
 
 

@@ -1,0 +1,72 @@
+"""A whole plan on a host: order, and what one broken part costs."""
+
+from dataclasses import replace
+
+from flatnet.apply.host import HostPaths, apply_plan
+from flatnet.plan.host import host_plan
+from tests.builders import interface, settings, snapshot
+
+ROWS = snapshot(interfaces=(interface(1), interface(2)))
+OPTIONS = settings(dhcp_domain="novalocal", public_interface="lo")
+
+
+def plan(rows=ROWS):
+    return host_plan(rows, OPTIONS, {})
+
+
+def applied(namespace, wanted, directory):
+    return namespace.call(apply_plan, wanted, HostPaths(str(directory)))
+
+
+def ports(namespace):
+    links = namespace.json("ip", "-j", "link")
+    return sorted(
+        link["ifname"] for link in links if link.get("master") == "br100"
+    )
+
+
+def emptied(namespace, directory):
+    """Stop what lives on: the namespace would be gone under dnsmasq."""
+    nothing = host_plan(snapshot(networks=(), host_addresses=()), OPTIONS, {})
+    assert applied(namespace, nothing, directory).failures == ()
+    assert ports(namespace) == []
+
+
+def test_a_host_is_brought_to_its_plan_once(namespace, tmp_path):
+    first = applied(namespace, plan(), tmp_path)
+    assert first.failures == ()
+    assert ports(namespace) == ["tapaaaaaa01-aa", "tapaaaaaa02-aa"]
+    assert applied(namespace, plan(), tmp_path).made == ()
+    emptied(namespace, tmp_path)
+
+
+def test_rules_are_written_before_a_port_comes_up(namespace, tmp_path):
+    made = applied(namespace, plan(), tmp_path).made
+    rules = [n for n, line in enumerate(made) if "tables" in line]
+    first_port = min(n for n, line in enumerate(made) if "port tap" in line)
+    assert rules
+    assert max(rules) < first_port
+    emptied(namespace, tmp_path)
+
+
+def test_without_dnsmasq_who_needs_it_is_told(namespace, tmp_path):
+    broken = replace(
+        plan(), dhcp_servers=(replace(plan().dhcp_servers[0], cidr="x"),)
+    )
+    (failure,) = applied(namespace, broken, tmp_path).failures
+    assert failure.subject == "dhcp br100"
+    assert failure.instances == tuple(
+        each.instance_uuid for each in ROWS.interfaces
+    )
+    emptied(namespace, tmp_path)
+
+
+def test_without_iptables_everybody_is_told(namespace, tmp_path, monkeypatch):
+    monkeypatch.setattr("flatnet.apply.command._PATH", "/nowhere")
+    failures = applied(namespace, plan(), tmp_path).failures
+    (missing,) = {
+        each.message for each in failures if each.subject == "firewall"
+    }
+    assert "apt-get install iptables" in missing
+    for failure in failures:
+        assert len(failure.instances) == 2

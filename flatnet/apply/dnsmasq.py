@@ -6,9 +6,12 @@ can make dnsmasq read another file or run a program.
 
 The choices, and what taught them:
 
-* `--interface` with `--bind-interfaces`, and not `--listen-address`: only
-  so is the DHCP socket bound to the bridge's device, and with two networks
-  on a host a renewal never reaches the other's dnsmasq.
+* `--interface` binds the DHCP socket to the bridge's device, so that with
+  two networks on a host a renewal never reaches the other's dnsmasq.
+  `--except-interface` takes back all of its addresses but the one that
+  `--listen-address` names: link-local ones, and others' on the same bridge.
+* `--dhcp-ignore-names`: a guest is called what its row says, and not what it
+  calls itself.
 * `--dhcp-authoritative` with `--dhcp-ignore=tag:!known`: a guest that came
   here by migration keeps its lease, and on the segment that all hosts share
   nobody refuses the guests of another.
@@ -24,13 +27,16 @@ from flatnet.exceptions import HostSetupError
 from flatnet.state import DhcpHost, DhcpServer
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
 _DEVICE = re.compile(r"[^\s/,*:]{1,15}")
 
 
 def path(networks_path: str, bridge: str, kind: str) -> str:
-    """The path of a bridge's file; kind is `hosts`, `opts`, `pid`..."""
+    """The path of a bridge's file; kind is `hosts`, `opts`, `pid`...
+
+    :raises HostSetupError: the bridge's name could lead elsewhere
+    """
     if not _DEVICE.fullmatch(bridge) or bridge in (".", ".."):
         raise HostSetupError(f"{bridge!r} is no name of a bridge")
     return f"{networks_path}/flatnet-{bridge}.{kind}"
@@ -63,6 +69,20 @@ def options_text(server: DhcpServer) -> str:
     return f"3,{router}\n26,{int(server.mtu)}\n"
 
 
+def leases(text: str) -> list[tuple[str, str]]:
+    """MAC and address of each lease in the text of a leases file.
+
+    A line is: expiry, MAC, address, name, client id.  What is no such line
+    is not ours to judge.
+    """
+    fields = (line.split() for line in text.splitlines())
+    return [
+        (each[1], each[2])
+        for each in fields
+        if len(each) == 5 and _MAC.fullmatch(each[1]) and _is_ip(each[2])
+    ]
+
+
 def arguments(
     server: DhcpServer, *, networks_path: str, config_file: str
 ) -> tuple[str, ...]:
@@ -80,12 +100,15 @@ def arguments(
         f"--pid-file={file('pid')}",
         f"--interface={server.bridge}",
         "--bind-interfaces",
+        f"--listen-address={ipaddress.IPv4Address(server.address)}",
+        f"--except-interface={server.bridge}",
         "--except-interface=lo",
         f"--dhcp-range={network.network_address},static,"
         f"{network.netmask},{int(server.lease_time)}s",
         f"--dhcp-lease-max={network.num_addresses}",
         "--dhcp-authoritative",
         "--dhcp-ignore=tag:!known",
+        "--dhcp-ignore-names",
         f"--dhcp-hostsfile={file('hosts')}",
         f"--dhcp-optsfile={file('opts')}",
         f"--dhcp-leasefile={file('leases')}",
@@ -110,6 +133,14 @@ def _forwarders(servers: tuple[str, ...]) -> tuple[str, ...]:
         return ()
     given = (f"--server={ipaddress.ip_address(each)}" for each in servers)
     return ("--no-resolv", "--strict-order", *given)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _mac(host: DhcpHost) -> str:

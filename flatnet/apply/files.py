@@ -2,18 +2,49 @@
 
 import contextlib
 import os
+import stat
 import tempfile
+from pathlib import Path
+
+from flatnet.exceptions import HostSetupError
 
 
-def replace(path: str, text: str, *, mode: int = 0o644) -> bool:
-    """Make a file hold `text`; return whether it had to be written.
+def make_directory(path: str) -> None:
+    """Make a directory whose files dnsmasq can read at any time.
+
+    dnsmasq reads them as root when it starts and as nobody when it is told
+    to read them again, so that a directory closed to others would cost only
+    the guests that come later.
+
+    :raises HostSetupError: others cannot enter it
+    """
+    if not os.path.isdir(path):
+        os.makedirs(path)
+        os.chmod(path, 0o755)
+    directory = Path(path).resolve()
+    for each in (directory, *directory.parents):
+        if not each.stat().st_mode & stat.S_IXOTH:
+            raise HostSetupError(
+                f"dnsmasq, which runs as nobody, cannot enter {each}: chmod "
+                f"o+x {each}"
+            )
+
+
+def holds(path: str, text: str, *, mode: int = 0o644) -> bool:
+    """Whether a file has just this text and these permissions."""
+    body = text.encode()
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as present:
+        found = stat.S_IMODE(os.fstat(present.fileno()).st_mode)
+        return found == mode and present.read(len(body) + 1) == body
+    return False
+
+
+def replace(path: str, text: str, *, mode: int = 0o644) -> None:
+    """Make a file hold `text`.
 
     A reader sees the old text or the new, at any moment.
     """
     body = text.encode()
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as present:
-        if present.read(len(body) + 1) == body:
-            return False
     directory, name = os.path.split(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
     try:
@@ -24,7 +55,6 @@ def replace(path: str, text: str, *, mode: int = 0o644) -> bool:
     except BaseException:
         os.unlink(temporary)
         raise
-    return True
 
 
 def remove(path: str) -> bool:

@@ -144,6 +144,17 @@ _FROM_UPLINK = Chain(
         f"iifname @dhcp_uplinks {_IP6} udp dport 547 drop",
     ),
 )
+_TO_GUEST = Chain(
+    "to_guest",
+    (
+        "oifname != @ports drop",
+        f"ether type arp {_ETHERNET_ARP} arp operation "
+        "{ request, reply } accept",
+        f"{_IP} goto to_ip",
+        f"{_IP6} goto to_ip6",
+        "drop",
+    ),
+)
 _DHCP_FORWARD = Chain(
     "forward",
     tuple(
@@ -165,7 +176,34 @@ def bridge_chains(
     *, prevent_spoofing: bool, isolated: bool
 ) -> tuple[Chain, ...]:
     """Return the chains of the table of family bridge."""
-    base = (
+    base = _base_chains(prevent_spoofing=prevent_spoofing)
+    to_guest = (
+        _TO_GUEST,
+        _to_ip(prevent_spoofing=prevent_spoofing, isolated=isolated),
+        _to_ip6(prevent_spoofing=prevent_spoofing, isolated=isolated),
+    )
+    # What a chain leads to must be declared before it.
+    if not prevent_spoofing:
+        return (_any_sender(), *reversed(to_guest), *base)
+    own = (_OWN_UDP, _OWN_IPV4, _OWN_IPV6)
+    sender = (*own, *reversed(_FROM_CHAINS), _own_sender(), _FROM_UPLINK)
+    return (*sender, *reversed(to_guest), _DHCP_FORWARD, *base)
+
+
+def stray_tables(name: str) -> tuple[Table, ...]:
+    """Return the tables that drop what reached IP or ARP past the bridge."""
+    inet = Chain(
+        "prerouting",
+        (f"{FROM_GUEST} drop",),
+        hook="prerouting",
+        priority=BEFORE_DEFRAG,
+    )
+    arp = Chain("input", (f"{FROM_GUEST} drop",), hook="input", priority=FIRST)
+    return (Table("inet", name, (inet,)), Table("arp", name, (arp,)))
+
+
+def _base_chains(*, prevent_spoofing: bool) -> tuple[Chain, ...]:
+    return (
         Chain(
             "prerouting",
             ("iifname @uplinks goto from_uplink",) * prevent_spoofing
@@ -188,39 +226,6 @@ def bridge_chains(
             priority=FIRST,
         ),
     )
-    to_guest = (
-        Chain(
-            "to_guest",
-            (
-                "oifname != @ports drop",
-                f"ether type arp {_ETHERNET_ARP} arp operation "
-                "{ request, reply } accept",
-                f"{_IP} goto to_ip",
-                f"{_IP6} goto to_ip6",
-                "drop",
-            ),
-        ),
-        _to_ip(prevent_spoofing=prevent_spoofing, isolated=isolated),
-        _to_ip6(prevent_spoofing=prevent_spoofing, isolated=isolated),
-    )
-    # What a chain leads to must be declared before it.
-    if not prevent_spoofing:
-        return (_any_sender(), *reversed(to_guest), *base)
-    own = (_OWN_UDP, _OWN_IPV4, _OWN_IPV6)
-    sender = (*own, *reversed(_FROM_CHAINS), _own_sender(), _FROM_UPLINK)
-    return (*sender, *reversed(to_guest), _DHCP_FORWARD, *base)
-
-
-def stray_tables(name: str) -> tuple[Table, ...]:
-    """Return the tables that drop what reached IP or ARP past the bridge."""
-    inet = Chain(
-        "prerouting",
-        (f"{FROM_GUEST} drop",),
-        hook="prerouting",
-        priority=BEFORE_DEFRAG,
-    )
-    arp = Chain("input", (f"{FROM_GUEST} drop",), hook="input", priority=FIRST)
-    return (Table("inet", name, (inet,)), Table("arp", name, (arp,)))
 
 
 def _own_sender() -> Chain:

@@ -1,6 +1,7 @@
 """Networks: one flat pool each, that all hosts and tenants share."""
 
 import uuid as uuids
+from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
@@ -26,29 +27,9 @@ def from_row(row: AnyRow) -> Network:
     return Network(**{field: getattr(row, field) for field in _FIELDS})
 
 
-@engine.writes
-def create(
-    connection: Connection,
-    *,
-    label: str,
-    cidr: str,
-    bridge: str,
-    uuid: str | None = None,
-    cidr_v6: str | None = None,
-    bridge_interface: str | None = None,
-    gateway: str | None = None,
-    dns1: str | None = None,
-    dns2: str | None = None,
-    fixed_cidr: str | None = None,
-    allowed_start: str | None = None,
-    allowed_end: str | None = None,
-    multi_host: bool = True,
-    enable_dhcp: bool = True,
-    mtu: int | None = None,
-    injected: bool = False,
-    project_id: str | None = None,
-) -> Network:
-    """Create a network; no row is made per address.
+@dataclass(frozen=True, kw_only=True)
+class NewNetwork:
+    """The arguments of `create`, as a caller has them.
 
     :param cidr: the range, with its network address (`10.0.0.0/24`)
     :param gateway: an address that is set aside, for a router of its own
@@ -56,32 +37,38 @@ def create(
     :param allowed_start: the first address to be given out; `allowed_end`
         the last
     :param mtu: bytes, or none to follow the uplink
+    """
+
+    label: str
+    cidr: str
+    bridge: str
+    uuid: str | None = None
+    cidr_v6: str | None = None
+    bridge_interface: str | None = None
+    gateway: str | None = None
+    dns1: str | None = None
+    dns2: str | None = None
+    fixed_cidr: str | None = None
+    allowed_start: str | None = None
+    allowed_end: str | None = None
+    multi_host: bool = True
+    enable_dhcp: bool = True
+    mtu: int | None = None
+    injected: bool = False
+    project_id: str | None = None
+
+
+@engine.writes
+def create(connection: Connection, /, **wanted: Any) -> Network:
+    """Create a network of NewNetwork's fields; no row is made per address.
+
     :raises InvalidCidr: malformed, or no room for a host and an instance
     :raises InvalidBridgeName: Linux would refuse the bridge or the uplink
     :raises FixedIpInvalid: another address is malformed or outside `cidr`
     :raises CidrConflict: it overlaps a network
     :raises Conflict: the bridge or the uuid is another network's
     """
-    values = {
-        "uuid": checks.uuid(uuid) if uuid else str(uuids.uuid4()),
-        "label": checks.name(label, "label"),
-        "multi_host": multi_host,
-        "enable_dhcp": enable_dhcp,
-        "injected": injected,
-        "project_id": checks.optional_name(project_id, "project"),
-        **columns.devices(bridge, bridge_interface, mtu),
-        **columns.addresses(cidr, cidr_v6, gateway=gateway),
-        "dns1": checks.name_server(dns1),
-        "dns2": checks.name_server(dns2),
-        **columns.pool(
-            cidr,
-            fixed_cidr=fixed_cidr,
-            allowed_start=allowed_start,
-            allowed_end=allowed_end,
-            gateway=gateway,
-            hosts_take_one=multi_host and enable_dhcp,
-        ),
-    }
+    values = _values(NewNetwork(**wanted))
     _wait_for_turn(connection)
     _check_free(connection, values)
     return _insert(connection, values)
@@ -175,6 +162,30 @@ def _find(connection: Connection, name_or_uuid: str) -> AnyRow:
             f"{', '.join(row.uuid for row in rows)}"
         )
     return rows[0]
+
+
+def _values(new: NewNetwork) -> dict[str, Any]:
+    """Return the columns of a network's row, all of them checked."""
+    return {
+        "uuid": checks.uuid(new.uuid) if new.uuid else str(uuids.uuid4()),
+        "label": checks.name(new.label, "label"),
+        "multi_host": new.multi_host,
+        "enable_dhcp": new.enable_dhcp,
+        "injected": new.injected,
+        "project_id": checks.optional_name(new.project_id, "project"),
+        **columns.devices(new.bridge, new.bridge_interface, new.mtu),
+        **columns.addresses(new.cidr, new.cidr_v6, gateway=new.gateway),
+        "dns1": checks.name_server(new.dns1),
+        "dns2": checks.name_server(new.dns2),
+        **columns.pool(
+            new.cidr,
+            fixed_cidr=new.fixed_cidr,
+            allowed_start=new.allowed_start,
+            allowed_end=new.allowed_end,
+            gateway=new.gateway,
+            hosts_take_one=new.multi_host and new.enable_dhcp,
+        ),
+    }
 
 
 def _wait_for_turn(connection: Connection) -> None:

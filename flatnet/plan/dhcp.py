@@ -15,12 +15,14 @@ from flatnet.settings import Settings
 from flatnet.state import DhcpHost, DhcpServer, Interface, Network, Snapshot
 
 MAXIMUM_NAME = 63
-_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
-# In a line of a hosts file dnsmasq reads these as a lease time, an order to
-# keep silent, or a client's id, and not as a name.
-_OTHER_MEANING = re.compile(
-    r"\d+[smhdwSMHDW]?|infinite|ignore|id|net|set|tag", re.IGNORECASE
-)
+# dnsmasq drops the whole line of a name that begins with an underscore.
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
+# In a line of a hosts file dnsmasq reads these as a lease time or an order to
+# keep silent, and not as a name.
+_OTHER_MEANING = re.compile(r"\d+[smhdw]?|infinite|ignore", re.IGNORECASE)
+# It takes what has a capital letter for an international name, and drops the
+# line if these, which mark an encoded one, do not decode.
+_ENCODED = re.compile(r"(?=.*[A-Z])..--.*")
 
 
 def servers(
@@ -41,7 +43,7 @@ def servers(
     interfaces = [
         each for each in snapshot.interfaces if each.network_id in served
     ]
-    names, warnings = _names(interfaces)
+    names, warnings = _names(interfaces, _holders(snapshot))
     planned = [
         _server(
             network,
@@ -99,18 +101,21 @@ def _hosts(
     )
 
 
+def _holders(snapshot: Snapshot) -> Counter[str]:
+    """How many instances of this host have a hostname, in small letters."""
+    by_uuid = {each.instance_uuid: each for each in snapshot.interfaces}
+    return Counter((each.hostname or "").lower() for each in by_uuid.values())
+
+
 def _names(
-    interfaces: list[Interface],
+    interfaces: list[Interface], holders: Counter[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the usable name of each instance by uuid, and warnings."""
     by_uuid = {each.instance_uuid: each.hostname for each in interfaces}
-    count = Counter(
-        name.lower() for name in by_uuid.values() if name is not None
-    )
     names: dict[str, str] = {}
     warnings: list[str] = []
     for uuid, name in sorted(by_uuid.items()):
-        fault = _fault(name or "", count[(name or "").lower()])
+        fault = _fault(name or "", holders[(name or "").lower()])
         if fault:
             warnings.append(
                 f"instance {uuid}: its hostname {_shown(name)} {fault}; it "
@@ -129,7 +134,7 @@ def _fault(name: str, holders: int) -> str | None:
         return f"is longer than {MAXIMUM_NAME} characters"
     if not _NAME.fullmatch(name):
         return "is not made of letters, digits, hyphen and underscore"
-    if _OTHER_MEANING.fullmatch(name):
+    if _OTHER_MEANING.fullmatch(name) or _ENCODED.fullmatch(name):
         return "means something else to dnsmasq"
     if holders > 1:
         return "is that of another instance of this host too"

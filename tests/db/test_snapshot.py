@@ -75,57 +75,70 @@ def test_order_is_by_network_and_number(database):
     ]
 
 
-def test_groups_rules_and_members_of_source_groups(database):
-    a_network(database)
+RULE = {"protocol": "tcp", "from_port": 80, "to_port": 80}
+
+
+def grouped(database):
+    """Three instances in four groups; return the groups' ids by name.
+
+    `here` is in app and front, `web` of another host in front and other,
+    `dead` of another host was in front; nobody is in idle.
+    """
     here = an_instance(database, hostname="here")
     web = an_instance(database, hostname="web", host="node2")
     dead = an_instance(database, hostname="dead", host="node2")
     for instance in (here, web, dead):
         allocate(database, instance)
-    app, front, idle, other = (
-        security_groups.create(database, name=name, project_id="demo")
+    groups = {
+        name: security_groups.create(database, name=name, project_id="demo").id
         for name in ("app", "front", "idle", "other")
-    )
-    for group, instance in (
-        (front, here),
-        (app, here),
-        (front, web),
-        (front, dead),
-        (other, web),
+    }
+    for name, instance in (
+        ("front", here),
+        ("app", here),
+        ("front", web),
+        ("front", dead),
+        ("other", web),
     ):
         security_groups.add_instance(
-            database, group=group.id, instance=instance.uuid
+            database, group=groups[name], instance=instance.uuid
         )
-    rule = {"protocol": "tcp", "from_port": 80, "to_port": 80}
-    ids = [
-        security_groups.create_rule(
-            database, group=app.id, source_group=source.id, **rule
-        ).id
-        for source in (front, idle)
-    ]
     gone = (
         update(models.instances)
         .where(models.instances.c.id == dead.id)
         .values(deleted=dead.id)
     )
     database.write(lambda connection: connection.execute(gone).rowcount)
+    return groups
+
+
+def test_groups_rules_and_members_of_source_groups(database):
+    a_network(database)
+    groups = grouped(database)
+    app, front, idle = (groups[name] for name in ("app", "front", "idle"))
+    ids = [
+        security_groups.create_rule(
+            database, group=app, source_group=source, **RULE
+        ).id
+        for source in (front, idle)
+    ]
     found = snapshot.read(database, "node1")
     (interface,) = found.interfaces
-    assert interface.security_group_ids == (app.id, front.id)
+    assert interface.security_group_ids == (app, front)
     assert found.security_groups == (
         SecurityGroup(
-            id=app.id,
+            id=app,
             name="app",
             rules=(
-                SecurityRule(id=ids[0], group_id=front.id, **rule),
-                SecurityRule(id=ids[1], group_id=idle.id, **rule),
+                SecurityRule(id=ids[0], group_id=front, **RULE),
+                SecurityRule(id=ids[1], group_id=idle, **RULE),
             ),
         ),
-        SecurityGroup(id=front.id, name="front"),
+        SecurityGroup(id=front, name="front"),
     )
     assert found.group_members == (
-        (front.id, ("10.0.0.2", "10.0.0.4")),
-        (idle.id, ()),
+        (front, ("10.0.0.2", "10.0.0.4")),
+        (idle, ()),
     )
 
 

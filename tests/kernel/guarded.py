@@ -121,6 +121,13 @@ def plug(host, far, name, who):
     host.run(f"ip link set {name} master {BRIDGE} up")
 
 
+def acquaint(site):
+    """Have everybody learn everybody's true whereabouts."""
+    for namespace in (site.a, site.b, site.c):
+        for who in (A, B, C, GATEWAY):
+            namespace.run("ping", "-c1", "-W2", who.ip, check=False)
+
+
 def heard(place, voice, frames, *, closing=None):
     """Return {name of a frame: who heard it}, for all of `frames`.
 

@@ -64,6 +64,10 @@ def test_a_network_with_one_gateway_of_its_own_hands_that_out():
         "a b",
         "-a",
         "a-",
+        "_a",
+        "Ab--c",
+        "xn--A",
+        "VM_2",
         "a.b",
         "é",
         "ignore",
@@ -80,9 +84,41 @@ def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
     line = dnsmasq.hosts_text(server).splitlines()[0]
     assert line == "fa:16:3e:00:00:01,10.0.0.2"
     assert odd.instance_uuid in warnings[0]
-    assert len(warnings) == (2 if hostname == "vm_2" else 1)
+    assert len(warnings) == (2 if str(hostname).lower() == "vm_2" else 1)
     assert all("\n" not in each for each in warnings)
     assert "vm_3" in dnsmasq.hosts_text(server)
+
+
+@pytest.mark.parametrize(
+    "hostname", ["a", "9a", "vm-1", "VM_", "vm--1", "a_b-c", "x" * 63, "set"]
+)
+def test_a_good_name_is_kept(hostname):
+    (server,), warnings = planned(interface(1, hostname=hostname))
+    assert warnings == ()
+    assert dnsmasq.hosts_text(server) == (
+        f"fa:16:3e:00:00:01,{hostname}.novalocal,10.0.0.2\n"
+    )
+
+
+def test_a_name_is_shared_across_the_networks_of_a_host():
+    other = network(id=2, bridge="br200", cidr="10.1.0.0/24")
+    far = interface(2, hostname="VM_1", network_id=2, addresses=("10.1.0.2",))
+    rows = snapshot(
+        interfaces=(interface(1), far), networks=(network(), other)
+    )
+    (server,), warnings = servers(rows, settings(), MTUS)
+    assert server.hosts == (DhcpHost("fa:16:3e:00:00:01", "10.0.0.2"),)
+    assert len(warnings) == 1
+
+
+def test_a_line_of_a_leases_file_that_is_none_is_passed_over():
+    text = (
+        "duid 00:01\n"
+        "99 fa:16:3e:00:00:01 10.0.0.2 vm_1 *\n"
+        "99 06-fa:16:3e:00:00:02 10.0.0.3 * *\n"
+        "99 fa:16:3e:00:00:03 --help * *\n"
+    )
+    assert dnsmasq.leases(text) == [("fa:16:3e:00:00:01", "10.0.0.2")]
 
 
 def test_the_command_line():
@@ -102,11 +138,14 @@ def test_the_command_line():
         "--pid-file=/n/flatnet-br100.pid",
         "--interface=br100",
         "--bind-interfaces",
+        "--listen-address=10.0.0.1",
+        "--except-interface=br100",
         "--except-interface=lo",
         "--dhcp-range=10.0.0.0,static,255.255.252.0,86400s",
         "--dhcp-lease-max=1024",
         "--dhcp-authoritative",
         "--dhcp-ignore=tag:!known",
+        "--dhcp-ignore-names",
         "--dhcp-hostsfile=/n/flatnet-br100.hosts",
         "--dhcp-optsfile=/n/flatnet-br100.opts",
         "--dhcp-leasefile=/n/flatnet-br100.leases",
@@ -130,6 +169,7 @@ def test_the_command_line():
         DhcpHost("fa:16:3e:00:00:01\n", "10.0.0.2"),
         DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a,ignore"),
         DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a\nb"),
+        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "_a"),
     ],
 )
 def test_the_privileged_side_takes_no_text_on_trust(host):

@@ -1,0 +1,127 @@
+"""Tracked connections as values, and whether a plan still allows them."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from flatnet.state import AddressSet, FilteredAddress, Opening
+
+_PAIR = re.compile(r"(\S+)=(\S+)")
+_ICMP = (1, 58)
+_FAMILIES = {"ipv4": 4, "ipv6": 6}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A connection; `target` and `target_port` are what it was led to.
+
+    They differ from `destination` and `port` after DNAT, and are what the
+    filter sees.  For ICMP the ports are none.  `answered_to` is where
+    answers go, which is not the source after SNAT.
+    """
+
+    family: int
+    protocol: int
+    source: str
+    destination: str
+    target: str
+    answered_to: str
+    source_port: int | None = None
+    port: int | None = None
+    target_port: int | None = None
+    icmp_type: int | None = None
+    icmp_code: int | None = None
+    icmp_id: int | None = None
+    zone: int | None = None
+
+
+def parsed(listing: str) -> Iterator[Flow]:
+    """Yield the flows of `conntrack -L -o extended`."""
+    for line in listing.splitlines():
+        words = line.split()
+        if len(words) < 4 or words[0] not in _FAMILIES:
+            continue
+        pairs = _PAIR.findall(line)
+        keys = [key for key, _ in pairs]
+        reply_at = keys.index("src", keys.index("src") + 1)
+        there, back = dict(pairs[:reply_at]), dict(pairs[reply_at:])
+
+        def number(values: Mapping[str, str], key: str) -> int | None:
+            return int(values[key], 0) if key in values else None
+
+        yield Flow(
+            family=_FAMILIES[words[0]],
+            protocol=int(words[3]),
+            source=there["src"],
+            destination=there["dst"],
+            target=back["src"],
+            answered_to=back["dst"],
+            source_port=number(there, "sport"),
+            port=number(there, "dport"),
+            target_port=number(back, "sport"),
+            icmp_type=number(there, "type"),
+            icmp_code=number(there, "code"),
+            icmp_id=number(there, "id"),
+            zone=number(there, "zone") or number(back, "zone"),
+        )
+
+
+class Judge:
+    """Says which flows to filtered instances nothing allows any more."""
+
+    def __init__(
+        self,
+        filtered: tuple[FilteredAddress, ...],
+        address_sets: tuple[AddressSet, ...],
+    ) -> None:
+        self._openings = {
+            each.address: tuple(dict.fromkeys(each.openings))
+            for each in filtered
+        }
+        self._members = {
+            each.name: frozenset(each.members) for each in address_sets
+        }
+
+    def forbids(self, flow: Flow) -> bool:
+        """Whether it leads to a filtered instance and no rule allows it."""
+        openings = self._openings.get(flow.target)
+        return openings is not None and not any(
+            self._allows(opening, flow) for opening in openings
+        )
+
+    def _allows(self, opening: Opening, flow: Flow) -> bool:
+        if opening.protocol not in (None, flow.protocol):
+            return False
+        if opening.address_set is not None and flow.source not in (
+            self._members.get(opening.address_set, frozenset())
+        ):
+            return False
+        if opening.source is not None and (
+            ipaddress.ip_address(flow.source) not in _network(opening.source)
+        ):
+            return False
+        return opening.first is None or _is_service(opening, flow)
+
+
+def _is_service(opening: Opening, flow: Flow) -> bool:
+    """Whether the flow is bound for the ports, or of the ICMP type."""
+    if flow.protocol in _ICMP:
+        return flow.icmp_type == opening.first and opening.last in (
+            None,
+            flow.icmp_code,
+        )
+    return (
+        flow.target_port is not None
+        and opening.first is not None
+        and opening.last is not None
+        and opening.first <= flow.target_port <= opening.last
+    )
+
+
+@cache
+def _network(
+    text: str,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)

@@ -1,10 +1,23 @@
 """A whole plan on a host: order, and what one broken part costs."""
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from flatnet.apply.host import HostPaths, apply_plan
 from flatnet.plan.host import host_plan
 from tests.builders import interface, settings, snapshot
+
+
+@pytest.fixture
+def directory():
+    """A directory that dnsmasq, which is nobody, can enter."""
+    with tempfile.TemporaryDirectory(prefix="fnt-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
 
 ROWS = snapshot(interfaces=(interface(1), interface(2)))
 OPTIONS = settings(dhcp_domain="novalocal", public_interface="lo")
@@ -32,38 +45,38 @@ def emptied(namespace, directory):
     assert ports(namespace) == []
 
 
-def test_a_host_is_brought_to_its_plan_once(namespace, tmp_path):
-    first = applied(namespace, plan(), tmp_path)
+def test_a_host_is_brought_to_its_plan_once(namespace, directory):
+    first = applied(namespace, plan(), directory)
     assert first.failures == ()
     assert ports(namespace) == ["tapaaaaaa01-aa", "tapaaaaaa02-aa"]
-    assert applied(namespace, plan(), tmp_path).made == ()
-    emptied(namespace, tmp_path)
+    assert applied(namespace, plan(), directory).made == ()
+    emptied(namespace, directory)
 
 
-def test_rules_are_written_before_a_port_comes_up(namespace, tmp_path):
-    made = applied(namespace, plan(), tmp_path).made
+def test_rules_are_written_before_a_port_comes_up(namespace, directory):
+    made = applied(namespace, plan(), directory).made
     rules = [n for n, line in enumerate(made) if "tables" in line]
     first_port = min(n for n, line in enumerate(made) if "port tap" in line)
     assert rules
     assert max(rules) < first_port
-    emptied(namespace, tmp_path)
+    emptied(namespace, directory)
 
 
-def test_without_dnsmasq_who_needs_it_is_told(namespace, tmp_path):
+def test_without_dnsmasq_who_needs_it_is_told(namespace, directory):
     broken = replace(
         plan(), dhcp_servers=(replace(plan().dhcp_servers[0], cidr="x"),)
     )
-    (failure,) = applied(namespace, broken, tmp_path).failures
+    (failure,) = applied(namespace, broken, directory).failures
     assert failure.subject == "dhcp br100"
     assert failure.instances == tuple(
         each.instance_uuid for each in ROWS.interfaces
     )
-    emptied(namespace, tmp_path)
+    emptied(namespace, directory)
 
 
-def test_without_iptables_everybody_is_told(namespace, tmp_path, monkeypatch):
+def test_without_iptables_everybody_is_told(namespace, directory, monkeypatch):
     monkeypatch.setattr("flatnet.apply.command._PATH", "/nowhere")
-    failures = applied(namespace, plan(), tmp_path).failures
+    failures = applied(namespace, plan(), directory).failures
     (missing,) = {
         each.message for each in failures if each.subject == "firewall"
     }

@@ -17,7 +17,11 @@ from flatnet.db import (
     services,
 )
 from flatnet.db.engine import Database
-from flatnet.exceptions import HostNotFound, NetworkNotFound
+from flatnet.exceptions import (
+    BrokerUnavailable,
+    HostNotFound,
+    NetworkNotFound,
+)
 from flatnet.plan.nwinfo import network_info
 from flatnet.reconciler import Reconciler
 from flatnet.rpc import NetworkAPI
@@ -87,13 +91,16 @@ class FlatManager:
             mac_attempts=self._settings.create_unique_mac_address_attempts,
         )
         outcome = self._reconciler.ask_and_wait(self._timeout)
+        self._tell_members(self._groups_of(instance_uuid))
         outcome.check(instance_uuid)
         return self.network_info(instance_uuid, self._settings.host)
 
     def deallocate(self, instance_uuid: str) -> None:
         """Take away the rows of an instance, and what stood for them."""
+        groups = self._groups_of(instance_uuid)
         allocation.deallocate(self._database, instance_uuid=instance_uuid)
         outcome = self._reconciler.ask_and_wait(self._timeout)
+        self._tell_members(groups)
         outcome.check(instance_uuid)
 
     def set_up(self, reference: str) -> None:
@@ -172,6 +179,28 @@ class FlatManager:
     def look_again(self) -> None:
         """Ask for a pass and do not wait: a hint that rows changed."""
         self._reconciler.ask()
+
+    def _groups_of(self, instance_uuid: str) -> list[int]:
+        attached = interfaces.of_instance(self._database, instance_uuid)
+        return sorted(
+            {
+                group
+                for interface, _ in attached
+                for group in interface.security_group_ids
+            }
+        )
+
+    def _tell_members(self, groups: list[int]) -> None:
+        """Let all hosts look at who is in these groups now.
+
+        A hint: where it is lost, the next pass of the timer sees the rows.
+        """
+        if not groups:
+            return
+        try:
+            self._peers.security_groups_changed({}, group_ids=groups)
+        except BrokerUnavailable as error:
+            LOG.warning("other hosts were not told of members: %s", error)
 
     def host_state(self) -> Json:
         """What this host made of its last pass, as JSON primitives."""

@@ -5,6 +5,7 @@ tests of its own.
 """
 
 import threading
+import time
 import uuid
 
 import oslo_messaging as messaging
@@ -12,7 +13,7 @@ import pytest
 from oslo_config import cfg
 
 from flatnet import conf, exceptions, rpc
-from flatnet.db import instances, networks, schema
+from flatnet.db import instances, networks, schema, security_groups
 from flatnet.db.engine import Database
 from flatnet.lab.rabbitmq import RabbitMQ
 from tests.rpc.daemons import Node
@@ -109,6 +110,27 @@ def test_a_call_to_any_host_is_done_by_the_host_it_names(
             "10.0.0.1"
         )
         assert other.reconciler.last.plan.bridges[0].address == "10.0.0.1/24"
+    finally:
+        other.stop()
+
+
+def test_other_hosts_hear_of_the_members_of_groups(api, broker, database):
+    other = Node("node2", database, broker)
+    try:
+        instance = new_instance(database)
+        group = security_groups.create(database, name="web", project_id="blue")
+        security_groups.add_instance(
+            database, group=str(group.id), instance=instance
+        )
+        before = other.reconciler.ask_and_wait(20)
+        here = {"instance_id": instance, "host": "node1"}
+        for call in (api.allocate_for_instance, api.deallocate_for_instance):
+            call(CONTEXT, **here)
+            deadline = time.monotonic() + 20
+            while other.reconciler.last is before:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            before = other.reconciler.last
     finally:
         other.stop()
 

@@ -1,0 +1,196 @@
+"""What happens to connections that exist when rules change under them."""
+
+import contextlib
+import re
+
+import pytest
+from segment import guest, segment
+
+from flatnet.apply.conntrack import cut_connections
+from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.sysctl import apply_sysctls
+from flatnet.plan.host import host_plan
+from flatnet.state import SecurityGroup, SecurityRule, Uplink
+from tests.builders import settings, snapshot
+from tests.sockets import connection, listener, passes, receiver
+
+EVERYWHERE = "0.0.0.0/0"
+SSH = SecurityRule(1, "tcp", 22, 22, EVERYWHERE)
+WEB = SecurityRule(2, "tcp", 80, 81, "10.0.0.0/24")
+FRIENDS = SecurityRule(3, "tcp", 22, 22, None, 7)
+UDP = SecurityRule(4, "udp", 5000, 5000, EVERYWHERE)
+# Long enough for a segment that was lost to be sent again.
+PATIENCE = 1.0
+SERVED, SAME_BRIDGE = 1, 2
+
+
+@pytest.fixture(scope="module")
+def net():
+    with segment() as built:
+        for host in (*built.guests.values(), built.other, built.outside):
+            # Their ports are taken by the tests.
+            host.server.kill()
+            host.server.wait()
+        yield built
+
+
+class Connections:
+    """Connections to listeners of guests, closed at the end of a test."""
+
+    def __init__(self, net, stack):
+        self.net = net
+        self._stack = stack
+        self._servers = {}
+
+    def space(self, host):
+        return host.namespace.name
+
+    def make(self, source, target, address, port):
+        """Both ends of a connection from one host to another."""
+        place = (address, port)
+        if place not in self._servers:
+            self._servers[place] = self._keep(
+                listener(self.space(target), port)
+            )
+        ends = connection(self.space(source), place, self._servers[place])
+        return tuple(map(self._keep, ends))
+
+    def _keep(self, each):
+        return self._stack.enter_context(contextlib.closing(each))
+
+
+@pytest.fixture
+def made(net):
+    with contextlib.ExitStack() as stack:
+        yield Connections(net, stack)
+
+
+def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
+    """Bring rules and connections to what group 1 of all guests says."""
+    rows = snapshot(
+        interfaces=tuple(
+            guest(number, security_group_ids=(1,)) for number in numbers
+        ),
+        security_groups=(SecurityGroup(1, "web", rules),),
+        group_members=((7, members),),
+    )
+    options = {"allow_same_net_traffic": False, **options}
+    plan = host_plan(rows, settings(**options), {"up0": Uplink("up0", 1500)})
+
+    def everything():
+        apply_sysctls(plan)
+        written = apply_firewall(plan.tables, plan.address_sets)
+        return written, cut_connections(plan, written)
+
+    written, cut = net.node.call(everything)
+    assert (written.failures, cut.failures) == ((), ())
+    return cut.made
+
+
+def both_ways(ends):
+    near, far = ends
+    return passes(near, far) and passes(far, near)
+
+
+def stalls(ends):
+    """Whether neither the other side nor the guest gets through any more.
+
+    The guest's own try must not open the way for the other side again.
+    """
+    near, far = ends
+    guest_answers = passes(near, far, patience=PATIENCE)
+    far.send(b"x")
+    return not guest_answers and not passes(near, far, patience=PATIENCE)
+
+
+def test_a_connection_that_nothing_allows_stalls_and_others_go_on(net, made):
+    apply(net, SSH, WEB)
+    served, other = net.guests[SERVED], net.guests[SAME_BRIDGE]
+    lost = [
+        made.make(source, served, "10.0.0.2", 22)
+        for source in (other, net.other, net.outside)
+    ]
+    kept = [made.make(other, served, "10.0.0.2", port) for port in (80, 81)]
+    kept.append(made.make(served, net.outside, "192.0.2.9", 80))
+    kept.append(made.make(served, net.other, "10.0.0.50", 22))
+    assert all(map(both_ways, lost + kept))
+    assert apply(net, WEB) == ("conntrack: cut 3 connections",)
+    assert all(map(stalls, lost))
+    assert all(map(both_ways, kept))
+    assert apply(net, WEB) == ()
+
+
+def test_a_connection_that_another_rule_allows_goes_on(net, made):
+    apply(net, SSH, FRIENDS, members=("10.0.0.3",))
+    served = net.guests[SERVED]
+    kept = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 22)
+    lost = made.make(net.other, served, "10.0.0.2", 22)
+    assert apply(net, FRIENDS, members=("10.0.0.3",)) != ()
+    assert both_ways(kept)
+    assert stalls(lost)
+
+
+def test_a_member_that_leaves_a_source_group_is_cut(net, made):
+    apply(net, FRIENDS, members=("10.0.0.3", "10.0.0.50"))
+    served = net.guests[SERVED]
+    kept = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 22)
+    lost = made.make(net.other, served, "10.0.0.2", 22)
+    assert apply(net, FRIENDS, members=("10.0.0.3",)) == (
+        "conntrack: cut 1 connections",
+    )
+    assert both_ways(kept)
+    assert stalls(lost)
+
+
+def test_the_same_network_stays_open_where_the_flag_says_so(net, made):
+    options = {"allow_same_net_traffic": True}
+    apply(net, SSH, **options)
+    served = net.guests[SERVED]
+    kept = made.make(net.other, served, "10.0.0.2", 22)
+    lost = made.make(net.outside, served, "10.0.0.2", 22)
+    assert apply(net, WEB, **options) != ()
+    assert both_ways(kept)
+    assert stalls(lost)
+
+
+def tracked(net, *words):
+    lines = net.node.run("conntrack", "-L", *words, check=False)
+    return [line for line in lines.splitlines() if "src=" in line]
+
+
+def test_datagrams_and_pings_are_cut_as_well(net, made):
+    apply(net, UDP, SecurityRule(5, "icmp", 8, 0, EVERYWHERE))
+    other = net.guests[SAME_BRIDGE].namespace
+    other.run("ping", "-c1", "-W2", "10.0.0.2")
+    with (
+        receiver(made.space(net.guests[SERVED]), 5000) as far,
+        receiver(other.name, 5000) as near,
+    ):
+        near.sendto(b"x", ("10.0.0.2", 5000))
+        assert far.recvfrom(10)[1] == ("10.0.0.3", 5000)
+        assert tracked(net, "-p", "icmp")
+        assert tracked(net, "-p", "udp", "--orig-dst", "10.0.0.2")
+        assert apply(net) != ()
+        assert not tracked(net, "-p", "icmp")
+        assert not tracked(net, "-p", "udp", "--orig-dst", "10.0.0.2")
+        near.sendto(b"x", ("10.0.0.2", 5000))
+        far.settimeout(PATIENCE)
+        with pytest.raises(TimeoutError):
+            far.recv(10)
+
+
+def test_an_address_given_out_again_inherits_no_connection(net, made):
+    apply(net, SSH)
+    served = net.guests[SERVED]
+    made.make(net.other, served, "10.0.0.2", 22)
+    made.make(served, net.outside, "192.0.2.9", 80)
+    kept = made.make(net.other, net.guests[3], "10.0.0.4", 22)
+    heirs = f"tap{guest(SERVED).uuid[:11]}"
+    net.node.run("ip", "link", "set", heirs, "name", "gone")
+    try:
+        assert apply(net, SSH) != ()
+    finally:
+        net.node.run("ip", "link", "set", "gone", "name", heirs)
+    left = [line for line in tracked(net) if "=10.0.0.2 " in line]
+    assert not [line for line in left if re.search(r"dport=(22|80) ", line)]
+    assert both_ways(kept)

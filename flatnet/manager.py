@@ -24,9 +24,9 @@ from flatnet.exceptions import (
 )
 from flatnet.plan.nwinfo import network_info
 from flatnet.reconciler import Reconciler
+from flatnet.rows import Network
 from flatnet.rpc import NetworkAPI
 from flatnet.settings import Settings
-from flatnet.state import Network
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from flatnet.exceptions import FlatnetError, HostSetupError
-from flatnet.state import Changes, Plan, Snapshot, Uplink
+from flatnet.rows import Snapshot
+from flatnet.state import Changes, Plan, Uplink
 
 LOG = logging.getLogger(__name__)
 

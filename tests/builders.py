@@ -1,7 +1,7 @@
 """Rows with defaults, so that a test names only what matters to it."""
 
+from flatnet.rows import Interface, Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import Interface, Network, Snapshot
 
 
 def network(**fields):

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import select
 import socket
 import struct
@@ -16,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 CLONE_NEWNET = 0x40000000
-PATIENCE = 1.0
+PATIENCE = 0.6
 SECONDS = 10.0
 
 
@@ -89,11 +90,7 @@ def answered(namespace, targets):
 
 
 def _answered(targets):
-    waiting = {}
-    for target in targets:
-        with contextlib.suppress(PermissionError):
-            # The host itself is told when a rule drops what it sends.
-            waiting[_probe(*target)] = target
+    waiting = {_probe(*target): target for target in targets}
     found = set()
     deadline = time.monotonic() + PATIENCE
     while waiting and (left := deadline - time.monotonic()) > 0:
@@ -112,27 +109,35 @@ def _answered(targets):
 def _probe(protocol, address, number):
     family, _, _, _, there = socket.getaddrinfo(address, None)[0]
     if protocol == "icmp":
-        kind = "icmp" if family == socket.AF_INET else "ipv6-icmp"
-        each = socket.socket(
-            family, socket.SOCK_RAW, socket.getprotobyname(kind)
-        )
+        kind = {
+            socket.AF_INET: socket.IPPROTO_ICMP,
+            socket.AF_INET6: socket.IPPROTO_ICMPV6,
+        }[family]
+        each = socket.socket(family, socket.SOCK_RAW, kind)
         each.connect((there[0], 0, *there[2:]))
-        each.send(_echo(number))
+        _try_to_send(each, _echo(number))
         return each
     types = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
     each = socket.socket(family, types[protocol])
     each.setblocking(False)
     each.connect_ex((there[0], number, *there[2:]))
     if protocol == "udp":
-        each.send(b"?")
+        _try_to_send(each, b"?")
     return each
+
+
+def _try_to_send(each, data):
+    # The host itself is told when a rule drops what it sends.
+    with contextlib.suppress(PermissionError):
+        each.send(data)
 
 
 def _echo(kind):
     """An ICMP request without data; the kernel sums up those of ICMPv6."""
-    rest = (7, 1)
-    total = (kind << 8) + sum(rest)
-    return struct.pack(">BBHHH", kind, 0, 0xFFFF - total, *rest)
+    # A fresh identifier, or it would belong to the flow of a probe before.
+    identifier = secrets.randbelow(0x7000)
+    total = (kind << 8) + identifier
+    return struct.pack(">BBHHH", kind, 0, 0xFFFF - total, identifier, 0)
 
 
 def _is_answer(each, target):

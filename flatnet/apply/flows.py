@@ -18,8 +18,8 @@ class Flow:
     """A connection; `target` and `target_port` are what it was led to.
 
     They differ from `destination` and `port` after DNAT, and are what the
-    filter sees.  For ICMP the ports are none.  `answered_to` is where
-    answers go, which is not the source after SNAT.
+    filter sees.  ICMP has no ports, and those of GRE are its keys.
+    `answered_to` is where answers go: not the source after SNAT.
     """
 
     family: int
@@ -48,8 +48,9 @@ def parsed(listing: str) -> Iterator[Flow]:
         reply_at = keys.index("src", keys.index("src") + 1)
         there, back = dict(pairs[:reply_at]), dict(pairs[reply_at:])
 
-        def number(values: Mapping[str, str], key: str) -> int | None:
-            return int(values[key], 0) if key in values else None
+        def number(values: Mapping[str, str], *keys: str) -> int | None:
+            found = (int(values[key], 0) for key in keys if key in values)
+            return next(found, None)
 
         yield Flow(
             family=_FAMILIES[words[0]],
@@ -58,8 +59,8 @@ def parsed(listing: str) -> Iterator[Flow]:
             destination=there["dst"],
             target=back["src"],
             answered_to=back["dst"],
-            source_port=number(there, "sport"),
-            port=number(there, "dport"),
+            source_port=number(there, "sport", "srckey"),
+            port=number(there, "dport", "dstkey"),
             target_port=number(back, "sport"),
             icmp_type=number(there, "type"),
             icmp_code=number(there, "code"),

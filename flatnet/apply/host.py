@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flatnet.apply.bridge import apply_bridges, remove_ports
+from flatnet.apply.conntrack import cut_connections
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
@@ -58,6 +59,8 @@ def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
         step("guard", lambda: apply_guard(plan.guard)),
     )
     shut = affected(rules)
+    # Nobody is shut for what is left of old connections.
+    cut = step("conntrack", lambda: cut_connections(plan, rules))
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
     broken = frozenset(
         failure.subject.removeprefix("bridge ")
@@ -73,7 +76,7 @@ def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
             skip=broken,
         ),
     )
-    return _named(joined(rules, bridges, dhcp), plan)
+    return _named(joined(rules, cut, bridges, dhcp), plan)
 
 
 def _named(changes: Changes, plan: Plan) -> Changes:

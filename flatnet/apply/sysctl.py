@@ -15,10 +15,16 @@ from flatnet.state import Changes, Failure, Plan
 # /proc/sys/net shows the namespace of the task that opens it.
 DIRECTORY = Path("/proc/sys")
 BRIDGE_NETFILTER = "net.bridge."
+# The modules that settings come with.
+MODULES = {
+    BRIDGE_NETFILTER: "br_netfilter",
+    "net.netfilter.": "nf_conntrack",
+}
 FIXED = re.compile(
     r"net\.ipv4\.ip_forward"
     r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
     r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
+    r"|net\.netfilter\.nf_conntrack_tcp_loose"
 )
 OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
 MODPROBE_SECONDS = 10
@@ -65,8 +71,9 @@ def path(name: str, devices: frozenset[str]) -> Path:
 
 def _set(file: Path, name: str, value: str) -> bool:
     """Return whether the setting had to be written."""
-    if not file.exists() and name.startswith(BRIDGE_NETFILTER):
-        _load_bridge_netfilter()
+    for prefix, module in MODULES.items():
+        if name.startswith(prefix) and not file.exists():
+            _load(module)
     if not file.exists():
         raise HostSetupError(_missing(name))
     if file.read_text().strip() == value:
@@ -80,11 +87,11 @@ def _set(file: Path, name: str, value: str) -> bool:
     return True
 
 
-def _load_bridge_netfilter() -> None:
+def _load(module: str) -> None:
     """Ask for the module; whether it came is seen by its files."""
     try:
         subprocess.run(
-            ["modprobe", "br_netfilter"],
+            ["modprobe", module],
             capture_output=True,
             timeout=MODPROBE_SECONDS,
             check=False,

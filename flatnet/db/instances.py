@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, or_, select
 from flatnet.db import checks, engine, models
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import Conflict, InstanceNotFound
-from flatnet.state import Instance
+from flatnet.rows import Instance
 
 INSTANCES = models.instances
 ALIVE = INSTANCES.c.deleted == 0

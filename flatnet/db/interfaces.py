@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
-from flatnet.state import Interface, Network
+from flatnet.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips

@@ -16,7 +16,7 @@ from flatnet.exceptions import (
     NetworkInUse,
     NetworkNotFound,
 )
-from flatnet.state import Network
+from flatnet.rows import Network
 
 NETWORKS = models.networks
 _FIELDS = tuple(Network.__dataclass_fields__)

@@ -5,7 +5,7 @@ from typing import Any
 
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import InvalidSecurityGroupRule
-from flatnet.state import SecurityRule
+from flatnet.rows import SecurityRule
 
 _ICMP = {"icmp": 4, "icmpv6": 6}
 _WITH_PORTS = ("tcp", "udp")

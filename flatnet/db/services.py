@@ -5,7 +5,7 @@ from sqlalchemy import exists as exists_row
 
 from flatnet.db import engine, models
 from flatnet.db.clock import Now
-from flatnet.state import Service
+from flatnet.rows import Service
 
 SERVICES = models.services
 _TOPIC = "network"

@@ -12,12 +12,7 @@ from sqlalchemy import Connection, Select, or_, select
 
 from flatnet.db import engine, models, networks, rules
 from flatnet.db.models import AnyRow
-from flatnet.state import (
-    Interface,
-    Network,
-    SecurityGroup,
-    Snapshot,
-)
+from flatnet.rows import Interface, Network, SecurityGroup, Snapshot
 
 VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips

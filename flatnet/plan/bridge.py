@@ -9,15 +9,9 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 
+from flatnet.rows import Interface, Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import (
-    Bridge,
-    Interface,
-    Network,
-    Port,
-    Snapshot,
-    Uplink,
-)
+from flatnet.state import Bridge, Port, Uplink
 
 DEFAULT_MTU = 1500
 # With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux

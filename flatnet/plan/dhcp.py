@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
+from flatnet.rows import Interface, Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import DhcpHost, DhcpServer, Interface, Network, Snapshot
+from flatnet.state import DhcpHost, DhcpServer
 
 MAXIMUM_NAME = 63
 # dnsmasq drops the whole line of a name that begins with an underscore.

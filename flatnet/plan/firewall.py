@@ -13,15 +13,9 @@ import ipaddress
 from collections.abc import Mapping
 
 from flatnet.plan.isolation import Filtering, isolation
+from flatnet.rows import Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import (
-    AddressSet,
-    Chain,
-    Jump,
-    Network,
-    Snapshot,
-    Table,
-)
+from flatnet.state import AddressSet, Chain, Jump, Table
 
 _METADATA = "169.254.169.254/32"
 # A network of this host and its bridge's address, or none.

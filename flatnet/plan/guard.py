@@ -9,15 +9,9 @@ import ipaddress
 import re
 from collections.abc import Mapping
 
+from flatnet.rows import Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import (
-    Bridge,
-    Guard,
-    GuardedPort,
-    Network,
-    Port,
-    Snapshot,
-)
+from flatnet.state import Bridge, Guard, GuardedPort, Port
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _LINK_LOCAL = "fe80::/64"

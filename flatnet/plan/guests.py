@@ -13,8 +13,8 @@ from flatnet.exceptions import InvalidSecurityGroupRule
 from flatnet.plan.dispatch import Address
 from flatnet.plan.guard import eui64_address
 from flatnet.plan.security import Match, matches, of_family
+from flatnet.rows import Interface, Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import Interface, Network, Snapshot
 
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 

@@ -42,8 +42,9 @@ from flatnet.plan.guests import (
     solicited_node,
 )
 from flatnet.plan.security import of_family, set_name
+from flatnet.rows import Snapshot
 from flatnet.settings import Settings
-from flatnet.state import AddressSet, Chain, Snapshot
+from flatnet.state import AddressSet, Chain
 
 _LOCAL = "flatnet-local"
 _FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"

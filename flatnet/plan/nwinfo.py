@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flatnet.plan.bridge import port_name
+from flatnet.rows import Interface, Network
 from flatnet.settings import Settings
-from flatnet.state import Interface, Network
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatnet.exceptions import InvalidSecurityGroupRule
-from flatnet.state import SecurityRule
+from flatnet.rows import SecurityRule
 
 # As nova's callers write them, and the numbers that mean the same.
 _PROTOCOLS = {

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import event, insert, update
 
 from flatnet.db import allocation, models, security_groups, snapshot
-from flatnet.state import SecurityGroup, SecurityRule, Snapshot
+from flatnet.rows import SecurityGroup, SecurityRule, Snapshot
 from tests.db.conftest import a_network, allocate, an_instance
 
 

@@ -4,7 +4,7 @@ from segment import guest
 
 from flatnet.apply.firewall import apply_firewall
 from flatnet.plan.firewall import tables
-from flatnet.state import SecurityGroup, SecurityRule
+from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
 
 RULES = (

@@ -10,7 +10,8 @@ from flatnet.apply.conntrack import cut_connections
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.plan.host import host_plan
-from flatnet.state import SecurityGroup, SecurityRule, Uplink
+from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state import Uplink
 from tests.builders import settings, snapshot
 from tests.sockets import connection, listener, passes, receiver
 
@@ -177,6 +178,34 @@ def test_datagrams_and_pings_are_cut_as_well(net, made):
         far.settimeout(PATIENCE)
         with pytest.raises(TimeoutError):
             far.recv(10)
+
+
+def test_connections_of_any_protocol_are_cut(net, made):
+    apply(net, SecurityRule(6, cidr=EVERYWHERE))
+    ways = (
+        "-s 10.0.0.3 -d 10.0.0.2 -p gre --srckey 3 --dstkey 4",
+        "-s 10.0.0.3 -d 10.0.0.2 -p sctp --sport 3 --dport 4 "
+        "--state ESTABLISHED --orig-vtag 1 --reply-vtag 2",
+        "-s 10.0.0.3 -d 10.0.0.2 -p dccp --sport 3 --dport 4 "
+        "--state OPEN --role client",
+        "-s 10.0.0.3 -d 10.0.0.2 -p udplite --sport 3 --dport 4",
+        "-s 10.0.0.3 -d 10.0.0.2 -p 50",
+        "-s 2001:db8::3 -d fe80::f816:3eff:fe00:1 -p udp --sport 3 --dport 4",
+        "-s 2001:db8::3 -d fe80::f816:3eff:fe00:1 -p icmpv6 "
+        "--icmpv6-type 128 --icmpv6-code 0 --icmpv6-id 7",
+    )
+    for way in ways:
+        net.node.run(f"conntrack -I -t 60 -u ASSURED {way}")
+
+    def all_tracked():
+        return [
+            *tracked(net, "--orig-dst", "10.0.0.2"),
+            *tracked(net, "-f", "ipv6"),
+        ]
+
+    assert len(all_tracked()) >= len(ways)
+    apply(net)
+    assert not all_tracked()
 
 
 def test_an_address_given_out_again_inherits_no_connection(net, made):

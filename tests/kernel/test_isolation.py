@@ -15,7 +15,7 @@ from segment import (
 
 from flatnet.apply.firewall import apply_firewall
 from flatnet.plan.firewall import tables
-from flatnet.state import SecurityGroup, SecurityRule
+from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
 
 EVERYWHERE = "0.0.0.0/0"

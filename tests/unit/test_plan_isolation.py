@@ -3,11 +3,8 @@
 import pytest
 
 from flatnet.plan.firewall import tables
-from flatnet.state import (
-    AddressSet,
-    SecurityGroup,
-    SecurityRule,
-)
+from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state import AddressSet
 from tests.builders import interface, network, settings, snapshot
 
 EVERYWHERE = "0.0.0.0/0"

@@ -6,7 +6,8 @@ import pytest
 
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.state import Changes, Failure, Plan, Snapshot
+from flatnet.rows import Snapshot
+from flatnet.state import Changes, Failure, Plan
 
 PATIENCE = 10
 

@@ -13,7 +13,7 @@ from flatnet.exceptions import (
     HostNotFound,
     InstanceNotFound,
 )
-from flatnet.state import Instance
+from flatnet.rows import Instance
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Lines, Lister, ShowOne, warn
-from flatnet.state import Instance
+from flatnet.rows import Instance
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command, Lister, Pairs, ShowOne
+from flatnet.rows import Network
 from flatnet.settings import Settings
-from flatnet.state import Network
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command, Lines, Lister, ShowOne, warn
 from flatnet.exceptions import FlatnetError
+from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.settings import Settings
-from flatnet.state import SecurityGroup, SecurityRule
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database

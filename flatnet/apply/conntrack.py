@@ -1,0 +1,129 @@
+"""Cut the tracked connections that a plan does not allow any more.
+
+Goals, and how each is met:
+
+* A rule that went is gone: what passes as established is judged anew when a
+  pass rewrote the rules of an instance or the members of a source group,
+  and what nothing allows is forgotten by the kernel, so that its next packet
+  is judged as the first of a connection.
+* Nobody else is hurt: only connections that lead to a filtered instance of
+  this host are judged, never those that it began, and each is deleted by
+  its full tuple.
+* An address that is given out again brings no connections along: those of
+  addresses whose port is about to be made are forgotten, whoever began
+  them.
+* One dump per pass that changed something, and none otherwise.
+
+Given up: a pass that dies between the rules and this does not come back to
+it.  A UDP peer that an instance goes on sending to counts as one that the
+instance turned to, as for any packet that it sends first.
+"""
+
+import errno
+import socket
+from collections.abc import Iterable
+
+from pyroute2 import NFCTSocket
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
+
+from flatnet.apply.command import run
+from flatnet.apply.flows import Flow, Judge, parsed
+from flatnet.apply.iptables import INSTANCE_PREFIX
+from flatnet.exceptions import HostSetupError
+from flatnet.state import Changes, Failure, Plan
+
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+
+
+def cut_connections(plan: Plan, rules: Changes) -> Changes:
+    """Forget the connections that the rules just written do not allow.
+
+    `rules` is what was written; call it before new ports are made.
+
+    :raises HostSetupError: connections cannot be listed
+    """
+    fresh = _fresh_addresses(plan)
+    rewritten = bool(plan.filtered) and any(
+        f" chain {INSTANCE_PREFIX}" in line or line.startswith("ipset: ")
+        for line in rules.made
+    )
+    if not fresh and not rewritten:
+        return Changes()
+    judge = Judge(plan.filtered if rewritten else (), plan.address_sets)
+    doomed = [
+        flow
+        for flow in _tracked()
+        if judge.forbids(flow) or not fresh.isdisjoint(_ends(flow))
+    ]
+    return _forget(doomed)
+
+
+def _fresh_addresses(plan: Plan) -> frozenset[str]:
+    """The addresses of ports that do not exist yet."""
+    existing = {name for _, name in socket.if_nameindex()}
+    return frozenset(
+        address
+        for bridge in plan.bridges
+        for port in bridge.ports
+        if port.name not in existing
+        for address in port.addresses
+    )
+
+
+def _ends(flow: Flow) -> frozenset[str]:
+    return frozenset(
+        {flow.source, flow.destination, flow.target, flow.answered_to}
+    )
+
+
+def _tracked() -> Iterable[Flow]:
+    for family in ("ipv4", "ipv6"):
+        outcome = run("conntrack", "-L", "-f", family, "-o", "extended")
+        if outcome.status:
+            raise HostSetupError(f"conntrack -L: {outcome.error}")
+        yield from parsed(outcome.output)
+
+
+def _forget(doomed: list[Flow]) -> Changes:
+    """Delete flows; one that ended by itself meanwhile is as good."""
+    cut = 0
+    failures = []
+    for family, number in _FAMILIES.items():
+        mine = [flow for flow in doomed if flow.family == family]
+        if not mine:
+            continue
+        with NFCTSocket(nfgen_family=number) as tracking:
+            for flow in mine:
+                try:
+                    tracking.entry(
+                        "del", tuple_orig=_tuple(flow), zone=flow.zone
+                    )
+                    cut += 1
+                except NetlinkError as error:
+                    if error.code != errno.ENOENT:
+                        failures.append(_failure(flow, error))
+    made = (f"conntrack: cut {cut} connections",) if cut else ()
+    return Changes(made, tuple(failures))
+
+
+def _tuple(flow: Flow) -> NFCTAttrTuple:
+    return NFCTAttrTuple(
+        family=_FAMILIES[flow.family],
+        saddr=flow.source,
+        daddr=flow.destination,
+        proto=flow.protocol,
+        sport=flow.source_port,
+        dport=flow.port,
+        icmp_id=flow.icmp_id,
+        icmp_type=flow.icmp_type,
+        icmp_code=flow.icmp_code,
+    )
+
+
+def _failure(flow: Flow, error: NetlinkError) -> Failure:
+    text = (
+        f"{flow.source} to {flow.target}, protocol {flow.protocol}, could "
+        f"not be cut: {error}"
+    )
+    return Failure("conntrack", text)

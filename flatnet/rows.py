@@ -1,0 +1,114 @@
+"""What the database says, as values that cross layers.
+
+`Snapshot` is all that concerns one host, read in one transaction.  All are
+frozen and all sequences in them are sorted, so that equal states compare
+equal.  Addresses are text without a prefix, MACs are in lower case with
+colons, mtu is in bytes.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Network:
+    """A row of `networks`: one flat pool, shared by all hosts."""
+
+    id: int
+    uuid: str
+    label: str
+    cidr: str
+    bridge: str
+    cidr_v6: str | None = None
+    bridge_interface: str | None = None
+    gateway: str | None = None
+    broadcast: str | None = None
+    netmask: str | None = None
+    dns1: str | None = None
+    dns2: str | None = None
+    dhcp_start: str | None = None
+    multi_host: bool = True
+    enable_dhcp: bool = True
+    mtu: int | None = None
+    injected: bool = False
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A row of `instances`, which the compute service owns."""
+
+    id: int
+    uuid: str
+    hostname: str | None = None
+    host: str | None = None
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """A row of `services`: a daemon and when it reported last.
+
+    `last_seen_up` is UTC, ISO 8601, as the database's clock gave it;
+    `seconds_ago` is measured by the same clock.
+    """
+
+    host: str
+    binary: str
+    last_seen_up: str
+    seconds_ago: float
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A row of `virtual_interfaces` with its instance and addresses."""
+
+    uuid: str
+    mac: str
+    network_id: int
+    instance_uuid: str
+    hostname: str | None = None
+    project_id: str | None = None
+    addresses: tuple[str, ...] = ()
+    security_group_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SecurityRule:
+    """A row of `security_group_rules`, as it was written.
+
+    For icmp `from_port` is the type and `to_port` the code, -1 for any.
+    """
+
+    id: int
+    protocol: str | None = None
+    from_port: int | None = None
+    to_port: int | None = None
+    cidr: str | None = None
+    group_id: int | None = None
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A group that an instance of this host is in, with its rules."""
+
+    id: int
+    name: str
+    rules: tuple[SecurityRule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All rows that concern one host, read in one transaction.
+
+    `networks` are those that have an interface or a bridge address here.
+    `host_addresses` maps a network's id to the address of its bridge on
+    this host.  `group_members` maps the id of each source group to the
+    addresses of its members on all hosts.
+    """
+
+    host: str
+    networks: tuple[Network, ...] = ()
+    host_addresses: tuple[tuple[int, str], ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
+    group_members: tuple[tuple[int, tuple[str, ...]], ...] = ()

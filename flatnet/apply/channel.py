@@ -8,7 +8,7 @@ error and not a half-read plan.
 
 import socket
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Reply:
     """The answer to a Request; `error` is one line, or none."""
 
     uplinks: tuple[Uplink, ...] = ()
-    changes: Changes = field(default_factory=Changes)
+    changes: Changes | None = None
     error: str | None = None
 
 

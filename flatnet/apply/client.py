@@ -77,7 +77,7 @@ class Applier:
 
     def apply(self, plan: Plan) -> Changes:
         """Make this host look like `plan`; errors as for `uplinks`."""
-        return self._ask(Request(plan=plan)).changes
+        return self._ask(Request(plan=plan)).changes or Changes()
 
     def close(self) -> None:
         """Let the applier end, and wait for it."""

@@ -12,10 +12,11 @@ Goals, and how each is met:
 * An address that is given out again brings no connections along: those of
   addresses whose port is about to be made are forgotten, whoever began
   them.
-* One dump per pass that changed something, and none otherwise.
+* One dump per pass that changed something, and none otherwise.  The first
+  pass of a process judges all, for the one before may have died between the
+  rules and this.
 
-Given up: a pass that dies between the rules and this does not come back to
-it.  A UDP peer that an instance goes on sending to counts as one that the
+Given up: a UDP peer that an instance goes on sending to counts as one that the
 instance turned to, as for any packet that it sends first.
 """
 
@@ -31,26 +32,33 @@ from flatnet.apply.command import run
 from flatnet.apply.flows import Flow, Judge, parsed
 from flatnet.apply.iptables import INSTANCE_PREFIX
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Changes, Failure, Plan
+from flatnet.state import Changes, Failure, FilteredAddress, Plan
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
-def cut_connections(plan: Plan, rules: Changes) -> Changes:
-    """Forget the connections that the rules just written do not allow.
+def leaves_instances_alone(rules: Changes) -> bool:
+    """Whether what was written left all rules of instances as they were."""
+    return not any(
+        f" chain {INSTANCE_PREFIX}" in line or line.startswith("ipset: ")
+        for line in rules.made
+    )
 
-    `rules` is what was written; call it before new ports are made.
+
+def cut_connections(
+    plan: Plan, filtered: tuple[FilteredAddress, ...]
+) -> Changes:
+    """Forget the connections that the rules do not allow any more.
+
+    `filtered` are the addresses of the plan whose connections are to be
+    judged; call it before new ports are made.
 
     :raises HostSetupError: connections cannot be listed
     """
     fresh = _fresh_addresses(plan)
-    rewritten = bool(plan.filtered) and any(
-        f" chain {INSTANCE_PREFIX}" in line or line.startswith("ipset: ")
-        for line in rules.made
-    )
-    if not fresh and not rewritten:
+    if not fresh and not filtered:
         return Changes()
-    judge = Judge(plan.filtered if rewritten else (), plan.address_sets)
+    judge = Judge(filtered, plan.address_sets)
     doomed = [
         flow
         for flow in _tracked()
@@ -60,13 +68,17 @@ def cut_connections(plan: Plan, rules: Changes) -> Changes:
 
 
 def _fresh_addresses(plan: Plan) -> frozenset[str]:
-    """The addresses of ports that do not exist yet."""
+    """The addresses of ports that do not exist yet.
+
+    What somebody else attaches may have any name: it is never called new,
+    or each pass would cut it off.
+    """
     existing = {name for _, name in socket.if_nameindex()}
     return frozenset(
         address
         for bridge in plan.bridges
         for port in bridge.ports
-        if port.name not in existing
+        if port.kind != "external" and port.name not in existing
         for address in port.addresses
     )
 

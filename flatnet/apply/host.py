@@ -18,7 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flatnet.apply.bridge import apply_bridges, remove_ports
-from flatnet.apply.conntrack import cut_connections
+from flatnet.apply.conntrack import (
+    cut_connections,
+    leaves_instances_alone,
+)
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
@@ -40,8 +43,14 @@ class HostPaths:
     top_regex: str = ""
 
 
-def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
-    """Make this host look like `plan`, any number of times."""
+def apply_plan(
+    plan: Plan, paths: HostPaths, *, judged_before: bool = False
+) -> Changes:
+    """Make this host look like `plan`, any number of times.
+
+    `judged_before` says that a pass of this process has judged all tracked
+    connections by the rules that were there.
+    """
     everyone = all_instances(plan)
 
     def step(subject: str, apply: Callable[[], Changes]) -> Changes:
@@ -50,33 +59,40 @@ def apply_plan(plan: Plan, paths: HostPaths) -> Changes:
     rules = joined(
         step("sysctl", lambda: apply_sysctls(plan)),
         step("ports", lambda: remove_ports(plan)),
-        step(
-            "firewall",
-            lambda: apply_firewall(
-                plan.tables, plan.address_sets, top_regex=paths.top_regex
-            ),
-        ),
+        step("firewall", lambda: _apply_firewall(plan, paths)),
         step("guard", lambda: apply_guard(plan.guard)),
     )
     shut = affected(rules)
+    judged = judged_before and leaves_instances_alone(rules)
     # Nobody is shut for what is left of old connections.
-    cut = step("conntrack", lambda: cut_connections(plan, rules))
+    cut = step(
+        "conntrack",
+        lambda: cut_connections(plan, () if judged else plan.filtered),
+    )
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
+    dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
+    return _named(joined(rules, cut, bridges, dhcp), plan)
+
+
+def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:
+    return apply_firewall(
+        plan.tables, plan.address_sets, top_regex=paths.top_regex
+    )
+
+
+def _apply_dhcp(plan: Plan, paths: HostPaths, bridges: Changes) -> Changes:
+    """Serve the bridges that are as planned; `bridges` says which are not."""
     broken = frozenset(
         failure.subject.removeprefix("bridge ")
         for failure in bridges.failures
         if failure.subject.startswith("bridge ")
     )
-    dhcp = step(
-        "dhcp",
-        lambda: apply_dhcp(
-            plan.dhcp_servers,
-            networks_path=paths.networks_path,
-            config_file=paths.dnsmasq_config_file,
-            skip=broken,
-        ),
+    return apply_dhcp(
+        plan.dhcp_servers,
+        networks_path=paths.networks_path,
+        config_file=paths.dnsmasq_config_file,
+        skip=broken,
     )
-    return _named(joined(rules, cut, bridges, dhcp), plan)
 
 
 def _named(changes: Changes, plan: Plan) -> Changes:

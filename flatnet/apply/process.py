@@ -95,6 +95,7 @@ def _peer(connection: socket.socket) -> int:
 
 def _worker(connection: socket.socket, paths: HostPaths) -> int:
     """Answer requests until the daemon closes; never return to the loop."""
+    judged = False
     try:
         while True:
             try:
@@ -102,7 +103,9 @@ def _worker(connection: socket.socket, paths: HostPaths) -> int:
             except (msgspec.ValidationError, msgspec.DecodeError) as error:
                 LOG.error("refused a request: %s", error)
                 return 1
-            channel.send(connection, answer(request, paths))
+            reply = answer(request, paths, judged_before=judged)
+            judged = judged or _has_judged(reply)
+            channel.send(connection, reply)
     except (EOFError, OSError):
         return 0
     except BaseException:
@@ -110,13 +113,26 @@ def _worker(connection: socket.socket, paths: HostPaths) -> int:
         return 1
 
 
-def answer(request: channel.Request, paths: HostPaths) -> channel.Reply:
+def _has_judged(reply: channel.Reply) -> bool:
+    """Whether a pass went through, for all that it knows of connections."""
+    return reply.changes is not None and not any(
+        failure.subject == "conntrack" for failure in reply.changes.failures
+    )
+
+
+def answer(
+    request: channel.Request, paths: HostPaths, *, judged_before: bool
+) -> channel.Reply:
     """Return what `request` asks for, or why it cannot be had."""
     try:
         check_privilege()
         if request.plan is None:
             return channel.Reply(uplinks=read_uplinks(request.uplinks))
-        return channel.Reply(changes=apply_plan(request.plan, paths))
+        return channel.Reply(
+            changes=apply_plan(
+                request.plan, paths, judged_before=judged_before
+            )
+        )
     except FlatnetError as error:
         return channel.Reply(error=str(error))
 

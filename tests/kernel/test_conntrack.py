@@ -6,7 +6,10 @@ import re
 import pytest
 from segment import guest, segment
 
-from flatnet.apply.conntrack import cut_connections
+from flatnet.apply.conntrack import (
+    cut_connections,
+    leaves_instances_alone,
+)
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.plan.host import host_plan
@@ -81,7 +84,8 @@ def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
     def everything():
         apply_sysctls(plan)
         written = apply_firewall(plan.tables, plan.address_sets)
-        return written, cut_connections(plan, written)
+        filtered = () if leaves_instances_alone(written) else plan.filtered
+        return written, cut_connections(plan, filtered)
 
     written, cut = net.node.call(everything)
     assert (written.failures, cut.failures) == ((), ())
@@ -178,6 +182,17 @@ def test_datagrams_and_pings_are_cut_as_well(net, made):
         far.settimeout(PATIENCE)
         with pytest.raises(TimeoutError):
             far.recv(10)
+
+
+def test_a_port_that_others_attach_keeps_its_connections(net):
+    some = {"numbers": (1, 9), "vif_plug": "external"}
+    apply(net, WEB, **some)
+    net.node.run(
+        "conntrack -I -t 60 -s 10.0.0.10 -d 192.0.2.9 -p udp --sport 3 "
+        "--dport 4"
+    )
+    assert apply(net, WEB, **some) == ()
+    assert tracked(net, "-p", "udp", "--orig-src", "10.0.0.10")
 
 
 def test_connections_of_any_protocol_are_cut(net, made):

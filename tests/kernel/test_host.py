@@ -62,6 +62,22 @@ def test_rules_are_written_before_a_port_comes_up(namespace, directory):
     emptied(namespace, directory)
 
 
+def test_what_a_dead_pass_left_uncut_is_cut_by_the_first(namespace, directory):
+    options = replace(OPTIONS, allow_same_net_traffic=False)
+    wanted = host_plan(ROWS, options, {})
+    paths = HostPaths(str(directory))
+    namespace.call(apply_plan, wanted, paths)
+    namespace.run(
+        "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.2 -p udp "
+        "--sport 3 --dport 4"
+    )
+    again = namespace.call(apply_plan, wanted, paths, judged_before=True)
+    assert again.made == ()
+    first = namespace.call(apply_plan, wanted, paths)
+    assert first.made == ("conntrack: cut 1 connections",)
+    emptied(namespace, directory)
+
+
 def test_without_dnsmasq_who_needs_it_is_told(namespace, directory):
     broken = replace(
         plan(), dhcp_servers=(replace(plan().dhcp_servers[0], cidr="x"),)

@@ -1,6 +1,7 @@
 """What the commands `lab up`, `lab status` and `lab exec` do."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -113,7 +114,10 @@ def execute(spec: LabSpec, member: str, command: Sequence[str]) -> int:
             f"lab {spec.name} has no {member!r}; it has: {known or 'nothing'}"
         )
     inside = namespaces.inside(namespace, command)
-    return subprocess.run(inside, check=False).returncode
+    # So that `flatnet` is this one, wherever it is installed.
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(inside, env=environment, check=False).returncode
 
 
 def _addresses(namespace: str) -> tuple[str, ...]:

@@ -152,9 +152,13 @@ def link_local(number):
 
 
 def udp_frame(source, target, payload, *, macs):
-    """An Ethernet frame with UDP from port 5000; `macs` are (to, from)."""
+    """An Ethernet frame with UDP; `macs` are (to, from).
+
+    Nobody answers on its port: two servers that did would go on answering
+    each other, and what they say would count as established.
+    """
     body = payload.encode()
-    udp = struct.pack(">HHHH", 5000, 5000, 8 + len(body), 0) + body
+    udp = struct.pack(">HHHH", 5999, 5999, 8 + len(body), 0) + body
     head = struct.pack(
         ">BBHHHBBH4s4s",
         *(0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0),

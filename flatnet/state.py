@@ -215,3 +215,11 @@ class Changes:
 
     made: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+
+
+def joined(*parts: Changes) -> Changes:
+    """Return several changes as one, in order."""
+    return Changes(
+        made=tuple(line for part in parts for line in part.made),
+        failures=tuple(each for part in parts for each in part.failures),
+    )

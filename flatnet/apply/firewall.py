@@ -36,7 +36,7 @@ from flatnet.apply.iptables import (
     unfit_chains,
 )
 from flatnet.exceptions import HostSetupError
-from flatnet.state import AddressSet, Chain, Changes, Failure, Table
+from flatnet.state import AddressSet, Chain, Changes, Failure, Table, joined
 
 _COMMANDS = {4: "iptables", 6: "ip6tables"}
 _WAIT_SECONDS = "10"
@@ -64,7 +64,7 @@ def apply_firewall(
         existing = {}
         named = _naming(tables, [each.name for each in address_sets])
         missing = (Failure("ipset", str(error), named),)
-        return _joined(
+        return joined(
             Changes(failures=missing * bool(address_sets)),
             *(_apply_family(family, tables, top) for family in (4, 6)),
         )
@@ -79,14 +79,7 @@ def apply_firewall(
     failures = (
         Failure(f"ipset {name}", text) for name, text in sorted(errors.items())
     )
-    return _joined(written, *rules, Changes(made, tuple(failures)))
-
-
-def _joined(*parts: Changes) -> Changes:
-    return Changes(
-        tuple(line for part in parts for line in part.made),
-        tuple(each for part in parts for each in part.failures),
-    )
+    return joined(written, *rules, Changes(made, tuple(failures)))
 
 
 def _apply_family(
@@ -108,7 +101,7 @@ def _apply_family(
             )
             for name in sorted(wanted.keys() | ours)
         ]
-        return _joined(*parts, _other_backend(family))
+        return joined(*parts, _other_backend(family))
     except HostSetupError as error:
         if not wanted:
             return Changes()

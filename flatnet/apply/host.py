@@ -26,7 +26,7 @@ from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.sysctl import apply_sysctls
-from flatnet.state import Changes, Failure, Plan
+from flatnet.state import Changes, Failure, Plan, joined
 
 LOG = logging.getLogger(__name__)
 
@@ -133,14 +133,6 @@ def guarded(
         LOG.exception("%s: unforeseen error", subject)
         text = " ".join(str(error).split()) or type(error).__name__
         return Changes(failures=(Failure(subject, text, instances),))
-
-
-def joined(*parts: Changes) -> Changes:
-    """Return several changes as one, in order."""
-    return Changes(
-        made=tuple(line for part in parts for line in part.made),
-        failures=tuple(each for part in parts for each in part.failures),
-    )
 
 
 def affected(changes: Changes) -> frozenset[str]:

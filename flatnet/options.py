@@ -188,6 +188,18 @@ FIREWALL_OPTIONS = [
         "never as a DHCP server or router.",
     ),
     cfg.StrOpt(
+        "foreign_ports",
+        default="",
+        choices=["", "closed", "uplink"],
+        help="What a port of a flat bridge is that is neither an instance's "
+        "planned port nor flat_interface: 'closed', it passes nothing; "
+        "'uplink', it leads to the segment and is guarded like "
+        "flat_interface. Empty: closed on a bridge that flatnet made, uplink "
+        "on a bridge that was there before. With vif_plug = external the "
+        "device must bear the name that NetworkInfo has as devname: under "
+        "any other name it is a foreign port.",
+    ),
+    cfg.StrOpt(
         "public_interface",
         default="eth0",
         help="Device that traffic to the outside leaves by.",

@@ -34,6 +34,7 @@ class Settings:
     force_dhcp_release: bool = True
     allow_same_net_traffic: bool = True
     prevent_spoofing: bool = True
+    foreign_ports: str = ""
     public_interface: str = "eth0"
     routing_source_ip: str = ""
     force_snat_range: tuple[str, ...] = ()

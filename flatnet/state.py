@@ -147,29 +147,48 @@ class FilteredAddress:
 
 @dataclass(frozen=True)
 class GuardedPort:
-    """What a port may send at layer 2, and from which addresses."""
+    """What a port may send at layer 2, and from which addresses.
+
+    `filtered` says that rules judge what reaches its instance.
+    """
 
     name: str
     mac: str
     addresses: tuple[str, ...] = ()
     instance_uuid: str = ""
+    filtered: bool = False
+
+
+@dataclass(frozen=True)
+class GuardedNetwork:
+    """What is known of a flat network of this host, and whom to believe.
+
+    `address` and `mac` are those of its bridge here.  `uplink` is the
+    planned one; which ports are uplinks is read from the bridge.  `serves`
+    says that its guests have their DHCP and name server on this host.
+    `foreign_ports` is what a port is that nobody planned: `closed`,
+    `uplink`, or empty for what suits who made the bridge.
+    """
+
+    bridge: str
+    cidr: str
+    mac: str
+    address: str | None = None
+    cidr_v6: str | None = None
+    uplink: str | None = None
+    serves: bool = False
+    foreign_ports: str = ""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """The nftables table `flatnet` of family bridge, as values.
+    """The nftables tables `flatnet`, as values.
 
-    `gateways` are (bridge address, bridge MAC, uplink or none) of this
-    host: nobody behind the uplink may claim them.  `uplinks` are those of
-    all bridges, `dhcp_uplinks` those of bridges whose guests have their
-    DHCP server on this host, and so need none elsewhere.  `isolated` is
-    the opposite of `allow_same_net_traffic`.
+    `isolated` is the opposite of `allow_same_net_traffic`.
     """
 
     ports: tuple[GuardedPort, ...] = ()
-    gateways: tuple[tuple[str, str, str | None], ...] = ()
-    uplinks: tuple[str, ...] = ()
-    dhcp_uplinks: tuple[str, ...] = ()
+    networks: tuple[GuardedNetwork, ...] = ()
     prevent_spoofing: bool = True
     isolated: bool = False
 
@@ -178,8 +197,8 @@ class Guard:
 class Plan:
     """Everything that this host should look like.
 
-    `sysctls` are (name, value) pairs.  `guard` is none where spoofing is
-    not prevented.  `filtered` says again, for connections that are
+    `sysctls` are (name, value) pairs.  `guard` is none where there is no
+    bridge.  `filtered` says again, for connections that are
     tracked, what the rules of `tables` let in.  `warnings` are lines for
     the log about rows that could not be planned as written; they change
     nothing on the host.
@@ -211,10 +230,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a pass did: one line per change, and what it could not do."""
+    """What a pass did: one line per change, and what it could not do.
+
+    `warnings` are lines about what it met; they last as long as it does.
+    `plugged` are the ports of the plan that are on their bridge now.
+    """
 
     made: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
+    plugged: tuple[str, ...] = ()
 
 
 def joined(*parts: Changes) -> Changes:
@@ -222,4 +247,6 @@ def joined(*parts: Changes) -> Changes:
     return Changes(
         made=tuple(line for part in parts for line in part.made),
         failures=tuple(each for part in parts for each in part.failures),
+        warnings=tuple(line for part in parts for line in part.warnings),
+        plugged=tuple(name for part in parts for name in part.plugged),
     )

@@ -17,11 +17,15 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ApplierProcess:
-    """A started applier: `lifeline` is held open as long as we live."""
+    """A started applier: `lifeline` is held open as long as we live.
+
+    `events` becomes readable when the host changed under it.
+    """
 
     process: subprocess.Popen[bytes]
     address: str
     lifeline: int
+    events: int
 
 
 def start_applier(
@@ -36,6 +40,7 @@ def start_applier(
     # peer is the process that started it.
     address = f"\0flatnet-applier-{os.getpid()}"
     reading, writing = os.pipe()
+    events, happening = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(address)
         listener.listen(4)
@@ -46,15 +51,17 @@ def start_applier(
                 "flatnet.apply.process",
                 f"--listener={listener.fileno()}",
                 f"--lifeline={reading}",
+                f"--events={happening}",
                 f"--networks-path={networks_path}",
                 f"--dnsmasq-config-file={dnsmasq_config_file}",
                 f"--top-regex={top_regex}",
             ],
-            pass_fds=(listener.fileno(), reading),
+            pass_fds=(listener.fileno(), reading, happening),
             stdin=subprocess.DEVNULL,
         )
     os.close(reading)
-    return ApplierProcess(process, address, writing)
+    os.close(happening)
+    return ApplierProcess(process, address, writing, events)
 
 
 class Applier:
@@ -78,6 +85,10 @@ class Applier:
     def apply(self, plan: Plan) -> Changes:
         """Make this host look like `plan`; errors as for `uplinks`."""
         return self._ask(Request(plan=plan)).changes or Changes()
+
+    def wait_for_event(self) -> bool:
+        """Wait until the host changed; false once the applier is gone."""
+        return bool(os.read(self._started.events, 4096))
 
     def close(self) -> None:
         """Let the applier end, and wait for it."""

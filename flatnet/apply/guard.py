@@ -2,22 +2,26 @@
 
 Goals, and how each is met:
 
-* No gap.  A port is judged by its name, and whatever is named as ours and is
-  not planned passes nothing in either direction, so nothing has to happen in
-  time when a port appears, whoever makes it.  The tables are there before
-  the first port and stay until a plan has no guard.
+* No gap.  Every port of a bridge of ours is a planned guest, an uplink or
+  foreign (see `members`), by what is on the bridge and not by its name.  A
+  planned port is known here before it is made and until it is gone, and what
+  has just joined passes nothing to guests, to the segment or to the host's
+  own address before it has been looked at.
 * No forged frame.  A guest sends ARP, IPv4 and IPv6, untagged by what is on
   the wire, from its port's MAC and addresses.  Checked before the bridge
   learns, so that no forwarding table is poisoned.  What decides (UDP ports,
-  ICMP types) must be readable to be let through, so that fragments and
-  extension headers hide nothing.
+  ICMP types, DHCP's hardware address) must be readable to be let through, so
+  that fragments and extension headers hide nothing.
 * Delivered to whom it was judged for.  iptables judges by address and the
   bridge delivers by MAC; a port gets only what is for its own addresses.
-* Others' devices.  Our names are `tap`, eight hexadecimal digits, a dash and
-  two more; a mask over the name matches that form and no other tap (`tap0`,
-  `tap100i0`).  The form belongs to flatnet: another product that names ports
-  so (Neutron does) cannot share the host.
-* Twice is once, and no rule is parsed: see `flatnet.apply.nft`.
+* Nobody from outside claims to be inside: what is routed and bears a source
+  of a flat network is dropped unless it came in by that network's bridge.
+* No guest takes all: what it asks of the host, and what the host remembers
+  for it, is limited by port or address before the shared thing.
+* Others' devices are left alone, whatever they are called.
+* Twice is once, and no rule is parsed: see `flatnet.apply.nft`.  The tables
+  are owned where the kernel can, and outlive others' flushes: see
+  `flatnet.apply.libnftables`.
 * Fail closed.  A port whose MAC or name nft would not take is left out, so
   it passes nothing, and is reported; all others get theirs.
 
@@ -27,10 +31,10 @@ not enslaved, or the frame was for a group address) and is dropped.
 
 Given up: nobody behind an uplink can claim the address of a guest that is
 planned here, so during a migration the guest is heard from the other host
-only once it left this host's plan.  In ND, the link-layer option may name
-another's MAC for the sender's own address: what follows it there is dropped
-by the check of the destination.  Beyond an uplink that is not ours alone
-(FlatManager) guests may ask any DHCP server.
+only once it left this host's plan.  Beyond an uplink that is not ours alone
+(FlatManager) guests may ask any DHCP server.  The milliseconds in which a
+port that joined is not known are open for its broadcasts to the host.  With
+spoofing allowed a guest is not held to the limits by address.
 """
 
 import dataclasses
@@ -38,12 +42,9 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
-from flatnet.apply import nft
-from flatnet.apply.guard_rules import (
-    SET_KEYS,
-    bridge_chains,
-    stray_tables,
-)
+from flatnet.apply import guard_routed, guard_rules, nft, nft_keys
+from flatnet.apply.libnftables import Session
+from flatnet.apply.members import Members, members
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure, Guard, GuardedPort
 
@@ -54,81 +55,147 @@ _DEVICE = re.compile(r"[A-Za-z0-9_.:@+-]{1,15}")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 
 
-def apply_guard(guard: Guard | None) -> Changes:
+def apply_guard(session: Session, guard: Guard | None) -> Changes:
     """Make the guard's tables as planned, any number of times.
 
     :raises HostSetupError: nothing could be changed; what was stays
     """
     if guard is None:
-        return Changes(tuple(_removed(family) for family in _present()))
+        return Changes(_removed(session))
     sound, failures = _sound(guard)
+    found = members(sound, frozenset(port.name for port in guard.ports))
+    made = _written(session, guard_tables(sound, found))
+    return Changes(made, failures, found.warnings)
+
+
+def _written(
+    session: Session, tables: tuple[nft.Table, ...]
+) -> tuple[str, ...]:
+    found = {
+        table: nft.read(session, table.family, table.name) for table in tables
+    }
+    session.adopt((table.family, table.name) for table in tables)
     lines, told, rewritten = [], [], []
-    for table in guard_tables(sound):
-        found = nft.read(table.family, table.name)
-        if found is None or found.outline != nft.outline(table):
-            lines.append(nft.replacement(table))
+    for table, present in found.items():
+        if present is None or not nft.matches(table, present):
+            lines.append(nft.replacement(table, present))
             rewritten.append(f"guard: table {table.family} {table.name} made")
             continue
-        text, changes = nft.amendment(table, found.elements)
+        text, changes = nft.amendment(table, present.elements)
         lines.append(text)
-        told += [f"guard: {change}" for change in changes]
+        # The same ports stand in all tables; once is enough for the log.
+        if table.family == "bridge":
+            told += [f"guard: {change}" for change in changes]
     text = "".join(lines)
     if text:
-        nft.write(text)
-    return Changes((*rewritten, *told), failures)
+        session.run(text)
+    return (*rewritten, *told)
 
 
-def guard_tables(guard: Guard) -> tuple[nft.Table, ...]:
+def guard_tables(guard: Guard, found: Members) -> tuple[nft.Table, ...]:
     """Return the tables, that of the bridge first.
 
     :raises HostSetupError: an uplink or gateway that nft would not take
     """
-    chains = bridge_chains(
+    elements = set_elements(guard, found)
+    bridge = guard_rules.bridge_chains(
         prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
     )
-    elements = set_elements(guard)
+    return (
+        _table("bridge", bridge, guard_rules.SET_KEYS, elements),
+        _table(
+            "inet",
+            guard_routed.inet_chains(guard, found),
+            guard_routed.SET_KEYS,
+            elements,
+        ),
+        _table(
+            "arp", guard_routed.arp_chains(), guard_routed.SET_KEYS, elements
+        ),
+    )
+
+
+def _table(
+    family: str,
+    chains: tuple[nft.Chain, ...],
+    keys: dict[str, str],
+    elements: dict[str, frozenset[nft_keys.Element]],
+) -> nft.Table:
     sets = tuple(
-        nft.Set(name, SET_KEYS[name], elements[name])
+        nft.Set(name, keys[name], elements.get(name, frozenset()))
         for name in sorted(nft.set_names(chains))
     )
-    return (nft.Table("bridge", TABLE, chains, sets), *stray_tables(TABLE))
+    return nft.Table(family, TABLE, chains, sets)
 
 
-def set_elements(guard: Guard) -> dict[str, frozenset[nft.Element]]:
+def set_elements(
+    guard: Guard, found: Members
+) -> dict[str, frozenset[nft_keys.Element]]:
     """Return what each set holds, by its name."""
-    for name in {*guard.uplinks, *guard.dhcp_uplinks}:
+    for name in found.uplinks:
         if not _DEVICE.fullmatch(name):
             raise HostSetupError(f"{name!r} cannot be an uplink: rename it")
+    ports = guard.ports
     own = [
         (port.name, ipaddress.ip_address(address))
-        for port in guard.ports
+        for port in ports
         for address in port.addresses
     ]
-    gateways = [ipaddress.ip_address(each[0]) for each in guard.gateways]
-    everyone = {*gateways, *(address for _, address in own)}
-    local_macs = {
-        *(port.mac for port in guard.ports),
-        *(mac for _, mac, _ in guard.gateways),
-    }
     own4 = [(name, str(a)) for name, a in own if a.version == 4]
     own6 = [(name, a) for name, a in own if a.version == 6]
-    all6 = [a for a in everyone if a.version == 6]
     return {
-        "ports": _single(port.name for port in guard.ports),
-        "uplinks": _single(guard.uplinks),
-        "dhcp_uplinks": _single(guard.dhcp_uplinks),
-        "macs": frozenset((port.name, port.mac) for port in guard.ports),
+        "ports": _single(port.name for port in ports),
+        "filtered": _single(port.name for port in ports if port.filtered),
+        "uplinks": _single(found.uplinks),
+        "dhcp_uplinks": _single(found.serving),
+        "closed": _single(found.closed),
+        "macs": frozenset((port.name, port.mac) for port in ports),
+        "hardware": frozenset(
+            (port.name, str(int(port.mac.replace(":", ""), 16)))
+            for port in ports
+        ),
         "ipv4": frozenset(own4),
         "ipv6": frozenset((name, str(a)) for name, a in own6),
         "targets": frozenset((name, _hex(a)) for name, a in own6),
-        "local_macs": _single(local_macs),
-        "local_ipv4": _single(str(a) for a in everyone if a.version == 4),
-        "local_ipv6": _single(str(a) for a in all6),
-        "local_targets": _single(_hex(a) for a in all6),
+        "guests4": _single(address for _, address in own4),
+        "guests6": _single(str(address) for _, address in own6),
+        "bridge_macs": _single(found.macs),
+        "name_servers": _single(
+            network.address
+            for network in guard.networks
+            if network.serves and network.address
+        ),
+        **_local_elements(guard, found),
     }
 
 
-def _single(values: Iterable[str]) -> frozenset[nft.Element]:
+def _local_elements(
+    guard: Guard, found: Members
+) -> dict[str, frozenset[nft_keys.Element]]:
+    """What nobody beyond an uplink may claim: the host's, and guests' too.
+
+    Where guests may use any address, so may they on other hosts.
+    """
+    ports = guard.ports if guard.prevent_spoofing else ()
+    macs = {*found.macs, *(port.mac for port in ports)}
+    addresses = {
+        ipaddress.ip_address(text)
+        for text in (
+            *(n.address for n in guard.networks if n.address),
+            *found.link_local,
+            *(address for port in ports for address in port.addresses),
+        )
+    }
+    six = [each for each in addresses if each.version == 6]
+    return {
+        "local_macs": _single(macs),
+        "local_ipv4": _single(str(a) for a in addresses if a.version == 4),
+        "local_ipv6": _single(str(a) for a in six),
+        "local_targets": _single(_hex(a) for a in six),
+    }
+
+
+def _single(values: Iterable[str]) -> frozenset[nft_keys.Element]:
     return frozenset((value,) for value in values)
 
 
@@ -165,12 +232,16 @@ def _unsound(port: GuardedPort) -> str | None:
     return None
 
 
-def _present() -> tuple[str, ...]:
+def _removed(session: Session) -> tuple[str, ...]:
+    present = [
+        family
+        for family in FAMILIES
+        if nft.read(session, family, TABLE) is not None
+    ]
+    session.adopt((family, TABLE) for family in present)
+    session.run("".join(f"delete table {each} {TABLE}\n" for each in present))
+    for family in present:
+        session.lost((family, TABLE))
     return tuple(
-        family for family in FAMILIES if nft.read(family, TABLE) is not None
+        f"guard: table {family} {TABLE} removed" for family in present
     )
-
-
-def _removed(family: str) -> str:
-    nft.write(f"delete table {family} {TABLE}\n")
-    return f"guard: table {family} {TABLE} removed"

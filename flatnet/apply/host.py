@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from flatnet.apply import rtnl
 from flatnet.apply.bridge import apply_bridges, remove_ports
 from flatnet.apply.conntrack import (
     cut_connections,
@@ -25,6 +26,7 @@ from flatnet.apply.conntrack import (
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
+from flatnet.apply.libnftables import Session
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.state import Changes, Failure, Plan, joined
 
@@ -44,12 +46,17 @@ class HostPaths:
 
 
 def apply_plan(
-    plan: Plan, paths: HostPaths, *, judged_before: bool = False
+    plan: Plan,
+    paths: HostPaths,
+    session: Session,
+    *,
+    judged_before: bool = False,
 ) -> Changes:
     """Make this host look like `plan`, any number of times.
 
-    `judged_before` says that a pass of this process has judged all tracked
-    connections by the rules that were there.
+    `session` owns the guard's tables.  `judged_before` says that a pass of
+    this process has judged all tracked connections by the rules that were
+    there.
     """
     everyone = all_instances(plan)
 
@@ -60,7 +67,7 @@ def apply_plan(
         step("sysctl", lambda: apply_sysctls(plan)),
         step("ports", lambda: remove_ports(plan)),
         step("firewall", lambda: _apply_firewall(plan, paths)),
-        step("guard", lambda: apply_guard(plan.guard)),
+        step("guard", lambda: apply_guard(session, plan.guard)),
     )
     shut = affected(rules)
     judged = judged_before and leaves_instances_alone(rules)
@@ -71,7 +78,38 @@ def apply_plan(
     )
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
     dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
-    return _named(joined(rules, cut, bridges, dhcp), plan)
+    return _named(joined(rules, cut, bridges, dhcp, plugged(plan)), plan)
+
+
+def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
+    """Put the rules of a plan back, and nothing else; the guard first."""
+    everyone = all_instances(plan)
+    return joined(
+        guarded(
+            "guard",
+            lambda: apply_guard(session, plan.guard),
+            instances=everyone,
+        ),
+        guarded(
+            "firewall",
+            lambda: _apply_firewall(plan, paths),
+            instances=everyone,
+        ),
+    )
+
+
+def plugged(plan: Plan) -> Changes:
+    """Return which ports of the plan are on their bridge."""
+    devices = {each.name: each for each in rtnl.devices()}
+    names = [
+        port.name
+        for bridge in plan.bridges
+        if bridge.name in devices
+        for port in bridge.ports
+        if port.name in devices
+        and devices[port.name].master == devices[bridge.name].index
+    ]
+    return Changes(plugged=tuple(sorted(names)))
 
 
 def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:

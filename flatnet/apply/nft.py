@@ -10,21 +10,18 @@ noticed.
 """
 
 import hashlib
-import json
-import os
 import re
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flatnet.exceptions import HostSetupError
+from flatnet.apply import nft_keys
+from flatnet.apply.libnftables import Session
+from flatnet.apply.nft_dump import Dump, dump
+from flatnet.apply.nft_keys import Element
 
-SECONDS = 60
 # Not the `@th,64,128` of a raw payload.
 _SET_NAME = re.compile(r"@([a-z][a-z0-9_]*)(?![a-z0-9_,])")
-
-Element = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,17 @@ class Chain:
 class Set:
     """A named set; `key` is its type line, such as `type ifname`.
 
-    An element is the parts of its key as nft prints them; a device's name
-    comes first.
+    What is in a dynamic one is the kernel's business.
     """
 
     name: str
     key: str
-    elements: frozenset[Element]
+    elements: frozenset[Element] = frozenset()
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether rules fill it."""
+        return "flags dynamic" in self.key
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Found:
-    """A table as the kernel has it: its outline, and what its sets hold."""
+    """A table as the kernel has it: its outline, and what its sets hold.
+
+    `odd` are sets with elements that no plan has.
+    """
 
     outline: frozenset[tuple[Any, ...]]
-    elements: dict[str, frozenset[Element]]
+    elements: dict[str, frozenset[bytes]]
+    odd: frozenset[str] = frozenset()
 
 
 def set_names(chains: Iterable[Chain]) -> frozenset[str]:
@@ -78,27 +83,16 @@ def set_names(chains: Iterable[Chain]) -> frozenset[str]:
     )
 
 
-def read(family: str, name: str) -> Found | None:
+def read(session: Session, family: str, name: str) -> Found | None:
     """Return a table of the kernel, none if it does not exist.
 
-    :raises HostSetupError: nft cannot tell
+    :raises HostSetupError: the kernel cannot tell
     """
-    done = _nft("-j", "list", "table", family, name)
-    if done.returncode:
-        if "No such file or directory" in done.stderr:
-            return None
-        raise HostSetupError(f"nft cannot list: {_line(done.stderr)}")
-    return found(json.loads(done.stdout))
-
-
-def write(text: str) -> None:
-    """Have nft do all of `text`, or nothing of it.
-
-    :raises HostSetupError: nft refused, and so nothing was changed
-    """
-    done = _nft("-f", "-", text=text)
-    if done.returncode:
-        raise HostSetupError(f"nft refused: {_line(done.stderr)}")
+    present = dump(family, name)
+    if present is None:
+        session.lost((family, name))
+        return None
+    return found(present)
 
 
 def outline(table: Table) -> frozenset[tuple[Any, ...]]:
@@ -108,73 +102,95 @@ def outline(table: Table) -> frozenset[tuple[Any, ...]]:
         base = ("filter", chain.hook, chain.priority, "accept")
         entries.add(("chain", chain.name, *(base if chain.hook else ())))
         for place, rule in enumerate(chain.rules):
-            entries.add(("rule", chain.name, place, mark(chain, rule)))
+            entries.add(("rule", chain.name, place, mark(table, chain, rule)))
     return frozenset(entries)
 
 
-def found(listing: dict[str, Any]) -> Found:
-    """Return the table that `nft -j list table` printed."""
-    entries: set[tuple[Any, ...]] = set()
-    elements: dict[str, frozenset[Element]] = {}
-    places: dict[str, int] = {}
-    for item in listing["nftables"]:
-        ((kind, value),) = item.items()
-        if kind == "table" and "flags" in value:
-            entries.add(("flags", str(value["flags"])))
-        elif kind == "chain":
-            base = [value.get(key) for key in ("type", "hook", "prio")]
-            extra = (*base, value.get("policy")) if "hook" in value else ()
-            entries.add(("chain", value["name"], *extra))
-        elif kind == "rule":
-            name = value["chain"]
-            place = places[name] = places.get(name, -1) + 1
-            entries.add(("rule", name, place, value.get("comment")))
-        elif kind == "set":
-            entries.add(("set", value["name"]))
-            held = value.get("elem", [])
-            if any("elem" in each for each in held if type(each) is dict):
-                # With a timeout or a comment, neither of which is ours.
-                entries.add(("foreign element", value["name"]))
-                held = []
-            elements[value["name"]] = frozenset(map(_element, held))
-        elif kind not in ("metainfo", "table"):
-            entries.add((kind, str(value.get("name"))))
-    return Found(frozenset(entries), elements)
+def found(present: Dump) -> Found:
+    """Return what a table of the kernel is, to be compared."""
+    entries: set[tuple[Any, ...]] = {("set", name) for name in present.sets}
+    if present.is_dormant:
+        entries.add(("flags", "dormant"))
+    for name, base in present.chains.items():
+        entries.add(("chain", name, *base))
+        for place, comment in enumerate(present.rules[name]):
+            entries.add(("rule", name, place, comment))
+    return Found(
+        frozenset(entries),
+        {
+            name: frozenset(key for key, _ in elements)
+            for name, elements in present.sets.items()
+        },
+        frozenset(
+            name
+            for name, elements in present.sets.items()
+            if not all(is_plain for _, is_plain in elements)
+        ),
+    )
 
 
-def mark(chain: Chain, rule: str) -> str:
-    """Return the comment that a rule of ours carries."""
-    text = f"{chain.name}\n{rule}".encode()
+def matches(table: Table, present: Found) -> bool:
+    """Whether a table of the kernel is ours in all but its elements."""
+    plain = {each.name for each in table.sets if not each.is_dynamic}
+    return present.outline == outline(table) and not plain & present.odd
+
+
+def mark(table: Table, chain: Chain, rule: str) -> str:
+    """Return the comment that a rule of ours carries.
+
+    It stands for the rule's text, its place, and the sets that it names.
+    """
+    named = set(_SET_NAME.findall(rule))
+    keys = sorted(
+        f"{each.name} {each.key}" for each in table.sets if each.name in named
+    )
+    text = "\n".join((chain.name, rule, *keys)).encode()
     return f"flatnet:{hashlib.sha256(text).hexdigest()[:12]}"
 
 
-def replacement(table: Table) -> str:
-    """Return the text that puts `table` where there may be another.
+def replacement(table: Table, present: Found | None) -> str:
+    """Return the text that makes a table, which exists, hold just ours.
 
-    Without a gap: packets meet the old one or the new one.
+    Without a gap: packets meet the old rules or the new ones.
     """
-    name = f"table {table.family} {table.name}"
-    lines = [f"add {name}", f"delete {name}", f"{name} {{"]
+    name = f"{table.family} {table.name}"
+    lines = [] if present is None else _clearing(name, present)
     for each in table.sets:
         held = _elements_text(each, each.elements)
         elements = f"; elements = {held}" if each.elements else ""
-        lines.append(f" set {each.name} {{ {each.key}{elements}; }}")
+        lines.append(f"add set {name} {each.name} {{ {each.key}{elements}; }}")
     for chain in table.chains:
-        lines.append(f" chain {chain.name} {{")
-        if chain.hook:
-            lines.append(
-                f"  type filter hook {chain.hook} priority "
-                f"{chain.priority}; policy accept;"
-            )
-        lines += [
-            f'  {rule} comment "{mark(chain, rule)}"' for rule in chain.rules
-        ]
-        lines.append(" }")
-    return "\n".join([*lines, "}", ""])
+        base = (
+            f" {{ type filter hook {chain.hook} priority {chain.priority}; "
+            "policy accept; }"
+        )
+        lines.append(f"add chain {name} {chain.name}{base * bool(chain.hook)}")
+    lines += [
+        f"add rule {name} {chain.name} {rule} "
+        f'comment "{mark(table, chain, rule)}"'
+        for chain in table.chains
+        for rule in chain.rules
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _clearing(name: str, present: Found) -> list[str]:
+    """The lines that empty a table; chains first, for they name the rest."""
+    things = sorted(
+        {
+            (entry[0] != "chain", entry[0], entry[1])
+            for entry in present.outline
+            if entry[0] not in ("rule", "flags")
+        }
+    )
+    return [
+        f"flush table {name}",
+        *(f"delete {kind} {name} {each}" for _, kind, each in things),
+    ]
 
 
 def amendment(
-    table: Table, elements: dict[str, frozenset[Element]]
+    table: Table, elements: dict[str, frozenset[bytes]]
 ) -> tuple[str, tuple[str, ...]]:
     """Return the text that mends the sets, and what it does to each.
 
@@ -182,8 +198,14 @@ def amendment(
     """
     lines, told = [], []
     for each in table.sets:
-        new = each.elements - elements[each.name]
-        old = elements[each.name] - each.elements
+        if each.is_dynamic:
+            continue
+        wanted = {nft_keys.encoded(each.key, e): e for e in each.elements}
+        new = {wanted[key] for key in wanted.keys() - elements[each.name]}
+        old = {
+            nft_keys.decoded(each.key, key)
+            for key in elements[each.name] - wanted.keys()
+        }
         for verb, those in (("delete", old), ("add", new)):
             if those:
                 lines.append(
@@ -195,41 +217,6 @@ def amendment(
     return "".join(lines), tuple(told)
 
 
-def _elements_text(each: Set, elements: frozenset[Element]) -> str:
-    texts = []
-    for element in sorted(elements):
-        parts = list(element)
-        if "ifname" in each.key:
-            parts[0] = f'"{parts[0]}"'
-        texts.append(" . ".join(parts))
+def _elements_text(each: Set, elements: Iterable[Element]) -> str:
+    texts = (nft_keys.text(each.key, element) for element in sorted(elements))
     return f"{{ {', '.join(texts)} }}"
-
-
-def _element(value: Any) -> Element:
-    parts = value["concat"] if isinstance(value, dict) else [value]
-    return tuple(str(part) for part in parts)
-
-
-def _nft(
-    *arguments: str, text: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["nft", *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except FileNotFoundError as error:
-        raise HostSetupError("nft is missing: install nftables") from error
-    except subprocess.TimeoutExpired as error:
-        raise HostSetupError(
-            f"nft did not end within {SECONDS} seconds"
-        ) from error
-
-
-def _line(text: str) -> str:
-    return text.strip().partition("\n")[0] or "it does not say why"

@@ -18,12 +18,11 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
-import msgspec
-
-from flatnet.apply import channel
-from flatnet.apply.bridge import check_privilege, read_uplinks
-from flatnet.apply.host import HostPaths, apply_plan
+from flatnet.apply.host import HostPaths
+from flatnet.apply.libnftables import Session
+from flatnet.apply.worker import Worker
 from flatnet.exceptions import FlatnetError
 
 LOG = logging.getLogger("flatnet.applier")
@@ -47,8 +46,20 @@ def main() -> int:
         dnsmasq_config_file=arguments.dnsmasq_config_file,
         top_regex=arguments.top_regex,
     )
-    with socket.socket(fileno=arguments.listener) as listener:
-        _accept(listener, arguments.lifeline, paths)
+    try:
+        session = Session()
+    except FlatnetError as error:
+        LOG.error("%s", error)
+        return 1
+    os.set_blocking(arguments.events, False)
+    with session, socket.socket(fileno=arguments.listener) as listener:
+        _accept(
+            listener,
+            arguments.lifeline,
+            lambda connection: Worker(
+                connection, paths, session, arguments.events
+            ).serve(),
+        )
     return 0
 
 
@@ -56,13 +67,18 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="flatnet-manager: applier")
     parser.add_argument("--listener", type=int, required=True)
     parser.add_argument("--lifeline", type=int, required=True)
+    parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--networks-path", required=True)
     parser.add_argument("--dnsmasq-config-file", default="")
     parser.add_argument("--top-regex", default="")
     return parser.parse_args()
 
 
-def _accept(listener: socket.socket, lifeline: int, paths: HostPaths) -> None:
+def _accept(
+    listener: socket.socket,
+    lifeline: int,
+    serve: Callable[[socket.socket], int],
+) -> None:
     daemon = os.getppid()
     while True:
         ready, _, _ = select.select([listener.fileno(), lifeline], [], [])
@@ -76,7 +92,7 @@ def _accept(listener: socket.socket, lifeline: int, paths: HostPaths) -> None:
             worker = os.fork()
             if worker == 0:
                 listener.close()
-                os._exit(_worker(connection, paths))
+                os._exit(serve(connection))
         # One at a time: a second pass must not begin while a worker that
         # lost its daemon finishes the one before.
         _, status = os.waitpid(worker, 0)
@@ -91,50 +107,6 @@ def _peer(connection: socket.socket) -> int:
     )
     pid: int = _CREDENTIALS.unpack(raw)[0]
     return pid
-
-
-def _worker(connection: socket.socket, paths: HostPaths) -> int:
-    """Answer requests until the daemon closes; never return to the loop."""
-    judged = False
-    try:
-        while True:
-            try:
-                request = channel.receive_request(connection)
-            except (msgspec.ValidationError, msgspec.DecodeError) as error:
-                LOG.error("refused a request: %s", error)
-                return 1
-            reply = answer(request, paths, judged_before=judged)
-            judged = judged or _has_judged(reply)
-            channel.send(connection, reply)
-    except (EOFError, OSError):
-        return 0
-    except BaseException:
-        LOG.exception("the worker cannot go on")
-        return 1
-
-
-def _has_judged(reply: channel.Reply) -> bool:
-    """Whether a pass went through, for all that it knows of connections."""
-    return reply.changes is not None and not any(
-        failure.subject == "conntrack" for failure in reply.changes.failures
-    )
-
-
-def answer(
-    request: channel.Request, paths: HostPaths, *, judged_before: bool
-) -> channel.Reply:
-    """Return what `request` asks for, or why it cannot be had."""
-    try:
-        check_privilege()
-        if request.plan is None:
-            return channel.Reply(uplinks=read_uplinks(request.uplinks))
-        return channel.Reply(
-            changes=apply_plan(
-                request.plan, paths, judged_before=judged_before
-            )
-        )
-    except FlatnetError as error:
-        return channel.Reply(error=str(error))
 
 
 if __name__ == "__main__":

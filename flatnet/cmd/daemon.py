@@ -64,6 +64,7 @@ class Daemon:
             self._catch_signals()
             reconciling = _thread(self._reconciler.run)
             reporting = _thread(self._report)
+            _thread(self._listen)
             _thread(self._serve)
             self._wait_for_signal()
             LOG.info("stopping; guests keep their network")
@@ -143,6 +144,11 @@ class Daemon:
         if self._server is not None:
             self._server.stop()
             self._server.wait()
+
+    def _listen(self) -> None:
+        """Ask for a pass whenever the host changed under us."""
+        while self._applier.wait_for_event():
+            self._reconciler.ask()
 
     def _end(self, *, status: int) -> None:
         self._status = status

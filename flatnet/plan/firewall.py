@@ -122,7 +122,10 @@ def _filter_v4(
             "INPUT": tuple(r for each in served for r in _services(*each)),
             # Every bridge is judged before any is accepted: a packet may
             # come by one of ours and leave by another.
-            "FORWARD": isolated.forward + routed + _crossing(bridged),
+            "FORWARD": _turned_back(gateways)
+            + isolated.forward
+            + routed
+            + _crossing(bridged),
             "OUTPUT": answers + isolated.output if isolated.output else (),
         },
         isolated.chains,
@@ -136,6 +139,20 @@ def _services(network: Network, address: str) -> tuple[str, ...]:
         f"-i {bridge} -p udp -m udp --dport 67 -j ACCEPT",
         f"-d {address}/32 -i {bridge} -p udp -m udp --dport 53 -j ACCEPT",
         f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport 53 -j ACCEPT",
+    )
+
+
+def _turned_back(gateways: list[Gateway]) -> tuple[str, ...]:
+    """Drop what the host would route back into the bridge it came from.
+
+    Guests of a flat network reach each other across it.  By way of the
+    gateway one of them could make the host look for any number of addresses
+    that nobody has.  What the host translated has to turn.
+    """
+    return tuple(
+        f"-i {network.bridge} -o {network.bridge} -m physdev "
+        "! --physdev-is-bridged -m conntrack ! --ctstate DNAT,SNAT -j DROP"
+        for network, _ in gateways
     )
 
 

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 
 from flatnet.rows import Network, Snapshot
 from flatnet.settings import Settings
-from flatnet.state import Bridge, Guard, GuardedPort, Port
+from flatnet.state import (
+    Bridge,
+    Guard,
+    GuardedNetwork,
+    GuardedPort,
+    Port,
+)
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _LINK_LOCAL = "fe80::/64"
@@ -20,27 +26,38 @@ _LINK_LOCAL = "fe80::/64"
 def guard(
     snapshot: Snapshot, settings: Settings, bridges: tuple[Bridge, ...]
 ) -> Guard | None:
-    """Return the guard of this host's ports; none where all is allowed.
+    """Return the guard of this host's bridges; none where there is none.
 
-    Without `prevent_spoofing` a guard is still needed when instances are
-    isolated: what iptables cannot see would pass between them.
+    Without `prevent_spoofing` it still says which ports are whose, and what
+    may come from outside.
     """
-    if not settings.prevent_spoofing and settings.allow_same_net_traffic:
+    if not bridges:
         return None
     networks = {network.uuid: network for network in snapshot.networks}
+    guarded = [
+        _network(bridge, networks[bridge.network_uuid], settings)
+        for bridge in bridges
+    ]
     return Guard(
-        ports=_ports(bridges, networks),
-        gateways=_gateways(bridges),
-        uplinks=_uplinks(bridges),
-        dhcp_uplinks=_uplinks(
-            tuple(
-                bridge
-                for bridge in bridges
-                if bridge.address and networks[bridge.network_uuid].enable_dhcp
-            )
-        ),
+        ports=_ports(bridges, networks, _grouped(snapshot)),
+        networks=tuple(sorted(guarded, key=lambda each: each.bridge)),
         prevent_spoofing=settings.prevent_spoofing,
         isolated=not settings.allow_same_net_traffic,
+    )
+
+
+def _network(
+    bridge: Bridge, network: Network, settings: Settings
+) -> GuardedNetwork:
+    return GuardedNetwork(
+        bridge=bridge.name,
+        cidr=network.cidr,
+        mac=bridge.mac,
+        address=bridge.address.partition("/")[0] if bridge.address else None,
+        cidr_v6=network.cidr_v6,
+        uplink=bridge.uplink,
+        serves=bool(bridge.address and network.enable_dhcp),
+        foreign_ports=settings.foreign_ports,
     )
 
 
@@ -56,8 +73,19 @@ def eui64_address(prefix: str, mac: str) -> str:
     return str(ipaddress.IPv6Network(prefix)[int.from_bytes(octets)])
 
 
+def _grouped(snapshot: Snapshot) -> frozenset[str]:
+    """The uuids of the instances that are in a group."""
+    return frozenset(
+        each.instance_uuid
+        for each in snapshot.interfaces
+        if each.security_group_ids
+    )
+
+
 def _ports(
-    bridges: tuple[Bridge, ...], networks: Mapping[str, Network]
+    bridges: tuple[Bridge, ...],
+    networks: Mapping[str, Network],
+    grouped: frozenset[str],
 ) -> tuple[GuardedPort, ...]:
     ports = [
         GuardedPort(
@@ -65,6 +93,7 @@ def _ports(
             mac=port.mac.lower(),
             addresses=_addresses(port, networks[bridge.network_uuid]),
             instance_uuid=port.instance_uuid,
+            filtered=port.instance_uuid in grouped,
         )
         for bridge in bridges
         for port in bridge.ports
@@ -86,18 +115,3 @@ def _addresses(port: Port, network: Network) -> tuple[str, ...]:
         return tuple(sorted(set(port.addresses)))
     own = {eui64_address(prefix, mac) for prefix in prefixes}
     return tuple(sorted({*port.addresses, *own}))
-
-
-def _gateways(
-    bridges: tuple[Bridge, ...],
-) -> tuple[tuple[str, str, str | None], ...]:
-    gateways = {
-        (bridge.address.partition("/")[0], bridge.mac, bridge.uplink)
-        for bridge in bridges
-        if bridge.address
-    }
-    return tuple(sorted(gateways, key=lambda each: each[:2]))
-
-
-def _uplinks(bridges: tuple[Bridge, ...]) -> tuple[str, ...]:
-    return tuple(sorted({each.uplink for each in bridges if each.uplink}))

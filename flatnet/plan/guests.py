@@ -130,9 +130,3 @@ def addresses_v6(guest: Guest) -> tuple[Address, ...]:
             for prefix in prefixes
         }
     return tuple(sorted(found))
-
-
-def solicited_node(address: Address) -> Address:
-    """The group in which a neighbour looks for this address."""
-    base = int(ipaddress.IPv6Address("ff02::1:ff00:0"))
-    return ipaddress.IPv6Address(base | int(address) & 0xFFFFFF)

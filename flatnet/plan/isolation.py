@@ -10,24 +10,21 @@ Goals, and how each is met:
   bridges and other traffic of the host never do.
 * Addresses of the flat network that are not here stay reachable: the host
   that has them judges.
-* Broadcast and multicast have no instance's address.  With
-  allow_same_net_traffic=False every instance here is filtered, so nothing
-  that is bridged to a guest's port passes unless the tree let it.  With
-  True a frame for everybody comes from the same network by nature.
+* Broadcast and multicast have no instance's address, and what is bridged
+  with an address that no instance has may still reach a port.  The layer 2
+  guard, which sees ports, lets nothing of that in to an isolated one.  With
+  allow_same_net_traffic=True a frame for everybody comes from the same
+  network by nature.
 * The DHCP server's answers are let out in OUTPUT: only this host's own
   processes are there, whatever a guest or a neighbour forges.
 * IPv6.  Guests have link-local addresses that no row holds, so the tree
-  has those that follow from the MAC, and whatever else is bound for the
-  bridge and not for the uplink is dropped.  Neighbour discovery reaches a
-  filtered instance only if a rule lets any IPv6 in, so that without one it
-  takes no part in IPv6 at all.
+  has those that follow from the MAC, and nothing else is routed there.
+  Neighbour discovery passes as ARP does, with the sender's own addresses,
+  which the guard looks after: who cannot be asked for gets no answers to
+  what it began either.  So do queries for multicast listeners, without
+  which bridges forget who wants to be asked.
 
-Given up: the host's own broadcasts, and a frame whose IP and MAC address
-belong to different guests, are not told apart here; the layer 2 guard, which
-sees ports, does that.  A foreign device `tap...` on a bridge of ours counts
-as a guest's.  IPv6 addresses that do not follow from the MAC and are in no
-row are unreachable behind a bridge with a filtered instance.  This host
-routes no IPv6 to instances of others.
+Given up: this host routes no IPv6 to instances of others.
 """
 
 import ipaddress
@@ -39,7 +36,6 @@ from flatnet.plan.guests import (
     Guest,
     addresses_v6,
     guests,
-    solicited_node,
 )
 from flatnet.plan.security import of_family, set_name
 from flatnet.rows import Snapshot
@@ -50,11 +46,12 @@ _LOCAL = "flatnet-local"
 _FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 _INVALID = "-m conntrack --ctstate INVALID -j DROP"
 _LINK_LOCAL = "fe80::/10"
-# Ports of guests, and nothing else on a bridge of ours, are named so.
-_TO_GUEST = "-m physdev --physdev-is-bridged --physdev-out tap+"
-_TO_OTHERS = "-m physdev --physdev-is-bridged ! --physdev-out tap+"
-_SOLICITATION = "-p icmpv6 -m icmp6 --icmpv6-type 135 -j ACCEPT"
-_ADVERTISEMENT = "-p icmpv6 -m icmp6 --icmpv6-type 136 -j ACCEPT"
+_BRIDGED = "-m physdev --physdev-is-bridged"
+# Listener queries, solicitations, advertisements.
+_DISCOVERY = tuple(
+    f"-p icmpv6 -m icmp6 --icmpv6-type {kind} -j ACCEPT"
+    for kind in (130, 135, 136)
+)
 _ACCEPT = "-j ACCEPT"
 _DROP = "-j DROP"
 
@@ -119,20 +116,16 @@ def _filtering_v4(
         for guest in filtered
         for address in of_family(guest.interface.addresses, 4)
     )
-    forward = tuple(_to_local(bridge) for bridge in bridges)
-    if not same_net:
-        forward += tuple(
-            f"-o {bridge} {_TO_GUEST} {_DROP}" for bridge in bridges
-        )
     chains = [
         _instance_chain(
             guest, 4, (f"-s {guest.network.cidr} {_ACCEPT}",) * same_net
         )
         for guest in filtered
     ]
+    to_local = tuple(_to_local(bridge) for bridge in bridges)
     return Filtering(
-        forward,
-        tuple(_to_local(bridge) for bridge in bridges),
+        to_local,
+        to_local,
         (*tree(Chain(_LOCAL, (_FIRST,)), targets), *chains),
     )
 
@@ -151,33 +144,28 @@ def _filtering_v6(
                 f"-o {bridge} {rule}" for rule in _same_network_v6(there)
             )
         forward += (
-            f"-o {bridge} {_TO_OTHERS} {_ACCEPT}",
+            f"-o {bridge} {_BRIDGED} {_ACCEPT}",
             f"-o {bridge} {_DROP}",
         )
     chains = []
     for guest in everyone:
         first = _same_network_v6([guest]) if same_net else ()
-        if _lets_in(guest, 6):
-            first += (_SOLICITATION, _ADVERTISEMENT)
         if guest.filtered:
             chains.append(_instance_chain(guest, 6, first))
     return Filtering(
         forward,
         tuple(_to_local(bridge) for bridge in bridges),
-        (*tree(Chain(_LOCAL, (_FIRST,)), tuple(targets)), *chains),
+        (
+            *tree(Chain(_LOCAL, (_FIRST, *_DISCOVERY)), tuple(targets)),
+            *chains,
+        ),
     )
 
 
 def _targets_v6(guest: Guest) -> list[tuple[Address, str]]:
-    """Where the guest's addresses, and the questions for them, lead."""
-    addresses = addresses_v6(guest)
-    if not guest.filtered:
-        return [(address, _ACCEPT) for address in addresses]
-    targets = [(address, f"-j {guest.chain}") for address in addresses]
-    if _lets_in(guest, 6):
-        groups = {solicited_node(address) for address in addresses}
-        targets += [(group, _SOLICITATION) for group in sorted(groups)]
-    return targets
+    """Where the guest's addresses lead."""
+    rest = f"-j {guest.chain}" if guest.filtered else _ACCEPT
+    return [(address, rest) for address in addresses_v6(guest)]
 
 
 def _instance_chain(

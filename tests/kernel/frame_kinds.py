@@ -8,8 +8,9 @@ receivers know them.
 from frames import BROADCAST, IP, ether, ip, udp
 from kinds_arp import of_arp
 from kinds_ip import of_dhcp, of_ip
-from kinds_ip6 import of_discovery, of_ip6
+from kinds_ip6 import of_ip6
 from kinds_link import of_ethertypes, of_groups, of_tags
+from kinds_nd import of_discovery
 
 
 def kinds(sender, target, other):
@@ -17,7 +18,7 @@ def kinds(sender, target, other):
     return {
         **of_arp(sender, target, other),
         **of_ip(sender, target, other),
-        **of_dhcp(sender, target),
+        **of_dhcp(sender, target, other),
         **of_ip6(sender, target, other),
         **of_discovery(sender, target, other),
         **of_tags(sender, target),

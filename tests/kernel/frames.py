@@ -63,6 +63,13 @@ def udp(source_port, destination_port, payload, *, over=None):
     return head + payload
 
 
+def bootp(mac, payload, *, kind=(1, 1, 6)):
+    """A BOOTP request's body; `kind` is its op, htype and hlen."""
+    head = bytes(kind) + b"\0" + b"\0\0\0\7" + b"\0" * 20
+    cookie = b"\x63\x82\x53\x63"
+    return head + mac_bytes(mac).ljust(208, b"\0") + cookie + payload
+
+
 def tcp(source_port, destination_port, payload):
     fields = (source_port, destination_port, 1, 0, 0x50, 2, 1000, 0, 0)
     return struct.pack("!HHIIBBHHH", *fields) + payload

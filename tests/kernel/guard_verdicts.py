@@ -23,6 +23,8 @@ ip multicast: C host
 ip unicast in broadcast: B C host
 dhcp discover: host
 dhcp rebinding: host
+dns question: B
+dns question, first fragment: B
 ip6 udp: B
 ip6 echo: B
 ip6 later fragment: B
@@ -30,9 +32,13 @@ ip6 all nodes: C host
 dhcp6 solicit: host
 mld report: C host
 nd solicitation: B C host
+nd solicitation without option: B
 nd advertisement: B
+nd advertisement without option: B
 nd advertisement to all: B C host
 nd dad: B C host
+nd dad with nonce: B C host
+nd router solicitation: C host
 """
 
 GUEST_TO_HOST = """\
@@ -58,6 +64,8 @@ ip unicast in broadcast: C host
 dhcp discover: host
 dhcp renewal: host
 dhcp rebinding: host
+dns question: host
+dns question, first fragment: host
 ip6 udp: host
 ip6 echo: host
 ip6 later fragment: host
@@ -66,9 +74,13 @@ ip6 global, target's mac: host
 dhcp6 solicit: host
 mld report: C host
 nd solicitation: B C host
+nd solicitation without option: host
 nd advertisement: host
+nd advertisement without option: host
 nd advertisement to all: B C host
 nd dad: B C host
+nd dad with nonce: B C host
+nd router solicitation: C host
 """
 
 UPLINK_TO_GUEST = """\
@@ -99,6 +111,8 @@ ip icmp router advertisement: B
 ip igmp query: host
 dhcp offer: host
 dhcp offer from nowhere: host
+dns question: B
+dns question, first fragment: B
 ip6 udp: B
 ip6 echo: B
 ip6 later fragment: B
@@ -109,13 +123,27 @@ router advertisement: host
 router advertisement in unicast: B
 router advertisement behind options: B
 router advertisement, header in 2nd fragment: B
+router advertisement, later fragment: host
+router advertisement, first fragment: B
+options, later fragment: B
+ip6 fragment behind options: B
 icmp6 redirect: B
-mld query: host
+mld query: A B host
 mld report: host
 nd solicitation: A B host
+nd solicitation without option: B
 nd advertisement: B
+nd advertisement without option: B
 nd advertisement to all: A B host
 nd dad: A B host
+nd dad with nonce: A B host
+nd router solicitation: host
+nd dad with a mac: A B host
+nd solicitation with other's mac: A B host
+nd advertisement with other's mac: B
+nd advertisement with two macs: B
+nd advertisement with an odd option: B
+nd router solicitation with other's mac: host
 experimental broadcast: host
 cdp: host
 pvst: host
@@ -142,6 +170,8 @@ ip multicast: B C host
 ip unicast in broadcast: B C host
 dhcp discover: host
 dhcp rebinding: host
+dns question: B
+dns question, first fragment: B
 ip6 udp: B
 ip6 echo: B
 ip6 later fragment: B
@@ -149,9 +179,13 @@ ip6 all nodes: B C host
 dhcp6 solicit: host
 mld report: B C host
 nd solicitation: B C host
+nd solicitation without option: B
 nd advertisement: B
+nd advertisement without option: B
 nd advertisement to all: B C host
 nd dad: B C host
+nd dad with nonce: B C host
+nd router solicitation: B C host
 """
 
 GUEST_TO_GUEST_SPOOFING = """\
@@ -181,11 +215,8 @@ ip record route: B
 ip loose source route: B
 ip broadcast: C host
 ip broadcast all: C host
-ip broadcast in unicast: B
 ip multicast: C host
-ip outside, target's mac: B
-ip other's ip, target's mac: B
-ip unicast in broadcast: C host
+ip unicast in broadcast: B C host
 ip of other's ip: B
 ip of other: B
 ip of other's mac: B
@@ -196,15 +227,15 @@ ip fragment of other's ip: B
 ip icmp redirect: B
 ip icmp router advertisement: B
 ip igmp query: C host
-dhcp discover: C host
-dhcp renewal: B
-dhcp rebinding: C host
-dhcp discover in unicast: B
+dhcp discover: host
+dhcp rebinding: host
 dhcp offer: B C host
 dhcp offer in unicast: B
 dhcp offer from nowhere: B C host
 dhcp offer from a high port: B
 dhcp offer, first fragment: B
+dns question: B
+dns question, first fragment: B
 ip6 udp: B
 ip6 echo: B
 ip6 later fragment: B
@@ -213,23 +244,36 @@ ip6 of other's ip6: B
 ip6 of global ip6: B
 ip6 of other: B
 ip6 of no ip6: B
-ip6 global, target's mac: B
 dhcp6 advertise: B
-dhcp6 solicit: C host
+dhcp6 solicit: host
 router advertisement: C host
 router advertisement in unicast: B
 router advertisement behind options: B
 router advertisement, header in 2nd fragment: B
+router advertisement, later fragment: C host
+router advertisement, first fragment: B
+options, later fragment: B
+ip6 fragment behind options: B
 icmp6 redirect: B
-mld query: C host
+mld query: B C host
 mld report: C host
 nd solicitation: B C host
+nd solicitation without option: B
 nd advertisement: B
+nd advertisement without option: B
 nd advertisement to all: B C host
 nd dad: B C host
+nd dad with nonce: B C host
+nd router solicitation: C host
 nd dad of other's ip6: B C host
+nd dad with a mac: B C host
 nd advertisement of other's ip6: B
 nd advertisement of target's ip6: B C host
 nd solicitation of other's ip6: B C host
-ip of target's mac: C host
+nd solicitation with other's mac: B C host
+nd advertisement with other's mac: B
+nd advertisement with two macs: B
+nd advertisement with an odd option: B
+nd router solicitation with other's mac: C host
+ip of target's mac: B C host
 """

@@ -16,8 +16,9 @@ from frames import ARP, BROADCAST, Machine, arp, ether
 from namespaces import Namespace, enter
 
 from flatnet.apply.guard import apply_guard
+from flatnet.apply.libnftables import Session
 from flatnet.plan.guard import eui64_address
-from flatnet.state import Guard, GuardedPort
+from flatnet.state import Guard, GuardedNetwork, GuardedPort
 
 PORT_A = "tapaaaaaa01-aa"
 PORT_B = "tapaaaaaa02-aa"
@@ -48,12 +49,28 @@ def guard(*ports, **fields):
     """The guard of A and B, or of `ports`, isolated unless said."""
     defaults = {
         "ports": ports or (guarded_port(PORT_A, A), guarded_port(PORT_B, B)),
-        "gateways": ((GATEWAY.ip, GATEWAY.mac, UPLINK),),
-        "uplinks": (UPLINK,),
-        "dhcp_uplinks": (UPLINK,),
+        "networks": (guarded_network(),),
         "isolated": True,
     }
     return Guard(**{**defaults, **fields})
+
+
+def guarded_network(**fields):
+    """The network of the host's bridge; its uplink is not planned."""
+    defaults = {
+        "bridge": BRIDGE,
+        "cidr": "10.0.0.0/24",
+        "mac": GATEWAY.mac,
+        "address": GATEWAY.ip,
+        "serves": True,
+    }
+    return GuardedNetwork(**{**defaults, **fields})
+
+
+def applied(wanted):
+    """Apply a guard in the current namespace, as a process that ends."""
+    with Session() as session:
+        return apply_guard(session, wanted)
 
 
 @dataclass(frozen=True)
@@ -66,7 +83,7 @@ class Site:
     c: Namespace
 
     def apply(self, wanted):
-        return self.host.call(apply_guard, wanted)
+        return self.host.call(applied, wanted)
 
     @property
     def ears(self):
@@ -100,8 +117,13 @@ def site(namespaces):
 
 
 def silent_site(namespaces):
-    """The same, but nobody has an address: none answers what it gets."""
+    """The same, but nobody has an address: none answers what it gets.
+
+    Nor does bridge-nf hold fragments back until they are whole.
+    """
     built = site(namespaces)
+    for name in ("iptables", "ip6tables"):
+        built.host.run(f"sysctl -qw net.bridge.bridge-nf-call-{name}=0")
     built.host.run(f"ip address flush dev {BRIDGE}")
     for far in (built.a, built.b, built.c):
         far.run("ip address flush dev eth0")

@@ -2,7 +2,18 @@
 
 from functools import partial
 
-from frames import BROADCAST, IP, ZERO, ether, icmp, ip, packed, tcp, udp
+from frames import (
+    BROADCAST,
+    IP,
+    ZERO,
+    bootp,
+    ether,
+    icmp,
+    ip,
+    packed,
+    tcp,
+    udp,
+)
 
 
 def of_ip(sender, target, other):
@@ -14,37 +25,79 @@ def of_ip(sender, target, other):
     }
 
 
-def of_dhcp(sender, target):
-    def from_to(ports, source, destination, to, **fields):
-        return lambda mark: ether(
-            to,
-            sender.mac,
-            IP,
-            ip(source, destination, 17, udp(*ports, mark), **fields),
-        )
-
+def of_dhcp(sender, target, other):
     everyone = "255.255.255.255"
+    frame = partial(_dhcp, sender)
+    nobody = ("0.0.0.0", everyone, BROADCAST)
+    own = (sender.ip, target.ip, target.mac)
+    asked = (68, 67)
+
+    def body(mac, **fields):
+        return lambda mark: bootp(mac, mark, **fields)
+
+    honest, forged = body(sender.mac), body(other.mac)
     return {
-        "dhcp discover": from_to((68, 67), "0.0.0.0", everyone, BROADCAST),
-        "dhcp renewal": from_to((68, 67), sender.ip, target.ip, target.mac),
-        "dhcp rebinding": from_to((68, 67), sender.ip, everyone, BROADCAST),
-        "dhcp discover in unicast": from_to(
-            (68, 67), "0.0.0.0", everyone, target.mac
+        "dhcp discover": frame(asked, *nobody, honest),
+        "dhcp renewal": frame(asked, *own, honest),
+        "dhcp rebinding": frame(asked, sender.ip, everyone, BROADCAST, honest),
+        "dhcp discover in unicast": frame(
+            asked, "0.0.0.0", everyone, target.mac, honest
         ),
-        "dhcp offer": from_to((67, 68), sender.ip, everyone, BROADCAST),
-        "dhcp offer in unicast": from_to(
-            (67, 68), sender.ip, target.ip, target.mac
+        "dhcp of other's mac": frame(asked, *nobody, forged),
+        "dhcp of other's mac in unicast": frame(asked, *own, forged),
+        "dhcp of other's mac from a high port": frame(
+            (5000, 67), *own, forged
         ),
-        "dhcp offer from nowhere": from_to(
-            (67, 68), "0.0.0.0", everyone, BROADCAST
+        "dhcp of another hardware": frame(
+            asked, *own, body(sender.mac, kind=(1, 6, 6))
         ),
-        "dhcp offer from a high port": from_to(
-            (5000, 68), sender.ip, target.ip, target.mac
+        "dhcp of a long address": frame(
+            asked, *own, body(sender.mac, kind=(1, 1, 16))
         ),
-        "dhcp offer, first fragment": from_to(
-            (67, 68), sender.ip, target.ip, target.mac, fragment=0x2000
+        "dhcp cut off before its address": frame(
+            asked, *own, lambda mark: b"\1\1\6\0" + mark
+        ),
+        "dhcp, first fragment": frame(asked, *own, honest, fragment=0x2000),
+        "dhcp, first fragment without its address": frame(
+            asked, *own, lambda mark: mark, fragment=0x2000
+        ),
+        **_of_servers(sender, target),
+    }
+
+
+def _of_servers(sender, target):
+    everyone = "255.255.255.255"
+    frame = partial(_dhcp, sender)
+    own = (sender.ip, target.ip, target.mac)
+    answer = (67, 68)
+
+    def body(mark):
+        return mark
+
+    return {
+        "dhcp offer": frame(answer, sender.ip, everyone, BROADCAST, body),
+        "dhcp offer in unicast": frame(answer, *own, body),
+        "dhcp offer from nowhere": frame(
+            answer, "0.0.0.0", everyone, BROADCAST, body
+        ),
+        "dhcp offer from a high port": frame((5000, 68), *own, body),
+        "dhcp offer, first fragment": frame(
+            answer, *own, body, fragment=0x2000
+        ),
+        "dns question": frame((5000, 53), *own, body),
+        "dns question, first fragment": frame(
+            (5000, 53), *own, body, fragment=0x2000
         ),
     }
+
+
+def _dhcp(sender, ports, source, destination, to, body, **fields):
+    return lambda mark: ether(
+        to,
+        sender.mac,
+        IP,
+        ip(source, destination, 17, udp(*ports, body(mark)), **fields),
+    )
 
 
 def _of_payloads(sender, target):

@@ -3,7 +3,7 @@
 import struct
 from functools import partial
 
-from frames import IP6, ether, icmp6, ip6, packed, udp
+from frames import IP6, ether, icmp6, ip6, udp
 
 
 def of_ip6(sender, target, other):
@@ -11,35 +11,6 @@ def of_ip6(sender, target, other):
         **_of_packets(sender, target, other),
         **_of_dhcp(sender, target),
         **_of_control(sender, target),
-    }
-
-
-def of_discovery(sender, target, other):
-    def frame(kind, about, source=sender.ip6, destination=target.ip6):
-        to = target.mac if destination == target.ip6 else "33:33:00:00:00:01"
-        return lambda mark: ether(
-            to,
-            sender.mac,
-            IP6,
-            _discovery(source, destination, kind, about, mark),
-        )
-
-    everyone = "ff02::1"
-    return {
-        "nd solicitation": frame(135, target.ip6, destination=everyone),
-        "nd advertisement": frame(136, sender.ip6),
-        "nd advertisement to all": frame(
-            136, sender.ip6, destination=everyone
-        ),
-        "nd dad": frame(135, sender.ip6, "::", everyone),
-        "nd dad of other's ip6": frame(135, other.ip6, "::", everyone),
-        "nd advertisement of other's ip6": frame(136, other.ip6),
-        "nd advertisement of target's ip6": frame(
-            136, target.ip6, destination=everyone
-        ),
-        "nd solicitation of other's ip6": frame(
-            135, target.ip6, other.ip6, everyone
-        ),
     }
 
 
@@ -88,6 +59,9 @@ def _of_control(sender, target):
         body = icmp6(sender.ip6, target.ip6, 134, mark.ljust(16, b"\0"))
         return ip6(sender.ip6, target.ip6, 60, b"\x3a\0" + b"\0" * 6 + body)
 
+    def piece(mark, to="ff02::1", offset=16):
+        return _fragment6(sender.ip6, to, 58, offset, mark.ljust(16, b"\0"))
+
     def split(mark):
         options = b"\x3a\1" + b"\x01\x0c" + mark.ljust(12, b"\0")
         return _fragment6(sender.ip6, target.ip6, 60, 1, options)
@@ -104,6 +78,25 @@ def _of_control(sender, target):
         ),
         "router advertisement behind options": frame(extended),
         "router advertisement, header in 2nd fragment": frame(split),
+        "router advertisement, later fragment": frame(
+            piece, to="33:33:00:00:00:01"
+        ),
+        "router advertisement, first fragment": frame(
+            lambda mark: _fragment6(
+                sender.ip6, target.ip6, 58, 1, b"\x86\0\0\0" + mark
+            )
+        ),
+        "options, later fragment": frame(
+            lambda mark: _fragment6(sender.ip6, target.ip6, 60, 16, mark)
+        ),
+        "ip6 fragment behind options": frame(
+            lambda mark: ip6(
+                sender.ip6,
+                target.ip6,
+                60,
+                b"\x2c\0\1\4\0\0\0\0" + b"\x11\0\0\x10\0\0\0\7" + mark,
+            )
+        ),
         "icmp6 redirect": frame(
             lambda mark: _icmp6_packet(sender.ip6, target.ip6, 137, mark)
         ),
@@ -120,14 +113,6 @@ def _of_control(sender, target):
 
 def _frame(packet, *, mac, to):
     return lambda mark: ether(to, mac, IP6, packet(mark))
-
-
-def _discovery(source, destination, kind, target, mark):
-    """A neighbour message on `target` with the mark as an unknown option."""
-    body = struct.pack("!I", 0x60000000 if kind == 136 else 0)
-    option = struct.pack("!BB", 200, 2) + mark.ljust(14, b"\0")
-    body += packed(target) + option
-    return ip6(source, destination, 58, icmp6(source, destination, kind, body))
 
 
 def _icmp6_packet(source, destination, kind, mark):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import struct
 import threading
@@ -14,10 +15,12 @@ from guarded import (
     GATEWAY,
     PORT_A,
     PORT_B,
+    UPLINK,
     A,
     B,
     C,
     guard,
+    guarded_network,
     guarded_port,
     heard,
     text,
@@ -26,6 +29,8 @@ from namespaces import enter
 
 from flatnet.apply import nft
 from flatnet.apply.guard import FAMILIES, TABLE, apply_guard
+from flatnet.apply.libnftables import Session
+from flatnet.exceptions import HostSetupError
 
 # Of linux/if_packet.h and asm-generic/socket.h: Python does not have them.
 SOL_PACKET = 263
@@ -40,9 +45,11 @@ def site(namespaces):
 
 def test_twice_is_once(site):
     def twice():
-        first = apply_guard(guard())
-        before = guarded.generation()
-        return first, apply_guard(guard()), guarded.generation() - before
+        with Session() as session:
+            first = apply_guard(session, guard())
+            before = guarded.generation()
+            second = apply_guard(session, guard())
+        return first, second, guarded.generation() - before
 
     first, second, written = site.host.call(twice)
     assert len(first.made) == len(FAMILIES)
@@ -51,7 +58,19 @@ def test_twice_is_once(site):
 
 
 def tables(site):
-    return [site.host.call(nft.read, family, TABLE) for family in FAMILIES]
+    """What the kernel has of the tables, without the flags of owners."""
+
+    def read():
+        with Session() as session:
+            return [nft.read(session, family, TABLE) for family in FAMILIES]
+
+    return site.host.call(read)
+
+
+def unowned(site):
+    """Have tables that anybody may change, as on older kernels."""
+    for family in FAMILIES:
+        site.host.run(f"nft add table {family} {TABLE}")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +96,7 @@ def tables(site):
     ],
 )
 def test_damage_is_repaired(site, damage):
+    unowned(site)
     site.apply(guard())
     whole = tables(site)
     site.host.run("nft", "-f", "-", text=damage)
@@ -85,6 +105,80 @@ def test_damage_is_repaired(site, damage):
     assert changes.made
     assert changes.failures == ()
     assert tables(site) == whole
+    assert site.apply(guard()).made == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flush ruleset",
+        "delete table bridge flatnet",
+        "flush chain inet flatnet prerouting",
+        f'delete element bridge flatnet ports {{ "{PORT_A}" }}',
+        "add table arp flatnet { flags dormant; }",
+    ],
+)
+def test_owned_tables_outlive_what_others_do(site, damage):
+    """Here nobody else can do what the test above does."""
+    others = ("nft", "-f", "-")
+
+    def owned():
+        with Session() as session:
+            apply_guard(session, guard())
+            whole = tables(site)
+            site.host.run(*others, text=damage, check=False)
+            site.host.run("iptables -F")
+            return whole, tables(site), apply_guard(session, guard()).made
+
+    whole, after, made = site.host.call(owned)
+    assert after == whole
+    assert made == ()
+
+
+def test_a_forked_worker_owns_what_its_parent_does(site):
+    def forked():
+        with Session() as session:
+            apply_guard(session, guard())
+            worker = os.fork()
+            if worker == 0:
+                session.forget()
+                apply_guard(session, guard(isolated=False))
+                os.kill(os.getpid(), signal.SIGKILL)
+            os.waitpid(worker, 0)
+            session.forget()
+            site.host.run("nft flush ruleset")
+            return apply_guard(session, guard(isolated=False)).made
+
+    assert site.host.call(forked) == ()
+
+
+def test_tables_without_an_owner_are_used_as_they_are(site):
+    unowned(site)
+    assert len(site.apply(guard()).made) == len(FAMILIES)
+    whole = tables(site)
+    site.host.run("nft flush ruleset")
+    assert len(site.apply(guard()).made) == len(FAMILIES)
+    assert tables(site) == whole
+
+
+def test_tables_of_a_living_owner_are_refused_in_one_line(site):
+    def second():
+        site.apply(guard())
+        with Session() as session:
+            session.adopt([("bridge", TABLE)])
+            return site.apply(guard())
+
+    with pytest.raises(HostSetupError, match="belongs to another process"):
+        site.host.call(second)
+
+
+def test_what_a_guest_used_up_is_no_difference(site):
+    """Sets that rules fill are the kernel's."""
+    site.apply(guard())
+    heard(site, (site.a, A), kinds(A, GATEWAY, B))
+    site.a.run("ping", "-c1", "-W5", GATEWAY.ip)
+    listed = site.host.run("nft list set bridge flatnet dhcp_rate")
+    assert PORT_A in listed
     assert site.apply(guard()).made == ()
 
 
@@ -143,7 +237,10 @@ def test_no_guard_removes_the_tables_once(site):
     ],
 )
 def test_a_bad_port_is_shut_and_told(site, bad, message):
-    changes = site.apply(guard(guarded_port(PORT_A, A), bad))
+    networks = (guarded_network(uplink=UPLINK, foreign_ports="closed"),)
+    changes = site.apply(
+        guard(guarded_port(PORT_A, A), bad, networks=networks)
+    )
     (failure,) = changes.failures
     assert failure.subject == f"port {bad.name}"
     assert failure.instances == (bad.instance_uuid,)
@@ -184,7 +281,7 @@ def _rewriting(site, plans):
     ear.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
     mouth = guarded._packet_socket(site.a.name, "eth0")
     enter(site.host.name)
-    apply_guard(plans[0])
+    guarded.applied(plans[0])
     ended = threading.Event()
     sent = 0
 
@@ -203,9 +300,11 @@ def _rewriting(site, plans):
     speaker = threading.Thread(target=speak)
     speaker.start()
     for number in range(100):
-        apply_guard(plans[number % len(plans)])
+        guarded.applied(plans[number % len(plans)])
         if number % 10 == 0:
-            nft.write("flush chain inet flatnet prerouting\n")
+            with Session() as session:
+                session.adopt([("inet", TABLE)])
+                session.run("flush chain inet flatnet prerouting\n")
     ended.set()
     speaker.join()
     came = _until_last(ear)
@@ -242,7 +341,7 @@ def test_a_thousand_ports(site, capsys):
 
     def timed(wanted):
         start = time.monotonic()
-        changes = apply_guard(wanted)
+        changes = guarded.applied(wanted)
         return changes.made, round(1000 * (time.monotonic() - start))
 
     steps = {

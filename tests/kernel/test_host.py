@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from flatnet.apply.host import HostPaths, apply_plan
+from flatnet.apply.libnftables import Session
 from flatnet.plan.host import host_plan
 from tests.builders import interface, settings, snapshot
+
+
+def in_session(wanted, paths, **fields):
+    with Session() as session:
+        return apply_plan(wanted, paths, session, **fields)
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def plan(rows=ROWS):
 
 
 def applied(namespace, wanted, directory):
-    return namespace.call(apply_plan, wanted, HostPaths(str(directory)))
+    return namespace.call(in_session, wanted, HostPaths(str(directory)))
 
 
 def ports(namespace):
@@ -66,14 +72,14 @@ def test_what_a_dead_pass_left_uncut_is_cut_by_the_first(namespace, directory):
     options = replace(OPTIONS, allow_same_net_traffic=False)
     wanted = host_plan(ROWS, options, {})
     paths = HostPaths(str(directory))
-    namespace.call(apply_plan, wanted, paths)
+    namespace.call(in_session, wanted, paths)
     namespace.run(
         "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.2 -p udp "
         "--sport 3 --dport 4"
     )
-    again = namespace.call(apply_plan, wanted, paths, judged_before=True)
+    again = namespace.call(in_session, wanted, paths, judged_before=True)
     assert again.made == ()
-    first = namespace.call(apply_plan, wanted, paths)
+    first = namespace.call(in_session, wanted, paths)
     assert first.made == ("conntrack: cut 1 connections",)
     emptied(namespace, directory)
 

@@ -4,10 +4,18 @@ import pytest
 
 from flatnet.plan.bridge import bridge_mac, bridges
 from flatnet.plan.guard import eui64_address, guard
-from flatnet.state import Guard, GuardedPort
+from flatnet.state import Guard, GuardedNetwork, GuardedPort
 from tests.builders import interface, network, settings, snapshot
 
 MAC = bridge_mac("node1", network().uuid)
+NETWORK = GuardedNetwork(
+    bridge="br100",
+    cidr="10.0.0.0/24",
+    mac=MAC,
+    address="10.0.0.1",
+    uplink="eth1",
+    serves=True,
+)
 
 
 def planned(rows, **options):
@@ -25,9 +33,7 @@ def test_a_port_owns_its_mac_its_addresses_and_a_link_local():
                 instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb01",
             ),
         ),
-        gateways=(("10.0.0.1", MAC, "eth1"),),
-        uplinks=("eth1",),
-        dhcp_uplinks=("eth1",),
+        networks=(NETWORK,),
     )
 
 
@@ -51,8 +57,16 @@ def test_what_is_checked(options, expected):
     assert (found.prevent_spoofing, found.isolated) == expected
 
 
-def test_no_guard_where_all_is_allowed():
-    assert planned(snapshot(), prevent_spoofing=False) is None
+def test_no_guard_without_a_bridge():
+    rows = snapshot(networks=(), host_addresses=())
+    assert planned(rows) is None
+
+
+def test_members_of_groups_are_filtered():
+    rows = snapshot(
+        interfaces=(interface(1, security_group_ids=(7,)), interface(2))
+    )
+    assert [port.filtered for port in planned(rows).ports] == [True, False]
 
 
 def test_ports_are_sorted():
@@ -90,15 +104,16 @@ def test_a_malformed_mac_stays_for_the_applier_to_refuse():
     ],
 )
 def test_guests_without_dhcp_here_may_ask_beyond_the_uplink(rows, options):
-    found = planned(rows, **options)
-    assert found.uplinks == ("eth1",)
-    assert found.dhcp_uplinks == ()
+    (found,) = planned(rows, **options).networks
+    assert found.uplink == "eth1"
+    assert not found.serves
 
 
-def test_without_an_uplink_there_is_a_gateway_only():
-    found = planned(snapshot(), flat_interface="")
-    assert found.uplinks == found.dhcp_uplinks == ()
-    assert found.gateways == (("10.0.0.1", MAC, None),)
+def test_what_is_not_given_is_left_to_the_bridge():
+    (found,) = planned(snapshot(), flat_interface="").networks
+    assert (found.uplink, found.foreign_ports) == (None, "")
+    (found,) = planned(snapshot(), foreign_ports="closed").networks
+    assert found.foreign_ports == "closed"
 
 
 @pytest.mark.parametrize(

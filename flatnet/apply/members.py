@@ -1,0 +1,163 @@
+"""Who is on our bridges: read from the kernel, judged by the plan.
+
+A port of a bridge of ours is an instance's, as planned, or an uplink, or
+foreign.  What it is called and which option names it says nothing of
+that: libvirt attaches devices of its own, and administrators rename theirs.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flatnet.apply import rtnl
+from flatnet.apply.rtnl import Device
+from flatnet.state import Guard, GuardedNetwork
+
+
+@dataclass(frozen=True)
+class Members:
+    """The ports of the guarded bridges that are no instance's, by name.
+
+    `serving` are those uplinks that lie beyond a DHCP server of ours.
+    `macs` are those of the bridges, `link_local` their IPv6 addresses that
+    follow from these or are as good.  `carriers` are (cidr, device) of
+    devices that are no bridge of the network and have an address of it.
+    """
+
+    uplinks: frozenset[str] = frozenset()
+    serving: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
+    macs: frozenset[str] = frozenset()
+    link_local: frozenset[str] = frozenset()
+    carriers: frozenset[tuple[str, str]] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    def holders(self, network: GuardedNetwork) -> tuple[str, ...]:
+        """The devices beside its bridge that have an address of it."""
+        return tuple(
+            sorted(
+                name for cidr, name in self.carriers if cidr == network.cidr
+            )
+        )
+
+
+def members(guard: Guard, ours: frozenset[str]) -> Members:
+    """Return who is on the bridges now.
+
+    `ours` names ports that are closed unless the guard has them.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    return judged(guard, ours, rtnl.devices(), rtnl.addresses())
+
+
+def judged(
+    guard: Guard,
+    ours: frozenset[str],
+    devices: tuple[Device, ...],
+    addresses: tuple[tuple[int, str], ...],
+) -> Members:
+    """Return what each port is, of these devices and (index, address)."""
+    planned = {port.name for port in guard.ports}
+    uplinks, serving, closed, macs = set(), set(), set(), set()
+    bridges = set()
+    warnings = []
+    for network in guard.networks:
+        bridge = next((d for d in devices if d.name == network.bridge), None)
+        bridges |= {bridge.index} if bridge else set()
+        mine = {network.uplink} if network.uplink else set()
+        foreign = list(_foreign(bridge, devices, planned | mine))
+        for port in foreign:
+            if port.name in ours:
+                closed.add(port.name)
+            elif bridge and _is_closed(port, bridge, network):
+                closed.add(port.name)
+                warnings.append(_closed_text(port, network))
+            else:
+                mine.add(port.name)
+                warnings += _uplink_text(port, network)
+        uplinks |= mine
+        serving |= mine if network.serves else set()
+        macs.add(bridge.mac if bridge else network.mac)
+    carriers = _carriers(guard, devices, addresses)
+    return Members(
+        uplinks=frozenset(uplinks - closed),
+        serving=frozenset(serving - closed),
+        closed=frozenset(closed),
+        macs=frozenset(macs),
+        link_local=frozenset(
+            address
+            for index, address in addresses
+            if index in bridges and address.startswith("fe80:")
+        ),
+        carriers=carriers,
+        warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
+    )
+
+
+def _foreign(
+    bridge: Device | None, devices: tuple[Device, ...], known: set[str]
+) -> Iterator[Device]:
+    for device in devices:
+        is_port = bridge is not None and device.master == bridge.index
+        if is_port and device.name not in known:
+            yield device
+
+
+def _is_closed(port: Device, bridge: Device, network: GuardedNetwork) -> bool:
+    """Whether a foreign port passes nothing.
+
+    One that bears our mark was an instance's and is none any more.
+    """
+    if port.ours:
+        return True
+    by_maker = "closed" if bridge.ours else "uplink"
+    return (network.foreign_ports or by_maker) == "closed"
+
+
+def _closed_text(port: Device, network: GuardedNetwork) -> str:
+    return (
+        f"port {port.name} of {network.bridge} is closed: nobody planned it. "
+        "If it is an instance's, its device must bear the devname of "
+        "NetworkInfo; if it leads to the segment, set flat_interface = "
+        f"{port.name}, or foreign_ports = uplink; else take it off: ip link "
+        f"set {port.name} nomaster"
+    )
+
+
+def _uplink_text(port: Device, network: GuardedNetwork) -> list[str]:
+    """What to say of a port that counts as an uplink; of a card, nothing."""
+    if not port.is_virtual:
+        return []
+    return [
+        f"port {port.name} of {network.bridge} is nobody's by the plan and "
+        "guarded like an uplink: an instance behind it is not filtered, for "
+        "its device must bear the devname of NetworkInfo; foreign_ports = "
+        "closed shuts such ports"
+    ]
+
+
+def _carriers(
+    guard: Guard,
+    devices: tuple[Device, ...],
+    addresses: tuple[tuple[int, str], ...],
+) -> frozenset[tuple[str, str]]:
+    names = {device.index: device.name for device in devices}
+    return frozenset(
+        (network.cidr, names[index])
+        for network in guard.networks
+        for index, address in addresses
+        if index in names
+        and names[index] != network.bridge
+        and ipaddress.ip_address(address)
+        in ipaddress.ip_network(network.cidr, strict=False)
+    )
+
+
+def _carrier_texts(carriers: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(
+        f"{name} has an address of {cidr}, so who comes in by it may claim "
+        "to be an instance: give that device an address outside of the flat "
+        "network"
+        for cidr, name in sorted(carriers)
+    )

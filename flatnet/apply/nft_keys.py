@@ -1,0 +1,94 @@
+"""The keys of nftables' sets: as the kernel has them and as nft writes them.
+
+An element is a tuple of texts, one for each part of its key.  In the kernel
+it is the parts one after the other, each filled up to four bytes where
+there is more than one.
+"""
+
+import ipaddress
+import re
+
+Element = tuple[str, ...]
+_RAW = re.compile(r"@th,\d+,(\d+)")
+_LENGTHS = {
+    "ifname": 16,
+    "iifname": 16,
+    "ether_addr": 6,
+    "ipv4_addr": 4,
+    "ipv6_addr": 16,
+    "inet_service": 2,
+}
+
+
+def parts(key: str) -> tuple[str, ...]:
+    """Return the types in a set's type line.
+
+    >>> parts("type ifname . ipv4_addr; flags timeout")
+    ('ifname', 'ipv4_addr')
+    """
+    types = key.partition(";")[0].split(" ", 1)[1]
+    return tuple(part.strip() for part in types.split(" . "))
+
+
+def encoded(key: str, element: Element) -> bytes:
+    """Return the kernel's key of an element.
+
+    :raises ValueError: a part is not of its type
+    """
+    kinds = parts(key)
+    values = [
+        _encoded(kind, text) for kind, text in zip(kinds, element, strict=True)
+    ]
+    if len(values) == 1:
+        return values[0]
+    return b"".join(value + b"\0" * (-len(value) % 4) for value in values)
+
+
+def decoded(key: str, data: bytes) -> Element:
+    """Return the element that has this key in the kernel."""
+    found = []
+    kinds = parts(key)
+    for kind in kinds:
+        length = _length(kind)
+        found.append(_decoded(kind, data[:length]))
+        data = data[length + (-length % 4 if len(kinds) > 1 else 0) :]
+    return tuple(found)
+
+
+def text(key: str, element: Element) -> str:
+    """Return an element as nft reads it."""
+    return " . ".join(
+        f'"{part}"' if kind in ("ifname", "iifname") else part
+        for kind, part in zip(parts(key), element, strict=True)
+    )
+
+
+def _length(kind: str) -> int:
+    raw = _RAW.fullmatch(kind)
+    return int(raw[1]) // 8 if raw else _LENGTHS[kind]
+
+
+def _encoded(kind: str, value: str) -> bytes:
+    match kind:
+        case "ifname" | "iifname":
+            return value.encode().ljust(16, b"\0")
+        case "ether_addr":
+            return bytes.fromhex(value.replace(":", ""))
+        case "ipv4_addr" | "ipv6_addr":
+            return ipaddress.ip_address(value).packed
+        case _:
+            return int(value, 0).to_bytes(_length(kind))
+
+
+def _decoded(kind: str, data: bytes) -> str:
+    match kind:
+        case "ifname" | "iifname":
+            return data.rstrip(b"\0").decode(errors="replace")
+        case "ether_addr":
+            return data.hex(":")
+        case "ipv4_addr" | "ipv6_addr":
+            return str(ipaddress.ip_address(data))
+        case "inet_service":
+            return str(int.from_bytes(data))
+        case _:
+            return f"0x{data.hex()}"

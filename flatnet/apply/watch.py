@@ -1,0 +1,154 @@
+"""What others change in the kernel, as events.
+
+Two subscriptions: devices and addresses (who joined a bridge of ours, who
+was renamed), and nftables, which iptables-nft is part of.  An event is a
+hint to look; what to make of it is decided by reading the kernel again.
+Where events were lost, everything may have changed.
+
+Given up: iptables-legacy, ipset and kernel settings have no events.
+"""
+
+import errno
+import socket
+import struct
+from dataclasses import dataclass
+
+from flatnet.apply.nft_dump import NETFILTER, SUBSYSTEM
+from flatnet.apply.rtnl import attributes
+
+# From linux/rtnetlink.h, linux/netfilter/nfnetlink.h and nf_tables.h.
+_LINK_GROUPS = (1, 5, 9)
+_NFTABLES_GROUP = 7
+_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_HEADER = struct.Struct("=IHHII")
+_TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
+_RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
+_GENERATION = 15
+_GENERATION_NAME, _GENERATION_PID = 3, 2
+_OURS = {7: ("flatnet",), 1: ("flatnet",), 3: ("flatnet",)}
+_IPTABLES = ("filter", "nat", "mangle")
+_BUILTINS = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
+_PREFIX = "flatnet-"
+_SOMEBODY = "somebody"
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """What happened since one looked last.
+
+    `links` says that a device or an address changed.  `rules` names those
+    who changed tables or chains that are ours or lead to ours, as
+    `program (pid)`.
+    """
+
+    links: bool = False
+    rules: tuple[str, ...] = ()
+
+
+class Watch:
+    """The subscriptions of one process; open them before the first look."""
+
+    def __init__(self) -> None:
+        self._links = _subscribed(socket.NETLINK_ROUTE, _LINK_GROUPS)
+        self._rules = _subscribed(NETFILTER, (_NFTABLES_GROUP,))
+
+    @property
+    def sockets(self) -> tuple[socket.socket, socket.socket]:
+        """What becomes readable when something happens."""
+        return self._links, self._rules
+
+    def close(self) -> None:
+        """End the subscriptions."""
+        self._links.close()
+        self._rules.close()
+
+    def drain(self) -> Noticed:
+        """Return what happened since the last call; it does not wait."""
+        links = _read(self._links)
+        rules = _read(self._rules)
+        if rules is None:
+            return Noticed(links != [], (_SOMEBODY,))
+        touched = False
+        who = []
+        for kind, family, body in map(_parsed, rules):
+            if kind == _GENERATION:
+                if touched:
+                    who.append(_author(body))
+                touched = False
+            else:
+                touched = touched or concerns_us(kind, family, body)
+        # The generation comes last; where it does not, it was lost.
+        return Noticed(
+            links != [],
+            tuple(dict.fromkeys((*who, *(_SOMEBODY,) * touched))),
+        )
+
+
+def concerns_us(kind: int, family: int, body: bytes) -> bool:
+    """Whether a message of nftables is about what is ours, or leads there."""
+    values = dict(attributes(body))
+    table = _text(values.get(1, b""))
+    if table in _OURS.get(family, ()):
+        return True
+    if family not in (2, 10) or table not in _IPTABLES:
+        return False
+    if kind in _TABLE_MESSAGES:
+        return True
+    if kind in _CHAIN_MESSAGES:
+        return _is_our_chain(_text(values.get(3, b"")))
+    if kind in _RULE_MESSAGES:
+        return _is_our_chain(_text(values.get(2, b"")))
+    return False
+
+
+def _is_our_chain(name: str) -> bool:
+    return name.startswith(_PREFIX) or name in _BUILTINS
+
+
+def _author(body: bytes) -> str:
+    values = dict(attributes(body))
+    pid = int.from_bytes(values.get(_GENERATION_PID, b""))
+    return f"{_text(values.get(_GENERATION_NAME, b''))} ({pid})"
+
+
+def _subscribed(protocol: int, groups: tuple[int, ...]) -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    # Unbound sockets hear nothing.
+    kernel.bind((0, 0))
+    for group in groups:
+        kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    kernel.setblocking(False)
+    return kernel
+
+
+def _read(kernel: socket.socket) -> list[bytes] | None:
+    """Return the messages that wait, or nothing known if some were lost."""
+    found: list[bytes] = []
+    lost = False
+    while True:
+        try:
+            data = kernel.recv(1 << 18)
+        except BlockingIOError:
+            return None if lost else found
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            lost = True
+            continue
+        while len(data) >= _HEADER.size:
+            length = _HEADER.unpack_from(data)[0]
+            found.append(data[:length])
+            data = data[(length + 3) & ~3 :]
+
+
+def _parsed(message: bytes) -> tuple[int, int, bytes]:
+    """Return (kind, family, attributes) of a message of nftables."""
+    _, kind, *_ = _HEADER.unpack_from(message)
+    if kind >> 8 != SUBSYSTEM:
+        return -1, 0, b""
+    return kind & 0xFF, message[_HEADER.size], message[_HEADER.size + 4 :]
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")

@@ -1,0 +1,170 @@
+"""The one who serves the daemon, and mends what others do in between.
+
+Goals, and how each is met:
+
+* The last plan stays in force.  When somebody flushes rules, or a port joins
+  a bridge of ours, what the last plan says is put back at once, rules and
+  guard only; then the daemon is woken for a whole pass.
+* Nothing is missed between a look and the next: the subscription is older
+  than the first pass, and what a pass took for granted of the bridges was
+  read before it and is compared after it.
+* Events cost little: many fold into one look, a few each second.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import time
+
+import msgspec
+
+from flatnet.apply import channel
+from flatnet.apply.bridge import check_privilege, read_uplinks
+from flatnet.apply.host import HostPaths, apply_plan, apply_rules
+from flatnet.apply.libnftables import Session
+from flatnet.apply.members import Members, members
+from flatnet.apply.watch import Noticed, Watch
+from flatnet.exceptions import FlatnetError
+from flatnet.state import Changes, Guard, Plan
+
+LOG = logging.getLogger("flatnet.applier")
+# Seconds between two looks.
+_PAUSE = 0.05
+# What our own transactions are written by, besides ourselves.
+_OWN_TOOLS = ("iptables-", "ip6tables-")
+
+
+class Worker:
+    """One connection of the daemon, from the first request to the last."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        paths: HostPaths,
+        session: Session,
+        events: int,
+    ) -> None:
+        """`events` is a descriptor: a byte there asks for a pass."""
+        self._connection = connection
+        self._paths = paths
+        self._session = session
+        self._events = events
+        self._watch = Watch()
+        self._plan: Plan | None = None
+        self._members = Members()
+        self._judged = False
+        self._next_look = 0.0
+
+    def serve(self) -> int:
+        """Answer until the daemon closes; return the exit status."""
+        try:
+            self._session.forget()
+            while True:
+                if self._is_asked():
+                    self._answer()
+                else:
+                    self._look()
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            LOG.error("refused a request: %s", error)
+            return 1
+        except (EOFError, OSError):
+            return 0
+        except BaseException:
+            LOG.exception("the worker cannot go on")
+            return 1
+
+    def _is_asked(self) -> bool:
+        """Wait for a request, or for something to look at."""
+        while True:
+            pause = self._next_look - time.monotonic()
+            if pause > 0:
+                ready, _, _ = select.select([self._connection], [], [], pause)
+            else:
+                ready, _, _ = select.select(
+                    [self._connection, *self._watch.sockets], [], []
+                )
+            if self._connection in ready:
+                return True
+            if ready:
+                return False
+
+    def _answer(self) -> None:
+        request = channel.receive_request(self._connection)
+        channel.send(self._connection, self._reply(request))
+        if request.plan is not None:
+            self._look()
+
+    def _reply(self, request: channel.Request) -> channel.Reply:
+        try:
+            check_privilege()
+            if request.plan is None:
+                return channel.Reply(uplinks=read_uplinks(request.uplinks))
+            return channel.Reply(changes=self._apply(request.plan))
+        except FlatnetError as error:
+            return channel.Reply(error=str(error))
+
+    def _apply(self, plan: Plan) -> Changes:
+        self._plan = plan
+        self._members = _members(plan.guard)
+        changes = apply_plan(
+            plan, self._paths, self._session, judged_before=self._judged
+        )
+        self._judged = self._judged or not any(
+            failure.subject == "conntrack" for failure in changes.failures
+        )
+        return changes
+
+    def _look(self) -> None:
+        """Mend what is not as the last plan has it."""
+        noticed = self._watch.drain()
+        self._next_look = time.monotonic() + _PAUSE
+        if self._plan is None:
+            return
+        now = self._members
+        if noticed.links:
+            now = _members(self._plan.guard)
+        foreign = _foreign(noticed)
+        if foreign:
+            LOG.error(
+                "%s changed rules of flatnet: instances may be open until "
+                "they are back",
+                ", ".join(foreign),
+            )
+        if foreign or now != self._members:
+            self._mend(self._plan, now)
+
+    def _mend(self, plan: Plan, now: Members) -> None:
+        self._members = now
+        changes = apply_rules(plan, self._paths, self._session)
+        for line in changes.made:
+            LOG.warning("mended: %s", line)
+        for line in changes.warnings:
+            LOG.warning("%s", line)
+        for failure in changes.failures:
+            LOG.error("%s: %s", failure.subject, failure.message)
+        # A pass sees to the rest, and tells the operator.  Where the pipe is
+        # full nobody needs another byte.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._events, b"!")
+
+
+def _members(guard: Guard | None) -> Members:
+    if guard is None:
+        return Members()
+    return members(guard, frozenset(port.name for port in guard.ports))
+
+
+def _foreign(noticed: Noticed) -> tuple[str, ...]:
+    """Who changed rules and is not ourselves.
+
+    In a look that follows a pass a foreign iptables is taken for ours; the
+    next pass sees what it did.
+    """
+    own = f"({os.getpid()})"
+    return tuple(
+        who
+        for who in noticed.rules
+        if not who.endswith(own) and not who.startswith(_OWN_TOOLS)
+    )

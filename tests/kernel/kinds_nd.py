@@ -1,0 +1,79 @@
+"""Kinds of frames of neighbour discovery, as `frame_kinds` says.
+
+The mark stands behind the packet, so that the message itself is whole.
+"""
+
+import struct
+
+from frames import IP6, ether, icmp6, ip6, mac_bytes, packed
+
+EVERYONE = "ff02::1"
+NOBODY = "::"
+# The options: source's and target's link-layer address, nonce.
+SOURCE, TARGET, NONCE = 1, 2, 14
+
+
+def of_discovery(sender, target, other):
+    own = (TARGET, sender.mac)
+    asking = (SOURCE, sender.mac)
+
+    def to_all(kind, about, *options, source=sender.ip6):
+        return _message(
+            sender,
+            (source, EVERYONE, "33:33:00:00:00:01"),
+            kind,
+            about,
+            *options,
+        )
+
+    def to_target(kind, about, *options):
+        ends = (sender.ip6, target.ip6, target.mac)
+        return _message(sender, ends, kind, about, *options)
+
+    mine, yours, theirs = sender.ip6, target.ip6, other.ip6
+    return {
+        "nd solicitation": to_all(135, yours, asking),
+        "nd solicitation without option": to_target(135, yours),
+        "nd advertisement": to_target(136, mine, own),
+        "nd advertisement without option": to_target(136, mine),
+        "nd advertisement to all": to_all(136, mine, own),
+        "nd dad": to_all(135, mine, source=NOBODY),
+        "nd dad with nonce": to_all(
+            135, mine, (NONCE, sender.mac), source=NOBODY
+        ),
+        "nd router solicitation": to_all(133, None, asking),
+        "nd dad of other's ip6": to_all(135, theirs, source=NOBODY),
+        "nd dad with a mac": to_all(135, mine, asking, source=NOBODY),
+        "nd advertisement of other's ip6": to_target(136, theirs, own),
+        "nd advertisement of target's ip6": to_all(136, yours, own),
+        "nd solicitation of other's ip6": to_all(
+            135, yours, asking, source=theirs
+        ),
+        "nd solicitation with other's mac": to_all(
+            135, yours, (SOURCE, other.mac)
+        ),
+        "nd advertisement with other's mac": to_target(
+            136, mine, (TARGET, other.mac)
+        ),
+        "nd advertisement with two macs": to_target(
+            136, mine, own, (TARGET, other.mac)
+        ),
+        "nd advertisement with an odd option": to_target(
+            136, mine, (200, sender.mac)
+        ),
+        "nd router solicitation with other's mac": to_all(
+            133, None, (SOURCE, other.mac)
+        ),
+    }
+
+
+def _message(sender, ends, kind, about, *options):
+    source, destination, to = ends
+    body = struct.pack("!I", 0x60000000 if kind == 136 else 0)
+    body += packed(about) if about else b""
+    for number, mac in options:
+        body += struct.pack("!BB", number, 1) + mac_bytes(mac)
+    packet = ip6(
+        source, destination, 58, icmp6(source, destination, kind, body)
+    )
+    return lambda mark: ether(to, sender.mac, IP6, packet + mark)

@@ -4,6 +4,7 @@ import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from filtered import plan, rule
 from frames import arp
 from segment import (
     ethernet,
@@ -15,16 +16,8 @@ from segment import (
 )
 
 from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.guard import apply_guard
-from flatnet.apply.libnftables import Session
-from flatnet.plan.bridge import bridges
-from flatnet.plan.firewall import tables
-from flatnet.plan.guard import guard
-from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import joined
-from tests.builders import settings, snapshot
+from flatnet.rows import SecurityRule
 
-EVERYWHERE = "0.0.0.0/0"
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 COUNT = itertools.count(1)
 
@@ -33,45 +26,6 @@ COUNT = itertools.count(1)
 def net():
     with segment() as built:
         yield built
-
-
-def plan(net, guests, rules=(), members=(), **options):
-    """Apply what the guests' rows and rules of group 1 mean."""
-    options = {
-        "routing_source_ip": "192.0.2.1",
-        "public_interface": "ext0",
-        **options,
-    }
-    rows = snapshot(
-        interfaces=guests,
-        security_groups=(SecurityGroup(1, "web", tuple(rules)),),
-        group_members=members,
-    )
-    options = settings(**options)
-    planned, sets, warnings = tables(rows, options)
-    guarded = guard(rows, options, bridges(rows, options, {}))
-    first, again = net.node.call(twice, planned, sets, guarded)
-    assert first.failures == ()
-    assert (again.made, again.failures) == ((), ())
-    # Flows of the test before would pass as established.
-    net.node.run("conntrack -F", check=False)
-    return warnings
-
-
-def twice(planned, sets, guarded):
-    with Session() as session:
-        first, again = (
-            joined(
-                apply_firewall(planned, sets), apply_guard(session, guarded)
-            )
-            for _ in range(2)
-        )
-    return first, again
-
-
-def rule(number=1, protocol=None, low=None, high=None, **source):
-    source = source or {"cidr": EVERYWHERE}
-    return SecurityRule(number, protocol, low, high, **source)
 
 
 def sources(net):

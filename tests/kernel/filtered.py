@@ -1,0 +1,53 @@
+"""The firewall and the guard of a segment's node, as rows mean them."""
+
+from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.guard import apply_guard
+from flatnet.apply.libnftables import Session
+from flatnet.plan.bridge import bridges
+from flatnet.plan.firewall import tables
+from flatnet.plan.guard import guard
+from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state import joined
+from tests.builders import network, settings, snapshot
+
+EVERYWHERE = "0.0.0.0/0"
+
+
+def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
+    """Apply what the guests' rows and rules of group 1 mean."""
+    options = {
+        "routing_source_ip": "192.0.2.1",
+        "public_interface": "ext0",
+        **options,
+    }
+    rows = snapshot(
+        networks=(network(cidr_v6=cidr_v6),),
+        interfaces=guests,
+        security_groups=(SecurityGroup(1, "web", tuple(rules)),),
+        group_members=members,
+    )
+    options = settings(**options)
+    planned, sets, warnings = tables(rows, options)
+    guarded = guard(rows, options, bridges(rows, options, {}))
+    first, again = net.node.call(twice, planned, sets, guarded)
+    assert first.failures == ()
+    assert (again.made, again.failures) == ((), ())
+    # Flows of the test before would pass as established.
+    net.node.run("conntrack -F", check=False)
+    return warnings
+
+
+def twice(planned, sets, guarded):
+    with Session() as session:
+        first, again = (
+            joined(
+                apply_firewall(planned, sets), apply_guard(session, guarded)
+            )
+            for _ in range(2)
+        )
+    return first, again
+
+
+def rule(number=1, protocol=None, low=None, high=None, **source):
+    source = source or {"cidr": EVERYWHERE}
+    return SecurityRule(number, protocol, low, high, **source)

@@ -1,0 +1,190 @@
+"""What others change is put back at once, by a real applier process."""
+
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from flatnet.apply import watch
+from flatnet.apply.client import Applier, start_applier
+from flatnet.plan.host import host_plan
+from tests.builders import interface, settings, snapshot
+
+SECONDS = 10
+ROWS = snapshot(interfaces=(interface(1), interface(2)))
+OPTIONS = settings(
+    dhcp=False, allow_same_net_traffic=False, routing_source_ip=""
+)
+
+
+@contextmanager
+def applier(directory, log):
+    """An applier in this namespace with a plan in force."""
+    with log.open("wb") as stream:
+        os.dup2(stream.fileno(), 2)
+    started = start_applier(
+        networks_path=str(directory), dnsmasq_config_file="", top_regex=""
+    )
+    serving = Applier(started)
+    try:
+        assert serving.apply(host_plan(ROWS, OPTIONS, {})).failures == ()
+        yield serving
+    finally:
+        serving.close()
+
+
+def output(command):
+    return subprocess.run(
+        command.split(), capture_output=True, text=True, check=True
+    ).stdout
+
+
+def eventually(look):
+    """Return the seconds until `look` is true."""
+    begun = time.monotonic()
+    while not look():
+        assert time.monotonic() < begun + SECONDS, "it never came"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def rules():
+    """All rules that filter, without counters."""
+    saved = (output("iptables-save"), output("ip6tables-save"))
+    return [
+        line
+        for text in saved
+        for line in text.splitlines()
+        if line.startswith(("-A", ":flatnet"))
+    ] + [
+        line
+        for line in output("nft list ruleset").splitlines()
+        if "flatnet:" in line
+    ]
+
+
+@pytest.mark.parametrize("owned", [True, False])
+def test_a_foreign_flush_is_mended_and_told(namespace, tmp_path, owned):
+    log = tmp_path / "log"
+    if not owned:
+        for family in ("bridge", "inet", "arp"):
+            namespace.run(f"nft add table {family} flatnet")
+
+    def flushed():
+        with applier(tmp_path, log) as serving:
+            before = sorted(rules())
+            assert "flatnet-local" in str(before)
+            output("nft flush ruleset")
+            # Before anybody could have mended it.
+            tables = output("nft list tables")
+            assert ("bridge flatnet" in tables) or not owned
+            eventually(lambda: sorted(rules()) == before)
+            assert serving.wait_for_event()
+
+    namespace.call(flushed)
+    told = log.read_text()
+    assert " ERROR flatnet.applier nft (" in told
+    assert "changed rules of flatnet" in told
+    assert "mended: iptables filter: wrote chain flatnet-FORWARD" in told
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "iptables -F flatnet-local",
+        "iptables -D FORWARD 1",
+        "ip6tables -F",
+        "iptables -t filter -I FORWARD -j ACCEPT",
+        "iptables -P FORWARD ACCEPT",
+    ],
+)
+def test_whoever_did_it(namespace, tmp_path, damage):
+    def damaged():
+        with applier(tmp_path, tmp_path / "log"):
+            before = sorted(rules())
+            output(damage)
+            eventually(
+                lambda: (tmp_path / "log").read_text().count("changed rules")
+            )
+            eventually(lambda: set(rules()) >= set(before))
+
+    namespace.call(damaged)
+
+
+def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
+    def others():
+        with applier(tmp_path, tmp_path / "log"), watch_here() as own:
+            output("iptables -N DOCKER")
+            output("iptables -A DOCKER -j RETURN")
+            output("nft add table inet theirs")
+            assert own.drain().rules == ()
+            output("iptables -I FORWARD -j DOCKER")
+            (who,) = own.drain().rules
+            assert who.startswith("iptables (")
+
+    namespace.call(others)
+
+
+@contextmanager
+def watch_here():
+    opened = watch.Watch()
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def test_lost_events_are_a_reason_to_look(namespace):
+    def lost():
+        with watch_here() as own:
+            text = "add table inet flatnet\n" + "".join(
+                f"add chain inet flatnet c{number}\n"
+                for number in range(60000)
+            )
+            subprocess.run(
+                ["nft", "-f", "-"], input=text, text=True, check=True
+            )
+            first = own.drain()
+            output("nft delete table inet flatnet")
+            return first, own.drain(), own.drain()
+
+    first, second, third = namespace.call(lost)
+    assert first.rules == ("somebody",)
+    assert second.rules
+    assert third == watch.Noticed()
+
+
+def members(name):
+    return output(f"nft list set bridge flatnet {name}")
+
+
+def test_ports_that_join_later_and_renames_count_at_once(namespace, tmp_path):
+    log = tmp_path / "log"
+
+    def joined():
+        with applier(tmp_path, log):
+            output("ip link add vnet0 type veth peer name far0")
+            output("ip link set vnet0 master br100 up")
+            eventually(lambda: "vnet0" in members("closed"))
+            output("ip link set vnet0 name lan0")
+            eventually(lambda: "lan0" in members("closed"))
+            assert "vnet0" not in members("closed")
+            output("ip link set lan0 nomaster")
+            eventually(lambda: "lan0" not in members("closed"))
+
+    namespace.call(joined)
+    assert "port vnet0 of br100 is closed" in log.read_text()
+
+
+def test_an_admins_bridge_gets_an_uplink_at_any_time(namespace, tmp_path):
+    namespace.run("ip link add br100 up type bridge")
+
+    def joined():
+        with applier(tmp_path, tmp_path / "log"):
+            output("ip link add eth7 type veth peer name far0")
+            output("ip link set eth7 master br100 up")
+            eventually(lambda: "eth7" in members("uplinks"))
+
+    namespace.call(joined)

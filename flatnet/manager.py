@@ -30,6 +30,8 @@ from flatnet.settings import Settings
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]
+# How long another host may take to say which ports it has.
+PEER_SECONDS = 3.0
 
 
 class FlatManager:
@@ -148,9 +150,33 @@ class FlatManager:
                 self._database, instance_uuid
             )
         )
+        own_host = instances.get(self._database, instance_uuid).host
         return network_info(
-            attached, self._settings, mtus=last.mtus, active=bool(attached)
+            attached,
+            self._settings,
+            mtus=last.mtus,
+            plugged=self._plugged(own_host),
         )
+
+    def _plugged(self, host: str | None) -> frozenset[str]:
+        """The ports that the last pass of a host found on their bridge.
+
+        Who cannot be asked has none that anybody could vouch for.
+        """
+        if host == self._settings.host:
+            return frozenset(self._reconciler.last.changes.plugged)
+        if host is None or not services.exists(self._database, host):
+            return frozenset()
+        try:
+            state = self._peers.get_host_state(
+                {}, host=host, timeout=PEER_SECONDS
+            )
+        except BrokerUnavailable as error:
+            LOG.warning(
+                "ports of host %s count as not active: %s", host, error
+            )
+            return frozenset()
+        return frozenset(state.get("plugged", ()))
 
     def check_requested(self, requested: Requested | None) -> None:
         """Raise what allocating `requested` would; write nothing."""
@@ -217,7 +243,8 @@ class FlatManager:
             "host": self._settings.host,
             "error": str(last.error) if last.error else None,
             "failures": failures,
-            "warnings": list(last.plan.warnings) if last.plan else [],
+            "warnings": list(last.warnings),
+            "plugged": list(last.changes.plugged),
             "bridges": [
                 {
                     "name": bridge.name,

@@ -53,6 +53,12 @@ class Pass:
                 raise HostSetupError(f"{failure.subject}: {failure.message}")
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was met in rows and on the host, as lines."""
+        planned = self.plan.warnings if self.plan else ()
+        return planned + self.changes.warnings
+
+    @property
     def mtus(self) -> dict[str, int]:
         """The mtu of each bridge of the plan, by name."""
         if self.plan is None:
@@ -188,7 +194,7 @@ def _report(outcome: Pass, before: Pass) -> None:
                 failure.message,
                 ", ".join(failure.instances) or "none",
             )
-    known = before.plan.warnings if before.plan else ()
-    for line in outcome.plan.warnings if outcome.plan else ():
+    known = before.warnings
+    for line in outcome.warnings:
         if line not in known:
             LOG.warning("%s", line)

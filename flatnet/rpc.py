@@ -193,10 +193,20 @@ class NetworkAPI:
         """Delete a network that has no allocated address."""
         self._call(context, "delete_network", {"uuid": uuid})
 
-    def get_host_state(self, context: Json, *, host: str) -> Json:
-        """Return what `host` made of its last pass."""
+    def get_host_state(
+        self, context: Json, *, host: str, timeout: float | None = None
+    ) -> Json:
+        """Return what `host` made of its last pass.
+
+        :param timeout: seconds, in place of this client's own
+        """
         answer: Json = self._call(
-            context, "get_host_state", {}, host=host, namespace="flatnet"
+            context,
+            "get_host_state",
+            {},
+            host=host,
+            namespace="flatnet",
+            timeout=timeout,
         )
         return answer
 
@@ -220,8 +230,11 @@ class NetworkAPI:
         *,
         host: str | None = None,
         namespace: str | None = None,
+        timeout: float | None = None,
     ) -> Any:
         options: Json = {"version": _VERSIONS[namespace]}
+        if timeout is not None:
+            options["timeout"] = timeout
         if namespace is not None:
             options["namespace"] = namespace
         if host is not None:

@@ -248,5 +248,4 @@ def joined(*parts: Changes) -> Changes:
         made=tuple(line for part in parts for line in part.made),
         failures=tuple(each for part in parts for each in part.failures),
         warnings=tuple(line for part in parts for line in part.warnings),
-        plugged=tuple(name for part in parts for name in part.plugged),
     )

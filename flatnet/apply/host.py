@@ -78,7 +78,8 @@ def apply_plan(
     )
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
     dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
-    return _named(joined(rules, cut, bridges, dhcp, plugged(plan)), plan)
+    done = joined(rules, cut, bridges, dhcp)
+    return _named(replace(done, plugged=plugged(plan)), plan)
 
 
 def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
@@ -98,8 +99,8 @@ def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
     )
 
 
-def plugged(plan: Plan) -> Changes:
-    """Return which ports of the plan are on their bridge."""
+def plugged(plan: Plan) -> tuple[str, ...]:
+    """Return the ports of the plan that are on their bridge, sorted."""
     devices = {each.name: each for each in rtnl.devices()}
     names = [
         port.name
@@ -109,7 +110,7 @@ def plugged(plan: Plan) -> Changes:
         if port.name in devices
         and devices[port.name].master == devices[bridge.name].index
     ]
-    return Changes(plugged=tuple(sorted(names)))
+    return tuple(sorted(names))
 
 
 def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:

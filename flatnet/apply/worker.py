@@ -22,7 +22,12 @@ import msgspec
 
 from flatnet.apply import channel
 from flatnet.apply.bridge import check_privilege, read_uplinks
-from flatnet.apply.host import HostPaths, apply_plan, apply_rules
+from flatnet.apply.host import (
+    HostPaths,
+    apply_plan,
+    apply_rules,
+    plugged,
+)
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.apply.watch import Noticed, Watch
@@ -54,6 +59,7 @@ class Worker:
         self._watch = Watch()
         self._plan: Plan | None = None
         self._members = Members()
+        self._plugged: tuple[str, ...] = ()
         self._judged = False
         self._next_look = 0.0
 
@@ -111,6 +117,7 @@ class Worker:
         changes = apply_plan(
             plan, self._paths, self._session, judged_before=self._judged
         )
+        self._plugged = changes.plugged
         self._judged = self._judged or not any(
             failure.subject == "conntrack" for failure in changes.failures
         )
@@ -134,6 +141,8 @@ class Worker:
             )
         if foreign or now != self._members:
             self._mend(self._plan, now)
+        elif noticed.links and plugged(self._plan) != self._plugged:
+            self._wake()
 
     def _mend(self, plan: Plan, now: Members) -> None:
         self._members = now
@@ -144,8 +153,13 @@ class Worker:
             LOG.warning("%s", line)
         for failure in changes.failures:
             LOG.error("%s: %s", failure.subject, failure.message)
-        # A pass sees to the rest, and tells the operator.  Where the pipe is
-        # full nobody needs another byte.
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the daemon make a pass, which sees to the rest and tells it.
+
+        Where the pipe is full nobody needs another byte.
+        """
         with contextlib.suppress(BlockingIOError):
             os.write(self._events, b"!")
 

@@ -6,7 +6,7 @@ there, `devname` is the device's name and `active` says that it is plugged.
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from flatnet.plan.bridge import port_name
@@ -21,12 +21,13 @@ def network_info(
     settings: Settings,
     *,
     mtus: Mapping[str, int],
-    active: bool,
+    plugged: Collection[str],
 ) -> list[Json]:
     """Return NetworkInfo for an instance.
 
     `attached` holds each interface with its network and the address that
-    its host's bridge has in it, or none.  `mtus` maps bridge names to what
+    its host's bridge has in it, or none.  `plugged` are the names of the
+    ports that are on their bridge.  `mtus` maps bridge names to what
     the host uses; it is consulted where the row has no mtu.
     """
     return [
@@ -42,7 +43,7 @@ def network_info(
             "ovs_interfaceid": None,
             "qbh_params": None,
             "qbg_params": None,
-            "active": active,
+            "active": port_name(interface.uuid) in plugged,
             "vnic_type": "normal",
             "profile": None,
             "preserve_on_delete": False,

@@ -22,8 +22,9 @@ class Yes:
         return ()
 
     def apply(self, plan):
+        ports = [port.name for each in plan.bridges for port in each.ports]
         if not self.refused:
-            return Changes()
+            return Changes(plugged=tuple(ports))
         failure = Failure("port", "no room", tuple(self.refused))
         return Changes(failures=(failure,))
 

@@ -5,12 +5,14 @@ import json
 from flatnet.plan.nwinfo import network_info
 from tests.builders import interface, network, settings
 
+PLUGGED = ("tapaaaaaa01-aa",)
+
 
 def vif(row=None, host_address="10.0.0.1", **options):
     attached = ((interface(), row or network(), host_address),)
     mtus = {"br100": 1450}
     answer = network_info(
-        attached, settings(**options), mtus=mtus, active=True
+        attached, settings(**options), mtus=mtus, plugged=PLUGGED
     )
     assert json.loads(json.dumps(answer)) == answer
     return answer[0]
@@ -88,3 +90,9 @@ def test_the_whole_of_it():
         "preserve_on_delete": False,
         "meta": {},
     }
+
+
+def test_a_port_that_is_not_on_its_bridge_is_not_active():
+    attached = ((interface(), network(), "10.0.0.1"),)
+    (answer,) = network_info(attached, settings(), mtus={}, plugged=())
+    assert answer["active"] is False

@@ -47,6 +47,8 @@ def start_applier(
         process = subprocess.Popen(
             [
                 sys.executable,
+                # Never what lies in the directory that we were started in.
+                "-P",
                 "-m",
                 "flatnet.apply.process",
                 f"--listener={listener.fileno()}",

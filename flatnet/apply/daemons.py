@@ -14,6 +14,9 @@ from flatnet.exceptions import HostSetupError
 # for.
 _PATIENCE = 3000
 
+# linux/capability.h
+_NET_ADMIN = 12
+
 
 @dataclass(frozen=True)
 class Daemon:
@@ -26,7 +29,9 @@ class Daemon:
 def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:
     """The dnsmasqs of ours in this network namespace, by bridge.
 
-    Ours is one whose pid file is one of ours; the lowest pid comes first.
+    Ours is one whose pid file is one of ours, and which kept the privilege
+    that we started it with: anybody can call a process what he likes.  The
+    lowest pid comes first.
     """
     pattern = re.compile(
         re.escape(f"--pid-file={networks_path}/flatnet-") + r"(.+)\.pid"
@@ -41,12 +46,28 @@ def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:
             continue
         for argument in arguments:
             match = pattern.fullmatch(argument)
-            if match and _namespace(name) == here:
+            if match and _namespace(name) == here and _is_privileged(name):
                 found[match[1]].append(Daemon(int(name), arguments))
     return {
         bridge: tuple(sorted(daemons, key=lambda each: each.pid))
         for bridge, daemons in found.items()
     }
+
+
+def _is_privileged(pid: str) -> bool:
+    """Whether a process may change this host's network.
+
+    In a user namespace of its own anybody has every capability.
+    """
+    try:
+        own = os.stat("/proc/self/ns/user").st_ino
+        if os.stat(f"/proc/{pid}/ns/user").st_ino != own:
+            return False
+        with open(f"/proc/{pid}/status", encoding="ascii") as stream:
+            lines = dict(line.split(":", 1) for line in stream)
+        return bool(int(lines["CapPrm"], 16) >> _NET_ADMIN & 1)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
 
 
 def stopped(daemons: Iterable[Daemon]) -> None:

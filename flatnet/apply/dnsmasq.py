@@ -10,6 +10,10 @@ The choices, and what taught them:
   two networks on a host a renewal never reaches the other's dnsmasq.
   `--except-interface` takes back all of its addresses but the one that
   `--listen-address` names: link-local ones, and others' on the same bridge.
+* `--bind-dynamic` looks at the device that a question came in by, and does
+  not answer who merely routes to the bridge's address.
+* `--dhcp-ignore-clid`: a guest is its MAC, which is unique here.  What it
+  says of itself may be a clone's, or a lie about another.
 * `--dhcp-ignore-names`: a guest is called what its row says, and not what it
   calls itself.
 * `--dhcp-authoritative` with `--dhcp-ignore=tag:!known`: a guest that came
@@ -29,6 +33,10 @@ from flatnet.state import DhcpHost, DhcpServer
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
+# Questions that wait for a server.  A silent one holds each for ten seconds,
+# so the usual 150 are soon gone; how many a guest may ask is limited before
+# they come here.
+_FORWARDED = 10000
 _DEVICE = re.compile(r"[^\s/,*:]{1,15}")
 
 
@@ -99,7 +107,7 @@ def arguments(
         f"--conf-file={config_file or '/dev/null'}",
         f"--pid-file={file('pid')}",
         f"--interface={server.bridge}",
-        "--bind-interfaces",
+        "--bind-dynamic",
         f"--listen-address={ipaddress.IPv4Address(server.address)}",
         f"--except-interface={server.bridge}",
         "--except-interface=lo",
@@ -109,6 +117,7 @@ def arguments(
         "--dhcp-authoritative",
         "--dhcp-ignore=tag:!known",
         "--dhcp-ignore-names",
+        "--dhcp-ignore-clid",
         f"--dhcp-hostsfile={file('hosts')}",
         f"--dhcp-optsfile={file('opts')}",
         f"--dhcp-leasefile={file('leases')}",
@@ -116,6 +125,7 @@ def arguments(
         "--no-hosts",
         f"--addn-hosts={file('names')}",
         "--domain-needed",
+        f"--dns-forward-max={_FORWARDED}",
         *_domain_arguments(server.domain),
         *_forwarders(server.servers),
     )

@@ -25,7 +25,7 @@ case $1 in bound|renew)
 esac
 """
 EVERYONE = "255.255.255.255"
-DISCOVER, OFFER, REQUEST, ACK = 1, 2, 3, 5
+DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE = range(1, 8)
 MAC_1 = "fa:16:3e:00:00:01"
 MAC_2 = "fa:16:3e:00:00:02"
 
@@ -169,11 +169,21 @@ def serving_host(namespaces, directory):
     host.apply_all()
 
 
-def ask(mac, *, kind, address="0.0.0.0", server=EVERYONE, quiet=0.3):
+def ask(
+    mac,
+    *,
+    kind,
+    address="0.0.0.0",
+    server=EVERYONE,
+    quiet=0.3,
+    options=b"",
+    patience=5,
+):
     """Send one message through eth0; return all (kind, address, server).
 
     `address` is what the client has, none for a DISCOVER.  `quiet` is the
-    time in seconds after an answer in which another still counts.
+    time in seconds after an answer in which another still counts, and
+    `patience` that in which there may be none.
     """
     fixed = struct.pack(
         "!BBBBIHH4s12x16s192x4s",
@@ -186,9 +196,13 @@ def ask(mac, *, kind, address="0.0.0.0", server=EVERYONE, quiet=0.3):
         asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         asking.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
         asking.bind(("", 68))
-        asking.sendto(fixed + bytes((53, 1, kind, 255)), (server, 67))
+        asking.sendto(
+            fixed + bytes((53, 1, kind)) + options + b"\xff", (server, 67)
+        )
         answers = []
-        while select.select([asking], [], [], quiet if answers else 5)[0]:
+        while select.select([asking], [], [], quiet if answers else patience)[
+            0
+        ]:
             answers.append(_answer(asking.recv(2048)))
         return answers
 

@@ -18,7 +18,8 @@ from flatnet.state import Changes, Plan, Uplink
 
 LOG = logging.getLogger(__name__)
 
-# Seconds after a pass that failed as a whole; doubled up to the interval.
+# Seconds after a pass that failed, or a part of it; doubled up to the
+# interval.
 FIRST_RETRY = 1.0
 
 
@@ -51,6 +52,11 @@ class Pass:
         for failure in self.changes.failures:
             if instance_uuid in failure.instances:
                 raise HostSetupError(f"{failure.subject}: {failure.message}")
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether something is to be tried again soon."""
+        return self.error is not None or bool(self.changes.failures)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ class Reconciler:
             self._served = serving
             self._retry = (
                 min(self._retry * 2, self._interval)
-                if outcome.error
+                if outcome.is_incomplete
                 else FIRST_RETRY
             )
             self._changed.notify_all()
@@ -154,7 +160,7 @@ class Reconciler:
         # Jitter, so that the hosts of a cloud that lost power together do
         # not ask the database together for ever after.
         pause = self._interval * random.uniform(0.9, 1.1)
-        if self._last.error:
+        if self._last.is_incomplete:
             pause = self._retry
         with self._changed:
             self._changed.wait_for(

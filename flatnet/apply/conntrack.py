@@ -9,12 +9,13 @@ Goals, and how each is met:
 * Nobody else is hurt: only connections that lead to a filtered instance of
   this host are judged, never those that it began, and each is deleted by
   its full tuple.
+* What was cut stays cut: see `severed`.
 * An address that is given out again brings no connections along: those of
   addresses whose port is about to be made are forgotten, whoever began
-  them.
-* One dump per pass that changed something, and none otherwise.  The first
-  pass of a process judges all, for the one before may have died between the
-  rules and this.
+  them; and until they are, the port is not made.
+* One dump per pass that changed something, and none otherwise.  What could
+  not be done is owed, and done by a later pass; the first one of a process
+  judges all, for the one before may have died between the rules and this.
 
 Given up: a UDP peer that an instance goes on sending to counts as one that the
 instance turned to, as for any packet that it sends first.
@@ -28,11 +29,14 @@ from pyroute2 import NFCTSocket
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
+from flatnet.apply import severed
 from flatnet.apply.command import run
 from flatnet.apply.flows import Flow, Judge, parsed
+from flatnet.apply.guard import TABLE
 from flatnet.apply.iptables import INSTANCE_PREFIX
+from flatnet.apply.libnftables import Session
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Changes, Failure, FilteredAddress, Plan
+from flatnet.state import Changes, Failure, FilteredAddress, Plan, Port
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -46,7 +50,7 @@ def leaves_instances_alone(rules: Changes) -> bool:
 
 
 def cut_connections(
-    plan: Plan, filtered: tuple[FilteredAddress, ...]
+    plan: Plan, filtered: tuple[FilteredAddress, ...], session: Session
 ) -> Changes:
     """Forget the connections that the rules do not allow any more.
 
@@ -59,27 +63,36 @@ def cut_connections(
     if not fresh and not filtered:
         return Changes()
     judge = Judge(filtered, plan.address_sets)
-    doomed = [
-        flow
-        for flow in _tracked()
-        if judge.forbids(flow) or not fresh.isdisjoint(_ends(flow))
-    ]
-    return _forget(doomed)
+    tracked = list(_tracked())
+    forbidden = [flow for flow in tracked if judge.forbids(flow)]
+    severed.remember(session, TABLE, forbidden)
+    doomed = dict.fromkeys(
+        (
+            *forbidden,
+            *(f for f in tracked if not fresh.isdisjoint(_ends(f))),
+        )
+    )
+    return _forget(list(doomed))
 
 
-def _fresh_addresses(plan: Plan) -> frozenset[str]:
-    """The addresses of ports that do not exist yet.
+def fresh_ports(plan: Plan) -> tuple[Port, ...]:
+    """The ports that do not exist yet.
 
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.
     """
     existing = {name for _, name in socket.if_nameindex()}
-    return frozenset(
-        address
+    return tuple(
+        port
         for bridge in plan.bridges
         for port in bridge.ports
         if port.kind != "external" and port.name not in existing
-        for address in port.addresses
+    )
+
+
+def _fresh_addresses(plan: Plan) -> frozenset[str]:
+    return frozenset(
+        address for port in fresh_ports(plan) for address in port.addresses
     )
 
 

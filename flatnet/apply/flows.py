@@ -19,7 +19,8 @@ class Flow:
 
     They differ from `destination` and `port` after DNAT, and are what the
     filter sees.  ICMP has no ports, and those of GRE are its keys.
-    `answered_to` is where answers go: not the source after SNAT.
+    `answered_to` and `answered_port` are where answers go: not the source
+    after SNAT.
     """
 
     family: int
@@ -31,6 +32,7 @@ class Flow:
     source_port: int | None = None
     port: int | None = None
     target_port: int | None = None
+    answered_port: int | None = None
     icmp_type: int | None = None
     icmp_code: int | None = None
     icmp_id: int | None = None
@@ -62,6 +64,7 @@ def parsed(listing: str) -> Iterator[Flow]:
             source_port=number(there, "sport", "srckey"),
             port=number(there, "dport", "dstkey"),
             target_port=number(back, "sport"),
+            answered_port=number(back, "dport"),
             icmp_type=number(there, "type"),
             icmp_code=number(there, "code"),
             icmp_id=number(there, "id"),

@@ -5,6 +5,7 @@ they came in by: the bridge for what crossed it, anything else for what the
 host may be asked to route.
 """
 
+from flatnet.apply import severed
 from flatnet.apply.guard_rules import FIRST
 from flatnet.apply.members import Members
 from flatnet.apply.nft import Chain
@@ -25,6 +26,7 @@ SET_KEYS = {
     "closed": "type ifname",
     "guests4": "type ipv4_addr",
     "guests6": "type ipv6_addr",
+    **severed.SET_KEYS,
     **{
         f"{name}{family}": _PER_ADDRESS.format(kind=kind)
         for name in ("flows", "host", "names")
@@ -56,10 +58,14 @@ def inet_chains(guard: Guard, members: Members) -> tuple[Chain, ...]:
         *(
             Chain(hook, rules, hook=hook, priority=BEFORE_FILTER)
             for hook, rules in (
-                ("forward", _limits(("flows", "", _FLOWS))),
+                (
+                    "forward",
+                    severed.RULES + _limits(("flows", "", _FLOWS)),
+                ),
                 (
                     "input",
-                    _limits(
+                    severed.RULES
+                    + _limits(
                         ("names", "tcp dport 53 ", _TO_NAMES),
                         ("host", "meta l4proto tcp ", _TO_HOST),
                         ("flows", "", _FLOWS),

@@ -21,6 +21,7 @@ from flatnet.apply import rtnl
 from flatnet.apply.bridge import apply_bridges, remove_ports
 from flatnet.apply.conntrack import (
     cut_connections,
+    fresh_ports,
     leaves_instances_alone,
 )
 from flatnet.apply.dhcp import apply_dhcp
@@ -45,18 +46,21 @@ class HostPaths:
     top_regex: str = ""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a pass did; `owes` says that connections are still to be cut."""
+
+    changes: Changes
+    owes: bool
+
+
 def apply_plan(
-    plan: Plan,
-    paths: HostPaths,
-    session: Session,
-    *,
-    judged_before: bool = False,
-) -> Changes:
+    plan: Plan, paths: HostPaths, session: Session, *, owes: bool
+) -> Outcome:
     """Make this host look like `plan`, any number of times.
 
-    `session` owns the guard's tables.  `judged_before` says that a pass of
-    this process has judged all tracked connections by the rules that were
-    there.
+    `session` owns the guard's tables.  `owes` says that tracked connections
+    have not been judged since rules changed last.
     """
     everyone = all_instances(plan)
 
@@ -69,17 +73,38 @@ def apply_plan(
         step("firewall", lambda: _apply_firewall(plan, paths)),
         step("guard", lambda: apply_guard(session, plan.guard)),
     )
-    shut = affected(rules)
-    judged = judged_before and leaves_instances_alone(rules)
-    # Nobody is shut for what is left of old connections.
-    cut = step(
-        "conntrack",
-        lambda: cut_connections(plan, () if judged else plan.filtered),
-    )
+    # A step that failed may have changed rules before.
+    owes = owes or bool(rules.failures) or not leaves_instances_alone(rules)
+    filtered = plan.filtered if owes else ()
+    cut = step("conntrack", lambda: cut_connections(plan, filtered, session))
+    waiting = _waiting(plan, cut)
+    shut = affected(rules) | affected(waiting)
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
     dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
-    done = joined(rules, cut, bridges, dhcp)
-    return _named(replace(done, plugged=plugged(plan)), plan)
+    done = joined(rules, cut, waiting, bridges, dhcp)
+    return Outcome(
+        _named(replace(done, plugged=plugged(plan)), plan),
+        owes and bool(cut.failures),
+    )
+
+
+def _waiting(plan: Plan, cut: Changes) -> Changes:
+    """The instances that get no port before connections could be cut.
+
+    An address may have been another's.  That the port is missing is what
+    reminds the next pass, also of a process that knows nothing of this one.
+    Nobody else is shut for what is left of old connections.
+    """
+    uuids = {port.instance_uuid for port in fresh_ports(plan)}
+    if not cut.failures or not uuids:
+        return Changes()
+    text = (
+        "connections of the last holder of its address could not be cut; "
+        "its port is not made before they are"
+    )
+    return Changes(
+        failures=(Failure("conntrack", text, tuple(sorted(uuids))),)
+    )
 
 
 def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:

@@ -47,8 +47,13 @@ class Set:
 
     @property
     def is_dynamic(self) -> bool:
-        """Whether rules fill it."""
-        return "flags dynamic" in self.key
+        """Whether rules fill it, or what is in it ends by itself."""
+        return "flags " in self.key
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is in it outlives the table's replacement."""
+        return "flags timeout" in self.key
 
 
 @dataclass(frozen=True)
@@ -156,9 +161,12 @@ def replacement(table: Table, present: Found | None) -> str:
     name = f"{table.family} {table.name}"
     lines = [] if present is None else _clearing(name, present)
     for each in table.sets:
-        held = _elements_text(each, each.elements)
-        elements = f"; elements = {held}" if each.elements else ""
-        lines.append(f"add set {name} {each.name} {{ {each.key}{elements}; }}")
+        elements = each.elements | _kept(each, present)
+        held = _elements_text(each, elements)
+        elements_text = f"; elements = {held}" if elements else ""
+        lines.append(
+            f"add set {name} {each.name} {{ {each.key}{elements_text}; }}"
+        )
     for chain in table.chains:
         base = (
             f" {{ type filter hook {chain.hook} priority {chain.priority}; "
@@ -172,6 +180,14 @@ def replacement(table: Table, present: Found | None) -> str:
         for rule in chain.rules
     ]
     return "\n".join([*lines, ""])
+
+
+def _kept(each: Set, present: Found | None) -> frozenset[Element]:
+    """What the table that is replaced has in a set that is kept."""
+    if present is None or not each.is_kept:
+        return frozenset()
+    keys = present.elements.get(each.name, frozenset())
+    return frozenset(nft_keys.decoded(each.key, key) for key in keys)
 
 
 def _clearing(name: str, present: Found) -> list[str]:

@@ -18,13 +18,11 @@ BRIDGE_NETFILTER = "net.bridge."
 # The modules that settings come with.
 MODULES = {
     BRIDGE_NETFILTER: "br_netfilter",
-    "net.netfilter.": "nf_conntrack",
 }
 FIXED = re.compile(
     r"net\.ipv4\.ip_forward"
     r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
     r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
-    r"|net\.netfilter\.nf_conntrack_tcp_loose"
 )
 OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
 MODPROBE_SECONDS = 10

@@ -60,7 +60,8 @@ class Worker:
         self._plan: Plan | None = None
         self._members = Members()
         self._plugged: tuple[str, ...] = ()
-        self._judged = False
+        # The worker before may have died between the rules and the rest.
+        self._owes = True
         self._next_look = 0.0
 
     def serve(self) -> int:
@@ -114,14 +115,10 @@ class Worker:
     def _apply(self, plan: Plan) -> Changes:
         self._plan = plan
         self._members = _members(plan.guard)
-        changes = apply_plan(
-            plan, self._paths, self._session, judged_before=self._judged
-        )
-        self._plugged = changes.plugged
-        self._judged = self._judged or not any(
-            failure.subject == "conntrack" for failure in changes.failures
-        )
-        return changes
+        outcome = apply_plan(plan, self._paths, self._session, owes=self._owes)
+        self._owes = outcome.owes
+        self._plugged = outcome.changes.plugged
+        return outcome.changes
 
     def _look(self) -> None:
         """Mend what is not as the last plan has it."""
@@ -146,6 +143,8 @@ class Worker:
 
     def _mend(self, plan: Plan, now: Members) -> None:
         self._members = now
+        # Who connected while rules were missing is judged by the next pass.
+        self._owes = True
         changes = apply_rules(plan, self._paths, self._session)
         for line in changes.made:
             LOG.warning("mended: %s", line)

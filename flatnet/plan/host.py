@@ -9,7 +9,7 @@ from flatnet.plan.flows import filtered_addresses
 from flatnet.plan.guard import guard
 from flatnet.rows import Snapshot
 from flatnet.settings import Settings
-from flatnet.state import Bridge, FilteredAddress, Plan, Uplink
+from flatnet.state import Bridge, Plan, Uplink
 
 
 def host_plan(
@@ -24,16 +24,15 @@ def host_plan(
     mtus = {bridge.name: bridge.mtu for bridge in planned}
     dhcp_servers, dhcp_warnings = servers(snapshot, settings, mtus)
     firewall, address_sets, warnings = tables(snapshot, settings)
-    filtered = filtered_addresses(snapshot, settings)
     return Plan(
         host=snapshot.host,
-        sysctls=sysctls(planned) + _tracking_sysctls(filtered),
+        sysctls=sysctls(planned),
         bridges=planned,
         dhcp_servers=dhcp_servers,
         tables=firewall,
         address_sets=address_sets,
         guard=guard(snapshot, settings, planned),
-        filtered=filtered,
+        filtered=filtered_addresses(snapshot, settings),
         warnings=dhcp_warnings + warnings,
     )
 
@@ -53,15 +52,3 @@ def sysctls(planned: tuple[Bridge, ...]) -> tuple[tuple[str, str], ...]:
     if any(bridge.address for bridge in planned):
         return (*bridged, ("net.ipv4.ip_forward", "1"))
     return bridged
-
-
-def _tracking_sysctls(
-    filtered: tuple[FilteredAddress, ...],
-) -> tuple[tuple[str, str], ...]:
-    """What keeps a TCP connection that was cut from being picked up again.
-
-    Else the next packet of the instance would begin a new entry, and what
-    comes back would pass as its answer.
-    """
-    loose = ("net.netfilter.nf_conntrack_tcp_loose", "0")
-    return (loose,) if filtered else ()

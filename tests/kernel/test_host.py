@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from flatnet.apply import command, conntrack, firewall, host
 from flatnet.apply.host import HostPaths, apply_plan
 from flatnet.apply.libnftables import Session
 from flatnet.plan.host import host_plan
 from tests.builders import interface, settings, snapshot
 
 
-def in_session(wanted, paths, **fields):
+def in_session(wanted, paths, *, owes=True):
     with Session() as session:
-        return apply_plan(wanted, paths, session, **fields)
+        return apply_plan(wanted, paths, session, owes=owes).changes
 
 
 @pytest.fixture
@@ -77,10 +78,111 @@ def test_what_a_dead_pass_left_uncut_is_cut_by_the_first(namespace, directory):
         "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.2 -p udp "
         "--sport 3 --dport 4"
     )
-    again = namespace.call(in_session, wanted, paths, judged_before=True)
+    again = namespace.call(in_session, wanted, paths, owes=False)
     assert again.made == ()
     first = namespace.call(in_session, wanted, paths)
     assert first.made == ("conntrack: cut 1 connections",)
+    emptied(namespace, directory)
+
+
+class Flaky:
+    """A program whose first runs fail, in the child that a test forks."""
+
+    def __init__(self, monkeypatch, failures):
+        self._run = command.run
+        self._failures = failures
+        monkeypatch.setattr(conntrack, "run", self)
+
+    def __call__(self, *argv, **fields):
+        if self._failures:
+            self._failures -= 1
+            return command.Outcome(1, "", "out of memory")
+        return self._run(*argv, **fields)
+
+
+def test_what_could_not_be_cut_is_owed_until_it_is(
+    namespace, directory, monkeypatch
+):
+    """The worker goes on with what the pass before left."""
+    options = replace(OPTIONS, allow_same_net_traffic=False)
+    wanted = host_plan(ROWS, options, {})
+    paths = HostPaths(str(directory))
+    namespace.call(in_session, wanted, paths)
+    namespace.run(
+        "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.2 -p udp "
+        "--sport 3 --dport 4"
+    )
+
+    def passes():
+        Flaky(monkeypatch, 2)
+        owes, made = True, []
+        with Session() as session:
+            for _ in range(4):
+                outcome = apply_plan(wanted, paths, session, owes=owes)
+                owes = outcome.owes
+                made.append((owes, outcome.changes.made))
+        return made
+
+    cut = ("conntrack: cut 1 connections",)
+    assert namespace.call(passes) == [
+        (True, ()),
+        (True, ()),
+        (False, cut),
+        (False, ()),
+    ]
+    emptied(namespace, directory)
+
+
+def test_an_error_after_rules_were_written_owes_too(
+    namespace, directory, monkeypatch
+):
+    options = replace(OPTIONS, allow_same_net_traffic=False)
+    wanted = host_plan(ROWS, options, {})
+    paths = HostPaths(str(directory))
+
+    def failing(*arguments, **fields):
+        firewall.apply_firewall(*arguments, **fields)
+        raise ValueError("unforeseen")
+
+    def one():
+        monkeypatch.setattr(host, "apply_firewall", failing)
+        Flaky(monkeypatch, 1)
+        with Session() as session:
+            return apply_plan(wanted, paths, session, owes=False)
+
+    outcome = namespace.call(one)
+    assert outcome.owes
+    assert ports(namespace) == []
+    assert applied(namespace, wanted, directory).failures == ()
+    emptied(namespace, directory)
+
+
+def test_a_port_waits_for_connections_of_its_addresses(
+    namespace, directory, monkeypatch
+):
+    """That it is missing is what a later worker knows it by."""
+    one, both = (
+        plan(snapshot(interfaces=each))
+        for each in (ROWS.interfaces[:1], ROWS.interfaces)
+    )
+    assert applied(namespace, one, directory).failures == ()
+    namespace.run(
+        "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.3 -p udp "
+        "--sport 3 --dport 4"
+    )
+
+    def unlucky():
+        Flaky(monkeypatch, 1)
+        return in_session(both, HostPaths(str(directory)), owes=False)
+
+    failures = namespace.call(unlucky).failures
+    late = ROWS.interfaces[1].instance_uuid
+    assert any(failure.instances == (late,) for failure in failures)
+    assert ports(namespace) == ["tapaaaaaa01-aa"]
+    again = applied(namespace, both, directory)
+    assert again.failures == ()
+    assert "conntrack: cut 1 connections" in again.made
+    assert ports(namespace) == ["tapaaaaaa01-aa", "tapaaaaaa02-aa"]
     emptied(namespace, directory)
 
 

@@ -1,0 +1,108 @@
+"""Connections across a segment, and the rules that they live by."""
+
+import contextlib
+
+from segment import guest, segment
+
+from flatnet.apply.conntrack import (
+    cut_connections,
+    leaves_instances_alone,
+)
+from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.guard import apply_guard
+from flatnet.apply.libnftables import Session
+from flatnet.apply.sysctl import apply_sysctls
+from flatnet.plan.host import host_plan
+from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state import Uplink
+from tests.builders import settings, snapshot
+from tests.sockets import connection, listener, passes
+
+EVERYWHERE = "0.0.0.0/0"
+SSH = SecurityRule(1, "tcp", 22, 22, EVERYWHERE)
+WEB = SecurityRule(2, "tcp", 80, 81, "10.0.0.0/24")
+FRIENDS = SecurityRule(3, "tcp", 22, 22, None, 7)
+UDP = SecurityRule(4, "udp", 5000, 5000, EVERYWHERE)
+# Long enough for a segment that was lost to be sent again.
+PATIENCE = 1.0
+SERVED, SAME_BRIDGE = 1, 2
+
+
+@contextlib.contextmanager
+def silent_segment():
+    """A segment where no server has the ports that tests take."""
+    with segment() as built:
+        for host in (*built.guests.values(), built.other, built.outside):
+            host.server.kill()
+            host.server.wait()
+        yield built
+
+
+class Connections:
+    """Connections to listeners of guests, closed at the end of a test."""
+
+    def __init__(self, net, stack):
+        self.net = net
+        self._stack = stack
+        self._servers = {}
+
+    def space(self, host):
+        return host.namespace.name
+
+    def make(self, source, target, address, port):
+        """Both ends of a connection from one host to another."""
+        place = (address, port)
+        if place not in self._servers:
+            self._servers[place] = self._keep(
+                listener(self.space(target), port)
+            )
+        ends = connection(self.space(source), place, self._servers[place])
+        return tuple(map(self._keep, ends))
+
+    def _keep(self, each):
+        return self._stack.enter_context(contextlib.closing(each))
+
+
+def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
+    """Bring rules and connections to what group 1 of all guests says."""
+    rows = snapshot(
+        interfaces=tuple(
+            guest(number, security_group_ids=(1,)) for number in numbers
+        ),
+        security_groups=(SecurityGroup(1, "web", rules),),
+        group_members=((7, members),),
+    )
+    options = {"allow_same_net_traffic": False, **options}
+    plan = host_plan(rows, settings(**options), {"up0": Uplink("up0", 1500)})
+
+    def everything():
+        apply_sysctls(plan)
+        written = apply_firewall(plan.tables, plan.address_sets)
+        filtered = () if leaves_instances_alone(written) else plan.filtered
+        with Session() as session:
+            apply_guard(session, plan.guard)
+            return written, cut_connections(plan, filtered, session)
+
+    written, cut = net.node.call(everything)
+    assert (written.failures, cut.failures) == ((), ())
+    return cut.made
+
+
+def both_ways(ends):
+    near, far = ends
+    return passes(near, far) and passes(far, near)
+
+
+def stalls(ends):
+    """Whether neither the other side nor the guest gets through any more.
+
+    The guest's own try must not open the way for the other side again.
+    """
+    near, far = ends
+    try:
+        guest_answers = passes(near, far, patience=PATIENCE)
+        far.send(b"x")
+        return not guest_answers and not passes(near, far, patience=PATIENCE)
+    except ConnectionError:
+        # The host told the guest.
+        return True

@@ -59,10 +59,10 @@ HOST_OPTIONS = [
     ),
     cfg.StrOpt(
         "manager_user",
-        default="",
+        default="flatnet",
         help="User that the daemon becomes once the privileged applier "
-        "runs. Empty: it keeps its user. It gives up every capability in "
-        "either case.",
+        "runs, without any capability. It must not be root. Empty: it keeps "
+        "its user, for a daemon that was not started as root.",
     ),
     cfg.StrOpt(
         "executor",

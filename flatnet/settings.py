@@ -15,7 +15,7 @@ class Settings:
     my_ip: str = "127.0.0.1"
     state_path: str = "/var/lib/flatnet"
     networks_path: str = "/var/lib/flatnet/networks"
-    manager_user: str = ""
+    manager_user: str = "flatnet"
     executor: str = "eventlet"
     reconcile_interval: int = 60
     dhcp: bool = True

@@ -113,7 +113,7 @@ def _apply_server(
         server, networks_path=networks_path, config_file=config_file
     )
     mark = dnsmasq.path(networks_path, server.bridge, "reload")
-    files.make_directory(networks_path)
+    files.make_readable_directory(networks_path)
     made = [f"{name}: written" for name in _write_files(server, networks_path)]
     serving = _serving(server, running, networks_path)
     if serving and serving.arguments == arguments:

@@ -11,6 +11,7 @@ readable then.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import select
@@ -20,12 +21,15 @@ import struct
 import sys
 from collections.abc import Callable
 
+from flatnet.apply import lock
 from flatnet.apply.host import HostPaths
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import FlatnetError
 
 LOG = logging.getLogger("flatnet.applier")
+# Seconds that a dead daemon's applier has to end.
+PATIENCE = 30.0
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -47,8 +51,13 @@ def main() -> int:
         top_regex=arguments.top_regex,
     )
     try:
+        lock.hold(
+            arguments.networks_path,
+            lifeline=arguments.lifeline,
+            seconds=PATIENCE,
+        )
         session = Session()
-    except FlatnetError as error:
+    except (FlatnetError, OSError) as error:
         LOG.error("%s", error)
         return 1
     os.set_blocking(arguments.events, False)
@@ -91,11 +100,15 @@ def _accept(
                 continue
             worker = os.fork()
             if worker == 0:
+                os.setpgid(0, 0)
                 listener.close()
                 os._exit(serve(connection))
         # One at a time: a second pass must not begin while a worker that
         # lost its daemon finishes the one before.
         _, status = os.waitpid(worker, 0)
+        # Nor while a program that it started does its last step.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker, signal.SIGKILL)
         if status != 0:
             LOG.error("the worker ended with status %d", status)
 

@@ -9,6 +9,7 @@ import argparse
 import fcntl
 import logging
 import os
+import pwd
 import sys
 import warnings
 from importlib import import_module
@@ -21,7 +22,7 @@ from oslo_log import log
 from flatnet import __version__, conf
 from flatnet.apply.client import ApplierProcess, start_applier
 from flatnet.cmd import configfiles
-from flatnet.cmd.privilege import drop_privilege
+from flatnet.cmd.privilege import check_user, drop_privilege
 from flatnet.exceptions import ConfigurationError, FlatnetError
 from flatnet.settings import Settings
 
@@ -95,7 +96,8 @@ def _config_files(arguments: list[str]) -> list[str]:
 
 
 def _run(settings: Settings) -> int:
-    _make_directory(settings.state_path)
+    uid = check_user(settings.manager_user)
+    _make_directory(settings.state_path, uid)
     with _only_one(settings):
         started = start_applier(
             networks_path=settings.networks_path,
@@ -117,9 +119,19 @@ def _serve(settings: Settings, started: ApplierProcess) -> int:
     return status
 
 
-def _make_directory(path: str) -> None:
+def _make_directory(path: str, uid: int) -> None:
+    """Make a directory where the daemon's user may keep files of its own.
+
+    Not its own directory: sticky, so that he cannot put anything in the place
+    of what the privileged applier keeps in there.
+    """
+    if os.path.isdir(path):
+        return
     try:
-        os.makedirs(path, mode=0o755, exist_ok=True)
+        os.makedirs(path, mode=0o755)
+        if os.geteuid() == 0:
+            os.chown(path, 0, pwd.getpwuid(uid).pw_gid)
+            os.chmod(path, 0o1775)
     except OSError as error:
         raise ConfigurationError(
             f"state_path = {path} cannot be made: {error.strerror}"
@@ -129,12 +141,14 @@ def _make_directory(path: str) -> None:
 def _only_one(settings: Settings) -> IO[str]:
     """Hold the lock of this state_path, or say that somebody does."""
     path = os.path.join(settings.state_path, f"{PROGRAM}.lock")
+    # What others may have put there is neither followed nor changed.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        lock = open(path, "w", encoding="ascii")  # noqa: SIM115
+        lock = os.fdopen(os.open(path, flags, 0o644), "r+", encoding="ascii")
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be opened: {error.strerror}; is another user's "
-            "daemon using this state_path, or are you not root?"
+            f"{path} cannot be opened: {error.strerror}; remove it if it is "
+            "not flatnet's, or start flatnet-manager as who it belongs to"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,36 +27,52 @@ class _Sets(ctypes.Structure):
     _fields_ = (("words", ctypes.c_uint32 * 6),)
 
 
+def check_user(user: str) -> int:
+    """Return the uid that the daemon is to have; before anything is touched.
+
+    :param user: a name, or empty for who we are
+    :raises ConfigurationError: there is no such user, we cannot become that
+        one, or it is root, to whom files are open without any capability
+    """
+    try:
+        uid = pwd.getpwnam(user).pw_uid if user else os.geteuid()
+    except KeyError as error:
+        raise ConfigurationError(
+            f"manager_user = {user!r}: there is no such user; useradd "
+            f"--system {user}, or name another"
+        ) from error
+    if uid == 0:
+        raise ConfigurationError(
+            f"manager_user = {user!r}: the daemon does not serve as root; "
+            "name a user without privileges, such as flatnet (useradd "
+            "--system flatnet)"
+        )
+    if os.geteuid() not in (0, uid):
+        raise ConfigurationError(
+            f"manager_user = {user!r}: only root can become that user; start "
+            "flatnet-manager as root, or leave manager_user empty to stay "
+            "who you are"
+        )
+    return uid
+
+
 def drop_privilege(user: str) -> None:
     """Become `user` (empty: stay who we are) without any capability.
 
-    :raises ConfigurationError: there is no such user, or we may not
+    :raises ConfigurationError: as for `check_user`, or we are root still
     """
-    if user:
-        _become(user)
+    uid = check_user(user)
+    if os.geteuid() != uid:
+        entry = pwd.getpwnam(user)
+        os.initgroups(user, entry.pw_gid)
+        os.setgid(entry.pw_gid)
+        os.setuid(uid)
+        os.environ["HOME"] = entry.pw_dir
+    if 0 in os.getresuid():
+        raise ConfigurationError("the daemon is still root in part")
     library = ctypes.CDLL(None, use_errno=True)
     library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     library.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = _Header(_CAPABILITY_VERSION_3, 0)
     if library.capset(ctypes.byref(header), ctypes.byref(_Sets())) != 0:
         raise OSError(ctypes.get_errno(), "capset refused")
-
-
-def _become(user: str) -> None:
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError as error:
-        raise ConfigurationError(
-            f"manager_user = {user!r}: there is no such user"
-        ) from error
-    if os.geteuid() == entry.pw_uid:
-        return
-    try:
-        os.initgroups(user, entry.pw_gid)
-        os.setgid(entry.pw_gid)
-        os.setuid(entry.pw_uid)
-    except PermissionError as error:
-        raise ConfigurationError(
-            f"manager_user = {user!r}: only root can become that user"
-        ) from error
-    os.environ["HOME"] = entry.pw_dir

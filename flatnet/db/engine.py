@@ -62,6 +62,11 @@ class Database:
             threading.Lock() if self.dialect == "sqlite" else nullcontext()
         )
 
+    @property
+    def file(self) -> str | None:
+        """The file of a SQLite database, none of any other."""
+        return self._engine.url.database if self.dialect == "sqlite" else None
+
     def close(self) -> None:
         """Close all connections that are not in use."""
         self._engine.dispose()

@@ -12,6 +12,7 @@ from pathlib import Path
 from flatnet.lab import namespaces
 from flatnet.lab.daemon import Daemon
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.readable import program_trees, readable
 from flatnet.lab.spec import NodeSpec, node_conf_text
 
 DAEMON = "flatnet-manager"
@@ -92,7 +93,10 @@ class Node:
         self._close_socket()
         self._socket = self._notify_socket()
         self._daemon = Daemon(
-            [program(DAEMON), "--config-file", str(self.spec.conf)],
+            readable(
+                [program(DAEMON), "--config-file", str(self.spec.conf)],
+                program_trees(),
+            ),
             log=self.spec.log,
             namespace=self.namespace,
             environment={
@@ -190,7 +194,6 @@ class Node:
 
 
 def give_to(path: Path, user: str) -> None:
-    """Let the user that the daemon becomes own a file; empty: leave it."""
-    if user:
-        entry = pwd.getpwnam(user)
-        shutil.chown(path, entry.pw_uid, entry.pw_gid)
+    """Let the user that the daemon becomes own a file."""
+    entry = pwd.getpwnam(user)
+    shutil.chown(path, entry.pw_uid, entry.pw_gid)

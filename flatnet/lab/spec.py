@@ -5,8 +5,7 @@ process, which only knows the lab's name, finds the same names again.
 """
 
 import re
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from flatnet.exceptions import ConfigurationError
@@ -36,7 +35,8 @@ class LabSpec:
     nodes: int = 2
     directory: Path = STATE_DIRECTORY / "lab"
     vif_plug: str = "veth"
-    manager_user: str = field(default_factory=lambda: manager_user())
+    # He exists everywhere.
+    manager_user: str = "nobody"
     options: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
@@ -79,24 +79,6 @@ class LabSpec:
     @property
     def control_conf(self) -> Path:
         return self.directory / "control.conf"
-
-
-def manager_user() -> str:
-    """Who the daemons are to become: nobody, if he can read the program.
-
-    Under a home directory that is closed to others, as Debian makes them,
-    he cannot; then the daemons give up their capabilities and stay who
-    they are.
-    """
-    program = Path(sys.executable)
-    package = Path(__file__)
-    closed = [
-        directory
-        for path in (program, package)
-        for directory in path.parents
-        if not directory.stat().st_mode & 0o001
-    ]
-    return "" if closed else "nobody"
 
 
 @dataclass(frozen=True)

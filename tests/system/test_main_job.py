@@ -102,7 +102,7 @@ def test_the_daemon_holds_no_privilege(cloud):
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert status["NoNewPrivs"].strip() == "1"
-    wanted = pwd.getpwnam(lab.spec.manager_user or "root").pw_uid
+    wanted = pwd.getpwnam("nobody").pw_uid
     assert {int(uid) for uid in status["Uid"].split()} == {wanted}
 
 

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -9,13 +11,29 @@ from flatnet.db import schema
 from flatnet.db.engine import Database
 
 SECONDS = 60
+PROGRAM = (str(Path(sys.executable).parent / "flatnet-manager"),)
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory):
+    """A directory where the daemon, who is nobody, may read and write."""
+    with tempfile.TemporaryDirectory(prefix="fnt-") as name:
+        Path(name).chmod(0o1777)
+        yield Path(name)
 
 
 @pytest.fixture
 def daemon(tmp_path):
     """A function that runs the daemon on lines of [DEFAULT]."""
 
-    def run(*lines, connection=None, arguments=()):
+    def run(
+        *lines,
+        connection=None,
+        arguments=(),
+        before=(),
+        cwd=None,
+        program=(sys.executable, "-m", "flatnet.cmd.manager"),
+    ):
         database = connection or f"sqlite:///{tmp_path}/flatnet.sqlite"
         config = tmp_path / "flatnet.conf"
         config.write_text(
@@ -25,6 +43,7 @@ def daemon(tmp_path):
                     "host = node1",
                     "my_ip = 127.0.0.1",
                     f"state_path = {tmp_path}/state",
+                    "manager_user = nobody",
                     *lines,
                     "[database]",
                     f"connection = {database}",
@@ -33,14 +52,15 @@ def daemon(tmp_path):
             )
         )
         # In a network of its own: whatever it did would be nobody's.
-        command = ["unshare", "--net", sys.executable, "-m"]
-        command += ["flatnet.cmd.manager", "--config-file", str(config)]
+        command = ["unshare", "--net", *before, *program]
+        command += ["--config-file", str(config)]
         return subprocess.run(
             [*command, *arguments],
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
+            cwd=cwd,
         )
 
     return run
@@ -113,6 +133,8 @@ def test_a_database_at_the_wrong_revision(daemon, tmp_path):
         )
     )
     database.close()
+    for path in tmp_path.glob("flatnet.sqlite*"):
+        path.chmod(0o666)
     assert "9999" in complaint(daemon())
 
 
@@ -127,3 +149,48 @@ def test_help_and_version_say_it_all(daemon):
     helped = daemon(arguments=("--help",))
     assert helped.returncode == 0
     assert "--allow_same_net_traffic" in helped.stdout
+
+
+@pytest.mark.parametrize("user", ["root", ""])
+def test_it_does_not_serve_as_root(daemon, tmp_path, user):
+    text = complaint(daemon(f"manager_user = {user}"))
+    assert f"manager_user = {user!r}" in text
+    assert "does not serve as root" in text
+    assert not (tmp_path / "state").exists()
+
+
+def test_who_is_not_root_stays_who_he_is(daemon):
+    as_nobody = ("setpriv", "--reuid=nobody", "--clear-groups", "--")
+    text = complaint(daemon("manager_user = daemon", before=as_nobody))
+    assert "only root can become that user" in text
+
+
+def test_its_state_is_not_its_to_replace(daemon, tmp_path):
+    """It keeps files there, beside what the applier keeps."""
+    complaint(daemon())
+    state = tmp_path / "state"
+    assert oct(state.stat().st_mode) == "0o41775"
+    assert (state.stat().st_uid, state.owner()) == (0, "root")
+    assert state.group() == "nogroup"
+    networks = state / "networks"
+    assert networks.owner() == "root"
+
+
+@pytest.mark.parametrize("target", ["/nowhere", "victim"])
+def test_the_lock_follows_no_link(daemon, tmp_path, target):
+    (tmp_path / "state").mkdir(mode=0o777)
+    (tmp_path / "victim").write_text("dear")
+    lock = tmp_path / "state" / "flatnet-manager.lock"
+    lock.symlink_to(tmp_path / target)
+    assert str(lock) in complaint(daemon())
+    assert (tmp_path / "victim").read_text() == "dear"
+
+
+def test_what_lies_in_the_directory_is_no_part_of_it(daemon, tmp_path):
+    for name in ("msgspec", "pyroute2", "flatnet"):
+        (tmp_path / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'executed')!r}, 'w')"
+        )
+    started = daemon(cwd=tmp_path, program=PROGRAM)
+    assert "flatnet db upgrade" in complaint(started)
+    assert not (tmp_path / "executed").exists()

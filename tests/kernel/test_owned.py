@@ -1,0 +1,111 @@
+"""Where root opens files, and who else may have put something there."""
+
+import os
+import pwd
+
+import pytest
+
+from flatnet.apply import dnsmasq, files
+from flatnet.apply.dhcp import apply_dhcp
+from flatnet.exceptions import HostSetupError
+from flatnet.state import DhcpHost, DhcpServer
+
+NOBODY = pwd.getpwnam("nobody").pw_uid
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """state/networks, as they should be."""
+    (tmp_path / "state" / "networks").mkdir(parents=True)
+    return tmp_path
+
+
+def refused(path):
+    with pytest.raises(HostSetupError) as error:
+        files.make_directory(str(path))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode"), [(NOBODY, 0o755), (0, 0o777), (0, 0o1777), (0, 0o775)]
+)
+def test_a_directory_of_others_is_refused(tree, owner, mode):
+    path = tree / "state" / "networks"
+    os.chown(path, owner, -1)
+    path.chmod(mode)
+    assert f"chown root {path}" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode"),
+    [(NOBODY, 0o755), (NOBODY, 0o1777), (0, 0o777), (0, 0o775)],
+)
+def test_a_directory_that_others_may_replace_is_refused(tree, owner, mode):
+    state = tree / "state"
+    os.chown(state, owner, -1)
+    state.chmod(mode)
+    assert f"may replace what is in {state}" in refused(state / "networks")
+
+
+def test_a_sticky_directory_above_is_as_good(tree):
+    state = tree / "state"
+    state.chmod(0o1777)
+    files.make_directory(str(state / "networks"))
+
+
+def test_a_link_there_is_refused_by_where_it_lies(tree):
+    theirs = tree / "theirs"
+    theirs.mkdir()
+    (theirs / "link").symlink_to(tree / "state" / "networks")
+    os.chown(theirs, NOBODY, -1)
+    assert str(theirs) in refused(theirs / "link")
+
+
+SERVER = DhcpServer(
+    bridge="br100",
+    address="10.0.0.1",
+    cidr="10.0.0.0/24",
+    router="10.0.0.1",
+    mtu=1500,
+    lease_time=3600,
+    hosts=(DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "vm_1"),),
+)
+
+
+@pytest.mark.parametrize("kind", ["hosts", "opts", "names", "leases", "pid"])
+def test_links_are_replaced_or_refused_and_never_followed(
+    namespace, tmp_path, kind
+):
+    for each in (tmp_path, *tmp_path.parents):
+        if str(each).startswith("/tmp/"):
+            each.chmod(each.stat().st_mode | 0o055)
+    victim = tmp_path / "victim"
+    victim.write_text("dear")
+    networks = tmp_path / "networks"
+    networks.mkdir()
+    link = networks / f"flatnet-br100.{kind}"
+    link.symlink_to(victim)
+    namespace.run("ip link add br100 up type bridge")
+    namespace.run("ip addr add 10.0.0.1/24 dev br100")
+
+    def apply(*servers):
+        return namespace.call(
+            apply_dhcp,
+            servers,
+            networks_path=str(networks),
+            config_file="",
+            skip=frozenset(),
+        )
+
+    apply(SERVER)
+    assert victim.read_text() == "dear"
+    link.unlink(missing_ok=True)
+    apply()
+
+
+def test_reading_follows_no_link(tmp_path):
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.read(str(tmp_path / "link"))
+    assert dnsmasq.leases("") == []

@@ -4,7 +4,9 @@ Nothing outside `flatnet.cmd` sees oslo.config: what is read here is whole
 and checked.
 """
 
+import grp
 import ipaddress
+import pwd
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,11 +74,28 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
         _check_with(
             conf, "dns_server", value, ipaddress.ip_address, "an address"
         )
+    for name, known in (
+        ("tap_owner", pwd.getpwnam),
+        ("tap_group", grp.getgrnam),
+    ):
+        _check_with(conf, name, values[name], _named(known), "known here")
     for name in ("routing_source_ip", "metadata_host"):
         if values[name]:
             _check_with(
                 conf, name, values[name], ipaddress.IPv4Address, "an address"
             )
+
+
+def _named(known: Callable[[str], object]) -> Callable[[str], object]:
+    """Return a look-up of names whose error is a ValueError."""
+
+    def look_up(name: str) -> object:
+        try:
+            return known(name)
+        except KeyError as error:
+            raise ValueError(error.args[0]) from error
+
+    return look_up
 
 
 def _check_with(

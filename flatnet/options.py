@@ -120,6 +120,20 @@ NETWORK_OPTIONS = [
         "hypervisor opens by name; 'veth', a pair whose free end a container "
         "takes; 'external', the hypervisor attaches a device of its own.",
     ),
+    cfg.StrOpt(
+        "tap_owner",
+        default="root",
+        help="User who may open the taps of instances, beside root: that of "
+        "an unprivileged hypervisor. Taps that exist are changed once "
+        "nobody holds them open.",
+    ),
+    cfg.StrOpt(
+        "tap_group",
+        default="root",
+        help="Group whose members may open the taps of instances. With a "
+        "tap_owner other than root both are asked for: it must be that user, "
+        "in that group. root: no group is asked for.",
+    ),
     cfg.IntOpt(
         "create_unique_mac_address_attempts",
         default=5,

@@ -24,6 +24,8 @@ class Settings:
     flat_injected: bool = False
     multi_host: bool = True
     vif_plug: str = "tap"
+    tap_owner: str = "root"
+    tap_group: str = "root"
     create_unique_mac_address_attempts: int = 5
     address_quarantine: int = 600
     dhcp_domain: str = "novalocal"

@@ -35,6 +35,8 @@ class Port:
     instance_uuid: str
     addresses: tuple[str, ...] = ()
     peer: str | None = None
+    owner: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)

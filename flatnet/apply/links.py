@@ -37,6 +37,7 @@ OPTIONS = (
     "IFLA_BR_NF_CALL_IP6TABLES",
 )
 NO_LINKLOCAL_LEARN = 1
+NO_OPENER = 0xFFFFFFFF
 
 
 class BridgeData(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
@@ -62,6 +63,7 @@ class Link:
     veth's other end if that is in this namespace, else 0.  `options` are
     those of a bridge, by netlink's names, as far as the kernel has them.
     `ipv6` is false where IPv6 is disabled or unknown to the device.
+    `opener` are the uid and gid that may open a tap.
     """
 
     index: int
@@ -75,6 +77,7 @@ class Link:
     up: bool
     ipv6: bool
     options: tuple[tuple[str, int], ...] = ()
+    opener: tuple[int, int] | None = None
 
     @property
     def ours(self) -> bool:
@@ -207,7 +210,17 @@ def _link(message: Any) -> Link:
         up=bool(message["flags"] & UP),
         ipv6=_ipv6(message),
         options=_options(info) if kind == "bridge" else (),
+        opener=_opener(info) if kind == "tun" else None,
     )
+
+
+def _opener(info: Any) -> tuple[int, int]:
+    """Who may open a tap; the kernel shows none as nothing."""
+    data = info.get_attr("IFLA_INFO_DATA")
+    names = ("IFLA_TUN_OWNER", "IFLA_TUN_GROUP")
+    found = [data.get_attr(name) if data else None for name in names]
+    uid, gid = (NO_OPENER if each is None else each for each in found)
+    return uid, gid
 
 
 def _ipv6(message: Any) -> bool:

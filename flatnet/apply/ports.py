@@ -12,12 +12,11 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.links import ERRORS, MARK, Host, Link, disable_ipv6
+from flatnet.apply.taps import drop_tap, loses, set_tap, wanted_owner
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge, Port
 
 KINDS = {"tap": "tun", "veth": "veth"}
-NO_TUN = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
-TAP_FLAGS = {"no_pi": 1, "one_queue": 0, "vnet_hdr": 1, "multi_queue": 0}
 
 
 def is_device(port: Port) -> bool:
@@ -80,6 +79,13 @@ def _usable(host: Host, port: Port) -> Link | None:
         remove_port(host, link)
         return None
     if fits and (link.ours or unfinished):
+        if (
+            port.kind == "tap"
+            and loses(link.opener, wanted_owner(port))
+            and drop_tap(port.name)
+        ):
+            del host.links[port.name]
+            return None
         return link
     raise _taken(port.name)
 
@@ -93,32 +99,19 @@ def _taken(name: str) -> HostSetupError:
 def _made(host: Host, bridge: Bridge, port: Port) -> Link:
     if port.peer in host.links:
         raise _taken(port.peer)
-    try:
-        if port.kind == "tap":
-            host.netlink.link(
-                "add",
-                ifname=port.name,
-                kind="tuntap",
-                mode="tap",
-                iftun_ifr=TAP_FLAGS,
-            )
-        else:
-            host.netlink.link(
-                "add",
-                ifname=port.name,
-                kind="veth",
-                peer={
-                    "ifname": port.peer,
-                    "address": port.mac,
-                    "mtu": bridge.mtu,
-                },
-            )
-    except NetlinkError as error:
-        if port.kind != "tap" or error.code not in NO_TUN:
-            raise
-        raise HostSetupError(
-            "/dev/net/tun is missing: load the kernel module tun"
-        ) from error
+    if port.kind == "tap":
+        set_tap(port.name, wanted_owner(port))
+    else:
+        host.netlink.link(
+            "add",
+            ifname=port.name,
+            kind="veth",
+            peer={
+                "ifname": port.peer,
+                "address": port.mac,
+                "mtu": bridge.mtu,
+            },
+        )
     host.made.append(f"port {port.name} made")
     return host.reread(port.name)
 
@@ -146,9 +139,21 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
         disable_ipv6(link)
         host.made.append(f"port {port.name}: ipv6 disabled")
     _mend_peer(host, link, bridge=bridge, port=port)
+    if port.kind == "tap":
+        link = _mend_opener(host, link, port)
     if not link.up:
         host.write(link, state="up")
         host.made.append(f"port {port.name}: up")
+
+
+def _mend_opener(host: Host, link: Link, port: Port) -> Link:
+    wanted = wanted_owner(port)
+    if link.opener == wanted or loses(link.opener, wanted):
+        return link
+    if not set_tap(port.name, wanted):
+        return link
+    host.made.append(f"port {port.name}: owner set")
+    return host.reread(port.name)
 
 
 def _mend_peer(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:

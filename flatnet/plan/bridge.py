@@ -14,6 +14,7 @@ from flatnet.settings import Settings
 from flatnet.state import Bridge, Port, Uplink
 
 DEFAULT_MTU = 1500
+_ROOT = "root"
 # With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux
 # allows, as nova's names had.
 NAME_LENGTH = 11
@@ -95,14 +96,16 @@ def _ports(
     snapshot: Snapshot, settings: Settings, network_id: int
 ) -> tuple[Port, ...]:
     planned = [
-        _port(interface, settings.vif_plug)
+        _port(interface, settings)
         for interface in snapshot.interfaces
         if interface.network_id == network_id
     ]
     return tuple(sorted(planned, key=lambda port: port.name))
 
 
-def _port(interface: Interface, kind: str) -> Port:
+def _port(interface: Interface, settings: Settings) -> Port:
+    kind = settings.vif_plug
+    owner, group = _opener(settings) if kind == "tap" else (None, None)
     return Port(
         name=port_name(interface.uuid),
         kind=kind,
@@ -110,4 +113,17 @@ def _port(interface: Interface, kind: str) -> Port:
         instance_uuid=interface.instance_uuid,
         addresses=interface.addresses,
         peer=peer_name(interface.uuid) if kind == "veth" else None,
+        owner=owner,
+        group=group,
     )
+
+
+def _opener(settings: Settings) -> tuple[str | None, str | None]:
+    """The user and the group of a tap.
+
+    The kernel wants an opener to match both where there are both, so root,
+    whom nobody needs to name, counts only where no other is named.
+    """
+    owner = settings.tap_owner if settings.tap_owner != _ROOT else None
+    group = settings.tap_group if settings.tap_group != _ROOT else None
+    return (owner, group) if owner or group else (_ROOT, None)

@@ -88,6 +88,9 @@ def complaint(done):
         ("routing_source_ip = nonsense", "nonsense"),
         ("metadata_port = 70000", "70000"),
         ("manager_user = no-such-user", "no-such-user"),
+        ("tap_owner = no-such-user", "no-such-user"),
+        ("tap_group = no-such-group", "no-such-group"),
+        ("foreign_ports = open", "open"),
     ],
 )
 def test_an_unknown_value_names_option_value_and_file(

@@ -1,5 +1,7 @@
 """Bridges and ports as the plan has them: values, no kernel."""
 
+import pytest
+
 from flatnet.plan.bridge import bridge_mac, bridges, uplink_names
 from flatnet.state import Bridge, Port, Uplink
 from tests.builders import interface, network, settings, snapshot
@@ -28,6 +30,7 @@ def test_a_host_with_two_instances():
                     mac="fa:16:3e:00:00:01",
                     instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb01",
                     addresses=("10.0.0.2",),
+                    owner="root",
                 ),
                 Port(
                     name="tap00000002-aa",
@@ -35,6 +38,7 @@ def test_a_host_with_two_instances():
                     mac="fa:16:3e:00:00:02",
                     instance_uuid="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbb02",
                     addresses=("10.0.0.3",),
+                    owner="root",
                 ),
             ),
         ),
@@ -99,3 +103,20 @@ def test_bridges_are_sorted_and_hold_their_own_ports():
     assert (first.name, second.name) == ("br100", "br200")
     assert first.ports[0].mac.endswith(":01")
     assert second.ports[0].mac.endswith(":02")
+
+
+@pytest.mark.parametrize(
+    ("options", "opener"),
+    [
+        ({}, ("root", None)),
+        ({"tap_owner": "qemu"}, ("qemu", None)),
+        ({"tap_group": "kvm"}, (None, "kvm")),
+        ({"tap_owner": "qemu", "tap_group": "kvm"}, ("qemu", "kvm")),
+        ({"vif_plug": "veth", "tap_owner": "qemu"}, (None, None)),
+    ],
+)
+def test_who_may_open_a_tap(options, opener):
+    rows = snapshot(interfaces=(interface(1),))
+    (bridge,) = bridges(rows, settings(**options), {})
+    (port,) = bridge.ports
+    assert (port.owner, port.group) == opener

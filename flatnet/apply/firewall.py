@@ -31,9 +31,7 @@ from flatnet.apply.iptables import (
     chains_text,
     changed,
     edits,
-    is_known,
     parsed,
-    unfit_chains,
 )
 from flatnet.exceptions import HostSetupError
 from flatnet.state import AddressSet, Chain, Changes, Failure, Table, joined
@@ -112,12 +110,8 @@ def _apply_family(
 def _apply_table(
     existing: Existing, wanted: Table, top: re.Pattern[str] | None
 ) -> Changes:
-    shut = dict(unfit_chains(wanted))
-    foreign = [name for name in shut if not name.startswith(INSTANCE_PREFIX)]
-    if foreign or not is_known(wanted):
-        text = "; ".join(shut.values()) or "unknown table or built-in chain"
-        return _failed(wanted, text)
-    target = _closed(wanted, shut)
+    shut: dict[str, str] = {}
+    target = wanted
     plan = edits(existing, target, top)
     if plan.text and _restore(wanted.family, plan.text):
         candidates = tuple(
@@ -125,7 +119,7 @@ def _apply_table(
             for chain in changed(existing, target)
             if chain.name.startswith(INSTANCE_PREFIX)
         )
-        shut |= _refused(target, candidates)
+        shut = _refused(target, candidates)
         target = _closed(wanted, shut)
         plan = edits(existing, target, top)
         error = _restore(wanted.family, plan.text) if plan.text else ""

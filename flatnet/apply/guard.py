@@ -22,8 +22,8 @@ Goals, and how each is met:
 * Twice is once, and no rule is parsed: see `flatnet.apply.nft`.  The tables
   are owned where the kernel can, and outlive others' flushes: see
   `flatnet.apply.libnftables`.
-* Fail closed.  A port whose MAC or name nft would not take is left out, so
-  it passes nothing, and is reported; all others get theirs.
+* Fail closed.  A port that bears our mark and is not in the plan passes
+  nothing.
 
 Two small tables stand beside the bridge's own: a packet whose input device,
 for IP or ARP, is a port of ours did not come through the bridge (the port is
@@ -37,22 +37,18 @@ port that joined is not known are open for its broadcasts to the host.  With
 spoofing allowed a guest is not held to the limits by address.
 """
 
-import dataclasses
 import ipaddress
-import re
 from collections.abc import Iterable
 
 from flatnet.apply import guard_routed, guard_rules, nft, nft_keys
+from flatnet.apply.grammar_values import device
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Changes, Failure, Guard, GuardedPort
+from flatnet.state import Changes, Guard
 
 TABLE = "flatnet"
 FAMILIES = ("bridge", "inet", "arp")
-_PORT = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
-_DEVICE = re.compile(r"[A-Za-z0-9_.:@+-]{1,15}")
-_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 
 
 def apply_guard(session: Session, guard: Guard | None) -> Changes:
@@ -62,10 +58,9 @@ def apply_guard(session: Session, guard: Guard | None) -> Changes:
     """
     if guard is None:
         return Changes(_removed(session))
-    sound, failures = _sound(guard)
-    found = members(sound, frozenset(port.name for port in guard.ports))
-    made = _written(session, guard_tables(sound, found))
-    return Changes(made, failures, found.warnings)
+    found = members(guard)
+    made = _written(session, guard_tables(guard, found))
+    return Changes(made, warnings=found.warnings)
 
 
 def _written(
@@ -132,9 +127,8 @@ def set_elements(
     guard: Guard, found: Members
 ) -> dict[str, frozenset[nft_keys.Element]]:
     """Return what each set holds, by its name."""
-    for name in found.uplinks:
-        if not _DEVICE.fullmatch(name):
-            raise HostSetupError(f"{name!r} cannot be an uplink: rename it")
+    for name in sorted(found.uplinks | found.closed):
+        _check_device(name)
     ports = guard.ports
     own = [
         (port.name, ipaddress.ip_address(address))
@@ -167,6 +161,17 @@ def set_elements(
         ),
         **_local_elements(guard, found),
     }
+
+
+def _check_device(name: str) -> None:
+    """Check the name of a device that somebody else has given it."""
+    try:
+        device(name)
+    except ValueError as error:
+        raise HostSetupError(
+            f"{name!r} is on a bridge of ours, and nft would not take its "
+            "name: rename it"
+        ) from error
 
 
 def _local_elements(
@@ -202,34 +207,6 @@ def _single(values: Iterable[str]) -> frozenset[nft_keys.Element]:
 def _hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     """An address as nft prints a raw payload."""
     return f"0x{int(address):032x}"
-
-
-def _sound(guard: Guard) -> tuple[Guard, tuple[Failure, ...]]:
-    """Return the guard without the ports that nft would not take."""
-    failures, ports = [], []
-    for port in guard.ports:
-        reason = _unsound(port)
-        if reason is None:
-            ports.append(port)
-            continue
-        uuids = (port.instance_uuid,) if port.instance_uuid else ()
-        failures.append(Failure(f"port {port.name}", reason, uuids))
-    sound = dataclasses.replace(guard, ports=tuple(ports))
-    return sound, tuple(failures)
-
-
-def _unsound(port: GuardedPort) -> str | None:
-    """Return why a port cannot be guarded, none if it can."""
-    if not _PORT.fullmatch(port.name):
-        return f"{port.name!r} is not the name of a port: mend its row"
-    if not _MAC.fullmatch(port.mac):
-        return f"{port.mac!r} is not the MAC of a guest: mend its row"
-    for address in port.addresses:
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            return f"{address!r} is not an address: mend its row"
-    return None
 
 
 def _removed(session: Session) -> tuple[str, ...]:

@@ -55,12 +55,18 @@ class Outcome:
 
 
 def apply_plan(
-    plan: Plan, paths: HostPaths, session: Session, *, owes: bool
+    plan: Plan,
+    paths: HostPaths,
+    session: Session,
+    *,
+    owes: bool,
+    unfit: tuple[Failure, ...] = (),
 ) -> Outcome:
     """Make this host look like `plan`, any number of times.
 
     `session` owns the guard's tables.  `owes` says that tracked connections
-    have not been judged since rules changed last.
+    have not been judged since rules changed last.  `unfit` is what `checked`
+    found wrong with instances, which stay shut.
     """
     everyone = all_instances(plan)
 
@@ -68,6 +74,7 @@ def apply_plan(
         return guarded(subject, apply, instances=everyone)
 
     rules = joined(
+        Changes(failures=unfit),
         step("sysctl", lambda: apply_sysctls(plan)),
         step("ports", lambda: remove_ports(plan)),
         step("firewall", lambda: _apply_firewall(plan, paths)),

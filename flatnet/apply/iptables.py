@@ -10,8 +10,8 @@ Goals, and how each is met:
   chains; those that it does not name keep their counters.
 * Foreign rules stay byte for byte.  Rules of built-in chains are deleted by
   their full text, never by number: a number may mean another rule by then.
-* Nothing from outside reaches the privileged program unchecked: each word
-  of a rule is one of the few options that plans use, or a plain value.
+* Nothing from outside reaches the privileged program unchecked: see
+  `grammar`.
 
 Given up: an edit that keeps our comment is not noticed, since iptables
 prints rules differently from how they are written.
@@ -19,8 +19,6 @@ prints rules differently from how they are written.
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -35,32 +33,6 @@ BUILTINS = {
 }
 _MARK = re.compile(r'--comment "?flatnet:([0-9a-f]{16})"?(?: |$)')
 _TARGET = re.compile(r"(?:^| )-[jg] (flatnet-\S+)")
-_CHAIN = re.compile(r"flatnet-[A-Za-z0-9-]{1,20}")
-_VALUE = re.compile(r"[A-Za-z0-9:][A-Za-z0-9.,:/_+@-]*")
-_OPTIONS = frozenset(
-    {
-        "!",
-        "-s",
-        "-d",
-        "-i",
-        "-o",
-        "-p",
-        "-m",
-        "-j",
-        "--sport",
-        "--dport",
-        "--ctstate",
-        "--match-set",
-        "--icmp-type",
-        "--icmpv6-type",
-        "--physdev-is-bridged",
-        "--physdev-out",
-        "--to-source",
-        "--to-destination",
-        "--to-ports",
-        "--checksum-fill",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -249,35 +221,3 @@ def _is_in_place(
 
 def _jump_mark(jump: Jump) -> str:
     return marks(Chain(jump.builtin, (f"-j {jump.chain}",)))[0]
-
-
-def unfit_chains(table: Table) -> Mapping[str, str]:
-    """Return why chains of a plan are not passed on, by chain name."""
-    names = Counter(chain.name for chain in table.chains)
-    unfit = {
-        name: f"chain {name!r} is planned twice"
-        for name, count in names.items()
-        if count > 1
-    }
-    for chain in table.chains:
-        if not _CHAIN.fullmatch(chain.name):
-            unfit[chain.name] = f"{chain.name!r} is no chain of ours"
-        for rule in chain.rules:
-            if not _is_fit(rule):
-                unfit[chain.name] = f"rule {rule!r} is refused unread"
-    return unfit
-
-
-def is_known(table: Table) -> bool:
-    """Whether table and jumps are among those that plans have."""
-    known = BUILTINS.get(table.name, ())
-    return table.family in (4, 6) and all(
-        jump.builtin in known and _CHAIN.fullmatch(jump.chain)
-        for jump in table.jumps
-    )
-
-
-def _is_fit(rule: str) -> bool:
-    return all(
-        word in _OPTIONS or _VALUE.fullmatch(word) for word in rule.split(" ")
-    )

@@ -41,19 +41,16 @@ class Members:
         )
 
 
-def members(guard: Guard, ours: frozenset[str]) -> Members:
+def members(guard: Guard) -> Members:
     """Return who is on the bridges now.
-
-    `ours` names ports that are closed unless the guard has them.
 
     :raises HostSetupError: the kernel does not tell
     """
-    return judged(guard, ours, rtnl.devices(), rtnl.addresses())
+    return judged(guard, rtnl.devices(), rtnl.addresses())
 
 
 def judged(
     guard: Guard,
-    ours: frozenset[str],
     devices: tuple[Device, ...],
     addresses: tuple[tuple[int, str], ...],
 ) -> Members:
@@ -68,9 +65,7 @@ def judged(
         mine = {network.uplink} if network.uplink else set()
         foreign = list(_foreign(bridge, devices, planned | mine))
         for port in foreign:
-            if port.name in ours:
-                closed.add(port.name)
-            elif bridge and _is_closed(port, bridge, network):
+            if bridge and _is_closed(port, bridge, network):
                 closed.add(port.name)
                 warnings.append(_closed_text(port, network))
             else:

@@ -21,7 +21,10 @@ import struct
 import sys
 from collections.abc import Callable
 
-from flatnet.apply import lock
+import msgspec
+
+from flatnet.apply import channel, lock
+from flatnet.apply.bridge import check_privilege
 from flatnet.apply.host import HostPaths
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
@@ -50,7 +53,18 @@ def main() -> int:
         dnsmasq_config_file=arguments.dnsmasq_config_file,
         top_regex=arguments.top_regex,
     )
+    os.set_blocking(arguments.events, False)
+    with socket.socket(fileno=arguments.listener) as listener:
+        _accept(listener, arguments.lifeline, _service(arguments, paths))
+    return 0
+
+
+def _service(
+    arguments: argparse.Namespace, paths: HostPaths
+) -> Callable[[socket.socket], int]:
+    """Return what serves a connection: the work, or why there is none."""
     try:
+        check_privilege()
         lock.hold(
             arguments.networks_path,
             lifeline=arguments.lifeline,
@@ -58,17 +72,20 @@ def main() -> int:
         )
         session = Session()
     except (FlatnetError, OSError) as error:
-        LOG.error("%s", error)
-        return 1
-    os.set_blocking(arguments.events, False)
-    with session, socket.socket(fileno=arguments.listener) as listener:
-        _accept(
-            listener,
-            arguments.lifeline,
-            lambda connection: Worker(
-                connection, paths, session, arguments.events
-            ).serve(),
-        )
+        text = str(error)
+        LOG.error("%s", text)
+        return lambda connection: _refuse(connection, text)
+    return lambda connection: Worker(
+        connection, paths, session, arguments.events
+    ).serve()
+
+
+def _refuse(connection: socket.socket, text: str) -> int:
+    """Answer every request with an error, until the daemon closes."""
+    with contextlib.suppress(EOFError, OSError, msgspec.MsgspecError):
+        while True:
+            channel.receive_request(connection)
+            channel.send(connection, channel.Reply(error=text))
     return 0
 
 

@@ -164,9 +164,7 @@ class Worker:
 
 
 def _members(guard: Guard | None) -> Members:
-    if guard is None:
-        return Members()
-    return members(guard, frozenset(port.name for port in guard.ports))
+    return members(guard) if guard else Members()
 
 
 def _foreign(noticed: Noticed) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ def _port(interface: Interface, settings: Settings) -> Port:
     return Port(
         name=port_name(interface.uuid),
         kind=kind,
-        mac=interface.mac,
+        mac=interface.mac.lower(),
         instance_uuid=interface.instance_uuid,
         addresses=interface.addresses,
         peer=peer_name(interface.uuid) if kind == "veth" else None,

@@ -90,7 +90,7 @@ def _hosts(
     """The lines of one network, sorted by address as numbers."""
     hosts = [
         DhcpHost(
-            mac=interface.mac,
+            mac=interface.mac.lower(),
             address=interface.addresses[0],
             name=names.get(interface.instance_uuid),
         )

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-import pytest
-from rules import applied, mentions, planned, saved
+from rules import applied, mentions, planned
 from segment import guest
 
 from flatnet.apply.command import _PATH
 from flatnet.apply.firewall import apply_firewall
-from flatnet.state import AddressSet, Chain, Jump, Table
+from flatnet.state import AddressSet
 
 
 def test_a_bad_chain_shuts_its_instance_and_no_other(namespace):
@@ -38,46 +37,6 @@ def test_a_bad_chain_shuts_its_instance_and_no_other(namespace):
         assert len(namespace.run("iptables -S").splitlines()) > 20
     assert changes.made == ()
     assert mentions(applied(namespace, (good, sets)), name)
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "-j ACCEPT\n-A INPUT -j ACCEPT",
-        '-m comment --comment "x" -j ACCEPT',
-        "-j ACCEPT --modprobe=/bin/true",
-        "-M /bin/true -j ACCEPT",
-        "-t nat -j ACCEPT",
-        "-j ACCEPT -X flatnet-local",
-        "-j  ACCEPT",
-        "-j ACC\\EPT",
-        "",
-    ],
-)
-def test_a_rule_with_anything_odd_is_not_passed_on(namespace, rule):
-    chain = Chain("flatnet-i-x", (rule,), "uuid")
-    jump = Jump("FORWARD", "flatnet-i-x")
-    table = Table(4, "filter", (chain,), (jump,))
-    changes = namespace.call(apply_firewall, (table,), ())
-    assert [f.instances for f in changes.failures] == [("uuid",)]
-    lines = namespace.run("iptables -S flatnet-i-x").splitlines()
-    assert [line.split(" -j ")[1:] for line in lines] == [[], ["DROP"]]
-
-
-@pytest.mark.parametrize(
-    "table",
-    [
-        Table(4, "filter", (Chain("INPUT", ("-j DROP",)),)),
-        Table(4, "filter", (), (Jump("INPUT", "DOCKER"),)),
-        Table(4, "filter", (), (Jump("mine", "flatnet-x"),)),
-        Table(4, "raw", (Chain("flatnet-x"),), (Jump("OUTPUT", "flatnet-x"),)),
-    ],
-)
-def test_what_is_not_ours_is_refused(namespace, table):
-    before = saved(namespace)
-    changes = namespace.call(apply_firewall, (table,), ())
-    assert changes.failures
-    assert saved(namespace) == before
 
 
 def test_a_set_of_another_type_is_reported(namespace):

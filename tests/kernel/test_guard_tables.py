@@ -14,16 +14,11 @@ from frame_kinds import kinds
 from guarded import (
     GATEWAY,
     PORT_A,
-    PORT_B,
-    UPLINK,
     A,
     B,
-    C,
     guard,
-    guarded_network,
     guarded_port,
     heard,
-    text,
 )
 from namespaces import enter
 
@@ -225,31 +220,6 @@ def test_no_guard_removes_the_tables_once(site):
     site.apply(guard())
     assert len(site.apply(None).made) == len(FAMILIES)
     assert site.apply(None).made == ()
-
-
-@pytest.mark.parametrize(
-    ("bad", "message"),
-    [
-        (guarded_port("tap0", B), "name"),
-        (guarded_port('tap" drop; #', B), "name"),
-        (guarded_port(PORT_B, guarded.Machine("x", B.ip, B.ip6)), "MAC"),
-        (guarded_port(PORT_B, guarded.Machine(B.mac, "x", B.ip6)), "address"),
-    ],
-)
-def test_a_bad_port_is_shut_and_told(site, bad, message):
-    networks = (guarded_network(uplink=UPLINK, foreign_ports="closed"),)
-    changes = site.apply(
-        guard(guarded_port(PORT_A, A), bad, networks=networks)
-    )
-    (failure,) = changes.failures
-    assert failure.subject == f"port {bad.name}"
-    assert failure.instances == (bad.instance_uuid,)
-    assert message in failure.message
-    site.a.run("ping", "-c1", "-W5", GATEWAY.ip)
-    arrived = heard(
-        site, (site.b, B), kinds(B, A, GATEWAY), closing=(site.c, C)
-    )
-    assert text(arrived) == ""
 
 
 def test_no_gap_and_no_leak_while_rewritten(site):

@@ -1,0 +1,263 @@
+"""Every value of a plan, checked by the type it has, in one place.
+
+The applier is root and the plan comes from a process that talks to a broker
+and a database.  Nothing of it becomes a word of a command, a line of a file
+or a netlink message before it went through here.
+
+What is wrong with one instance costs that instance: it is left out, its
+rules become a drop, and it is named.  What is wrong with the host refuses
+the plan, for then nobody knows what it would make of the host.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flatnet.apply import grammar_values as values
+from flatnet.apply.grammar_instances import Instances
+from flatnet.apply.grammar_rules import CHAIN, SET_NAME, check_rule
+from flatnet.apply.iptables import BUILTINS, INSTANCE_PREFIX
+from flatnet.apply.sysctl import path
+from flatnet.exceptions import HostSetupError
+from flatnet.state import (
+    AddressSet,
+    Bridge,
+    Chain,
+    DhcpHost,
+    DhcpServer,
+    Failure,
+    FilteredAddress,
+    Guard,
+    GuardedNetwork,
+    GuardedPort,
+    Opening,
+    Plan,
+    Port,
+    Table,
+)
+
+_MTU = range(68, 65536)
+_SECONDS = range(1, 1 << 31)
+_PORTS = range(65536)
+_MEND = "mend its row"
+
+
+def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
+    """Return the plan without the instances that are not of the grammar.
+
+    :raises HostSetupError: the host itself is not
+    """
+    found = Instances(plan)
+    try:
+        guard = plan.guard
+        return (
+            replace(
+                plan,
+                bridges=tuple(_bridge(each, found) for each in plan.bridges),
+                dhcp_servers=tuple(
+                    _dhcp_server(each, found) for each in plan.dhcp_servers
+                ),
+                tables=tuple(_table(each, found) for each in plan.tables),
+                address_sets=tuple(map(_address_set, plan.address_sets)),
+                guard=_guard(guard, found) if guard else None,
+                filtered=tuple(map(_filtered, plan.filtered)),
+                sysctls=tuple(_sysctl(each, plan) for each in plan.sysctls),
+            ),
+            tuple(found.failures),
+        )
+    except ValueError as error:
+        raise HostSetupError(f"a plan is refused whole: {error}") from error
+
+
+def _bridge(bridge: Bridge, found: Instances) -> Bridge:
+    values.device(bridge.name)
+    values.uuid(bridge.network_uuid)
+    values.mac(bridge.mac)
+    values.integer(bridge.mtu, _MTU)
+    _each(values.device, bridge.uplink)
+    _each(values.interface, bridge.address)
+    sound = found.kept(bridge.ports, _check_port, _port_failure)
+    shut = [_quiet(port) for port in bridge.ports if port not in sound]
+    return replace(bridge, ports=(*sound, *filter(None, shut)))
+
+
+def _quiet(port: Port) -> Port | None:
+    """A port that stays where it is, shut, until its row is mended.
+
+    Left out, it would be removed from under a guest that runs.
+    """
+    try:
+        values.port_name(port.name)
+        values.choice(port.kind, ("tap", "veth"))
+        values.uuid(port.instance_uuid)
+    except ValueError:
+        return None
+    return replace(
+        port,
+        mac="02:00:00:00:00:00",
+        addresses=(),
+        peer="vif" + port.name[3:] if port.kind == "veth" else None,
+        owner=None,
+        group=None,
+    )
+
+
+def _check_port(port: Port) -> None:
+    values.port_name(port.name)
+    values.choice(port.kind, ("tap", "veth", "external"))
+    values.mac(port.mac)
+    values.uuid(port.instance_uuid)
+    for each in port.addresses:
+        values.address(each)
+    if port.kind == "veth":
+        values.peer_name(port.peer)
+    elif port.peer is not None:
+        raise ValueError("it has a peer that it should not have")
+    _each(values.user, port.owner, port.group)
+
+
+def _port_failure(port: Port | GuardedPort) -> Failure:
+    uuids = (port.instance_uuid,) if port.instance_uuid else ()
+    return Failure(_subject("port", port.name), _MEND, uuids)
+
+
+def _guard(guard: Guard, found: Instances) -> Guard:
+    for network in guard.networks:
+        _check_network(network)
+    for each in (guard.prevent_spoofing, guard.isolated):
+        values.choice(each, (True, False))
+    ports = found.kept(guard.ports, _check_guarded, _port_failure)
+    return replace(guard, ports=ports)
+
+
+def _check_network(network: GuardedNetwork) -> None:
+    values.device(network.bridge)
+    values.network4(network.cidr)
+    values.mac(network.mac)
+    _each(values.ipv4, network.address)
+    _each(values.network6, network.cidr_v6)
+    _each(values.device, network.uplink)
+    values.choice(network.serves, (True, False))
+    values.choice(network.foreign_ports, ("", "closed", "uplink"))
+    if network.serves and network.address is None:
+        raise ValueError("a network is served without an address")
+
+
+def _check_guarded(port: GuardedPort) -> None:
+    values.port_name(port.name)
+    values.mac(port.mac)
+    values.choice(port.filtered, (True, False))
+    for each in port.addresses:
+        values.address(each)
+
+
+def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
+    values.device(server.bridge)
+    values.ipv4(server.address)
+    values.network4(server.cidr)
+    values.ipv4(server.router)
+    values.integer(server.mtu, _MTU)
+    values.integer(server.lease_time, _SECONDS)
+    values.domain(server.domain)
+    values.choice(server.releases, (True, False))
+    for each in server.servers:
+        values.address(each)
+
+    def named(host: DhcpHost) -> Failure:
+        subject = _subject("dhcp", server.bridge)
+        holders = found.holding(host.mac, host.address)
+        return Failure(subject, _MEND, holders)
+
+    return replace(server, hosts=found.kept(server.hosts, _check_host, named))
+
+
+def _check_host(host: DhcpHost) -> None:
+    values.mac(host.mac)
+    values.ipv4(host.address)
+    _each(values.hostname, host.name)
+
+
+def _table(table: Table, found: Instances) -> Table:
+    values.choice(table.family, (4, 6))
+    values.choice(table.name, tuple(BUILTINS))
+    if len({chain.name for chain in table.chains}) < len(table.chains):
+        raise ValueError("a chain is planned twice")
+    for jump in table.jumps:
+        values.choice(jump.builtin, BUILTINS[table.name])
+        _check_chain_name(jump.chain)
+    return replace(
+        table, chains=tuple(_chain(each, found) for each in table.chains)
+    )
+
+
+def _chain(chain: Chain, found: Instances) -> Chain:
+    """A chain as planned; one of an instance that is not fit drops."""
+    _check_chain_name(chain.name)
+    _each(values.uuid, chain.instance_uuid)
+    try:
+        for rule in chain.rules:
+            check_rule(rule)
+    except ValueError as error:
+        if not chain.name.startswith(INSTANCE_PREFIX):
+            raise
+        uuids = (chain.instance_uuid,) if chain.instance_uuid else ()
+        text = f"{error}; nothing new is let in to the instance"
+        found.fail(Failure(f"firewall chain {chain.name}", text, uuids))
+        return replace(chain, rules=("-j DROP",))
+    return chain
+
+
+def _check_chain_name(name: str) -> None:
+    if not CHAIN.fullmatch(name):
+        raise ValueError(f"{ascii(name)[:60]} is no chain of ours")
+
+
+def _address_set(wanted: AddressSet) -> AddressSet:
+    values.choice(wanted.family, (4, 6))
+    _check_set_name(wanted.name)
+    check = values.network4 if wanted.family == 4 else values.network6
+    for each in wanted.members:
+        check(each)
+    return wanted
+
+
+def _check_set_name(name: object) -> None:
+    if not isinstance(name, str) or not SET_NAME.fullmatch(name):
+        raise ValueError(f"{ascii(name)[:60]} is no set of ours")
+
+
+def _filtered(filtered: FilteredAddress) -> FilteredAddress:
+    values.address(filtered.address)
+    for each in filtered.openings:
+        _check_opening(each)
+    return filtered
+
+
+def _check_opening(opening: Opening) -> None:
+    _each(values.network, opening.source)
+    _each(_check_set_name, opening.address_set)
+    if opening.protocol is not None:
+        values.integer(opening.protocol, range(256))
+    for number in (opening.first, opening.last):
+        if number is not None:
+            values.integer(number, _PORTS)
+
+
+def _sysctl(setting: tuple[str, str], plan: Plan) -> tuple[str, str]:
+    name, value = setting
+    values.number(value, range(1 << 31))
+    try:
+        path(name, frozenset(bridge.name for bridge in plan.bridges))
+    except HostSetupError as error:
+        raise ValueError(f"{ascii(name)[:60]}: {error}") from error
+    return setting
+
+
+def _each(check: Callable[[object], None], *given: str | None) -> None:
+    """Check what is there."""
+    for value in given:
+        if value is not None:
+            check(value)
+
+
+def _subject(kind: str, name: str) -> str:
+    return f"{kind} {ascii(name)[1:-1][:60]}"

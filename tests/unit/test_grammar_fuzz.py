@@ -1,0 +1,219 @@
+"""Hostile plans: whatever is let through is rendered, and reads as meant.
+
+The lines that come out are matched against a grammar of their own, which
+shares nothing with the one that let them through.
+"""
+
+import random
+import re
+from dataclasses import fields, is_dataclass, replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flatnet.apply import dnsmasq, ipset, nft
+from flatnet.apply.grammar import checked
+from flatnet.apply.guard import guard_tables
+from flatnet.apply.iptables import Existing, edits
+from flatnet.apply.members import Members
+from flatnet.exceptions import HostSetupError
+from tests.unit.test_grammar import plan
+
+PLANS = 100_000
+BATCH = 100
+BASE = plan()
+ATTACKS = (
+    "\n",
+    "\0",
+    " ",
+    ";",
+    "}",
+    '"',
+    ",",
+    "#",
+    "/",
+    "..",
+    "-",
+    "--conf-script=/bin/sh",
+    "\n-F FORWARD",
+    "flush ruleset\n",
+    'include "/etc/shadow"',
+    "%eth0",
+    "$(id)",
+    "\u0663",
+    "é",
+    "+",
+    "*",
+    "0x1",
+    "A" * 70,
+    "",
+    "255.255.255.255",
+    "::ffff:10.0.0.1",
+    "lo",
+    "ACCEPT",
+)
+WORD = r"[A-Za-z0-9_.:/,@!-]+"
+RESTORE = re.compile(
+    r"\*(filter|mangle|nat)|COMMIT|:flatnet-[A-Za-z0-9-]{1,20} - \[0:0\]"
+    rf"|-A flatnet-[A-Za-z0-9-]{{1,20}}( {WORD})+"
+    r"|-I (FORWARD|INPUT|OUTPUT|PREROUTING|POSTROUTING) 1 -j flatnet-"
+    rf"[A-Za-z0-9-]{{1,20}}( {WORD})+"
+)
+ARGUMENT = re.compile(r"dnsmasq|--[a-z-]+(=[A-Za-z0-9_.:/,!-]*)?")
+LINES = {
+    "hosts": re.compile(r"[0-9a-f:]{17}(,[A-Za-z0-9_.-]+)?,[0-9.]{7,15}"),
+    "names": re.compile(r"[0-9.]{7,15} [A-Za-z0-9_-]{1,63}"),
+    "options": re.compile(r"3,[0-9.]{7,15}|26,[0-9]{2,5}"),
+}
+SET = re.compile(
+    r"(create flatnet-g[46]-[0-9]+ hash:net family inet6? maxelem 1048576"
+    r"|(add|del) flatnet-g[46]-[0-9]+ [0-9a-f.:/]+ -exist)"
+)
+ELEMENT = r'("[A-Za-z0-9_.@-]{1,15}"|[0-9a-fx:.]+)'
+NFT_SET = re.compile(
+    r"add set (bridge|inet|arp) flatnet [a-z_0-9]+ \{ [^{}\n]*"
+    rf"(elements = \{{ ({ELEMENT}( \. )?)+(, ({ELEMENT}( \. )?)+)* \}})?; \}}"
+)
+NFT_OTHER = re.compile(
+    r"add chain (bridge|inet|arp) flatnet [a-z_0-9]+( \{ type filter hook "
+    r"[a-z]+ priority -?[0-9]+; policy accept; \})?"
+    r'|add rule (bridge|inet|arp) flatnet [^\n\\$]+ comment "flatnet:'
+    r'[0-9a-f]{12}"'
+)
+# What a rule holds of a plan: devices and networks, between what is fixed.
+NFT_FOREIGN = re.compile(r"include|flush|delete|define|\n|\\|\$")
+
+
+def leaves(value, path=()):
+    """The paths to all texts and numbers of a value."""
+    if is_dataclass(value):
+        for each in fields(value):
+            yield from leaves(getattr(value, each.name), (*path, each.name))
+    elif isinstance(value, tuple):
+        for place, each in enumerate(value):
+            yield from leaves(each, (*path, place))
+    else:
+        yield path
+
+
+def changed(value, path, new):
+    """The value with something else at the end of a path."""
+    if not path:
+        return new(value)
+    step, *rest = path
+    if is_dataclass(value):
+        return replace(
+            value, **{step: changed(getattr(value, step), rest, new)}
+        )
+    return (
+        *value[:step],
+        changed(value[step], rest, new),
+        *value[step + 1 :],
+    )
+
+
+PATHS = tuple(leaves(BASE))
+
+
+def spoilt(value, attack, place, number):
+    """A text with an attack in it, or another number."""
+    if isinstance(value, str):
+        at = place % (len(value) + 1)
+        return value[:at] + attack + value[at:] if place else attack
+    if isinstance(value, bool):
+        return number if number > 1 else not value
+    return number if isinstance(value, int) else attack
+
+
+SPOILS = st.tuples(
+    st.sampled_from(PATHS),
+    st.one_of(st.sampled_from(ATTACKS), st.text(max_size=8)),
+    st.integers(0, 40),
+    st.one_of(st.integers(-2, 70000), st.integers()),
+)
+
+
+@settings(max_examples=2000, deadline=None, database=None)
+@given(st.lists(SPOILS, min_size=1, max_size=3))
+def test_nothing_outside_the_grammar_reaches_a_program(spoils):
+    judge(spoils)
+
+
+@settings(max_examples=PLANS // BATCH, deadline=None, database=None)
+@given(st.integers(0, 1 << 64))
+def test_nor_does_it_in_very_many_plans(seed):
+    """Drawn by a cheaper hand; what is found goes to the test above."""
+    luck = random.Random(seed)
+    for _ in range(BATCH):
+        judge([drawn(luck) for _ in range(luck.randint(1, 3))])
+
+
+def drawn(luck):
+    text = "".join(
+        chr(luck.choice((luck.randint(0, 127), luck.randint(128, 0xD7FF))))
+        for _ in range(luck.randint(0, 4))
+    )
+    attack = luck.choice((luck.choice(ATTACKS), text))
+    number = luck.choice((luck.randint(-2, 70000), luck.getrandbits(70)))
+    return luck.choice(PATHS), attack, luck.randint(0, 40), number
+
+
+def judge(spoils):
+    """Let a spoilt plan through, or not, and look at what comes out."""
+    wanted = BASE
+    for path, attack, place, number in spoils:
+        wanted = changed(
+            wanted,
+            path,
+            lambda value, a=attack, p=place, n=number: spoilt(value, a, p, n),
+        )
+    told = []
+    try:
+        found, failures = checked(wanted)
+    except HostSetupError as error:
+        told.append(str(error))
+    else:
+        told += [f"{each.subject} {each.message}" for each in failures]
+        rendered(found)
+    assert all(map(str.isprintable, told)), spoils
+
+
+def rendered(found):
+    """Render all that differs from the plan that is known as good."""
+    for table, known in zip(found.tables, BASE.tables, strict=True):
+        if table != known:
+            for line in edits(Existing(), table, None).text.splitlines():
+                assert RESTORE.fullmatch(line), line
+    for each, known in zip(found.address_sets, BASE.address_sets, strict=True):
+        if each != known:
+            for line in ipset._lines(each, None):
+                assert SET.fullmatch(line), line
+    if found.dhcp_servers != BASE.dhcp_servers:
+        for server in found.dhcp_servers:
+            of_dnsmasq(server)
+    if found.guard != BASE.guard:
+        of_nft(found.guard)
+
+
+def of_dnsmasq(server):
+    for each in dnsmasq.arguments(server, networks_path="/n", config_file=""):
+        assert ARGUMENT.fullmatch(each), each
+    texts = {
+        "hosts": dnsmasq.hosts_text(server),
+        "names": dnsmasq.names_text(server),
+        "options": dnsmasq.options_text(server),
+    }
+    for kind, text in texts.items():
+        assert text.count("\n") == len(text.splitlines())
+        for line in text.splitlines():
+            assert LINES[kind].fullmatch(line), line
+
+
+def of_nft(guard):
+    for table in guard_tables(guard, Members()):
+        for line in nft.replacement(table, None).split("\n"):
+            if line.startswith("add set"):
+                assert NFT_SET.fullmatch(line), line
+            elif line:
+                assert NFT_OTHER.fullmatch(line), line
+                assert not NFT_FOREIGN.search(line), line

@@ -6,6 +6,7 @@ second only takes an address for its host, and its plan has more in it.
 """
 
 import logging
+from dataclasses import asdict
 from typing import Any
 
 from flatnet.arguments import Requested
@@ -92,7 +93,9 @@ class FlatManager:
             quarantine=self._settings.address_quarantine,
             mac_attempts=self._settings.create_unique_mac_address_attempts,
         )
-        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, renewed=instance_uuid
+        )
         self._tell_members(self._groups_of(instance_uuid))
         outcome.check(instance_uuid)
         return self.network_info(instance_uuid, self._settings.host)
@@ -121,7 +124,9 @@ class FlatManager:
                         host=self._settings.host,
                         quarantine=self._settings.address_quarantine,
                     )
-        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, renewed=instance_uuid
+        )
         outcome.check(instance_uuid)
 
     def tear_down(self) -> None:
@@ -244,6 +249,7 @@ class FlatManager:
             "error": str(last.error) if last.error else None,
             "failures": failures,
             "warnings": list(last.warnings),
+            "declined": [asdict(each) for each in last.changes.declined],
             "plugged": list(last.changes.plugged),
             "bridges": [
                 {

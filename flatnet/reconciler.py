@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from flatnet.exceptions import FlatnetError, HostSetupError
@@ -91,6 +91,7 @@ class Reconciler:
         self._interval = interval
         self._changed = threading.Condition()
         self._asked = 0
+        self._renewed: set[str] = set()
         self._served = 0
         self._last = Pass()
         self._stopping = False
@@ -101,9 +102,13 @@ class Reconciler:
         """The outcome of the pass that ended last."""
         return self._last
 
-    def ask(self) -> int:
-        """Ask for a pass; return a ticket to wait with."""
+    def ask(self, *, renewed: str | None = None) -> int:
+        """Ask for a pass; return a ticket to wait with.
+
+        :param renewed: the uuid of an instance that begins anew
+        """
         with self._changed:
+            self._renewed |= {renewed} if renewed else set()
             self._asked += 1
             self._changed.notify_all()
             return self._asked
@@ -124,9 +129,11 @@ class Reconciler:
                 )
             return self._last
 
-    def ask_and_wait(self, timeout: float) -> Pass:
+    def ask_and_wait(
+        self, timeout: float, *, renewed: str | None = None
+    ) -> Pass:
         """Ask for a pass and return its outcome; errors as for `wait`."""
-        return self.wait(self.ask(), timeout)
+        return self.wait(self.ask(renewed=renewed), timeout)
 
     def run(self) -> None:
         """Serve asks, and the timer, until `stop`."""
@@ -143,11 +150,14 @@ class Reconciler:
         """Run one pass now; all asks so far are served by it."""
         with self._changed:
             serving = self._asked
-        outcome = self._pass()
+            renewed = frozenset(self._renewed)
+        outcome = self._pass(renewed)
         _report(outcome, self._last)
         with self._changed:
             self._last = outcome
             self._served = serving
+            if outcome.error is None:
+                self._renewed -= renewed
             self._retry = (
                 min(self._retry * 2, self._interval)
                 if outcome.is_incomplete
@@ -168,12 +178,15 @@ class Reconciler:
             )
             return not self._stopping
 
-    def _pass(self) -> Pass:
+    def _pass(self, renewed: frozenset[str]) -> Pass:
         try:
             snapshot = self._snapshot()
             names = self._uplink_names(snapshot)
             uplinks = self._applier.uplinks(names)
-            plan = self._plan(snapshot, {each.name: each for each in uplinks})
+            plan = replace(
+                self._plan(snapshot, {each.name: each for each in uplinks}),
+                renewed=tuple(sorted(renewed)),
+            )
             return Pass(plan=plan, changes=self._applier.apply(plan))
         except FlatnetError as error:
             return Pass(error=error)

@@ -203,7 +203,8 @@ class Plan:
     bridge.  `filtered` says again, for connections that are
     tracked, what the rules of `tables` let in.  `warnings` are lines for
     the log about rows that could not be planned as written; they change
-    nothing on the host.
+    nothing on the host.  `renewed` are the uuids of instances that begin
+    anew: what they declined before is served again.
     """
 
     host: str
@@ -215,6 +216,7 @@ class Plan:
     guard: Guard | None = None
     filtered: tuple[FilteredAddress, ...] = ()
     warnings: tuple[str, ...] = ()
+    renewed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -231,17 +233,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Declined:
+    """An address that its own guest declined: its server withholds it."""
+
+    bridge: str
+    address: str
+    mac: str
+
+
+@dataclass(frozen=True)
 class Changes:
     """What a pass did: one line per change, and what it could not do.
 
     `warnings` are lines about what it met; they last as long as it does.
-    `plugged` are the ports of the plan that are on their bridge now.
+    `plugged` are the ports of the plan that are on their bridge now,
+    `declined` the addresses that DHCP withholds.
     """
 
     made: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
     plugged: tuple[str, ...] = ()
+    declined: tuple[Declined, ...] = ()
 
 
 def joined(*parts: Changes) -> Changes:

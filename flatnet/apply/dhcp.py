@@ -85,6 +85,15 @@ def apply_dhcp(
     return Changes(tuple(made), tuple(failures))
 
 
+def ask_to_reload(bridge: str, networks_path: str) -> None:
+    """Have the next pass make the server of a bridge read its files again.
+
+    One that does not run will do so when it starts.
+    """
+    if os.path.exists(dnsmasq.path(networks_path, bridge, "pid")):
+        files.replace(dnsmasq.path(networks_path, bridge, "reload"), "")
+
+
 def _remove_files(planned: set[str], networks_path: str) -> list[str]:
     """Remove the files of bridges that have left the plan.
 

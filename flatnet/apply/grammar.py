@@ -49,6 +49,8 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
     found = Instances(plan)
     try:
         guard = plan.guard
+        for each in plan.renewed:
+            values.uuid(each)
         return (
             replace(
                 plan,

@@ -17,11 +17,15 @@ import os
 import select
 import socket
 import time
+from dataclasses import replace
 
 import msgspec
 
 from flatnet.apply import channel
 from flatnet.apply.bridge import check_privilege, read_uplinks
+from flatnet.apply.declines import Declines
+from flatnet.apply.dhcp import ask_to_reload
+from flatnet.apply.grammar import checked
 from flatnet.apply.host import (
     HostPaths,
     apply_plan,
@@ -32,7 +36,7 @@ from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.apply.watch import Noticed, Watch
 from flatnet.exceptions import FlatnetError
-from flatnet.state import Changes, Guard, Plan
+from flatnet.state import Changes, Declined, Guard, Plan
 
 LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.
@@ -63,6 +67,8 @@ class Worker:
         # The worker before may have died between the rules and the rest.
         self._owes = True
         self._next_look = 0.0
+        self._declines = Declines()
+        self._has_passed = False
 
     def serve(self) -> int:
         """Answer until the daemon closes; return the exit status."""
@@ -90,7 +96,13 @@ class Worker:
                 ready, _, _ = select.select([self._connection], [], [], pause)
             else:
                 ready, _, _ = select.select(
-                    [self._connection, *self._watch.sockets], [], []
+                    [
+                        self._connection,
+                        *self._watch.sockets,
+                        *self._declines.sockets,
+                    ],
+                    [],
+                    [],
                 )
             if self._connection in ready:
                 return True
@@ -112,17 +124,63 @@ class Worker:
         except FlatnetError as error:
             return channel.Reply(error=str(error))
 
-    def _apply(self, plan: Plan) -> Changes:
+    def _apply(self, wanted: Plan) -> Changes:
+        plan, unfit = checked(wanted)
         self._plan = plan
         self._members = _members(plan.guard)
-        outcome = apply_plan(plan, self._paths, self._session, owes=self._owes)
+        self._serve_again(plan)
+        outcome = apply_plan(
+            plan, self._paths, self._session, owes=self._owes, unfit=unfit
+        )
         self._owes = outcome.owes
         self._plugged = outcome.changes.plugged
-        return outcome.changes
+        self._declines.listen(each.bridge for each in plan.dhcp_servers)
+        return replace(outcome.changes, declined=self._withheld(plan))
+
+    def _serve_again(self, plan: Plan) -> None:
+        """Have servers forget what instances declined that begin anew.
+
+        And all that was declined when there was no worker to hear it.
+        """
+        self._declines.drain()
+        begin = {
+            (port.mac, address)
+            for bridge in plan.bridges
+            for port in bridge.ports
+            if port.instance_uuid in plan.renewed
+            for address in port.addresses
+        }
+        bridges = {
+            each.bridge
+            for each in self._declines.known
+            if (each.mac, each.address) in begin
+        }
+        if not self._has_passed:
+            bridges = {each.bridge for each in plan.dhcp_servers}
+        self._has_passed = True
+        for bridge in sorted(bridges):
+            with contextlib.suppress(OSError):
+                ask_to_reload(bridge, self._paths.networks_path)
+        self._declines.forget(bridges)
+
+    def _withheld(self, plan: Plan) -> tuple[Declined, ...]:
+        """What guests of the plan declined for themselves."""
+        hosts = {
+            (server.bridge, host.address, host.mac)
+            for server in plan.dhcp_servers
+            for host in server.hosts
+        }
+        return tuple(
+            each
+            for each in self._declines.known
+            if (each.bridge, each.address, each.mac) in hosts
+        )
 
     def _look(self) -> None:
         """Mend what is not as the last plan has it."""
         noticed = self._watch.drain()
+        if self._declines.drain():
+            self._wake()
         self._next_look = time.monotonic() + _PAUSE
         if self._plan is None:
             return

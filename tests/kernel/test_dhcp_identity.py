@@ -23,6 +23,9 @@ from dhcp_hosts import (
 from guarded import PORT_A, PORT_B, guarded_network, guarded_port
 
 from flatnet.apply.daemons import our_daemons
+from flatnet.apply.declines import Declines
+from flatnet.apply.dhcp import ask_to_reload
+from flatnet.state import Declined
 
 SERVER = "10.0.0.1"
 MACS = {number: line(number).mac for number in (1, 2)}
@@ -133,6 +136,35 @@ def test_a_decline_in_anothers_name_is_worth_the_trouble(pair):
         patience=0.1,
     )
     assert pair.says(2, kind=DISCOVER, patience=1) == []
+
+
+def test_what_a_guest_declines_is_known_and_served_again(pair):
+    """Here by the listener alone; with the daemon in tests/system."""
+    pair.guard()
+    host = pair.host
+
+    def heard():
+        ears = Declines()
+        ears.listen(["br100", "br7"])
+        pair.gets_its_address(1)
+        assert not ears.drain()
+        pair.says(
+            1,
+            kind=DECLINE,
+            options=about(ADDRESSES[1]),
+            patience=0.1,
+        )
+        assert ears.drain()
+        assert not ears.drain()
+        return ears.known
+
+    (known,) = host.namespace.call(heard)
+    assert known == Declined("br100", ADDRESSES[1], MACS[1])
+    assert pair.says(1, kind=DISCOVER, patience=1) == []
+    ask_to_reload("br100", str(host.path))
+    made = host.apply(line(1), line(2))
+    assert made == ("dnsmasq br100: reloaded",)
+    pair.gets_its_address(1)
 
 
 def test_clones_with_one_client_identifier_keep_their_addresses(pair):

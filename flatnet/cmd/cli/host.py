@@ -56,7 +56,14 @@ class List(Lister):
 class Show(ShowOne):
     """Ask a host's daemon what it made of its last pass."""
 
-    columns = ("host", "error", "failures", "warnings", "bridges")
+    columns = (
+        "host",
+        "error",
+        "failures",
+        "warnings",
+        "declined",
+        "bridges",
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("host", metavar="HOST", help="the compute node")
@@ -82,6 +89,7 @@ class Show(ShowOne):
             state["error"],
             Lines(state["failures"]),
             Lines(state["warnings"]),
+            Lines(state.get("declined", [])),
             Lines(state["bridges"]),
         )
 

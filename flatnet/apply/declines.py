@@ -1,0 +1,145 @@
+"""Addresses that their own guests declined, heard on the bridge.
+
+A guest that finds its address in use says so (DHCPDECLINE), and dnsmasq then
+gives it to nobody for ten minutes, or until it reads its files again.  It
+tells nobody of it but the system's log.  So we listen for the message where
+it reaches the host; the guard has seen to it by then that its sender speaks
+for itself.
+
+Given up: what is said while no worker listens.  A new worker has dnsmasq
+read its files again, so that nothing stands that nobody knows of.
+"""
+
+import contextlib
+import ctypes
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterable
+
+from flatnet.state import Declined
+
+_IP = 0x0800
+_ATTACH_FILTER = 26
+# struct sock_filter: IPv4, UDP, not a later fragment, destination port 67;
+# as `tcpdump -dd "udp dst port 67"` has it for what Ethernet carries.
+_FILTER = (
+    (0x28, 0, 0, 12),
+    (0x15, 0, 8, 0x0800),
+    (0x30, 0, 0, 23),
+    (0x15, 0, 6, 17),
+    (0x28, 0, 0, 20),
+    (0x45, 4, 0, 0x1FFF),
+    (0xB1, 0, 0, 14),
+    (0x48, 0, 0, 16),
+    (0x15, 0, 1, 67),
+    (0x06, 0, 0, 2048),
+    (0x06, 0, 0, 0),
+)
+_COOKIE = b"\x63\x82\x53\x63"
+_UDP = 8
+_CHADDR, _OPTIONS = 28, 236
+_MESSAGE_TYPE, _DECLINE = 53, b"\4"
+_REQUESTED, _END, _PADDING = 50, 255, 0
+
+
+class Declines:
+    """What was declined on some bridges since one listens there."""
+
+    def __init__(self) -> None:
+        self._ears: dict[str, socket.socket] = {}
+        self._indexes: dict[str, int] = {}
+        self._known: set[Declined] = set()
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """What becomes readable when somebody speaks to a DHCP server."""
+        return tuple(self._ears.values())
+
+    @property
+    def known(self) -> tuple[Declined, ...]:
+        """What was declined and not forgotten, sorted."""
+        return tuple(
+            sorted(self._known, key=lambda each: (each.bridge, each.address))
+        )
+
+    def listen(self, bridges: Iterable[str]) -> None:
+        """Listen on these bridges, those of them that exist, alone."""
+        wanted = frozenset(bridges)
+        for bridge in self._ears.keys() - wanted:
+            self._ears.pop(bridge).close()
+            self._indexes.pop(bridge)
+        self._known = {each for each in self._known if each.bridge in wanted}
+        for bridge in sorted(wanted):
+            try:
+                index = socket.if_nametoindex(bridge)
+            except OSError:
+                index = 0
+            # A device of the same name may be another by now.
+            if index == self._indexes.get(bridge):
+                continue
+            if bridge in self._ears:
+                self._ears.pop(bridge).close()
+            self._indexes[bridge] = index
+            if index:
+                self._ears[bridge] = _ear(bridge)
+
+    def drain(self) -> bool:
+        """Hear what was said; return whether anything was declined anew."""
+        before = len(self._known)
+        for bridge, ear in self._ears.items():
+            with contextlib.suppress(BlockingIOError, OSError):
+                while True:
+                    found = declined(ear.recv(2048))
+                    if found:
+                        self._known.add(Declined(bridge, *found))
+        return len(self._known) > before
+
+    def forget(self, bridges: Iterable[str]) -> None:
+        """Note that the servers of these bridges have read their files."""
+        gone = frozenset(bridges)
+        self._known = {each for each in self._known if each.bridge not in gone}
+
+
+def declined(frame: bytes) -> tuple[str, str] | None:
+    """Return (address, MAC) that a frame declines, none if it does not.
+
+    >>> declined(b"anything")
+    """
+    body = (
+        frame[14 + (frame[14] & 15) * 4 + _UDP :] if len(frame) > 14 else b""
+    )
+    options = body[_OPTIONS:]
+    if not options.startswith(_COOKIE):
+        return None
+    found = _read(options[len(_COOKIE) :])
+    address = found.get(_REQUESTED, b"")
+    if found.get(_MESSAGE_TYPE) != _DECLINE or len(address) != 4:
+        return None
+    mac = body[_CHADDR : _CHADDR + 6].hex(":")
+    return str(ipaddress.IPv4Address(address)), mac
+
+
+def _read(options: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while options and options[0] != _END:
+        if options[0] == _PADDING:
+            options = options[1:]
+            continue
+        if len(options) < 2:
+            break
+        length = options[1]
+        found.setdefault(options[0], options[2 : 2 + length])
+        options = options[2 + length :]
+    return found
+
+
+def _ear(bridge: str) -> socket.socket:
+    ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    code = b"".join(struct.pack("=HBBI", *each) for each in _FILTER)
+    kept = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("@HP", len(_FILTER), ctypes.addressof(kept))
+    ear.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
+    ear.setblocking(False)
+    ear.bind((bridge, _IP))
+    return ear

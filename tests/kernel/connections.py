@@ -1,6 +1,7 @@
 """Connections across a segment, and the rules that they live by."""
 
 import contextlib
+import socket
 
 from segment import guest, segment
 
@@ -16,7 +17,7 @@ from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import Uplink
 from tests.builders import settings, snapshot
-from tests.sockets import connection, listener, passes
+from tests.sockets import connection, inside, listener, passes
 
 EVERYWHERE = "0.0.0.0/0"
 SSH = SecurityRule(1, "tcp", 22, 22, EVERYWHERE)
@@ -59,8 +60,35 @@ class Connections:
         ends = connection(self.space(source), place, self._servers[place])
         return tuple(map(self._keep, ends))
 
+    def listens(self, target, port):
+        """A TCP socket of a host that listens on IPv4."""
+        return self._keep(listener(self.space(target), port))
+
+    def connects(self, source, address, port, server):
+        """Both ends of a connection to an address that leads to `server`."""
+        ends = connection(self.space(source), (address, port), server)
+        return tuple(map(self._keep, ends))
+
+    def listens6(self, target, port):
+        """The same on IPv6."""
+        return self._keep(inside(self.space(target), _listener6, port))
+
+    def connects6(self, source, address, server):
+        """The same to a link-local address."""
+        port = server.getsockname()[1]
+        near = inside(self.space(source), _connected6, address, port)
+        return self._keep(near), self._keep(server.accept()[0])
+
     def _keep(self, each):
         return self._stack.enter_context(contextlib.closing(each))
+
+
+def _listener6(port):
+    return socket.create_server(("::", port), family=socket.AF_INET6)
+
+
+def _connected6(address, port):
+    return socket.create_connection((address, port), timeout=10)
 
 
 def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):

@@ -18,7 +18,7 @@ def of_discovery(sender, target, other):
     asking = (SOURCE, sender.mac)
 
     def to_all(kind, about, *options, source=sender.ip6):
-        return _message(
+        return message(
             sender,
             (source, EVERYONE, "33:33:00:00:00:01"),
             kind,
@@ -28,7 +28,7 @@ def of_discovery(sender, target, other):
 
     def to_target(kind, about, *options):
         ends = (sender.ip6, target.ip6, target.mac)
-        return _message(sender, ends, kind, about, *options)
+        return message(sender, ends, kind, about, *options)
 
     mine, yours, theirs = sender.ip6, target.ip6, other.ip6
     return {
@@ -67,7 +67,8 @@ def of_discovery(sender, target, other):
     }
 
 
-def _message(sender, ends, kind, about, *options):
+def message(sender, ends, kind, about, *options):
+    """A frame with a message on `about`; `ends` are from, to, to MAC."""
     source, destination, to = ends
     body = struct.pack("!I", 0x60000000 if kind == 136 else 0)
     body += packed(about) if about else b""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from flatnet.apply import channel, lock
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.plan.host import host_plan
-from flatnet.state import Bridge, Plan, Uplink
+from flatnet.state import Bridge, Plan, Table, Uplink
 from tests.builders import interface, settings, snapshot
 
 PLAN = Plan(
@@ -249,3 +250,54 @@ FILTERED = host_plan(
     settings(allow_same_net_traffic=False, dhcp=False),
     {},
 )
+
+
+ATTACKS = (
+    replace(
+        FILTERED,
+        tables=(Table(4, "filter\n-F FORWARD\n-A FORWARD -j ACCEPT"),),
+    ),
+    replace(
+        FILTERED,
+        guard=replace(
+            FILTERED.guard,
+            networks=(
+                replace(
+                    FILTERED.guard.networks[0],
+                    mac="02:00:00:00:00:01 }\nflush ruleset\n#",
+                ),
+            ),
+        ),
+    ),
+    replace(
+        FILTERED,
+        guard=replace(
+            FILTERED.guard,
+            networks=(
+                replace(
+                    FILTERED.guard.networks[0],
+                    cidr='10.0.0.0/24\ninclude "/etc/shadow"',
+                ),
+            ),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_plan_that_would_say_more_is_refused_whole(
+    namespace, tmp_path, attack
+):
+    namespace.run("iptables -A FORWARD -s 192.0.2.7 -j DROP")
+    namespace.run("nft add table inet theirs")
+
+    def refused(applier, started):
+        with pytest.raises(HostSetupError) as error:
+            applier.apply(attack)
+        return str(error.value)
+
+    before = namespace.run("nft list ruleset")
+    text = namespace.call(with_applier, refused, tmp_path)
+    assert text.startswith("a plan is refused whole: ")
+    assert "\n" not in text
+    assert namespace.run("nft list ruleset") == before

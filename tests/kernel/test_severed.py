@@ -14,7 +14,9 @@ from connections import (
     silent_segment,
     stalls,
 )
+from segment import link_local
 
+from flatnet.rows import SecurityRule
 from tests.sockets import passes
 
 
@@ -116,3 +118,40 @@ def test_what_was_cut_is_remembered_when_the_table_is_replaced(net, made):
         "nft list set inet flatnet cut4"
     )
     assert stalls(ends)
+
+
+def test_what_was_cut_stays_so_in_ipv6(net, made):
+    rule = SecurityRule(9, "tcp", 22, 22, "fe80::/10")
+    apply(net, rule)
+    served, source = net.guests[SERVED], net.guests[SAME_BRIDGE]
+    address = link_local(SERVED)
+    server = made.listens6(served, 22)
+    near, far = made.connects6(source, address, server)
+    assert both_ways((near, far))
+    assert apply(net) == ("conntrack: cut 1 connections",)
+    assert "fe80::" in net.node.run("nft list set inet flatnet cut6")
+    far.send(b"from the guest")
+    far.settimeout(PATIENCE)
+    with pytest.raises(ConnectionResetError):
+        far.recv(10)
+    assert stalled(near)
+
+
+def test_what_was_cut_stays_so_behind_another_address(net, made):
+    """What the guest sends bears its own, whatever it was called by."""
+    net.node.run(
+        "iptables -t nat -A PREROUTING -d 192.0.2.100 -j DNAT "
+        "--to-destination 10.0.0.2"
+    )
+    net.node.run("ip addr add 192.0.2.100/32 dev ext0")
+    try:
+        apply(net, SSH)
+        served = net.guests[SERVED]
+        server = made.listens(served, 22)
+        near, far = made.connects(net.outside, "192.0.2.100", 22, server)
+        assert both_ways((near, far))
+        assert apply(net) == ("conntrack: cut 1 connections",)
+        assert stalls((near, far))
+    finally:
+        net.node.run("iptables -t nat -F PREROUTING")
+        net.node.run("ip addr del 192.0.2.100/32 dev ext0")

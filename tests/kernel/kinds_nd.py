@@ -70,7 +70,9 @@ def of_discovery(sender, target, other):
 def message(sender, ends, kind, about, *options):
     """A frame with a message on `about`; `ends` are from, to, to MAC."""
     source, destination, to = ends
-    body = struct.pack("!I", 0x60000000 if kind == 136 else 0)
+    # Override, and solicited where it is for one.
+    flags = 0x20000000 if destination == EVERYONE else 0x60000000
+    body = struct.pack("!I", flags if kind == 136 else 0)
     body += packed(about) if about else b""
     for number, mac in options:
         body += struct.pack("!BB", number, 1) + mac_bytes(mac)

@@ -52,9 +52,8 @@ def test_an_advertisement_that_nobody_asked_for_comes_to_all(net):
     )
 
     before = net.guests[1].namespace
-    before.run(
-        f"ip -6 neigh replace {own(2)} dev eth0 lladdr 02:00:00:00:00:77"
-    )
+    wrong = "dev eth0 lladdr 02:00:00:00:00:77 nud stale"
+    before.run(f"ip -6 neigh replace {own(2)} {wrong}")
     net.guests[2].send(frame(b""))
 
     def learnt():

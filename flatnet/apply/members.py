@@ -62,7 +62,7 @@ def judged(
     for network in guard.networks:
         bridge = next((d for d in devices if d.name == network.bridge), None)
         bridges |= {bridge.index} if bridge else set()
-        mine = {network.uplink} if network.uplink else set()
+        mine = _planned_uplink(network, bridge, devices)
         foreign = list(_foreign(bridge, devices, planned | mine))
         for port in foreign:
             if bridge and _is_closed(port, bridge, network):
@@ -88,6 +88,18 @@ def judged(
         carriers=carriers,
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
+
+
+def _planned_uplink(
+    network: GuardedNetwork, bridge: Device | None, devices: tuple[Device, ...]
+) -> set[str]:
+    """The planned uplink, unless it is on somebody else's bridge."""
+    if not network.uplink:
+        return set()
+    masters = {each.master for each in devices if each.name == network.uplink}
+    if masters <= {0, bridge.index if bridge else 0}:
+        return {network.uplink}
+    return set()
 
 
 def _foreign(

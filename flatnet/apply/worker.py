@@ -113,7 +113,7 @@ class Worker:
         request = channel.receive_request(self._connection)
         channel.send(self._connection, self._reply(request))
         if request.plan is not None:
-            self._look()
+            self._look(own=_OWN_TOOLS)
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:
@@ -176,30 +176,38 @@ class Worker:
             if (each.bridge, each.address, each.mac) in hosts
         )
 
-    def _look(self) -> None:
-        """Mend what is not as the last plan has it."""
-        noticed = self._watch.drain()
-        if self._declines.drain():
+    def _look(self, own: tuple[str, ...] = ()) -> None:
+        """Mend what is not as the last plan has it, until it is.
+
+        `own` begins the names of programs that have just worked for us.
+        """
+        while True:
+            noticed = self._watch.drain()
+            if self._declines.drain():
+                self._wake()
+            self._next_look = time.monotonic() + _PAUSE
+            if self._plan is None:
+                return
+            now = self._members
+            if noticed.links:
+                now = _members(self._plan.guard)
+            foreign = _foreign(noticed, own)
+            if not foreign and now == self._members:
+                break
+            self._mend(self._plan, now, foreign)
+            own = _OWN_TOOLS
+        if noticed.links and plugged(self._plan) != self._plugged:
             self._wake()
-        self._next_look = time.monotonic() + _PAUSE
-        if self._plan is None:
-            return
-        now = self._members
-        if noticed.links:
-            now = _members(self._plan.guard)
-        foreign = _foreign(noticed)
+
+    def _mend(
+        self, plan: Plan, now: Members, foreign: tuple[str, ...]
+    ) -> None:
         if foreign:
             LOG.error(
                 "%s changed rules of flatnet: instances may be open until "
                 "they are back",
                 ", ".join(foreign),
             )
-        if foreign or now != self._members:
-            self._mend(self._plan, now)
-        elif noticed.links and plugged(self._plan) != self._plugged:
-            self._wake()
-
-    def _mend(self, plan: Plan, now: Members) -> None:
         self._members = now
         # Who connected while rules were missing is judged by the next pass.
         self._owes = True
@@ -225,15 +233,15 @@ def _members(guard: Guard | None) -> Members:
     return members(guard) if guard else Members()
 
 
-def _foreign(noticed: Noticed) -> tuple[str, ...]:
+def _foreign(noticed: Noticed, own: tuple[str, ...]) -> tuple[str, ...]:
     """Who changed rules and is not ourselves.
 
-    In a look that follows a pass a foreign iptables is taken for ours; the
-    next pass sees what it did.
+    In a look that follows what we did ourselves a foreign iptables-restore is
+    taken for ours; the next pass sees what it did.
     """
-    own = f"({os.getpid()})"
+    ourselves = f"({os.getpid()})"
     return tuple(
         who
         for who in noticed.rules
-        if not who.endswith(own) and not who.startswith(_OWN_TOOLS)
+        if not who.endswith(ourselves) and not who.startswith(own)
     )

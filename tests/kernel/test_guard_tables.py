@@ -16,6 +16,7 @@ from guarded import (
     PORT_A,
     A,
     B,
+    C,
     guard,
     guarded_port,
     heard,
@@ -50,6 +51,16 @@ def test_twice_is_once(site):
     assert len(first.made) == len(FAMILIES)
     assert second.made == ()
     assert written == 0
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize("prevent_spoofing", [True, False])
+def test_every_mode_is_taken_and_found_again(site, isolated, prevent_spoofing):
+    wanted = guard(isolated=isolated, prevent_spoofing=prevent_spoofing)
+    assert len(site.apply(wanted).made) == len(FAMILIES)
+    assert site.apply(wanted).made == ()
+    for who in (B, C, GATEWAY):
+        site.a.run("ping", "-c1", "-W5", who.ip)
 
 
 def tables(site):

@@ -148,3 +148,22 @@ def test_a_port_of_ours_that_left_the_plan_is_closed_anywhere(silent_site):
         closing=(silent_site.c, C),
     )
     assert text(arrived) == ""
+
+
+def test_an_uplink_on_the_bridge_of_others_is_theirs(site, namespaces):
+    """A mistyped flat_interface fails, and cuts nothing off."""
+    host, far, peer = site.host, namespaces(), namespaces()
+    host.run("ip link add br7 up type bridge")
+    for space, device, address in (
+        (far, "eth7", "10.7.0.1/24"),
+        (peer, "peer0", "10.7.0.2/24"),
+    ):
+        host.run(
+            f"ip link add {device} type veth peer name eth0 netns {space.name}"
+        )
+        host.run(f"ip link set {device} master br7 up")
+        space.run(f"ip address add {address} dev eth0")
+        space.run("ip link set eth0 up")
+    site.apply(guard(networks=(guarded_network(uplink="eth7"),)))
+    peer.run("ping -c1 -W5 10.7.0.1")
+    assert "eth7" not in host.run("nft list set bridge flatnet uplinks")

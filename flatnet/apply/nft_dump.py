@@ -27,6 +27,7 @@ _ANONYMOUS = 0x1
 _ACCEPT = 1
 _COMMENT = 0
 _HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
 _HOOKS = {
     "arp": ("input", "output", "forward"),
     "inet": ("prerouting", "input", "forward", "output", "postrouting"),
@@ -159,12 +160,20 @@ def _raise(message: bytes) -> None:
 
 
 def _elements(data: bytes) -> list[tuple[bytes, bool]]:
-    """Return (key, whether it has nothing but a key) of each element."""
+    """Return (key, whether it has nothing but a key) of each element.
+
+    Of a thousand ports there are ten thousand, so this is one loop: an
+    element is an attribute with one for its key, with one for its value.
+    """
     found = []
-    for _, element in attributes(data):
-        values = dict(attributes(element))
-        key = dict(attributes(values.get(1, b""))).get(1, b"")
-        found.append((key, not values.keys() - {1}))
+    at, end, header = 0, len(data), _ATTRIBUTE.unpack_from
+    while at < end:
+        length, _ = header(data, at)
+        inner, _ = header(data, at + 4)
+        value, _ = header(data, at + 8)
+        key = data[at + 12 : at + 8 + value]
+        found.append((key, inner + 4 >= length))
+        at += (length + 3) & ~3
     return found
 
 

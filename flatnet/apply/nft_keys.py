@@ -7,6 +7,7 @@ there is more than one.
 
 import ipaddress
 import re
+from functools import lru_cache
 
 Element = tuple[str, ...]
 _RAW = re.compile(r"@th,\d+,(\d+)")
@@ -20,6 +21,7 @@ _LENGTHS = {
 }
 
 
+@lru_cache(64)
 def parts(key: str) -> tuple[str, ...]:
     """Return the types in a set's type line.
 
@@ -30,6 +32,8 @@ def parts(key: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in types.split(" . "))
 
 
+# What stands in sets is nearly all what stood there in the pass before.
+@lru_cache(1 << 16)
 def encoded(key: str, element: Element) -> bytes:
     """Return the kernel's key of an element.
 

@@ -63,9 +63,10 @@ def readable(command: Sequence[str], trees: Sequence[Path]) -> list[str]:
         lines.append(
             f"mkdir -p {target}; mount --rbind {_SHELF}/{number} {target}"
         )
+    text = "set -e; umask 022; here=$(pwd); " + "; ".join(lines)
     # The directory that we are in may be covered now.
-    text = "set -e; umask 022; " + "; ".join(lines)
-    return ["sh", "-c", f'{text}; cd /; exec "$@"', "sh", *command]
+    text += '; cd "$here" 2>/dev/null || cd /; exec "$@"'
+    return ["sh", "-c", text, "sh", *command]
 
 
 def _cover(tree: Path) -> Path | None:

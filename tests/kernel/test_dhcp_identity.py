@@ -245,7 +245,7 @@ def test_who_calls_himself_our_dnsmasq_is_not(pair, as_somebody):
     host = pair.host
     pid = host.pid
     name = f"--pid-file={host.path}/flatnet-br100.pid"
-    script = f'exec -a dnsmasq python3 -c "{_SLEEP}" "$0"'
+    script = f'exec -a dnsmasq /usr/bin/python3 -c "{_SLEEP}" "$0"'
     forged = host.namespace.start(
         *as_somebody, "bash", "-c", script, name, stdout=subprocess.PIPE
     )

@@ -9,6 +9,7 @@ import pytest
 
 from flatnet.db import schema
 from flatnet.db.engine import Database
+from flatnet.lab.readable import program_trees, readable
 
 SECONDS = 60
 PROGRAM = (str(Path(sys.executable).parent / "flatnet-manager"),)
@@ -52,10 +53,10 @@ def daemon(tmp_path):
             )
         )
         # In a network of its own: whatever it did would be nobody's.
-        command = ["unshare", "--net", *before, *program]
-        command += ["--config-file", str(config)]
+        command = [*before, *program, "--config-file", str(config)]
+        command = readable([*command, *arguments], program_trees())
         return subprocess.run(
-            [*command, *arguments],
+            ["unshare", "--net", "--mount", *command],
             capture_output=True,
             text=True,
             timeout=SECONDS,

@@ -14,6 +14,7 @@ import pytest
 
 from flatnet.exceptions import HostSetupError
 from flatnet.lab.node import program
+from flatnet.lab.readable import program_trees, readable
 from tests.system.rows import allocate, new_instance, new_network
 
 SECONDS = 60
@@ -145,16 +146,15 @@ def test_too_little_privilege_is_one_line(labs):
     lab = labs(nodes=1)
     node = lab.node(1)
     node.stop_daemon()
-    done = node.attempt(
-        [
-            "setpriv",
-            "--bounding-set=-net_admin",
-            "--inh-caps=-net_admin",
-            program("flatnet-manager"),
-            "--config-file",
-            str(node.spec.conf),
-        ]
-    )
+    command = [
+        "setpriv",
+        "--bounding-set=-net_admin",
+        "--inh-caps=-net_admin",
+        program("flatnet-manager"),
+        "--config-file",
+        str(node.spec.conf),
+    ]
+    done = node.attempt(readable(command, program_trees()))
     assert done.returncode == 1
     assert "CAP_NET_ADMIN" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

@@ -41,10 +41,8 @@ import ipaddress
 from collections.abc import Iterable
 
 from flatnet.apply import guard_routed, guard_rules, nft, nft_keys
-from flatnet.apply.grammar_values import device
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
-from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Guard
 
 TABLE = "flatnet"
@@ -88,10 +86,7 @@ def _written(
 
 
 def guard_tables(guard: Guard, found: Members) -> tuple[nft.Table, ...]:
-    """Return the tables, that of the bridge first.
-
-    :raises HostSetupError: an uplink or gateway that nft would not take
-    """
+    """Return the tables, that of the bridge first."""
     elements = set_elements(guard, found)
     bridge = guard_rules.bridge_chains(
         prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
@@ -127,8 +122,6 @@ def set_elements(
     guard: Guard, found: Members
 ) -> dict[str, frozenset[nft_keys.Element]]:
     """Return what each set holds, by its name."""
-    for name in sorted(found.uplinks | found.closed):
-        _check_device(name)
     ports = guard.ports
     own = [
         (port.name, ipaddress.ip_address(address))
@@ -161,17 +154,6 @@ def set_elements(
         ),
         **_local_elements(guard, found),
     }
-
-
-def _check_device(name: str) -> None:
-    """Check the name of a device that somebody else has given it."""
-    try:
-        device(name)
-    except ValueError as error:
-        raise HostSetupError(
-            f"{name!r} is on a bridge of ours, and nft would not take its "
-            "name: rename it"
-        ) from error
 
 
 def _local_elements(

@@ -69,8 +69,6 @@ _FROM_UPLINK = Chain(
         f"{IP6} icmpv6 type nd-neighbor-advert @th,64,128 @local_targets drop",
         f"{IP6} ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 "
         "@local_targets drop",
-        f"iifname @dhcp_uplinks {IP} udp dport 67 drop",
-        f"iifname @dhcp_uplinks {IP6} udp dport 547 drop",
     ),
 )
 _TO_GUEST = Chain(
@@ -94,6 +92,9 @@ _INPUT = (
     f"iifname @ports {RESERVED_GROUP}",
     f"iifname @uplinks {_RESERVED_IP}",
     "iifname @closed drop",
+    # Who asks from beyond has a server there.
+    f"iifname @dhcp_uplinks {IP} udp dport 67 drop",
+    f"iifname @dhcp_uplinks {IP6} udp dport 547 drop",
     "ether daddr @bridge_macs iifname != @ports iifname != @uplinks drop",
 )
 # Nor is it for guests and the segment; and DHCP stays on its host.
@@ -109,8 +110,8 @@ _FORWARD = (
             f"iifname @ports oifname @dhcp_uplinks {kind} udp dport {request} "
             "drop",
             f"iifname @ports oifname @ports {kind} udp dport {request} drop",
-            f"iifname @dhcp_uplinks oifname @ports {kind} udp dport {answer} "
-            "drop",
+            f"iifname @dhcp_uplinks oifname @ports {kind} udp dport "
+            f"{{ {request}, {answer} }} drop",
         )
     ),
 )

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flatnet.apply import rtnl
+from flatnet.apply import grammar_values, rtnl
 from flatnet.apply.rtnl import Device
 from flatnet.state import Guard, GuardedNetwork
 
@@ -65,7 +65,9 @@ def judged(
         mine = _planned_uplink(network, bridge, devices)
         foreign = list(_foreign(bridge, devices, planned | mine))
         for port in foreign:
-            if bridge and _is_closed(port, bridge, network):
+            if not _is_sayable(port.name):
+                warnings.append(_unsayable_text(port, network))
+            elif bridge and _is_closed(port, bridge, network):
                 closed.add(port.name)
                 warnings.append(_closed_text(port, network))
             else:
@@ -109,6 +111,21 @@ def _foreign(
         is_port = bridge is not None and device.master == bridge.index
         if is_port and device.name not in known:
             yield device
+
+
+def _is_sayable(name: str) -> bool:
+    try:
+        grammar_values.device(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _unsayable_text(port: Device, network: GuardedNetwork) -> str:
+    return (
+        f"port {port.name!r} of {network.bridge} passes nothing to instances: "
+        "its name cannot stand in a rule; rename it"
+    )
 
 
 def _is_closed(port: Device, bridge: Device, network: GuardedNetwork) -> bool:

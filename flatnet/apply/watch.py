@@ -8,6 +8,7 @@ Where events were lost, everything may have changed.
 Given up: iptables-legacy, ipset and kernel settings have no events.
 """
 
+import contextlib
 import errno
 import socket
 import struct
@@ -20,6 +21,7 @@ from flatnet.apply.rtnl import attributes
 _LINK_GROUPS = (1, 5, 9)
 _NFTABLES_GROUP = 7
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
+_RCVBUF_FORCE = 33
 _HEADER = struct.Struct("=IHHII")
 _TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
 _RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
@@ -29,7 +31,7 @@ _OURS = {7: ("flatnet",), 1: ("flatnet",), 3: ("flatnet",)}
 _IPTABLES = ("filter", "nat", "mangle")
 _BUILTINS = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
 _PREFIX = "flatnet-"
-_SOMEBODY = "somebody"
+SOMEBODY = "somebody"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Watch:
         links = _read(self._links)
         rules = _read(self._rules)
         if rules is None:
-            return Noticed(links != [], (_SOMEBODY,))
+            return Noticed(links != [], (SOMEBODY,))
         touched = False
         who = []
         for kind, family, body in map(_parsed, rules):
@@ -80,7 +82,7 @@ class Watch:
         # The generation comes last; where it does not, it was lost.
         return Noticed(
             links != [],
-            tuple(dict.fromkeys((*who, *(_SOMEBODY,) * touched))),
+            tuple(dict.fromkeys((*who, *(SOMEBODY,) * touched))),
         )
 
 
@@ -113,7 +115,9 @@ def _author(body: bytes) -> str:
 
 def _subscribed(protocol: int, groups: tuple[int, ...]) -> socket.socket:
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-    kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    # For all rules of a host at once, where we may have as much.
+    with contextlib.suppress(PermissionError):
+        kernel.setsockopt(socket.SOL_SOCKET, _RCVBUF_FORCE, 1 << 26)
     # Unbound sockets hear nothing.
     kernel.bind((0, 0))
     for group in groups:

@@ -34,7 +34,7 @@ from flatnet.apply.host import (
 )
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
-from flatnet.apply.watch import Noticed, Watch
+from flatnet.apply.watch import SOMEBODY, Noticed, Watch
 from flatnet.exceptions import FlatnetError
 from flatnet.state import Changes, Declined, Guard, Plan
 
@@ -42,7 +42,8 @@ LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.
 _PAUSE = 0.05
 # What our own transactions are written by, besides ourselves.
-_OWN_TOOLS = ("iptables-", "ip6tables-")
+# What is lost of so many events is nearly always about these.
+_OWN_TOOLS = ("iptables-", "ip6tables-", SOMEBODY)
 
 
 class Worker:
@@ -192,7 +193,8 @@ class Worker:
             if noticed.links:
                 now = _members(self._plan.guard)
             foreign = _foreign(noticed, own)
-            if not foreign and now == self._members:
+            is_lost = SOMEBODY in noticed.rules
+            if not (foreign or is_lost) and now == self._members:
                 break
             self._mend(self._plan, now, foreign)
             own = _OWN_TOOLS

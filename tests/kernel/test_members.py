@@ -167,3 +167,37 @@ def test_an_uplink_on_the_bridge_of_others_is_theirs(site, namespaces):
     site.apply(guard(networks=(guarded_network(uplink="eth7"),)))
     peer.run("ping -c1 -W5 10.7.0.1")
     assert "eth7" not in host.run("nft list set bridge flatnet uplinks")
+
+
+def test_a_foreign_machine_asks_its_own_server_beyond_the_uplink(
+    silent_site, namespaces
+):
+    """On an administrator's bridge it is no guest of ours."""
+    far = namespaces()
+    plug(silent_site.host, far, "vnet0", STRANGER)
+    silent_site.apply(guard())
+    arrived = heard(
+        silent_site,
+        (far, STRANGER),
+        kinds(STRANGER, C, A),
+        closing=(silent_site.a, A),
+    )
+    assert arrived["dhcp discover"] == ["C"]
+    assert arrived["dhcp renewal"] == ["C"]
+
+
+def test_a_port_whose_name_no_rule_can_hold_costs_nobody_else(
+    silent_site, namespaces
+):
+    far = namespaces()
+    plug(silent_site.host, far, "odd+name", STRANGER)
+    changes = silent_site.apply(guard())
+    assert changes.failures == ()
+    assert any("rename it" in line for line in changes.warnings)
+    arrived = heard(
+        silent_site,
+        (far, STRANGER),
+        kinds(STRANGER, B, A),
+        closing=(silent_site.c, C),
+    )
+    assert {ear for who in arrived.values() for ear in who} <= {"host"}

@@ -1,6 +1,7 @@
 """What others change is put back at once, by a real applier process."""
 
 import os
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -145,9 +146,10 @@ def watch_here():
 def test_lost_events_are_a_reason_to_look(namespace):
     def lost():
         with watch_here() as own:
+            own.sockets[1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             text = "add table inet flatnet\n" + "".join(
                 f"add chain inet flatnet c{number}\n"
-                for number in range(60000)
+                for number in range(5000)
             )
             subprocess.run(
                 ["nft", "-f", "-"], input=text, text=True, check=True

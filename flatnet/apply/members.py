@@ -57,14 +57,11 @@ def judged(
     """Return what each port is, of these devices and (index, address)."""
     planned = {port.name for port in guard.ports}
     uplinks, serving, closed, macs = set(), set(), set(), set()
-    bridges = set()
     warnings = []
     for network in guard.networks:
         bridge = next((d for d in devices if d.name == network.bridge), None)
-        bridges |= {bridge.index} if bridge else set()
         mine = _planned_uplink(network, bridge, devices)
-        foreign = list(_foreign(bridge, devices, planned | mine))
-        for port in foreign:
+        for port in list(_foreign(bridge, devices, planned | mine)):
             if not _is_sayable(port.name):
                 warnings.append(_unsayable_text(port, network))
             elif bridge and _is_closed(port, bridge, network):
@@ -82,11 +79,7 @@ def judged(
         serving=frozenset(serving - closed),
         closed=frozenset(closed),
         macs=frozenset(macs),
-        link_local=frozenset(
-            address
-            for index, address in addresses
-            if index in bridges and address.startswith("fe80:")
-        ),
+        link_local=_link_local(guard, devices, addresses),
         carriers=carriers,
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
@@ -159,6 +152,20 @@ def _uplink_text(port: Device, network: GuardedNetwork) -> list[str]:
         "its device must bear the devname of NetworkInfo; foreign_ports = "
         "closed shuts such ports"
     ]
+
+
+def _link_local(
+    guard: Guard,
+    devices: tuple[Device, ...],
+    addresses: tuple[tuple[int, str], ...],
+) -> frozenset[str]:
+    names = {network.bridge for network in guard.networks}
+    bridges = {each.index for each in devices if each.name in names}
+    return frozenset(
+        address
+        for index, address in addresses
+        if index in bridges and address.startswith("fe80:")
+    )
 
 
 def _carriers(

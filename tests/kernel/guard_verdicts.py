@@ -123,13 +123,13 @@ router advertisement: host
 router advertisement in unicast: B
 router advertisement behind options: B
 router advertisement, header in 2nd fragment: B
+icmp6 redirect: B
+mld query: A B host
+mld report: host
 router advertisement, later fragment: host
 router advertisement, first fragment: B
 options, later fragment: B
 ip6 fragment behind options: B
-icmp6 redirect: B
-mld query: A B host
-mld report: host
 nd solicitation: A B host
 nd solicitation without option: B
 nd advertisement: B
@@ -250,13 +250,13 @@ router advertisement: C host
 router advertisement in unicast: B
 router advertisement behind options: B
 router advertisement, header in 2nd fragment: B
+icmp6 redirect: B
+mld query: B C host
+mld report: C host
 router advertisement, later fragment: C host
 router advertisement, first fragment: B
 options, later fragment: B
 ip6 fragment behind options: B
-icmp6 redirect: B
-mld query: B C host
-mld report: C host
 nd solicitation: B C host
 nd solicitation without option: B
 nd advertisement: B

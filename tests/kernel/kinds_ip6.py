@@ -11,6 +11,7 @@ def of_ip6(sender, target, other):
         **_of_packets(sender, target, other),
         **_of_dhcp(sender, target),
         **_of_control(sender, target),
+        **_of_fragments(sender, target),
     }
 
 
@@ -59,9 +60,6 @@ def _of_control(sender, target):
         body = icmp6(sender.ip6, target.ip6, 134, mark.ljust(16, b"\0"))
         return ip6(sender.ip6, target.ip6, 60, b"\x3a\0" + b"\0" * 6 + body)
 
-    def piece(mark, to="ff02::1", offset=16):
-        return _fragment6(sender.ip6, to, 58, offset, mark.ljust(16, b"\0"))
-
     def split(mark):
         options = b"\x3a\1" + b"\x01\x0c" + mark.ljust(12, b"\0")
         return _fragment6(sender.ip6, target.ip6, 60, 1, options)
@@ -78,6 +76,27 @@ def _of_control(sender, target):
         ),
         "router advertisement behind options": frame(extended),
         "router advertisement, header in 2nd fragment": frame(split),
+        "icmp6 redirect": frame(
+            lambda mark: _icmp6_packet(sender.ip6, target.ip6, 137, mark)
+        ),
+        "mld query": frame(
+            lambda mark: _icmp6_packet(sender.ip6, "ff02::1", 130, mark),
+            to="33:33:00:00:00:01",
+        ),
+        "mld report": frame(
+            lambda mark: _icmp6_packet(sender.ip6, "ff02::16", 143, mark),
+            to="33:33:00:00:00:16",
+        ),
+    }
+
+
+def _of_fragments(sender, target):
+    frame = partial(_frame, mac=sender.mac, to=target.mac)
+
+    def piece(mark, to="ff02::1", offset=16):
+        return _fragment6(sender.ip6, to, 58, offset, mark.ljust(16, b"\0"))
+
+    return {
         "router advertisement, later fragment": frame(
             piece, to="33:33:00:00:00:01"
         ),
@@ -96,17 +115,6 @@ def _of_control(sender, target):
                 60,
                 b"\x2c\0\1\4\0\0\0\0" + b"\x11\0\0\x10\0\0\0\7" + mark,
             )
-        ),
-        "icmp6 redirect": frame(
-            lambda mark: _icmp6_packet(sender.ip6, target.ip6, 137, mark)
-        ),
-        "mld query": frame(
-            lambda mark: _icmp6_packet(sender.ip6, "ff02::1", 130, mark),
-            to="33:33:00:00:00:01",
-        ),
-        "mld report": frame(
-            lambda mark: _icmp6_packet(sender.ip6, "ff02::16", 143, mark),
-            to="33:33:00:00:00:16",
         ),
     }
 

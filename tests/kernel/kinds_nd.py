@@ -14,23 +14,13 @@ SOURCE, TARGET, NONCE = 1, 2, 14
 
 
 def of_discovery(sender, target, other):
-    own = (TARGET, sender.mac)
-    asking = (SOURCE, sender.mac)
+    return {**_honest(sender, target), **_forged(sender, target, other)}
 
-    def to_all(kind, about, *options, source=sender.ip6):
-        return message(
-            sender,
-            (source, EVERYONE, "33:33:00:00:00:01"),
-            kind,
-            about,
-            *options,
-        )
 
-    def to_target(kind, about, *options):
-        ends = (sender.ip6, target.ip6, target.mac)
-        return message(sender, ends, kind, about, *options)
-
-    mine, yours, theirs = sender.ip6, target.ip6, other.ip6
+def _honest(sender, target):
+    to_all, to_target = _ways(sender, target)
+    own, asking = (TARGET, sender.mac), (SOURCE, sender.mac)
+    mine, yours = sender.ip6, target.ip6
     return {
         "nd solicitation": to_all(135, yours, asking),
         "nd solicitation without option": to_target(135, yours),
@@ -42,6 +32,14 @@ def of_discovery(sender, target, other):
             135, mine, (NONCE, sender.mac), source=NOBODY
         ),
         "nd router solicitation": to_all(133, None, asking),
+    }
+
+
+def _forged(sender, target, other):
+    to_all, to_target = _ways(sender, target)
+    own, asking = (TARGET, sender.mac), (SOURCE, sender.mac)
+    mine, yours, theirs = sender.ip6, target.ip6, other.ip6
+    return {
         "nd dad of other's ip6": to_all(135, theirs, source=NOBODY),
         "nd dad with a mac": to_all(135, mine, asking, source=NOBODY),
         "nd advertisement of other's ip6": to_target(136, theirs, own),
@@ -65,6 +63,20 @@ def of_discovery(sender, target, other):
             133, None, (SOURCE, other.mac)
         ),
     }
+
+
+def _ways(sender, target):
+    """Functions that make a message to all, and one to the target."""
+
+    def to_all(kind, about, *options, source=sender.ip6):
+        ends = (source, EVERYONE, "33:33:00:00:00:01")
+        return message(sender, ends, kind, about, *options)
+
+    def to_target(kind, about, *options):
+        ends = (sender.ip6, target.ip6, target.mac)
+        return message(sender, ends, kind, about, *options)
+
+    return to_all, to_target
 
 
 def message(sender, ends, kind, about, *options):

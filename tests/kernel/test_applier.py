@@ -1,18 +1,14 @@
 """The applier process: one peer, one message, and deaths that cost little."""
 
-import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from dataclasses import replace
 
 import pytest
 
-from flatnet.apply import channel, lock
+from flatnet.apply import channel
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.plan.host import host_plan
@@ -130,119 +126,6 @@ def test_it_ends_when_the_daemon_dies(namespace, tmp_path):
     while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not os.path.exists(f"/proc/{pid}")
-
-
-def started_and_killed(directory, told):
-    """Be a daemon whose worker stops in a pass, and die; no return."""
-    started = start_applier(
-        networks_path=str(directory), dnsmasq_config_file="", top_regex=""
-    )
-    serving = Applier(started)
-    serving.apply(PLAN)
-    worker = worker_of(started.process.pid)
-    os.kill(worker, signal.SIGSTOP)
-    os.write(told, f"{started.process.pid} {worker}".encode())
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_new_applier_waits_for_the_last_step_of_the_old(namespace, tmp_path):
-    reader, told = os.pipe()
-    with pytest.raises(AssertionError, match="child ended"):
-        namespace.call(started_and_killed, tmp_path, told)
-    _, worker = map(int, os.read(reader, 100).split())
-
-    def asks(applier, started):
-        done = []
-        asking = threading.Thread(
-            target=lambda: done.append(applier.apply(PLAN))
-        )
-        asking.start()
-        asking.join(1)
-        # It holds the lock, and would do its step at any time.
-        assert done == []
-        os.kill(worker, signal.SIGCONT)
-        asking.join(20)
-        return done
-
-    (changes,) = namespace.call(with_applier, asks, tmp_path)
-    assert changes.failures == ()
-    os.close(reader)
-    os.close(told)
-
-
-def test_who_waits_too_long_says_for_whom(namespace, tmp_path, monkeypatch):
-    def second():
-        with lock_of(tmp_path), pytest.raises(HostSetupError) as error:
-            lock.hold(str(tmp_path), lifeline=os.pipe()[0], seconds=0.2)
-        return str(error.value)
-
-    text = namespace.call(second)
-    assert text.startswith("applier ")
-    assert str(tmp_path) in text
-
-
-@contextlib.contextmanager
-def lock_of(directory):
-    """Another process that holds the lock."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        lock.hold(str(directory), lifeline=reader, seconds=1)
-        os.write(writer, b"!")
-        signal.pause()
-    os.read(reader, 1)
-    try:
-        yield
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path):
-    """Else its late step would undo the next worker's."""
-    slow = tmp_path / "bin" / "iptables-restore"
-    slow.parent.mkdir()
-    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
-    slow.chmod(0o755)
-    code = (
-        "import sys; from flatnet.apply import command, process;"
-        f"command._PATH = '{slow.parent}:' + command._PATH;"
-        "sys.exit(process.main())"
-    )
-
-    def killed():
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(f"\0slow-{os.getpid()}")
-        listener.listen()
-        reading, writing = os.pipe()
-        _, happening = os.pipe()
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-c", code),
-                f"--listener={listener.fileno()}",
-                f"--lifeline={reading}",
-                f"--events={happening}",
-                f"--networks-path={tmp_path}",
-            ],
-            pass_fds=(listener.fileno(), reading, happening),
-        )
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(f"\0slow-{os.getpid()}")
-        channel.send(connection, channel.Request(plan=FILTERED))
-        deadline = time.monotonic() + 20
-        while not (tmp_path / "pid").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.kill(worker_of(process.pid), signal.SIGKILL)
-        pid = int((tmp_path / "pid").read_text())
-        while os.path.exists(f"/proc/{pid}"):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.close(writing)
-        connection.close()
-        return process.wait(timeout=20)
-
-    assert namespace.call(killed) == 0
 
 
 FILTERED = host_plan(

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import socket
 import struct
 import threading
@@ -26,7 +25,6 @@ from namespaces import enter
 from flatnet.apply import nft
 from flatnet.apply.guard import FAMILIES, TABLE, apply_guard
 from flatnet.apply.libnftables import Session
-from flatnet.exceptions import HostSetupError
 
 # Of linux/if_packet.h and asm-generic/socket.h: Python does not have them.
 SOL_PACKET = 263
@@ -112,70 +110,6 @@ def test_damage_is_repaired(site, damage):
     assert changes.failures == ()
     assert tables(site) == whole
     assert site.apply(guard()).made == ()
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "flush ruleset",
-        "delete table bridge flatnet",
-        "flush chain inet flatnet prerouting",
-        f'delete element bridge flatnet ports {{ "{PORT_A}" }}',
-        "add table arp flatnet { flags dormant; }",
-    ],
-)
-def test_owned_tables_outlive_what_others_do(site, damage):
-    """Here nobody else can do what the test above does."""
-    others = ("nft", "-f", "-")
-
-    def owned():
-        with Session() as session:
-            apply_guard(session, guard())
-            whole = tables(site)
-            site.host.run(*others, text=damage, check=False)
-            site.host.run("iptables -F")
-            return whole, tables(site), apply_guard(session, guard()).made
-
-    whole, after, made = site.host.call(owned)
-    assert after == whole
-    assert made == ()
-
-
-def test_a_forked_worker_owns_what_its_parent_does(site):
-    def forked():
-        with Session() as session:
-            apply_guard(session, guard())
-            worker = os.fork()
-            if worker == 0:
-                session.forget()
-                apply_guard(session, guard(isolated=False))
-                os.kill(os.getpid(), signal.SIGKILL)
-            os.waitpid(worker, 0)
-            session.forget()
-            site.host.run("nft flush ruleset")
-            return apply_guard(session, guard(isolated=False)).made
-
-    assert site.host.call(forked) == ()
-
-
-def test_tables_without_an_owner_are_used_as_they_are(site):
-    unowned(site)
-    assert len(site.apply(guard()).made) == len(FAMILIES)
-    whole = tables(site)
-    site.host.run("nft flush ruleset")
-    assert len(site.apply(guard()).made) == len(FAMILIES)
-    assert tables(site) == whole
-
-
-def test_tables_of_a_living_owner_are_refused_in_one_line(site):
-    def second():
-        site.apply(guard())
-        with Session() as session:
-            session.adopt([("bridge", TABLE)])
-            return site.apply(guard())
-
-    with pytest.raises(HostSetupError, match="belongs to another process"):
-        site.host.call(second)
 
 
 def test_what_a_guest_used_up_is_no_difference(site):

@@ -148,8 +148,7 @@ def test_lost_events_are_a_reason_to_look(namespace):
         with watch_here() as own:
             own.sockets[1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
             text = "add table inet flatnet\n" + "".join(
-                f"add chain inet flatnet c{number}\n"
-                for number in range(5000)
+                f"add chain inet flatnet c{number}\n" for number in range(5000)
             )
             subprocess.run(
                 ["nft", "-f", "-"], input=text, text=True, check=True

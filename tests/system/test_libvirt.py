@@ -58,12 +58,9 @@ DOMAIN = """
 """
 
 
-@contextmanager
-def libvirt(node, directory):
-    """A libvirtd of the node; what talks to it as a function."""
-    (directory / "libvirtd.conf").write_text(LIBVIRTD)
-    (directory / "qemu.conf").write_text(QEMU)
-    lines = (
+def lines(directory):
+    """What a shell does to become a libvirtd of our own."""
+    return (
         # What the lab has for us lies below one that is covered.
         "mount -t tmpfs tmpfs /mnt; mkdir /mnt/kept",
         f"mount --bind {directory} /mnt/kept",
@@ -80,9 +77,18 @@ def libvirt(node, directory):
         "cp /mnt/kept/qemu.conf /etc/libvirt/",
         "exec libvirtd -f /mnt/kept/libvirtd.conf",
     )
+
+
+@contextmanager
+def libvirt(node, directory):
+    """A libvirtd of the node; what talks to it as a function."""
+    (directory / "libvirtd.conf").write_text(LIBVIRTD)
+    (directory / "qemu.conf").write_text(QEMU)
     log = directory / "libvirtd.log"
     daemon = Daemon(
-        ["sh", "-ec", "; ".join(lines)], log=log, namespace=node.namespace
+        ["sh", "-ec", "; ".join(lines(directory))],
+        log=log,
+        namespace=node.namespace,
     )
 
     def virsh(*words, check=True):

@@ -23,6 +23,23 @@ def tmp_path(tmp_path_factory):
         yield Path(name)
 
 
+def text(directory, lines, database):
+    """A configuration file's text."""
+    return "\n".join(
+        [
+            "[DEFAULT]",
+            "host = node1",
+            "my_ip = 127.0.0.1",
+            f"state_path = {directory}/state",
+            "manager_user = nobody",
+            *lines,
+            "[database]",
+            f"connection = {database}",
+            "",
+        ]
+    )
+
+
 @pytest.fixture
 def daemon(tmp_path):
     """A function that runs the daemon on lines of [DEFAULT]."""
@@ -37,21 +54,7 @@ def daemon(tmp_path):
     ):
         database = connection or f"sqlite:///{tmp_path}/flatnet.sqlite"
         config = tmp_path / "flatnet.conf"
-        config.write_text(
-            "\n".join(
-                [
-                    "[DEFAULT]",
-                    "host = node1",
-                    "my_ip = 127.0.0.1",
-                    f"state_path = {tmp_path}/state",
-                    "manager_user = nobody",
-                    *lines,
-                    "[database]",
-                    f"connection = {database}",
-                    "",
-                ]
-            )
-        )
+        config.write_text(text(tmp_path, lines, database))
         # In a network of its own: whatever it did would be nobody's.
         command = [*before, *program, "--config-file", str(config)]
         command = readable([*command, *arguments], program_trees())

@@ -121,18 +121,20 @@ def test_a_line_of_a_leases_file_that_is_none_is_passed_over():
     assert dnsmasq.leases(text) == [("fa:16:3e:00:00:01", "10.0.0.2")]
 
 
+SERVER = DhcpServer(
+    bridge="br100",
+    address="10.0.0.1",
+    cidr="10.0.0.0/22",
+    router="10.0.0.1",
+    mtu=1500,
+    lease_time=86400,
+    domain="novalocal",
+    servers=("192.0.2.53",),
+)
+
+
 def test_the_command_line():
-    server = DhcpServer(
-        bridge="br100",
-        address="10.0.0.1",
-        cidr="10.0.0.0/22",
-        router="10.0.0.1",
-        mtu=1500,
-        lease_time=86400,
-        domain="novalocal",
-        servers=("192.0.2.53",),
-    )
-    assert dnsmasq.arguments(server, networks_path="/n", config_file="") == (
+    assert dnsmasq.arguments(SERVER, networks_path="/n", config_file="") == (
         "dnsmasq",
         "--conf-file=/dev/null",
         "--pid-file=/n/flatnet-br100.pid",

@@ -82,10 +82,13 @@ def flood(space, port, number, *, begin=0):
 def test_questions_for_names(net):
     """400 at once had filled the 150 places of dnsmasq."""
     started = server(net, 53)
+    begun = time.monotonic()
     flood(net.guests[1].namespace, 53, 3000)
     count = asked(net.guests[2].namespace, 53, begin=5353)
+    # 200 at once and 50 a second, and what the other one asked.
+    most = 200 + 50 * (time.monotonic() - begun) + 50
     started.kill()
-    assert 100 < count < 600
+    assert 100 < count <= most
 
 
 def test_dhcp_messages(net):

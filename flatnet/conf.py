@@ -74,16 +74,25 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
         _check_with(
             conf, "dns_server", value, ipaddress.ip_address, "an address"
         )
-    for name, known in (
-        ("tap_owner", pwd.getpwnam),
-        ("tap_group", grp.getgrnam),
-    ):
-        _check_with(conf, name, values[name], _named(known), "known here")
     for name in ("routing_source_ip", "metadata_host"):
         if values[name]:
             _check_with(
                 conf, name, values[name], ipaddress.IPv4Address, "an address"
             )
+
+
+def check_users(conf: cfg.ConfigOpts, values: Settings) -> None:
+    """Check that the users exist who are to open taps on this host.
+
+    Not for the operator's tool, which may run where they do not.
+
+    :raises ConfigurationError: one line naming option, value and file
+    """
+    for name, value, known in (
+        ("tap_owner", values.tap_owner, pwd.getpwnam),
+        ("tap_group", values.tap_group, grp.getgrnam),
+    ):
+        _check_with(conf, name, value, _named(known), "known here")
 
 
 def _named(known: Callable[[str], object]) -> Callable[[str], object]:

@@ -77,6 +77,7 @@ def _settings(arguments: list[str]) -> Settings:
                 default_config_dirs=[],
             )
         settings = conf.settings(cfg.CONF)
+        conf.check_users(cfg.CONF, settings)
     except cfg.Error as error:
         raise configfiles.explained(str(error), files) from error
     configfiles.check_names(files, cfg.CONF)

@@ -27,7 +27,7 @@ count = 0
 while True:
     data, peer = udp.recvfrom(2048)
     count += 1
-    if data == b"good":
+    if data.endswith(b"good"):
         udp.sendto(str(count).encode(), peer)
 """
 
@@ -43,7 +43,7 @@ def net():
         yield built
 
 
-def asked(space, port, *, begin):
+def asked(space, port, *, begin, question=b"good"):
     """Ask until there is an answer; return how many were counted."""
 
     def ask():
@@ -51,7 +51,7 @@ def asked(space, port, *, begin):
             own.bind(("", begin))
             own.settimeout(0.2)
             for _ in range(50):
-                own.sendto(b"good", (GATEWAY, port))
+                own.sendto(question, (GATEWAY, port))
                 try:
                     return int(own.recv(100))
                 except TimeoutError:
@@ -104,19 +104,14 @@ def test_dhcp_messages(net):
             udp(68, 67, bootp(guest(1).mac, b"bad")),
         ),
     )
+    begun = time.monotonic()
     net.guests[1].send(*(frame,) * 1000)
-
-    def one():
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-            own.bind(("10.0.0.3", 68))
-            own.settimeout(SECONDS)
-            own.sendto(bootp(guest(2).mac, b""), (GATEWAY, 67))
-
-    net.guests[2].namespace.call(one)
-    listed = net.node.run("nft list set bridge flatnet dhcp_rate")
+    question = bootp(guest(2).mac, b"good")
+    count = asked(net.guests[2].namespace, 67, begin=68, question=question)
+    most = 40 + 5 * (time.monotonic() - begun) + 50
     started.kill()
-    assert guest(1).uuid[:11] in listed
-    assert guest(2).uuid[:11] in listed
+    # Not all of the flood, and the other one was answered.
+    assert 10 < count <= most
 
 
 def test_idle_connections_to_the_name_server(net):

@@ -11,7 +11,7 @@ import os
 import select
 import time
 
-from flatnet.apply import files
+from flatnet.apply.owned import make_owned
 from flatnet.exceptions import HostSetupError
 
 LOG = logging.getLogger("flatnet.applier")
@@ -26,10 +26,12 @@ def hold(directory: str, *, lifeline: int, seconds: float) -> int:
     :param seconds: how long to wait for who holds it
     :raises HostSetupError: it is still held; or the directory is not safe
     """
-    files.make_directory(directory)
+    make_owned(directory)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     path = f"{directory}/{_NAME}"
-    lock = os.open(path, flags, 0o644)
+    lock = os.open(path, flags, 0o600)
+    # Whoever can read a file can lock it, and so keep us from working.
+    os.fchmod(lock, 0o600)
     deadline = time.monotonic() + seconds
     told = False
     while not _locked(lock):

@@ -6,6 +6,7 @@ and everything imported that talks to a network.
 """
 
 import argparse
+import errno
 import fcntl
 import logging
 import os
@@ -139,13 +140,18 @@ def _make_directory(path: str, uid: int) -> None:
         ) from error
 
 
-def _only_one(settings: Settings) -> IO[str]:
+def _only_one(settings: Settings) -> IO[bytes]:
     """Hold the lock of this state_path, or say that somebody does."""
     path = os.path.join(settings.state_path, f"{PROGRAM}.lock")
     # What others may have put there is neither followed nor changed.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        lock = os.fdopen(os.open(path, flags, 0o644), "r+", encoding="ascii")
+        handle = os.open(path, flags, 0o600)
+        lock = os.fdopen(handle, "rb", buffering=0)
+        if os.fstat(handle).st_uid != os.geteuid():
+            raise PermissionError(errno.EACCES, "it belongs to somebody else")
+        # Whoever can read a file can lock it, and so keep us from starting.
+        os.fchmod(handle, 0o600)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be opened: {error.strerror}; remove it if it is "

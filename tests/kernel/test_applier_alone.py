@@ -66,6 +66,16 @@ def test_who_waits_too_long_says_for_whom(namespace, tmp_path, monkeypatch):
     assert str(tmp_path) in text
 
 
+def test_others_cannot_take_the_lock(tmp_path):
+    """Who can open a file, if only to read it, can lock it."""
+    tmp_path.chmod(0o755)
+    path = tmp_path / "flatnet-applier.lock"
+    path.touch(mode=0o644)
+    lifeline, _ = os.pipe()
+    os.close(lock.hold(str(tmp_path), lifeline=lifeline, seconds=1))
+    assert oct(path.stat().st_mode) == "0o100600"
+
+
 @contextlib.contextmanager
 def lock_of(directory):
     """Another process that holds the lock."""

@@ -5,7 +5,7 @@ import pwd
 
 import pytest
 
-from flatnet.apply import dnsmasq, files
+from flatnet.apply import dnsmasq, files, owned
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.exceptions import HostSetupError
 from flatnet.state import DhcpHost, DhcpServer
@@ -22,7 +22,7 @@ def tree(tmp_path):
 
 def refused(path):
     with pytest.raises(HostSetupError) as error:
-        files.make_directory(str(path))
+        owned.make_owned(str(path))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -51,7 +51,7 @@ def test_a_directory_that_others_may_replace_is_refused(tree, owner, mode):
 def test_a_sticky_directory_above_is_as_good(tree):
     state = tree / "state"
     state.chmod(0o1777)
-    files.make_directory(str(state / "networks"))
+    owned.make_owned(str(state / "networks"))
 
 
 def test_a_link_there_is_refused_by_where_it_lies(tree):
@@ -60,6 +60,53 @@ def test_a_link_there_is_refused_by_where_it_lies(tree):
     (theirs / "link").symlink_to(tree / "state" / "networks")
     os.chown(theirs, NOBODY, -1)
     assert str(theirs) in refused(theirs / "link")
+
+
+def test_a_link_of_others_in_a_sticky_directory_is_refused(tree):
+    """It is theirs to change, though the directory is as it should be."""
+    state = tree / "state"
+    state.chmod(0o1775)
+    link = state / "link"
+    link.symlink_to(state / "networks")
+    os.chown(link, NOBODY, -1, follow_symlinks=False)
+    assert f"may replace the link {link}" in refused(link)
+    os.chown(link, 0, -1, follow_symlinks=False)
+    owned.make_owned(str(link))
+
+
+def test_every_link_of_a_chain_is_looked_at(tree):
+    theirs = tree / "theirs"
+    theirs.mkdir()
+    (theirs / "second").symlink_to("../state/networks")
+    (tree / "first").symlink_to("theirs/second")
+    owned.make_owned(str(tree / "first"))
+    os.chown(theirs, NOBODY, -1)
+    assert str(theirs) in refused(tree / "first")
+
+
+def test_links_that_lead_nowhere_end(tree):
+    (tree / "one").symlink_to("two")
+    (tree / "two").symlink_to("one")
+    assert "too many links" in refused(tree / "one")
+
+
+def test_nothing_is_made_where_others_lead(tree):
+    theirs = tree / "theirs"
+    theirs.mkdir()
+    (theirs / "link").symlink_to(tree / "state")
+    os.chown(theirs, NOBODY, -1)
+    assert str(theirs) in refused(theirs / "link" / "made")
+    assert str(theirs) in refused(theirs / "made")
+    assert sorted(path.name for path in tree.rglob("made")) == []
+
+
+def test_what_is_missing_is_made_for_dnsmasq_to_enter(tree):
+    before = os.umask(0o077)
+    try:
+        owned.make_owned(str(tree / "state" / "a" / ".." / "b"))
+    finally:
+        os.umask(before)
+    assert oct((tree / "state" / "b").stat().st_mode) == "0o40755"
 
 
 SERVER = DhcpServer(

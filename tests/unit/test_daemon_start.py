@@ -1,5 +1,6 @@
 """A daemon that cannot start says why in one line, and what to do."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -181,6 +182,20 @@ def test_its_state_is_not_its_to_replace(daemon, tmp_path):
     assert state.group() == "nogroup"
     networks = state / "networks"
     assert networks.owner() == "root"
+
+
+def test_others_cannot_hold_its_lock(daemon, tmp_path):
+    """Else any user of the machine could keep it from starting."""
+    complaint(daemon())
+    lock = tmp_path / "state" / "flatnet-manager.lock"
+    assert oct(lock.stat().st_mode) == "0o100600"
+    lock.chmod(0o644)
+    complaint(daemon())
+    assert oct(lock.stat().st_mode) == "0o100600"
+    shutil.chown(lock, "nobody")
+    text = complaint(daemon())
+    assert f"{lock} cannot be opened" in text
+    assert "remove it" in text
 
 
 @pytest.mark.parametrize("target", ["/nowhere", "victim"])

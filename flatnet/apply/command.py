@@ -1,12 +1,21 @@
-"""Run a command of the system, in one language and bounded in time."""
+"""Run a command of the system, in one language and bounded in time.
 
+It does not outlive us: killed with everything that could end it, we would
+leave a step that undoes what our successor has done since.
+"""
+
+import ctypes
 import os
+import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flatnet.exceptions import HostSetupError
 
 SECONDS = 60
+# linux/prctl.h
+_PR_SET_PDEATHSIG = 1
 # A daemon's own PATH may well lack the sbin directories.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
@@ -35,6 +44,7 @@ def run(*argv: str, text: str = "") -> Outcome:
     try:
         done = subprocess.run(
             argv,
+            preexec_fn=_bound_to(os.getpid()),
             input=text,
             capture_output=True,
             text=True,
@@ -52,6 +62,23 @@ def run(*argv: str, text: str = "") -> Outcome:
             f"{argv[0]} did not end within {SECONDS} s"
         ) from error
     return Outcome(done.returncode, done.stdout, _one_line(done.stderr))
+
+
+def _bound_to(parent: int) -> Callable[[], None]:
+    """Return what makes a fork of ours be killed when `parent` dies.
+
+    What puts itself into the background, as dnsmasq does by another fork, is
+    free of it.
+    """
+    # Loaded before the fork, which only calls it.
+    library = ctypes.CDLL(None)
+
+    def bind() -> None:
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind
 
 
 def resolved(name: str) -> str:

@@ -122,10 +122,12 @@ def _accept(
                 os._exit(serve(connection))
         # One at a time: a second pass must not begin while a worker that
         # lost its daemon finishes the one before.
-        _, status = os.waitpid(worker, 0)
-        # Nor while a program that it started does its last step.
+        os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+        # Nor while a program that it started does its last step.  Before its
+        # pid is given back, so that the group is still its own.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(worker, signal.SIGKILL)
+        _, status = os.waitpid(worker, 0)
         if status != 0:
             LOG.error("the worker ended with status %d", status)
 

@@ -115,11 +115,15 @@ def slow_applier(code, directory):
     return process, writing, connection
 
 
-def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path):
-    """Else its late step would undo the next worker's."""
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path, whole):
+    """Else its late step would undo the next worker's, or applier's."""
     slow = tmp_path / "bin" / "iptables-restore"
     slow.parent.mkdir()
-    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    slow.write_text(
+        f"#!/bin/sh\necho $$ > {tmp_path}/new\n"
+        f"mv {tmp_path}/new {tmp_path}/pid\nexec sleep 60\n"
+    )
     slow.chmod(0o755)
     code = (
         "import sys; from flatnet.apply import command, process;"
@@ -134,7 +138,10 @@ def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path):
         while not (tmp_path / "pid").exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        os.kill(worker_of(process.pid), signal.SIGKILL)
+        worker = worker_of(process.pid)
+        if whole:
+            process.kill()
+        os.kill(worker, signal.SIGKILL)
         pid = int((tmp_path / "pid").read_text())
         while os.path.exists(f"/proc/{pid}"):
             assert time.monotonic() < deadline
@@ -143,4 +150,4 @@ def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path):
         connection.close()
         return process.wait(timeout=20)
 
-    assert namespace.call(killed) == 0
+    assert namespace.call(killed) == (-signal.SIGKILL if whole else 0)

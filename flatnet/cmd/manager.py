@@ -24,6 +24,7 @@ from flatnet import __version__, conf
 from flatnet.apply.client import ApplierProcess, start_applier
 from flatnet.cmd import configfiles
 from flatnet.cmd.privilege import check_user, drop_privilege
+from flatnet.cmd.statepath import make_state_directory
 from flatnet.exceptions import ConfigurationError, FlatnetError
 from flatnet.settings import Settings
 
@@ -98,8 +99,8 @@ def _config_files(arguments: list[str]) -> list[str]:
 
 
 def _run(settings: Settings) -> int:
-    uid = check_user(settings.manager_user)
-    _make_directory(settings.state_path, uid)
+    check_user(settings.manager_user)
+    make_state_directory(settings.state_path, _group(settings.manager_user))
     with _only_one(settings):
         started = start_applier(
             networks_path=settings.networks_path,
@@ -108,6 +109,10 @@ def _run(settings: Settings) -> int:
         )
         drop_privilege(settings.manager_user)
         return _serve(settings, started)
+
+
+def _group(user: str) -> int:
+    return pwd.getpwnam(user).pw_gid if user else os.getegid()
 
 
 def _serve(settings: Settings, started: ApplierProcess) -> int:
@@ -119,25 +124,6 @@ def _serve(settings: Settings, started: ApplierProcess) -> int:
     daemon = import_module("flatnet.cmd.daemon")
     status: int = daemon.Daemon(cfg.CONF, settings, started).run()
     return status
-
-
-def _make_directory(path: str, uid: int) -> None:
-    """Make a directory where the daemon's user may keep files of its own.
-
-    Not its own directory: sticky, so that he cannot put anything in the place
-    of what the privileged applier keeps in there.
-    """
-    if os.path.isdir(path):
-        return
-    try:
-        os.makedirs(path, mode=0o755)
-        if os.geteuid() == 0:
-            os.chown(path, 0, pwd.getpwuid(uid).pw_gid)
-            os.chmod(path, 0o1775)
-    except OSError as error:
-        raise ConfigurationError(
-            f"state_path = {path} cannot be made: {error.strerror}"
-        ) from error
 
 
 def _only_one(settings: Settings) -> IO[bytes]:

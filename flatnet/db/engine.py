@@ -64,8 +64,14 @@ class Database:
 
     @property
     def file(self) -> str | None:
-        """The file of a SQLite database, none of any other."""
-        return self._engine.url.database if self.dialect == "sqlite" else None
+        """The file of a SQLite database, none of any other.
+
+        Nor of one in memory, or that is named by a URI of SQLite's own.
+        """
+        name = self._engine.url.database
+        if self.dialect != "sqlite" or not name:
+            return None
+        return None if name.startswith((":memory:", "file:")) else name
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -11,6 +11,7 @@ import pytest
 from flatnet.db import schema
 from flatnet.db.engine import Database
 from flatnet.lab.readable import program_trees, readable
+from tests.unit.tool import run
 
 SECONDS = 60
 PROGRAM = (str(Path(sys.executable).parent / "flatnet-manager"),)
@@ -45,7 +46,7 @@ def text(directory, lines, database):
 def daemon(tmp_path):
     """A function that runs the daemon on lines of [DEFAULT]."""
 
-    def run(
+    def start(
         *lines,
         connection=None,
         arguments=(),
@@ -68,7 +69,7 @@ def daemon(tmp_path):
             cwd=cwd,
         )
 
-    return run
+    return start
 
 
 def complaint(done):
@@ -171,6 +172,60 @@ def test_who_is_not_root_stays_who_he_is(daemon):
     as_nobody = ("setpriv", "--reuid=nobody", "--clear-groups", "--")
     text = complaint(daemon("manager_user = daemon", before=as_nobody))
     assert "only root can become that user" in text
+
+
+def upgraded(tmp_path):
+    """`flatnet db upgrade` by root, before any daemon; the file's path."""
+    path = tmp_path / "state" / "flatnet.sqlite"
+    config = tmp_path / "flatnet.conf"
+    config.write_text(text(tmp_path, [], f"sqlite:///{path}"))
+    done = run("--config-file", str(config), "db", "upgrade")
+    assert (done.returncode, done.stderr) == (0, "")
+    return path
+
+
+def given_to_root(path):
+    """As systemd does with a directory of state that it sees first."""
+    for each in (path.parent, path):
+        shutil.chown(each, "root", "nogroup")
+    path.parent.chmod(0o1775)
+
+
+def closed(path):
+    """As `flatnet db upgrade` left its directory before."""
+    shutil.chown(path.parent, "root", "root")
+    path.parent.chmod(0o750)
+    upgraded(path.parents[1])
+
+
+@pytest.mark.parametrize("later", [Path.exists, given_to_root, closed])
+def test_a_database_that_root_made_is_the_daemons_too(daemon, tmp_path, later):
+    path = upgraded(tmp_path)
+    later(path)
+    # Not for who merely looks in: who can read it can lock it.
+    assert (path.owner(), path.group()) == ("root", "nogroup")
+    assert oct(path.stat().st_mode) == "0o100660"
+    # It comes to the host once it has written to the database.
+    (tmp_path / "networks").mkdir()
+    (tmp_path / "networks").chmod(0o777)
+    options = f"networks_path = {tmp_path}/networks"
+    done = daemon(options, connection=f"sqlite:///{path}")
+    assert "others than root may write there" in done.stderr.splitlines()[-1]
+
+
+def test_no_other_file_is_given_away(daemon, tmp_path):
+    """Not one that a link, or a second name, leads to."""
+    victim = tmp_path / "victim"
+    victim.touch(mode=0o600)
+    complaint(daemon())
+    path = tmp_path / "state" / "flatnet.sqlite"
+    for lead in (path.symlink_to, path.hardlink_to):
+        lead(victim)
+        upgraded(tmp_path)
+        assert victim.group() == "root"
+        assert oct(victim.stat().st_mode) == "0o100600"
+        path.unlink()
+        victim.write_text("")
 
 
 def test_its_state_is_not_its_to_replace(daemon, tmp_path):

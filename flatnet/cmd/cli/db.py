@@ -1,12 +1,10 @@
 """`flatnet db ...`: the tables."""
 
 import argparse
-import contextlib
-import os
-import pwd
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command
+from flatnet.cmd.statepath import prepare_database
 
 
 class Upgrade(Command):
@@ -24,22 +22,14 @@ class Upgrade(Command):
 
         wanted = session.settings(self.app_args)
         with session.any_database(wanted) as database:
-            schema.upgrade(database)
             if database.file:
-                _hand_over(database.file, wanted.manager_user)
+                prepare_database(
+                    database.file,
+                    state_path=wanted.state_path,
+                    user=wanted.manager_user,
+                )
+            schema.upgrade(database)
             print(f"database {database.name} is up to date")
-
-
-def _hand_over(path: str, user: str) -> None:
-    """Let the daemon write to a file that root has made for it.
-
-    Where the user does not exist yet, the daemon says so at its start.
-    """
-    if os.geteuid() != 0 or not user or os.stat(path).st_uid != 0:
-        return
-    with contextlib.suppress(KeyError):
-        entry = pwd.getpwnam(user)
-        os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
 
 
 class Version(Command):

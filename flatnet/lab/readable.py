@@ -9,13 +9,14 @@ has just the program in it, at the same path.
 import shlex
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from flatnet.lab.namespaces import LabError
 
-# Where trees wait while what is above them is covered.
-_SHELF = "/mnt"
+# Where trees wait while what is above them is covered: the first of these
+# that is there and above none of them.
+_SHELVES = (Path("/mnt"), Path("/media"), Path("/srv"), Path("/opt"))
 
 
 def program_trees() -> tuple[Path, ...]:
@@ -38,35 +39,58 @@ def readable(command: Sequence[str], trees: Sequence[Path]) -> list[str]:
 
     :raises LabError: a tree itself is closed to others
     """
-    covers = {tree: _cover(tree) for tree in trees}
-    closed = [tree for tree in trees if covers[tree]]
-    for tree in closed:
+    for tree in trees:
         if not tree.stat().st_mode & stat.S_IXOTH:
             raise LabError(
                 f"{tree} is closed to others, and the daemons run as nobody: "
-                f"chmod o+rx {tree}"
+                f"chmod -R o+rX {tree}"
             )
-    if not closed:
+    covers = {
+        tree: cover for tree in trees if (cover := _cover(tree)) is not None
+    }
+    if not covers:
         return list(command)
-    lines = [f"mount -t tmpfs -o mode=755 tmpfs {_SHELF}"]
-    for number, tree in enumerate(closed):
-        shelf = f"{_SHELF}/{number}"
-        lines.append(f"mkdir {shelf}; mount --rbind {_quoted(tree)} {shelf}")
-    lines += [
-        f"mount -t tmpfs -o mode=755 tmpfs {_quoted(cover)}"
-        for cover in sorted(
-            {covers[tree] for tree in closed} - {None}, key=str
-        )
-    ]
-    for number, tree in enumerate(closed):
-        target = _quoted(tree)
-        lines.append(
-            f"mkdir -p {target}; mount --rbind {_SHELF}/{number} {target}"
-        )
+    lines = _mounts(covers, _shelf(covers))
     text = "set -e; umask 022; here=$(pwd); " + "; ".join(lines)
     # The directory that we are in may be covered now.
     text += '; cd "$here" 2>/dev/null || cd /; exec "$@"'
     return ["sh", "-c", text, "sh", *command]
+
+
+def _shelf(trees: Iterable[Path]) -> Path:
+    """A directory that can be covered for a while.
+
+    :raises LabError: there is none
+    """
+    needed = {above for tree in trees for above in (tree, *tree.parents)}
+    for shelf in _SHELVES:
+        if shelf.is_dir() and shelf not in needed:
+            return shelf
+    names = ", ".join(map(str, _SHELVES))
+    raise LabError(
+        f"none of {names} is free to mount on in the daemons' namespace: "
+        "mkdir one of them"
+    )
+
+
+def _mounts(covers: Mapping[Path, Path], shelf: Path) -> list[str]:
+    """Commands that put each tree onto the shelf, cover, and put it back.
+
+    The shelf is cleared in the end: what it hid may be needed.
+    """
+    numbered = dict(enumerate(covers))
+    lines = [f"mount -t tmpfs -o mode=755 tmpfs {_quoted(shelf)}"]
+    for number, tree in numbered.items():
+        place = _quoted(shelf / str(number))
+        lines.append(f"mkdir {place}; mount --rbind {_quoted(tree)} {place}")
+    lines += [
+        f"mount -t tmpfs -o mode=755 tmpfs {_quoted(cover)}"
+        for cover in sorted(set(covers.values()))
+    ]
+    for number, tree in numbered.items():
+        place, target = _quoted(shelf / str(number)), _quoted(tree)
+        lines.append(f"mkdir -p {target}; mount --rbind {place} {target}")
+    return [*lines, f"umount --recursive {_quoted(shelf)}"]
 
 
 def _cover(tree: Path) -> Path | None:
@@ -77,5 +101,5 @@ def _cover(tree: Path) -> Path | None:
     return None
 
 
-def _quoted(path: Path | None) -> str:
+def _quoted(path: Path) -> str:
     return shlex.quote(str(path))

@@ -1,6 +1,7 @@
 """A program below a closed home directory, read by the daemons' user."""
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -51,6 +52,46 @@ def test_nobody_reads_the_program_and_nothing_else(home):
     assert "some user" not in Path("/proc/mounts").read_text()
 
 
+# A machine of which we know what lies where, to be run in a namespace.
+ELSEWHERE = """
+import subprocess, sys
+from pathlib import Path
+from flatnet.lab.readable import readable
+
+for place in ("/mnt", "/media", "/srv"):
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place], check=True
+    )
+for name in sys.argv[1:]:
+    tree = Path(name)
+    tree.mkdir(parents=True)
+    (tree / "file").write_text(name)
+    (tree.parent / "letter").write_text("dear")
+    if "closed" in name:
+        tree.parent.chmod(0o700)
+Path("/mnt/conf").write_text("conf")
+files = [f"{name}/file" for name in sys.argv[1:]]
+words = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+words += ["cat", *files, "/mnt/conf"]
+trees = [Path(name) for name in sys.argv[1:]]
+subprocess.run(["unshare", "--mount", *readable(words, trees)], check=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "trees",
+    [
+        ("/mnt/open/tree", "/srv/closed/venv"),
+        ("/mnt/closed/tree",),
+        ("/mnt/closed/tree", "/media/closed/venv"),
+    ],
+)
+def test_it_may_lie_where_things_are_mounted(trees):
+    """And what else lies there is there still."""
+    done = run(sys.executable, "-c", ELSEWHERE, *trees)
+    assert done == (0, "".join(trees) + "conf")
+
+
 def test_what_is_open_is_left_alone(home):
     home.chmod(0o755)
     assert readable(["true"], [home / "tree"]) == ["true"]
@@ -58,8 +99,10 @@ def test_what_is_open_is_left_alone(home):
 
 def test_a_program_that_is_closed_itself_is_told(home):
     (home / "tree").chmod(0o700)
-    with pytest.raises(LabError, match="chmod o\\+rx"):
-        readable(["true"], [home / "tree"])
+    for mode in (0o700, 0o755):
+        home.chmod(mode)
+        with pytest.raises(LabError, match="chmod -R o\\+rX"):
+            readable(["true"], [home / "tree"])
 
 
 def test_what_runs_here_is_among_the_trees():

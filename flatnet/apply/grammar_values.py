@@ -11,8 +11,9 @@ from functools import lru_cache
 
 # Nearly all of a plan is what it was in the pass before.
 _REMEMBERED = 1 << 16
-# Not `+`, with which iptables means any device whose name begins so.
-_DEVICE = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.@-]{0,14}")
+# Not `+`, with which iptables means any device whose name begins so, nor `@`,
+# behind which `ip` shows another device and dnsmasq reads one.
+_DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _PORT = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
 _PEER = re.compile(r"vif[0-9a-f]{8}-[0-9a-f]{2}")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")

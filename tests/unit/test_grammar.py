@@ -115,6 +115,8 @@ def of_server(**fields):
         of_network(foreign_ports="open"),
         of_bridge(name=".."),
         of_bridge(name="-x"),
+        of_bridge(name="br1D@00"),
+        of_bridge(name="br+"),
         of_bridge(name="br100\0"),
         of_bridge(name="x" * 16),
         of_bridge(network_uuid="a b"),

@@ -17,6 +17,9 @@ _DEVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 _PORT = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
 _PEER = re.compile(r"vif[0-9a-f]{8}-[0-9a-f]{2}")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
+# Before anything parses them, whose complaints repeat what they were given.
+_ADDRESS = re.compile(r"[0-9a-f.:]{2,45}")
+_NETWORK = re.compile(r"[0-9a-f.:]{2,45}(/[0-9]{1,3})?")
 _UUID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,35}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -73,9 +76,8 @@ def domain(text: object) -> None:
 @lru_cache(_REMEMBERED)
 def address(text: object) -> None:
     """An address of either family."""
-    if not isinstance(text, str) or len(text) > 45:
-        raise ValueError(f"{_shown(text)} is no address")
-    if str(ipaddress.ip_address(text)) != text or "%" in text:
+    _matching(_ADDRESS, text, "address")
+    if str(ipaddress.ip_address(str(text))) != text:
         raise ValueError(f"{_shown(text)} is not how an address is written")
 
 
@@ -89,11 +91,11 @@ def ipv4(text: object) -> None:
 @lru_cache(_REMEMBERED)
 def network(text: object) -> None:
     """A cidr of either family, or one address."""
-    if not isinstance(text, str) or len(text) > 49:
-        raise ValueError(f"{_shown(text)} is no network")
-    if text not in (str(ipaddress.ip_network(text)), text.partition("/")[0]):
+    _matching(_NETWORK, text, "network")
+    whole, base = str(text), str(text).partition("/")[0]
+    if whole not in (str(ipaddress.ip_network(whole)), base):
         raise ValueError(f"{_shown(text)} is not how a network is written")
-    address(text.partition("/")[0])
+    address(base)
 
 
 def network4(text: object) -> None:

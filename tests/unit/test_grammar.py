@@ -157,6 +157,7 @@ def test_what_is_wrong_with_the_host_refuses_the_plan(wanted):
         "-j ACC\\EPT",
         "-s 10.0.0.0/33 -j ACCEPT",
         "-s any -j ACCEPT",
+        "-s fe80::1%\x0e\n/64 -j ACCEPT",
         "-p tcp -m tcp --dport 70000 -j ACCEPT",
         "-p tcp -m tcp --dport 22: -j ACCEPT",
         "-m set --match-set theirs src -j ACCEPT",

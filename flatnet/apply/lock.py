@@ -1,4 +1,7 @@
-"""One applier on a host, whatever became of the daemon that started it.
+"""One applier at its files, whatever became of the daemon that started it.
+
+That it is one on a host is seen to by `claim`; this holds too where somebody
+squats on the name there.
 
 The lock is on an open file which every forked worker inherits, so that it is
 held until the last step of the last worker has ended; programs that a worker

@@ -25,6 +25,7 @@ import msgspec
 
 from flatnet.apply import channel, lock
 from flatnet.apply.bridge import check_privilege
+from flatnet.apply.claim import claim_host
 from flatnet.apply.host import HostPaths
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
@@ -65,6 +66,7 @@ def _service(
     """Return what serves a connection: the work, or why there is none."""
     try:
         check_privilege()
+        claimed = claim_host(lifeline=arguments.lifeline, seconds=PATIENCE)
         lock.hold(
             arguments.networks_path,
             lifeline=arguments.lifeline,
@@ -75,9 +77,13 @@ def _service(
         text = str(error)
         LOG.error("%s", text)
         return lambda connection: _refuse(connection, text)
-    return lambda connection: Worker(
-        connection, paths, session, arguments.events
-    ).serve()
+
+    def serve(connection: socket.socket) -> int:
+        # With the name, which is ours as long as the socket is open.
+        with claimed or contextlib.nullcontext():
+            return Worker(connection, paths, session, arguments.events).serve()
+
+    return serve
 
 
 def _refuse(connection: socket.socket, text: str) -> int:

@@ -12,7 +12,7 @@ import time
 import pytest
 from test_applier import FILTERED, PLAN, with_applier, worker_of
 
-from flatnet.apply import channel, lock
+from flatnet.apply import channel, claim, lock
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import HostSetupError
 
@@ -151,3 +151,40 @@ def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path, whole):
         return process.wait(timeout=20)
 
     assert namespace.call(killed) == (-signal.SIGKILL if whole else 0)
+
+
+def test_two_daemons_with_files_of_their_own_are_two_too_many(
+    namespace, tmp_path
+):
+    """They would undo each other's rules, whatever they keep where."""
+
+    def second(applier, started):
+        applier.apply(PLAN)
+        with pytest.raises(HostSetupError) as error:
+            claim.claim_host(lifeline=os.pipe()[0], seconds=0.2)
+        return str(error.value), started.process.pid
+
+    text, pid = namespace.call(with_applier, second, tmp_path)
+    assert text == f"applier {pid} still works on this host: stop it first"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_nobody_else_keeps_an_applier_from_working(
+    namespace, tmp_path, listens
+):
+    script = (
+        "import socket, time; s = socket.socket(socket.AF_UNIX);"
+        f"s.bind({claim.NAME!r}); {'s.listen(0);' * listens}"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    squatter = namespace.start(
+        *("setpriv", "--reuid=nobody", "--clear-groups", "--"),
+        *("/usr/bin/python3", "-c", script),
+        stdout=subprocess.PIPE,
+    )
+    assert squatter.stdout.readline() == b"ready\n"
+
+    def works(applier, started):
+        return applier.apply(PLAN).failures
+
+    assert namespace.call(with_applier, works, tmp_path) == ()

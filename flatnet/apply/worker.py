@@ -130,8 +130,10 @@ class Worker:
         self._plan = plan
         self._members = _members(plan.guard)
         self._serve_again(plan)
+        # A pass that ends with an error may have written rules before.
+        owes, self._owes = self._owes, True
         outcome = apply_plan(
-            plan, self._paths, self._session, owes=self._owes, unfit=unfit
+            plan, self._paths, self._session, owes=owes, unfit=unfit
         )
         self._owes = outcome.owes
         self._plugged = outcome.changes.plugged

@@ -1,14 +1,18 @@
 """A whole plan on a host: order, and what one broken part costs."""
 
+import os
+import socket
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from flatnet.apply import command, conntrack, firewall, host
+from flatnet.apply import channel, command, conntrack, firewall, host
 from flatnet.apply.host import HostPaths, apply_plan
 from flatnet.apply.libnftables import Session
+from flatnet.apply.worker import Worker
+from flatnet.exceptions import HostSetupError
 from flatnet.plan.host import host_plan
 from tests.builders import interface, settings, snapshot
 
@@ -154,6 +158,39 @@ def test_an_error_after_rules_were_written_owes_too(
     assert outcome.owes
     assert ports(namespace) == []
     assert applied(namespace, wanted, directory).failures == ()
+    emptied(namespace, directory)
+
+
+def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
+    namespace, directory, monkeypatch
+):
+    options = replace(OPTIONS, allow_same_net_traffic=False)
+    request = channel.Request(plan=host_plan(ROWS, options, {}))
+    flow = "-s 192.0.2.9 -d 10.0.0.2 -p udp --sport 3 --dport 4"
+
+    def cannot_tell(plan):
+        raise HostSetupError("the kernel lists no devices")
+
+    def passes():
+        connection, _ = socket.socketpair()
+        _, events = os.pipe()
+        with Session() as session:
+            worker = Worker(
+                connection, HostPaths(str(directory)), session, events
+            )
+            first = worker._reply(request)
+            namespace.run("iptables -F")
+            namespace.run(f"conntrack -I -t 60 -u ASSURED {flow}")
+            with monkeypatch.context() as patched:
+                Flaky(patched, 1)
+                patched.setattr(host, "plugged", cannot_tell)
+                second = worker._reply(request)
+            return first, second, worker._reply(request)
+
+    first, second, third = namespace.call(passes)
+    assert first.changes.failures == ()
+    assert "lists no devices" in second.error
+    assert third.changes.made == ("conntrack: cut 1 connections",)
     emptied(namespace, directory)
 
 

@@ -110,6 +110,17 @@ def test_a_dead_applier_fails_the_pass_and_it_is_tried_again(running):
         assert applier.started.acquire(timeout=PATIENCE)
 
 
+def test_a_pass_of_which_a_part_failed_is_tried_again(running):
+    """Long before the timer asks, and without anybody who does."""
+    failure = Failure("conntrack", "out of memory")
+    applier = Gate(Changes(failures=(failure,)))
+    reconciler = running(applier)
+    applier.may_end.release()
+    reconciler.ask_and_wait(PATIENCE)
+    for _ in range(2):
+        assert applier.started.acquire(timeout=PATIENCE)
+
+
 def test_the_timer_asks_when_nobody_does(running):
     applier = Gate()
     running(applier, interval=0.05)

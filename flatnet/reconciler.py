@@ -211,9 +211,14 @@ def _report(outcome: Pass, before: Pass) -> None:
                 "%s: %s (instances: %s)",
                 failure.subject,
                 failure.message,
-                ", ".join(failure.instances) or "none",
+                ", ".join(map(_shown, failure.instances)) or "none",
             )
     known = before.warnings
     for line in outcome.warnings:
         if line not in known:
             LOG.warning("%s", line)
+
+
+def _shown(uuid: str) -> str:
+    """A uuid as text that cannot break a line; a row may hold anything."""
+    return ascii(uuid)[1:-1]

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from flatnet.apply import grammar_values as values
-from flatnet.apply.grammar_instances import Instances
-from flatnet.apply.grammar_rules import CHAIN, SET_NAME, check_rule
-from flatnet.apply.iptables import BUILTINS, INSTANCE_PREFIX
+from flatnet.apply.grammar_bounds import check_bounds
+from flatnet.apply.grammar_instances import Instances, subject
+from flatnet.apply.grammar_rules import SET_NAME
+from flatnet.apply.grammar_tables import checked_table
 from flatnet.apply.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state import (
     AddressSet,
     Bridge,
-    Chain,
     DhcpHost,
     DhcpServer,
     Failure,
@@ -32,12 +32,12 @@ from flatnet.state import (
     Opening,
     Plan,
     Port,
-    Table,
 )
 
 _MTU = range(68, 65536)
 _SECONDS = range(1, 1 << 31)
 _PORTS = range(65536)
+_LONGEST_HOST = 255
 _MEND = "mend its row"
 
 
@@ -48,9 +48,9 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
     """
     found = Instances(plan)
     try:
+        check_bounds(plan)
+        _check_host_name(plan.host)
         guard = plan.guard
-        for each in plan.renewed:
-            values.uuid(each)
         return (
             replace(
                 plan,
@@ -58,16 +58,30 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
                 dhcp_servers=tuple(
                     _dhcp_server(each, found) for each in plan.dhcp_servers
                 ),
-                tables=tuple(_table(each, found) for each in plan.tables),
+                tables=tuple(
+                    checked_table(each, found) for each in plan.tables
+                ),
                 address_sets=tuple(map(_address_set, plan.address_sets)),
                 guard=_guard(guard, found) if guard else None,
-                filtered=tuple(map(_filtered, plan.filtered)),
+                filtered=_filtered(plan.filtered, found),
                 sysctls=tuple(_sysctl(each, plan) for each in plan.sysctls),
+                renewed=found.kept(plan.renewed, values.uuid, _renewal),
             ),
-            tuple(found.failures),
+            found.failures,
         )
     except ValueError as error:
         raise HostSetupError(f"a plan is refused whole: {error}") from error
+
+
+def _check_host_name(name: str) -> None:
+    if len(name) > _LONGEST_HOST or not (
+        name.isascii() and name.isprintable()
+    ):
+        raise ValueError(f"{ascii(name)[:60]} is no name of a host")
+
+
+def _renewal(uuid: str) -> Failure:
+    return Failure(subject("instance", uuid), _MEND, (uuid,))
 
 
 def _bridge(bridge: Bridge, found: Instances) -> Bridge:
@@ -78,7 +92,8 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     _each(values.device, bridge.uplink)
     _each(values.interface, bridge.address)
     sound = found.kept(bridge.ports, _check_port, _port_failure)
-    shut = [_quiet(port) for port in bridge.ports if port not in sound]
+    kept = frozenset(sound)
+    shut = [_quiet(port) for port in bridge.ports if port not in kept]
     return replace(bridge, ports=(*sound, *filter(None, shut)))
 
 
@@ -119,7 +134,7 @@ def _check_port(port: Port) -> None:
 
 def _port_failure(port: Port | GuardedPort) -> Failure:
     uuids = (port.instance_uuid,) if port.instance_uuid else ()
-    return Failure(_subject("port", port.name), _MEND, uuids)
+    return Failure(subject("port", port.name), _MEND, uuids)
 
 
 def _guard(guard: Guard, found: Instances) -> Guard:
@@ -148,6 +163,8 @@ def _check_guarded(port: GuardedPort) -> None:
     values.port_name(port.name)
     values.mac(port.mac)
     values.choice(port.filtered, (True, False))
+    if port.instance_uuid:
+        values.uuid(port.instance_uuid)
     for each in port.addresses:
         values.address(each)
 
@@ -165,9 +182,8 @@ def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
         values.address(each)
 
     def named(host: DhcpHost) -> Failure:
-        subject = _subject("dhcp", server.bridge)
         holders = found.holding(host.mac, host.address)
-        return Failure(subject, _MEND, holders)
+        return Failure(subject("dhcp", server.bridge), _MEND, holders)
 
     return replace(server, hosts=found.kept(server.hosts, _check_host, named))
 
@@ -176,41 +192,6 @@ def _check_host(host: DhcpHost) -> None:
     values.mac(host.mac)
     values.ipv4(host.address)
     _each(values.hostname, host.name)
-
-
-def _table(table: Table, found: Instances) -> Table:
-    values.choice(table.family, (4, 6))
-    values.choice(table.name, tuple(BUILTINS))
-    if len({chain.name for chain in table.chains}) < len(table.chains):
-        raise ValueError("a chain is planned twice")
-    for jump in table.jumps:
-        values.choice(jump.builtin, BUILTINS[table.name])
-        _check_chain_name(jump.chain)
-    return replace(
-        table, chains=tuple(_chain(each, found) for each in table.chains)
-    )
-
-
-def _chain(chain: Chain, found: Instances) -> Chain:
-    """A chain as planned; one of an instance that is not fit drops."""
-    _check_chain_name(chain.name)
-    _each(values.uuid, chain.instance_uuid)
-    try:
-        for rule in chain.rules:
-            check_rule(rule)
-    except ValueError as error:
-        if not chain.name.startswith(INSTANCE_PREFIX):
-            raise
-        uuids = (chain.instance_uuid,) if chain.instance_uuid else ()
-        text = f"{error}; nothing new is let in to the instance"
-        found.fail(Failure(f"firewall chain {chain.name}", text, uuids))
-        return replace(chain, rules=("-j DROP",))
-    return chain
-
-
-def _check_chain_name(name: str) -> None:
-    if not CHAIN.fullmatch(name):
-        raise ValueError(f"{ascii(name)[:60]} is no chain of ours")
 
 
 def _address_set(wanted: AddressSet) -> AddressSet:
@@ -227,11 +208,30 @@ def _check_set_name(name: object) -> None:
         raise ValueError(f"{ascii(name)[:60]} is no set of ours")
 
 
-def _filtered(filtered: FilteredAddress) -> FilteredAddress:
-    values.address(filtered.address)
-    for each in filtered.openings:
-        _check_opening(each)
-    return filtered
+def _filtered(
+    filtered: tuple[FilteredAddress, ...], found: Instances
+) -> tuple[FilteredAddress, ...]:
+    """What is let in; to an address with an odd opening that is nothing.
+
+    Left out, its connections would not be judged at all.
+    """
+
+    def named(each: FilteredAddress) -> Failure:
+        holders = found.holding(each.address)
+        return Failure(subject("filter of", each.address), _MEND, holders)
+
+    def check_address(each: FilteredAddress) -> None:
+        values.address(each.address)
+
+    def check_openings(each: FilteredAddress) -> None:
+        for opening in each.openings:
+            _check_opening(opening)
+
+    known = found.kept(filtered, check_address, named)
+    sound = frozenset(found.kept(known, check_openings, named))
+    return tuple(
+        each if each in sound else replace(each, openings=()) for each in known
+    )
 
 
 def _check_opening(opening: Opening) -> None:
@@ -259,7 +259,3 @@ def _each(check: Callable[[object], None], *given: str | None) -> None:
     for value in given:
         if value is not None:
             check(value)
-
-
-def _subject(kind: str, name: str) -> str:
-    return f"{kind} {ascii(name)[1:-1][:60]}"

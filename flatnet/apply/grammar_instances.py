@@ -13,13 +13,18 @@ class Instances:
     """What was found to be wrong with instances, each told once."""
 
     def __init__(self, plan: Plan) -> None:
-        self.failures: list[Failure] = []
+        self._failures: dict[Failure, None] = {}
         self._holders: dict[str, set[str]] = {}
         for bridge in plan.bridges:
             for port in bridge.ports:
                 for key in (port.mac, *port.addresses):
                     holders = self._holders.setdefault(key, set())
                     holders.add(port.instance_uuid)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What was noted, in order."""
+        return tuple(self._failures)
 
     def kept(
         self,
@@ -42,10 +47,14 @@ class Instances:
 
     def fail(self, failure: Failure) -> None:
         """Note a failure, once."""
-        if failure not in self.failures:
-            self.failures.append(failure)
+        self._failures[failure] = None
 
     def holding(self, *keys: str) -> tuple[str, ...]:
         """The instances that have one of these MACs and addresses."""
         found = (self._holders.get(key, set()) for key in keys)
         return tuple(sorted(set().union(*found)))
+
+
+def subject(kind: str, name: str) -> str:
+    """Name a part in a failure, on one line and not at length."""
+    return f"{kind} {ascii(name)[1:-1][:60]}"

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatnet.apply import dnsmasq, ipset, nft
+from flatnet.apply import dnsmasq, ipset, nft, sysctl
 from flatnet.apply.grammar import checked
 from flatnet.apply.guard import guard_tables
 from flatnet.apply.iptables import Existing, edits
@@ -83,6 +83,10 @@ NFT_OTHER = re.compile(
     r'|add rule (bridge|inet|arp) flatnet [^\n\\$]+ comment "flatnet:'
     r'[0-9a-f]{12}"'
 )
+SYSCTL = re.compile(r"/proc/sys/net(/[a-z0-9_]+)*(/[A-Za-z0-9_.@-]+)+")
+DEVICE = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9_.@-]{0,14}")
+OURS = re.compile(r"(tap|vif)[0-9a-f]{8}-[0-9a-f]{2}")
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # What a rule holds of a plan: devices and networks, between what is fixed.
 NFT_FOREIGN = re.compile(r"include|flush|delete|define|\n|\\|\$")
 
@@ -128,16 +132,18 @@ def spoilt(value, attack, place, number):
     return number if isinstance(value, int) else attack
 
 
-SPOILS = st.tuples(
-    st.sampled_from(PATHS),
-    st.one_of(st.sampled_from(ATTACKS), st.text(max_size=8)),
-    st.integers(0, 40),
-    st.one_of(st.integers(-2, 70000), st.integers()),
-)
+def spoils_of(paths):
+    """What to put where: a path, a text, a place in it, a number."""
+    return st.tuples(
+        st.sampled_from(paths),
+        st.one_of(st.sampled_from(ATTACKS), st.text(max_size=8)),
+        st.integers(0, 40),
+        st.one_of(st.integers(-2, 70000), st.integers()),
+    )
 
 
 @settings(max_examples=2000, deadline=None, **SAME_EACH_TIME)
-@given(st.lists(SPOILS, min_size=1, max_size=3))
+@given(st.lists(spoils_of(PATHS), min_size=1, max_size=3))
 def test_nothing_outside_the_grammar_reaches_a_program(spoils):
     judge(spoils)
 
@@ -196,6 +202,25 @@ def rendered(found):
             of_dnsmasq(server)
     if found.guard != BASE.guard:
         of_nft(found.guard)
+    of_kernel(found)
+
+
+def of_kernel(found):
+    """What becomes a file below /proc/sys, or a netlink attribute."""
+    if (found.sysctls, found.bridges) == (BASE.sysctls, BASE.bridges):
+        return
+    bridges = frozenset(bridge.name for bridge in found.bridges)
+    for name, value in found.sysctls:
+        assert SYSCTL.fullmatch(str(sysctl.path(name, bridges))), name
+        assert re.fullmatch(r"[0-9]{1,10}", value), value
+    for bridge in found.bridges:
+        assert DEVICE.fullmatch(bridge.name), bridge.name
+        assert MAC.fullmatch(bridge.mac), bridge.mac
+        assert 68 <= bridge.mtu <= 65535
+        for port in bridge.ports:
+            assert OURS.fullmatch(port.name), port.name
+            assert MAC.fullmatch(port.mac), port.mac
+            assert port.peer is None or OURS.fullmatch(port.peer), port.peer
 
 
 def of_dnsmasq(server):

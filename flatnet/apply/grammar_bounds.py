@@ -1,0 +1,56 @@
+"""How much a plan may hold, so that an odd one is refused at once.
+
+A message has its own limit, in bytes; below it a plan of many tiny parts
+would still be checked, and then applied, for minutes.  The limits are far
+above any host: a thousand instances use less than a hundredth of each.
+"""
+
+from collections.abc import Iterable, Sized
+
+from flatnet.state import Plan
+
+_FEW = 1 << 12
+_MANY = 1 << 16
+_RULES = 1 << 21
+# As many as the sets are made for.
+_MEMBERS = 1 << 20
+
+
+def check_bounds(plan: Plan) -> None:
+    """Check how many there are of each, before any of them is looked at.
+
+    :raises ValueError: there are too many
+    """
+    guard = plan.guard
+    ports = [port for bridge in plan.bridges for port in bridge.ports]
+    chains = [chain for table in plan.tables for chain in table.chains]
+    guarded = guard.ports if guard else ()
+    for what, most, parts in (
+        ("sysctls", _MANY, (plan.sysctls,)),
+        ("bridges", _FEW, (plan.bridges,)),
+        ("networks", _FEW, (guard.networks if guard else (),)),
+        ("DHCP servers", _FEW, (plan.dhcp_servers,)),
+        ("tables", _FEW, (plan.tables,)),
+        ("sets", _MANY, (plan.address_sets,)),
+        ("warnings", _MANY, (plan.warnings,)),
+        ("instances that begin anew", _MANY, (plan.renewed,)),
+        ("ports", _MANY, (ports,)),
+        ("ports in the guard", _MANY, (guarded,)),
+        ("addresses", _RULES, [each.addresses for each in ports]),
+        ("addresses", _RULES, [each.addresses for each in guarded]),
+        ("DHCP hosts", _MANY, [each.hosts for each in plan.dhcp_servers]),
+        ("name servers", _FEW, [each.servers for each in plan.dhcp_servers]),
+        ("chains", _RULES, (chains,)),
+        ("jumps", _FEW, [each.jumps for each in plan.tables]),
+        ("rules", _RULES, [each.rules for each in chains]),
+        ("members of sets", _MEMBERS, [s.members for s in plan.address_sets]),
+        ("filtered addresses", _RULES, (plan.filtered,)),
+        ("openings", _RULES, [each.openings for each in plan.filtered]),
+    ):
+        _at_most(what, most, parts)
+
+
+def _at_most(what: str, most: int, parts: Iterable[Sized]) -> None:
+    count = sum(map(len, parts))
+    if count > most:
+        raise ValueError(f"it has {count} {what}, at most {most} are taken")

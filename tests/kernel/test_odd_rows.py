@@ -1,0 +1,53 @@
+"""A malformed row, on the real host: it is shut, its neighbour is served."""
+
+import re
+
+import pytest
+
+from flatnet.plan.host import host_plan
+from flatnet.rows import SecurityGroup, SecurityRule
+from tests.builders import interface, network, settings, snapshot
+from tests.kernel.test_applier import with_applier
+
+GROUP = SecurityGroup(1, "w", (SecurityRule(1, "tcp", 22, 22, "0.0.0.0/0"),))
+WELL = interface(2, security_group_ids=(1,))
+WELLS = f"flatnet-i-{WELL.uuid[:11]}"
+COMMENT = re.compile(r' -m comment --comment "[^"]*"')
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"instance_uuid": "a b"},
+        {"uuid": "a b"},
+        {"uuid": "x -j ACCEPT"},
+        {"uuid": "x\n-F FORWARD"},
+    ],
+)
+def test_an_odd_row_shuts_itself_alone(namespace, tmp_path, fields):
+    odd = interface(1, security_group_ids=(1,), **fields)
+    rows = snapshot(
+        networks=(network(enable_dhcp=False),),
+        interfaces=(odd, WELL),
+        security_groups=(GROUP,),
+    )
+    plan = host_plan(rows, settings(allow_same_net_traffic=False), {})
+    namespace.run("iptables -A FORWARD -s 192.0.2.7 -j DROP")
+
+    def apply(applier, started):
+        return applier.apply(plan)
+
+    changes = namespace.call(with_applier, apply, tmp_path)
+    named = {uuid for each in changes.failures for uuid in each.instances}
+    assert named == {odd.instance_uuid}
+    assert changes.plugged == (f"tap{WELL.uuid[:11]}",)
+    rules = COMMENT.sub("", namespace.run("iptables-save")).split("\n")
+    assert "-A FORWARD -s 192.0.2.7/32 -j DROP" in rules
+    own = f"flatnet-i-{odd.uuid[:11]}"
+    targets = {"10.0.0.2/32": (own, "DROP"), "10.0.0.3/32": (WELLS,)}
+    for address, known in targets.items():
+        (rule,) = (line for line in rules if f"-d {address} " in line)
+        assert rule.partition(" -j ")[2] in known
+    of_odd = [line for line in rules if line.startswith(f"-A {own}")]
+    assert of_odd in ([], [f"-A {own} -j DROP"])
+    assert len([line for line in rules if f"-A {WELLS} " in line]) > 1

@@ -1,0 +1,234 @@
+"""One malformed row costs its own instance, and never the host."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as of_test
+from hypothesis import strategies as st
+
+from flatnet.apply.grammar import checked
+from flatnet.exceptions import HostSetupError
+from flatnet.plan.host import host_plan
+from flatnet.reconciler import Reconciler
+from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state import Changes, Failure, Opening, Plan
+from tests.builders import interface, network, settings, snapshot
+from tests.unit.test_grammar import of_server, plan
+from tests.unit.test_grammar_fuzz import (
+    PATHS,
+    SAME_EACH_TIME,
+    changed,
+    spoils_of,
+    spoilt,
+)
+
+GROUP = SecurityGroup(1, "w", (SecurityRule(1, "tcp", 22, 22, "0.0.0.0/0"),))
+OTHER = interface(2, security_group_ids=(1,))
+
+
+def of_row(**fields):
+    """What is planned for one odd row beside one that is well."""
+    rows = snapshot(
+        networks=(network(cidr_v6="2001:db8::/64"),),
+        interfaces=(interface(1, security_group_ids=(1,), **fields), OTHER),
+        security_groups=(GROUP,),
+    )
+    return host_plan(rows, settings(allow_same_net_traffic=False), {})
+
+
+def chains_of(wanted):
+    return [
+        chain
+        for table in wanted.tables
+        for chain in table.chains
+        if chain.instance_uuid == OTHER.instance_uuid
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"instance_uuid": "a b"},
+        {"instance_uuid": "a\nb"},
+        {"instance_uuid": "-x"},
+        {"instance_uuid": ""},
+        {"uuid": "a b"},
+        {"uuid": "x\n-F FORWARD"},
+        {"uuid": "x -j ACCEPT"},
+        {"uuid": "../../x"},
+        {"uuid": ""},
+        {"mac": "rubbish"},
+    ],
+)
+def test_an_odd_row_costs_its_own_instance(fields):
+    wanted = of_row(**fields)
+    found, failures = checked(wanted)
+    assert failures
+    named = {uuid for each in failures for uuid in each.instances}
+    assert OTHER.instance_uuid not in named
+    for each in failures:
+        assert each.subject.isprintable()
+        assert each.message.endswith("mend its row")
+    assert chains_of(found) == chains_of(wanted) != []
+    (bridge,) = found.bridges
+    assert OTHER.mac in {port.mac for port in bridge.ports}
+
+
+@pytest.mark.parametrize("uuid", ["a b", "x -j ACCEPT", "x\n-F FORWARD"])
+def test_what_led_to_a_chain_that_is_not_made_drops(uuid):
+    found, _ = checked(of_row(uuid=uuid))
+    rules = [
+        rule
+        for table in found.tables
+        for chain in table.chains
+        for rule in chain.rules
+        if rule.startswith("-d 10.0.0.2/32")
+    ]
+    assert rules == ["-d 10.0.0.2/32 -j DROP"]
+
+
+def test_a_chain_that_two_claim_is_shut_for_both():
+    twin = interface(3, uuid=OTHER.uuid, security_group_ids=(1,))
+    rows = snapshot(interfaces=(OTHER, twin), security_groups=(GROUP,))
+    wanted = host_plan(rows, settings(allow_same_net_traffic=False), {})
+    found, failures = checked(wanted)
+    assert {uuid for each in failures for uuid in each.instances} == {
+        OTHER.instance_uuid,
+        twin.instance_uuid,
+    }
+    for table in found.tables:
+        for chain in table.chains:
+            if chain.name.startswith("flatnet-i-"):
+                assert chain.rules == ("-j DROP",)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Opening(source="rubbish"),
+        Opening(address_set="theirs"),
+        Opening(protocol=256),
+        Opening(protocol=6, first=70000),
+    ],
+)
+def test_an_odd_opening_opens_nothing(odd):
+    first, *rest = plan().filtered
+    given_ = replace(first, openings=(*first.openings, odd))
+    wanted = replace(plan(), filtered=(given_, *rest))
+    found, (failure,) = checked(wanted)
+    assert found.filtered == (replace(first, openings=()), *rest)
+    assert len(failure.instances) == 1
+
+
+def test_an_instance_that_begins_anew_under_an_odd_name_is_left_out():
+    wanted = replace(plan(), renewed=("a b", "b"))
+    found, (failure,) = checked(wanted)
+    assert found.renewed == ("b",)
+    assert failure.instances == ("a b",)
+
+
+def test_a_guarded_port_of_an_odd_instance_is_left_out():
+    guard = plan().guard
+    first, *rest = guard.ports
+    odd = replace(first, instance_uuid="a\nb")
+    wanted = replace(plan(), guard=replace(guard, ports=(odd, *rest)))
+    found, (failure,) = checked(wanted)
+    assert found.guard.ports == tuple(rest)
+    assert failure.subject == f"port {first.name}"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0", "é", "a" * 256])
+def test_a_host_of_an_odd_name_is_refused(name):
+    with pytest.raises(HostSetupError, match="is no name of a host"):
+        checked(replace(plan(), host=name))
+
+
+def is_an_instances(path):
+    """Whether a path leads to what one instance alone has."""
+    if path[0] in ("filtered", "renewed"):
+        return True
+    if path[0] == "tables":
+        # An odd name may be one of the host's.
+        if path[2] != "chains" or path[4] == "name":
+            return False
+        chain = plan().tables[path[1]].chains[path[3]]
+        return chain.name.startswith("flatnet-i-")
+    return "ports" in path or "hosts" in path
+
+
+OWN = [path for path in PATHS if is_an_instances(path)]
+
+
+@of_test(max_examples=3000, deadline=None, **SAME_EACH_TIME)
+@given(st.lists(spoils_of(OWN), min_size=1, max_size=3))
+def test_no_value_of_an_instance_refuses_the_host(spoils):
+    wanted = plan()
+    for path, attack, place, number in spoils:
+        wanted = changed(
+            wanted,
+            path,
+            lambda value, a=attack, p=place, n=number: spoilt(value, a, p, n),
+        )
+    _, failures = checked(wanted)
+    for each in failures:
+        assert f"{each.subject}{each.message}".isprintable()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        replace(plan(), sysctls=plan().sysctls * 100_000),
+        replace(plan(), renewed=("x",) * 100_000),
+        replace(plan(), bridges=plan().bridges * 5_000),
+        of_server(hosts=plan().dhcp_servers[0].hosts * 50_000),
+        replace(
+            plan(),
+            address_sets=(
+                replace(
+                    plan().address_sets[0], members=("10.0.0.1",) * 1_100_000
+                ),
+            ),
+        ),
+    ],
+)
+def test_too_much_is_refused_before_it_is_looked_at(wanted):
+    begun = time.process_time()
+    with pytest.raises(HostSetupError, match=r"at most \d+ are taken"):
+        checked(wanted)
+    assert time.process_time() - begun < 1
+
+
+def test_many_odd_ports_are_told_apart_in_no_time():
+    (bridge,) = plan().bridges
+    ports = tuple(
+        replace(bridge.ports[0], name=f"x{number}") for number in range(20_000)
+    )
+    wanted = replace(plan(), bridges=(replace(bridge, ports=ports),))
+    begun = time.process_time()
+    _, failures = checked(wanted)
+    assert len(failures) == 20_000
+    assert time.process_time() - begun < 5
+
+
+class Applier:
+    """What tells of an instance with an odd name."""
+
+    def uplinks(self, names):
+        return ()
+
+    def apply(self, wanted):
+        return Changes(failures=(Failure("port x", "odd", ("a\nb",)),))
+
+
+def test_an_odd_name_breaks_no_line_of_the_log(caplog):
+    reconciler = Reconciler(
+        snapshot=snapshot,
+        uplink_names=lambda rows: (),
+        plan=lambda rows, uplinks: Plan("node1"),
+        applier=Applier(),
+        interval=60,
+    )
+    reconciler.run_pass()
+    assert "(instances: a\\nb)" in caplog.text

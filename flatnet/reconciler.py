@@ -216,9 +216,11 @@ def _report(outcome: Pass, before: Pass) -> None:
     known = before.warnings
     for line in outcome.warnings:
         if line not in known:
-            LOG.warning("%s", line)
+            LOG.warning("%s", _shown(line))
 
 
-def _shown(uuid: str) -> str:
-    """A uuid as text that cannot break a line; a row may hold anything."""
-    return ascii(uuid)[1:-1]
+def _shown(text: str) -> str:
+    """Text of rows in a way that cannot break a line of the log."""
+    return "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in text
+    )

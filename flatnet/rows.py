@@ -6,6 +6,7 @@ equal.  Addresses are text without a prefix, MACs are in lower case with
 colons, mtu is in bytes.
 """
 
+import ipaddress
 from dataclasses import dataclass
 
 
@@ -112,3 +113,16 @@ class Snapshot:
     interfaces: tuple[Interface, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     group_members: tuple[tuple[int, tuple[str, ...]], ...] = ()
+
+
+def address_order(text: str) -> tuple[int, int, str]:
+    """Return what sorts addresses as numbers, IPv4 first.
+
+    What is no address comes last: a row may hold anything, and one that is
+    malformed must not keep the others from being read.
+    """
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return 9, 0, text
+    return address.version, int(address), text

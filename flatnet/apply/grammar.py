@@ -105,12 +105,12 @@ def _quiet(port: Port) -> Port | None:
     try:
         values.port_name(port.name)
         values.choice(port.kind, ("tap", "veth"))
-        values.uuid(port.instance_uuid)
     except ValueError:
         return None
     return replace(
         port,
         mac="02:00:00:00:00:00",
+        instance_uuid=_uuids(port)[-1],
         addresses=(),
         peer="vif" + port.name[3:] if port.kind == "veth" else None,
         owner=None,
@@ -133,8 +133,20 @@ def _check_port(port: Port) -> None:
 
 
 def _port_failure(port: Port | GuardedPort) -> Failure:
-    uuids = (port.instance_uuid,) if port.instance_uuid else ()
-    return Failure(subject("port", port.name), _MEND, uuids)
+    return Failure(subject("port", port.name), _MEND, _uuids(port))
+
+
+def _uuids(port: Port | GuardedPort) -> tuple[str, ...]:
+    """Whom a bad port names; last comes what can be written on it.
+
+    Under that name it is shut, where the row's own cannot be used.
+    """
+    try:
+        values.uuid(port.instance_uuid)
+    except ValueError:
+        stand_in = f"unfit-{port.name.removeprefix('tap')}"
+        return tuple(filter(None, (port.instance_uuid, stand_in)))
+    return (port.instance_uuid,)
 
 
 def _guard(guard: Guard, found: Instances) -> Guard:

@@ -5,14 +5,19 @@ The number of queries does not depend on the number of rows.
 
 from collections import defaultdict
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 from typing import Any
 
 from sqlalchemy import Connection, Select, or_, select
 
 from flatnet.db import engine, models, networks, rules
 from flatnet.db.models import AnyRow
-from flatnet.rows import Interface, Network, SecurityGroup, Snapshot
+from flatnet.rows import (
+    Interface,
+    Network,
+    SecurityGroup,
+    Snapshot,
+    address_order,
+)
 
 VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips
@@ -118,8 +123,10 @@ def _interface(
     )
 
 
-def _place(interface: Interface) -> tuple[int, list[IPv4Address], str]:
-    addresses = [IPv4Address(address) for address in interface.addresses]
+def _place(
+    interface: Interface,
+) -> tuple[int, list[tuple[int, int, str]], str]:
+    addresses = [address_order(address) for address in interface.addresses]
     return interface.network_id, addresses, interface.uuid
 
 
@@ -168,7 +175,7 @@ def _group_members(
         )
     )
     return tuple(
-        (group, tuple(sorted(addresses.get(group, ()), key=IPv4Address)))
+        (group, tuple(sorted(addresses.get(group, ()), key=address_order)))
         for group in sorted(named)
     )
 

@@ -6,12 +6,11 @@ that could cost a guest its address, or end up as something else in a file
 of dnsmasq, is left out with a warning: the guest stays.
 """
 
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Mapping
 
-from flatnet.rows import Interface, Network, Snapshot
+from flatnet.rows import Interface, Network, Snapshot, address_order
 from flatnet.settings import Settings
 from flatnet.state import DhcpHost, DhcpServer
 
@@ -97,9 +96,7 @@ def _hosts(
         for interface in interfaces
         if interface.network_id == network.id and interface.addresses
     ]
-    return tuple(
-        sorted(hosts, key=lambda host: ipaddress.ip_address(host.address))
-    )
+    return tuple(sorted(hosts, key=lambda host: address_order(host.address)))
 
 
 def _holders(snapshot: Snapshot) -> Counter[str]:

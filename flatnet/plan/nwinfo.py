@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flatnet.plan.bridge import port_name
-from flatnet.rows import Interface, Network
+from flatnet.rows import Interface, Network, address_order
 from flatnet.settings import Settings
 
 Json = dict[str, Any]
@@ -94,7 +94,7 @@ def _subnet_v4(
     gateway = network.gateway
     if own and (network.multi_host or not gateway):
         gateway = own
-    addresses = sorted(interface.addresses, key=ipaddress.ip_address)
+    addresses = sorted(interface.addresses, key=address_order)
     servers = [each for each in (network.dns1, network.dns2) if each]
     return {
         "cidr": network.cidr,

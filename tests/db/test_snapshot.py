@@ -59,6 +59,25 @@ def test_dead_moved_and_deallocated_instances_are_not_here(database):
     assert moved.host_addresses == ()
 
 
+def test_what_is_no_address_keeps_no_other_from_being_read(database):
+    """It is for the plan to leave it out, and for the host to name it."""
+    a_network(database)
+    placed = [an_instance(database, hostname=f"vm_{n}") for n in range(2)]
+    for instance in placed:
+        allocate(database, instance)
+    change = (
+        update(models.fixed_ips)
+        .where(models.fixed_ips.c.instance_uuid == placed[0].uuid)
+        .values(address="10.0.0.300")
+    )
+    database.write(lambda connection: connection.execute(change).rowcount)
+    found = snapshot.read(database, "node1")
+    assert [each.addresses for each in found.interfaces] == [
+        ("10.0.0.3",),
+        ("10.0.0.300",),
+    ]
+
+
 def test_order_is_by_network_and_number(database):
     network = a_network(database)
     for address in ("10.0.0.100", "10.0.0.20", "10.0.0.3"):

@@ -39,7 +39,8 @@ def test_an_odd_row_shuts_itself_alone(namespace, tmp_path, fields):
 
     changes = namespace.call(with_applier, apply, tmp_path)
     named = {uuid for each in changes.failures for uuid in each.instances}
-    assert named == {odd.instance_uuid}
+    assert odd.instance_uuid in named
+    assert WELL.instance_uuid not in named
     assert changes.plugged == (f"tap{WELL.uuid[:11]}",)
     rules = COMMENT.sub("", namespace.run("iptables-save")).split("\n")
     assert "-A FORWARD -s 192.0.2.7/32 -j DROP" in rules
@@ -51,3 +52,37 @@ def test_an_odd_row_shuts_itself_alone(namespace, tmp_path, fields):
     of_odd = [line for line in rules if line.startswith(f"-A {own}")]
     assert of_odd in ([], [f"-A {own} -j DROP"])
     assert len([line for line in rules if f"-A {WELLS} " in line]) > 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"instance_uuid": "a b"},
+        {"mac": "no mac"},
+        {"addresses": ("10.0.0.300",)},
+    ],
+)
+def test_a_guest_whose_row_is_spoilt_keeps_its_port_shut(
+    namespace, tmp_path, fields
+):
+    """Mended, it goes on where it was: its hypervisor holds the device."""
+    good = interface(1)
+    name = f"tap{good.uuid[:11]}"
+    plans = [
+        host_plan(snapshot(interfaces=(row, WELL)), settings(dhcp=False), {})
+        for row in (good, interface(1, **fields), good)
+    ]
+
+    def apply(applier, started):
+        found = []
+        for plan in plans:
+            changes = applier.apply(plan)
+            (link,) = namespace.json(f"ip -j link show {name}")
+            found.append((link["ifindex"], "UP" in link["flags"]))
+            named = {u for f in changes.failures for u in f.instances}
+            assert WELL.instance_uuid not in named
+        return found
+
+    first, spoilt, mended = namespace.call(with_applier, apply, tmp_path)
+    assert first == mended
+    assert spoilt == (first[0], False)

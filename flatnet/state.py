@@ -247,7 +247,8 @@ class Changes:
 
     `warnings` are lines about what it met; they last as long as it does.
     `plugged` are the ports of the plan that are on their bridge now,
-    `declined` the addresses that DHCP withholds.
+    `declined` the addresses that DHCP withholds, `reloaded` the bridges whose
+    DHCP server has read its files in this pass.
     """
 
     made: tuple[str, ...] = ()
@@ -255,6 +256,7 @@ class Changes:
     warnings: tuple[str, ...] = ()
     plugged: tuple[str, ...] = ()
     declined: tuple[Declined, ...] = ()
+    reloaded: tuple[str, ...] = ()
 
 
 def joined(*parts: Changes) -> Changes:
@@ -263,4 +265,5 @@ def joined(*parts: Changes) -> Changes:
         made=tuple(line for part in parts for line in part.made),
         failures=tuple(each for part in parts for each in part.failures),
         warnings=tuple(line for part in parts for line in part.warnings),
+        reloaded=tuple(each for part in parts for each in part.reloaded),
     )

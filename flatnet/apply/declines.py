@@ -4,7 +4,9 @@ A guest that finds its address in use says so (DHCPDECLINE), and dnsmasq then
 gives it to nobody for ten minutes, or until it reads its files again.  It
 tells nobody of it but the system's log.  So we listen for the message where
 it reaches the host; the guard has seen to it by then that its sender speaks
-for itself.
+for itself.  It may still say anything: what counts is what dnsmasq heeds, a
+guest that declines its own address of this server, and no more is kept than
+there are such guests.
 
 Given up: what is said while no worker listens.  A new worker has dnsmasq
 read its files again, so that nothing stands that nobody knows of.
@@ -12,12 +14,12 @@ read its files again, so that nothing stands that nobody knows of.
 
 import contextlib
 import ctypes
-import ipaddress
 import socket
 import struct
+import time
 from collections.abc import Iterable
 
-from flatnet.state import Declined
+from flatnet.state import Declined, DhcpServer
 
 _IP = 0x0800
 _ATTACH_FILTER = 26
@@ -40,16 +42,20 @@ _COOKIE = b"\x63\x82\x53\x63"
 _UDP = 8
 _CHADDR, _OPTIONS = 28, 236
 _MESSAGE_TYPE, _DECLINE = 53, b"\4"
-_REQUESTED, _END, _PADDING = 50, 255, 0
+_REQUESTED, _SERVER, _END, _PADDING = 50, 54, 255, 0
+# Seconds for which dnsmasq withholds what was declined.
+WITHHELD = 600
 
 
 class Declines:
-    """What was declined on some bridges since one listens there."""
+    """What is declined on some bridges since one listens there."""
 
     def __init__(self) -> None:
         self._ears: dict[str, socket.socket] = {}
         self._indexes: dict[str, int] = {}
-        self._known: set[Declined] = set()
+        self._servers: dict[str, str] = {}
+        self._hosts: frozenset[Declined] = frozenset()
+        self._until: dict[Declined, float] = {}
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
@@ -58,19 +64,35 @@ class Declines:
 
     @property
     def known(self) -> tuple[Declined, ...]:
-        """What was declined and not forgotten, sorted."""
+        """What is withheld now, sorted."""
+        now = time.monotonic()
         return tuple(
-            sorted(self._known, key=lambda each: (each.bridge, each.address))
+            sorted(
+                (each for each, until in self._until.items() if until > now),
+                key=lambda each: (each.bridge, each.address),
+            )
         )
 
-    def listen(self, bridges: Iterable[str]) -> None:
-        """Listen on these bridges, those of them that exist, alone."""
-        wanted = frozenset(bridges)
-        for bridge in self._ears.keys() - wanted:
+    def listen(self, servers: tuple[DhcpServer, ...]) -> None:
+        """Listen for the guests of these servers, and for nobody else.
+
+        A bridge that does not exist is passed over.
+        """
+        self._servers = {each.bridge: each.address for each in servers}
+        self._hosts = frozenset(
+            Declined(server.bridge, host.address, host.mac)
+            for server in servers
+            for host in server.hosts
+        )
+        self._until = {
+            each: until
+            for each, until in self._until.items()
+            if each in self._hosts
+        }
+        for bridge in self._ears.keys() - self._servers.keys():
             self._ears.pop(bridge).close()
             self._indexes.pop(bridge)
-        self._known = {each for each in self._known if each.bridge in wanted}
-        for bridge in sorted(wanted):
+        for bridge in sorted(self._servers):
             try:
                 index = socket.if_nametoindex(bridge)
             except OSError:
@@ -86,25 +108,35 @@ class Declines:
 
     def drain(self) -> bool:
         """Hear what was said; return whether anything was declined anew."""
-        before = len(self._known)
+        before = self.known
+        until = time.monotonic() + WITHHELD
         for bridge, ear in self._ears.items():
             with contextlib.suppress(BlockingIOError, OSError):
                 while True:
-                    found = declined(ear.recv(2048))
-                    if found:
-                        self._known.add(Declined(bridge, *found))
-        return len(self._known) > before
+                    found = declined(ear.recv(2048), self._servers[bridge])
+                    if found and (said := Declined(bridge, *found)) in (
+                        self._hosts
+                    ):
+                        self._until[said] = until
+        return not {*self.known} <= {*before}
 
     def forget(self, bridges: Iterable[str]) -> None:
         """Note that the servers of these bridges have read their files."""
         gone = frozenset(bridges)
-        self._known = {each for each in self._known if each.bridge not in gone}
+        self._until = {
+            each: until
+            for each, until in self._until.items()
+            if each.bridge not in gone
+        }
 
 
-def declined(frame: bytes) -> tuple[str, str] | None:
+def declined(frame: bytes, server: str) -> tuple[str, str] | None:
     """Return (address, MAC) that a frame declines, none if it does not.
 
-    >>> declined(b"anything")
+    `server` is the address of whom it must be said to; dnsmasq heeds no
+    message that names another or nobody.
+
+    >>> declined(b"anything", "10.0.0.1")
     """
     body = (
         frame[14 + (frame[14] & 15) * 4 + _UDP :] if len(frame) > 14 else b""
@@ -114,10 +146,14 @@ def declined(frame: bytes) -> tuple[str, str] | None:
         return None
     found = _read(options[len(_COOKIE) :])
     address = found.get(_REQUESTED, b"")
-    if found.get(_MESSAGE_TYPE) != _DECLINE or len(address) != 4:
+    if (
+        found.get(_MESSAGE_TYPE) != _DECLINE
+        or found.get(_SERVER) != socket.inet_aton(server)
+        or len(address) != 4
+    ):
         return None
     mac = body[_CHADDR : _CHADDR + 6].hex(":")
-    return str(ipaddress.IPv4Address(address)), mac
+    return socket.inet_ntoa(address), mac
 
 
 def _read(options: bytes) -> dict[int, bytes]:

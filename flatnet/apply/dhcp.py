@@ -63,6 +63,7 @@ def apply_dhcp(
     wanted = {server.bridge: server for server in servers}
     made: list[str] = []
     failures: list[Failure] = []
+    reloaded: list[str] = []
     for bridge in sorted({*running, *wanted} - (skip & set(wanted))):
         present = running.get(bridge, ())
         server = wanted.get(bridge)
@@ -71,18 +72,22 @@ def apply_dhcp(
                 _stop(present, networks_path)
                 made.append(f"dnsmasq {bridge}: stopped")
                 continue
-            made += _apply_server(
+            made += _write_files(server, networks_path)
+            effects = _apply_server(
                 server,
                 present,
                 networks_path=networks_path,
                 config_file=config_file,
             )
+            if effects:
+                reloaded.append(bridge)
+            made += effects
             if server.releases:
                 made += _release_leases(server, networks_path)
         except (HostSetupError, OSError, ValueError) as error:
             failures.append(Failure(f"dhcp {bridge}", str(error), ()))
     made += _remove_files(set(wanted), networks_path)
-    return Changes(tuple(made), tuple(failures))
+    return Changes(tuple(made), tuple(failures), reloaded=tuple(reloaded))
 
 
 def ask_to_reload(bridge: str, networks_path: str) -> None:
@@ -118,19 +123,19 @@ def _apply_server(
     networks_path: str,
     config_file: str,
 ) -> list[str]:
+    """Have it run and know its files; return a line for what that took."""
     arguments = dnsmasq.arguments(
         server, networks_path=networks_path, config_file=config_file
     )
     mark = dnsmasq.path(networks_path, server.bridge, "reload")
-    files.make_readable_directory(networks_path)
-    made = [f"{name}: written" for name in _write_files(server, networks_path)]
     serving = _serving(server, running, networks_path)
     if serving and serving.arguments == arguments:
         if not os.path.exists(mark):
-            return made
+            return []
         if _signalled((serving,), signal.SIGHUP, networks_path):
             files.remove(mark)
-            return [*made, f"dnsmasq {server.bridge}: reloaded"]
+            return [f"dnsmasq {server.bridge}: reloaded"]
+    made = []
     if running:
         _stop(running, networks_path)
         made.append(f"dnsmasq {server.bridge}: stopped one that differs")
@@ -140,7 +145,8 @@ def _apply_server(
 
 
 def _write_files(server: DhcpServer, networks_path: str) -> list[str]:
-    """Write what differs; return the names of the files that did."""
+    """Write what differs; return a line for each."""
+    files.make_readable_directory(networks_path)
     texts = {
         dnsmasq.path(networks_path, server.bridge, kind): text(server)
         for kind, text in _TEXTS.items()
@@ -151,7 +157,7 @@ def _write_files(server: DhcpServer, networks_path: str) -> list[str]:
         files.replace(mark, "")
     for path in changed:
         files.replace(path, texts[path])
-    return [os.path.basename(path) for path in changed]
+    return [f"{os.path.basename(path)}: written" for path in changed]
 
 
 def _serving(

@@ -36,7 +36,7 @@ from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
 from flatnet.exceptions import FlatnetError
-from flatnet.state import Changes, Declined, Guard, Plan
+from flatnet.state import Changes, Guard, Plan
 
 LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.
@@ -137,8 +137,9 @@ class Worker:
         )
         self._owes = outcome.owes
         self._plugged = outcome.changes.plugged
-        self._declines.listen(each.bridge for each in plan.dhcp_servers)
-        return replace(outcome.changes, declined=self._withheld(plan))
+        self._declines.forget(outcome.changes.reloaded)
+        self._declines.listen(plan.dhcp_servers)
+        return replace(outcome.changes, declined=self._declines.known)
 
     def _serve_again(self, plan: Plan) -> None:
         """Have servers forget what instances declined that begin anew.
@@ -164,20 +165,6 @@ class Worker:
         for bridge in sorted(bridges):
             with contextlib.suppress(OSError):
                 ask_to_reload(bridge, self._paths.networks_path)
-        self._declines.forget(bridges)
-
-    def _withheld(self, plan: Plan) -> tuple[Declined, ...]:
-        """What guests of the plan declined for themselves."""
-        hosts = {
-            (server.bridge, host.address, host.mac)
-            for server in plan.dhcp_servers
-            for host in server.hosts
-        }
-        return tuple(
-            each
-            for each in self._declines.known
-            if (each.bridge, each.address, each.mac) in hosts
-        )
 
     def _look(self, own: tuple[str, ...] = ()) -> None:
         """Mend what is not as the last plan has it, until it is.

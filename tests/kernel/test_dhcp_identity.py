@@ -1,11 +1,9 @@
 """Who a guest is to its DHCP server, whatever it says of itself."""
 
 import os
-import socket
 import subprocess
 import time
 
-import guarded
 import pytest
 from dhcp_hosts import (
     ACK,
@@ -14,22 +12,13 @@ from dhcp_hosts import (
     OFFER,
     RELEASE,
     REQUEST,
-    ask,
     line,
     lives,
     serving_host,
-    wait_until,
 )
-from guarded import PORT_A, PORT_B, guarded_network, guarded_port
+from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
 from flatnet.apply.daemons import our_daemons
-from flatnet.apply.declines import Declines
-from flatnet.apply.dhcp import ask_to_reload
-from flatnet.state import Declined
-
-SERVER = "10.0.0.1"
-MACS = {number: line(number).mac for number in (1, 2)}
-ADDRESSES = {number: line(number).address for number in (1, 2)}
 
 
 def client_id(data):
@@ -38,65 +27,6 @@ def client_id(data):
 
 def of_mac(number):
     return client_id(b"\1" + bytes.fromhex(MACS[number].replace(":", "")))
-
-
-def about(address):
-    """The options that name an address and the server."""
-    return (
-        bytes((50, 4))
-        + socket.inet_aton(address)
-        + bytes((54, 4))
-        + socket.inet_aton(SERVER)
-    )
-
-
-class Pair:
-    """Two guests of a host with a guard and a dnsmasq."""
-
-    def __init__(self, host, namespaces):
-        self.host = host
-        self.guests = {}
-        for number, port in ((1, PORT_A), (2, PORT_B)):
-            space = self.guests[number] = namespaces()
-            host.namespace.run(
-                f"ip link add {port} type veth peer name eth0 netns "
-                f"{space.name} address {MACS[number]}"
-            )
-            space.run("ip link set eth0 up")
-            space.run(f"ip addr add {ADDRESSES[number]}/24 dev eth0")
-            space.run("ip route add default via 10.0.0.1")
-            host.enslave(port)
-            wait_until(lambda port=port: host.passes(port))
-        host.apply(line(1), line(2))
-
-    def guard(self):
-        ports = tuple(
-            guarded_port(
-                name, guarded.machine(MACS[number], ADDRESSES[number])
-            )
-            for number, name in ((1, PORT_A), (2, PORT_B))
-        )
-        networks = (guarded_network(bridge="br100"),)
-        wanted = guarded.guard(*ports, networks=networks)
-        self.host.namespace.call(guarded.applied, wanted)
-
-    def says(self, number, *, mac=None, patience=5, **fields):
-        return self.guests[number].call(
-            ask, mac or MACS[number], patience=patience, **fields
-        )
-
-    def gets_its_address(self, number):
-        offers = self.says(number, kind=DISCOVER)
-        options = about(ADDRESSES[number])
-        answers = self.says(number, kind=REQUEST, options=options)
-        assert [each[:2] for each in offers + answers] == [
-            (OFFER, ADDRESSES[number]),
-            (ACK, ADDRESSES[number]),
-        ]
-
-    def leases(self):
-        text = (self.host.path / "flatnet-br100.leases").read_text()
-        return {line.split()[1] for line in text.splitlines()}
 
 
 @pytest.fixture
@@ -123,48 +53,6 @@ def test_nobody_speaks_to_the_server_in_anothers_name(pair, kind, server):
     pair.gets_its_address(1)
     assert MACS[2] in pair.leases()
     pair.gets_its_address(2)
-
-
-def test_a_decline_in_anothers_name_is_worth_the_trouble(pair):
-    """What the guard keeps away; the test above would fail without it."""
-    pair.gets_its_address(2)
-    pair.says(
-        1,
-        mac=MACS[2],
-        kind=DECLINE,
-        options=about(ADDRESSES[2]),
-        patience=0.1,
-    )
-    assert pair.says(2, kind=DISCOVER, patience=1) == []
-
-
-def test_what_a_guest_declines_is_known_and_served_again(pair):
-    """Here by the listener alone; with the daemon in tests/system."""
-    pair.guard()
-    host = pair.host
-
-    def heard():
-        ears = Declines()
-        ears.listen(["br100", "br7"])
-        pair.gets_its_address(1)
-        assert not ears.drain()
-        pair.says(
-            1,
-            kind=DECLINE,
-            options=about(ADDRESSES[1]),
-            patience=0.1,
-        )
-        assert ears.drain()
-        assert not ears.drain()
-        return ears.known
-
-    (known,) = host.namespace.call(heard)
-    assert known == Declined("br100", ADDRESSES[1], MACS[1])
-    assert pair.says(1, kind=DISCOVER, patience=1) == []
-    ask_to_reload("br100", str(host.path))
-    made = host.apply(line(1), line(2))
-    assert made == ("dnsmasq br100: reloaded",)
-    pair.gets_its_address(1)
 
 
 def test_clones_with_one_client_identifier_keep_their_addresses(pair):

@@ -1,6 +1,7 @@
 """What an operator is told of ports and addresses that are not as planned."""
 
 import json
+import socket
 
 import pytest
 
@@ -56,11 +57,14 @@ def test_a_device_of_another_name_is_closed_and_told(labs, nodes):
     assert shown(lab, "warnings") == []
 
 
-def declines(mac, address):
+def declines(mac, lease):
     return ask(
         mac,
         kind=DECLINE,
-        options=bytes((50, 4)) + bytes(map(int, address.split("."))),
+        options=bytes((50, 4))
+        + socket.inet_aton(lease.address)
+        + bytes((54, 4))
+        + socket.inet_aton(lease.server),
         patience=0.1,
     )
 
@@ -74,17 +78,17 @@ def test_what_a_guest_declined_is_shown_and_served_again(labs):
     guest = lab.guest("vm_1", node=node, vif_uuid=vif["id"])
     lease = guest.dhcp()
     space = Namespace(lab.spec.namespace("vm_1"))
-    space.call(declines, vif["address"], lease.address)
-    eventually(
-        lambda: shown(lab, "declined"),
-        [
-            {
-                "bridge": BRIDGE,
-                "address": lease.address,
-                "mac": vif["address"],
-            }
-        ],
-    )
+    told = [
+        {"bridge": BRIDGE, "address": lease.address, "mac": vif["address"]}
+    ]
+    space.call(declines, vif["address"], lease)
+    eventually(lambda: shown(lab, "declined"), told)
     allocate(lab, uuid, "node1")
+    assert shown(lab, "declined") == []
+    assert guest.dhcp().address == lease.address
+    # Whoever comes or goes, dnsmasq reads its files and withholds nothing.
+    space.call(declines, vif["address"], lease)
+    eventually(lambda: shown(lab, "declined"), told)
+    allocate(lab, new_instance(lab, "vm_2", "node1"), "node1")
     assert shown(lab, "declined") == []
     assert guest.dhcp().address == lease.address

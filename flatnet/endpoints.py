@@ -73,18 +73,24 @@ class NetworkEndpoint:
         macs: Any = None,
         **others: Any,
     ) -> list[Json]:
-        """Return NetworkInfo once the instance's port is on the bridge."""
+        """Return NetworkInfo once the instance's port is on the bridge.
+
+        It is the host of its row that does it, whichever the call names.
+        """
+        reference = arguments.instance_reference(instance_id)
+        instance = self._manager.living(reference)
+        host = instance.host or host
         if host is not None and not self._manager.is_here(host):
             return self._manager.peer(host).allocate_for_instance(
                 context,
-                instance_id=instance_id,
+                instance_id=instance.uuid,
                 host=host,
                 project_id=others.get("project_id"),
                 requested_networks=requested_networks,
                 macs=macs,
             )
         return self._manager.allocate(
-            arguments.instance_reference(instance_id),
+            instance.uuid,
             requested=arguments.requested(requested_networks),
             macs=arguments.macs(macs),
         )
@@ -97,18 +103,16 @@ class NetworkEndpoint:
         instance: Any = None,
         host: str | None = None,
         **others: Any,
-    ) -> None:
-        """Return once nothing of the instance is left on its host."""
+    ) -> Json | None:
+        """Return once nothing of the instance is left on its host.
+
+        Where its host cannot follow now, the answer names it, and why.
+        """
         data = arguments.plain(instance)
         if host is None and isinstance(data, dict):
             host = data.get("host")
         reference = arguments.instance_reference(instance_id, instance)
-        if host is not None and not self._manager.is_here(host):
-            self._manager.peer(host).deallocate_for_instance(
-                context, instance_id=reference, host=host
-            )
-            return
-        self._manager.deallocate(reference)
+        return self._manager.deallocate(reference, hint=host)
 
     @expected
     def get_instance_nw_info(
@@ -141,7 +145,7 @@ class NetworkEndpoint:
                 context, instance_id=reference, host=host, teardown=teardown
             )
         elif teardown:
-            self._manager.tear_down()
+            self._manager.tear_down(reference)
         else:
             self._manager.set_up(reference)
 

@@ -6,33 +6,35 @@ second only takes an address for its host, and its plan has more in it.
 """
 
 import logging
-from dataclasses import asdict
 from typing import Any
 
+from flatnet import answers
 from flatnet.arguments import Requested
 from flatnet.db import (
     allocation,
+    bindings,
+    host_addresses,
     instances,
     interfaces,
     networks,
+    requests,
     services,
 )
 from flatnet.db.engine import Database
 from flatnet.exceptions import (
     BrokerUnavailable,
+    FlatnetError,
     HostNotFound,
     NetworkNotFound,
 )
-from flatnet.plan.nwinfo import network_info
+from flatnet.plan.conditions import is_up
 from flatnet.reconciler import Reconciler
-from flatnet.rows import Network
+from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
 from flatnet.settings import Settings
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]
-# How long another host may take to say which ports it has.
-PEER_SECONDS = 3.0
 
 
 class FlatManager:
@@ -86,12 +88,17 @@ class FlatManager:
         allocation.allocate(
             self._database,
             instance_uuid=instance_uuid,
-            host=self._settings.host,
+            placement=allocation.Placement(
+                host=self._settings.host,
+                takes_address=self.takes_host_address,
+                quarantine=self._settings.address_quarantine,
+                mac_attempts=(
+                    self._settings.create_unique_mac_address_attempts
+                ),
+                plug=self._settings.vif_plug,
+            ),
             requested=requested,
             macs=macs,
-            host_address=self.takes_host_address,
-            quarantine=self._settings.address_quarantine,
-            mac_attempts=self._settings.create_unique_mac_address_attempts,
         )
         outcome = self._reconciler.ask_and_wait(
             self._timeout, renewed=instance_uuid
@@ -100,16 +107,47 @@ class FlatManager:
         outcome.check(instance_uuid)
         return self.network_info(instance_uuid, self._settings.host)
 
-    def deallocate(self, instance_uuid: str) -> None:
-        """Take away the rows of an instance, and what stood for them."""
+    def deallocate(self, reference: str, *, hint: str | None) -> Json | None:
+        """Take away the rows of an instance, then what stood for them.
+
+        The rows go at once, whoever is asked; its hosts follow when they
+        can.
+
+        :param hint: the host that it ran on, where no row says it
+        :returns: none, or which hosts have not followed yet, and why
+        :raises HostSetupError: this host could not
+        """
+        instance_uuid = instances.uuid_of(self._database, reference)
         groups = self._groups_of(instance_uuid)
-        allocation.deallocate(self._database, instance_uuid=instance_uuid)
+        hosts = allocation.deallocate(
+            self._database, instance_uuid=instance_uuid, hint=hint
+        )
         outcome = self._reconciler.ask_and_wait(self._timeout)
         self._tell_members(groups)
-        outcome.check(instance_uuid)
+        behind = {}
+        for host in hosts:
+            if host == self._settings.host:
+                outcome.check(instance_uuid)
+            elif reason := self._not_followed(host, instance_uuid):
+                behind[host] = reason
+        return {"followed": False, "hosts": behind} if behind else None
+
+    def _not_followed(self, host: str, instance_uuid: str) -> str | None:
+        """Have another host follow its rows; return why it has not."""
+        reported = services.list_all(self._database, host)
+        interval = self._settings.reconcile_interval
+        if not any(is_up(each, interval) for each in reported):
+            return f"no flatnet-manager is running on host {host}"
+        try:
+            self._peers.setup_networks_on_host(
+                {}, instance_id=instance_uuid, host=host, teardown=True
+            )
+        except FlatnetError as error:
+            return str(error)
+        return None
 
     def set_up(self, reference: str) -> None:
-        """Bring this host to its rows, for an instance that comes or goes.
+        """Make this host ready for an instance, wherever it is by its row.
 
         :raises InstanceNotFound: no living instance is meant
         """
@@ -118,22 +156,40 @@ class FlatManager:
             attached = interfaces.of_instance(self._database, instance_uuid)
             for _, network in attached:
                 if network.multi_host and network.enable_dhcp:
-                    allocation.ensure_host_address(
+                    host_addresses.ensure(
                         self._database,
                         network_uuid=network.uuid,
                         host=self._settings.host,
                         quarantine=self._settings.address_quarantine,
                     )
+        bindings.expect(
+            self._database,
+            instance_uuid=instance_uuid,
+            host=self._settings.host,
+            plug=self._settings.vif_plug,
+        )
         outcome = self._reconciler.ask_and_wait(
             self._timeout, renewed=instance_uuid
         )
         outcome.check(instance_uuid)
 
-    def tear_down(self) -> None:
-        """Bring this host to its rows once an instance has left it."""
+    def tear_down(self, reference: str) -> None:
+        """Rid this host of an instance, wherever it is by its row."""
+        instance_uuid = instances.uuid_of(self._database, reference)
+        bindings.dismiss(
+            self._database,
+            instance_uuid=instance_uuid,
+            host=self._settings.host,
+        )
         outcome = self._reconciler.ask_and_wait(self._timeout)
-        if outcome.error is not None:
-            raise outcome.error
+        outcome.check(instance_uuid)
+
+    def living(self, reference: str) -> Instance:
+        """The row of an instance by uuid or integer id.
+
+        :raises InstanceNotFound: no living instance is meant
+        """
+        return instances.get(self._database, reference)
 
     def uuid_of(self, reference: str) -> str:
         """The uuid of an instance by uuid or integer id."""
@@ -141,52 +197,18 @@ class FlatManager:
 
     def network_info(self, instance_uuid: str, host: str | None) -> list[Json]:
         """NetworkInfo of an instance, as guests of `host` see it."""
-        last = self._reconciler.last
-        host = host or self._settings.host
-        attached = tuple(
-            (
-                interface,
-                network,
-                interfaces.host_address(
-                    self._database, network_id=network.id, host=host
-                ),
-            )
-            for interface, network in interfaces.of_instance(
-                self._database, instance_uuid
-            )
-        )
-        own_host = instances.get(self._database, instance_uuid).host
-        return network_info(
-            attached,
+        return answers.network_info(
+            self._database,
             self._settings,
-            mtus=last.mtus,
-            plugged=self._plugged(own_host),
+            instance_uuid=instance_uuid,
+            host=host or self._settings.host,
+            last=self._reconciler.last,
         )
-
-    def _plugged(self, host: str | None) -> frozenset[str]:
-        """The ports that the last pass of a host found on their bridge.
-
-        Who cannot be asked has none that anybody could vouch for.
-        """
-        if host == self._settings.host:
-            return frozenset(self._reconciler.last.changes.plugged)
-        if host is None or not services.exists(self._database, host):
-            return frozenset()
-        try:
-            state = self._peers.get_host_state(
-                {}, host=host, timeout=PEER_SECONDS
-            )
-        except BrokerUnavailable as error:
-            LOG.warning(
-                "ports of host %s count as not active: %s", host, error
-            )
-            return frozenset()
-        return frozenset(state.get("plugged", ()))
 
     def check_requested(self, requested: Requested | None) -> None:
         """Raise what allocating `requested` would; write nothing."""
         if requested:
-            allocation.check_requested(self._database, requested)
+            requests.check_requested(self._database, requested)
 
     def create_network(self, **arguments: Any) -> Network:
         """Create a network; what is not given comes from the options."""
@@ -235,33 +257,7 @@ class FlatManager:
 
     def host_state(self) -> Json:
         """What this host made of its last pass, as JSON primitives."""
-        last = self._reconciler.last
-        failures = [
-            {
-                "subject": failure.subject,
-                "message": failure.message,
-                "instances": list(failure.instances),
-            }
-            for failure in last.changes.failures
-        ]
-        return {
-            "host": self._settings.host,
-            "error": str(last.error) if last.error else None,
-            "failures": failures,
-            "warnings": list(last.warnings),
-            "declined": [asdict(each) for each in last.changes.declined],
-            "plugged": list(last.changes.plugged),
-            "bridges": [
-                {
-                    "name": bridge.name,
-                    "address": bridge.address,
-                    "mtu": bridge.mtu,
-                    "uplink": bridge.uplink,
-                    "ports": len(bridge.ports),
-                }
-                for bridge in (last.plan.bridges if last.plan else ())
-            ],
-        }
+        return answers.host_state(self._settings.host, self._reconciler.last)
 
 
 class FlatDHCPManager(FlatManager):

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from flatnet.exceptions import FlatnetError, HostSetupError
+from flatnet.exceptions import (
+    DatabaseUnavailable,
+    FlatnetError,
+    HostSetupError,
+)
 from flatnet.rows import Snapshot
 from flatnet.state import Changes, Plan, Uplink
 
@@ -21,6 +25,19 @@ LOG = logging.getLogger(__name__)
 # Seconds after a pass that failed, or a part of it; doubled up to the
 # interval.
 FIRST_RETRY = 1.0
+
+
+class HostRows(Protocol):
+    """What the reconciler needs of the rows of its host."""
+
+    def read(self) -> Snapshot:
+        """What the database says about this host."""
+
+    def record(self, snapshot: Snapshot, changes: Changes) -> bool:
+        """Write what a pass found; return whether there is more to do."""
+
+    def tell(self, state: str, reason: str | None) -> None:
+        """Write what the last pass was: ready, degraded or failed."""
 
 
 class AppliesPlans(Protocol):
@@ -59,6 +76,22 @@ class Pass:
         return self.error is not None or bool(self.changes.failures)
 
     @property
+    def state(self) -> str:
+        """Ready, degraded (somebody suffers) or failed."""
+        if self.error is not None:
+            return "failed"
+        return "degraded" if self.changes.failures else "ready"
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not ready, in one line."""
+        if self.error is not None:
+            return str(self.error)
+        lines = [f"{f.subject}: {f.message}" for f in self.changes.failures]
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        return lines[0] + more if lines else None
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What was met in rows and on the host, as lines."""
         planned = self.plan.warnings if self.plan else ()
@@ -78,13 +111,13 @@ class Reconciler:
     def __init__(
         self,
         *,
-        snapshot: Callable[[], Snapshot],
+        rows: HostRows,
         uplink_names: Callable[[Snapshot], tuple[str, ...]],
         plan: Callable[[Snapshot, dict[str, Uplink]], Plan],
         applier: AppliesPlans,
         interval: float,
     ) -> None:
-        self._snapshot = snapshot
+        self._rows = rows
         self._uplink_names = uplink_names
         self._plan = plan
         self._applier = applier
@@ -151,7 +184,7 @@ class Reconciler:
         with self._changed:
             serving = self._asked
             renewed = frozenset(self._renewed)
-        outcome = self._pass(renewed)
+        outcome = self._told(self._pass(renewed))
         _report(outcome, self._last)
         with self._changed:
             self._last = outcome
@@ -180,14 +213,17 @@ class Reconciler:
 
     def _pass(self, renewed: frozenset[str]) -> Pass:
         try:
-            snapshot = self._snapshot()
+            snapshot = self._rows.read()
             names = self._uplink_names(snapshot)
             uplinks = self._applier.uplinks(names)
             plan = replace(
                 self._plan(snapshot, {each.name: each for each in uplinks}),
                 renewed=tuple(sorted(renewed)),
             )
-            return Pass(plan=plan, changes=self._applier.apply(plan))
+            changes = self._applier.apply(plan)
+            if self._rows.record(snapshot, changes):
+                self.ask()
+            return Pass(plan=plan, changes=changes)
         except FlatnetError as error:
             return Pass(error=error)
         except Exception as error:
@@ -196,6 +232,16 @@ class Reconciler:
             LOG.exception("a pass met an unforeseen error")
             text = f"{type(error).__name__}: {error}"
             return Pass(error=HostSetupError(text))
+
+    def _told(self, outcome: Pass) -> Pass:
+        """Tell the cluster of a pass; what cannot be told is not done."""
+        if isinstance(outcome.error, DatabaseUnavailable):
+            return outcome
+        try:
+            self._rows.tell(outcome.state, outcome.reason)
+        except FlatnetError as error:
+            return replace(outcome, error=outcome.error or error)
+        return outcome
 
 
 def _report(outcome: Pass, before: Pass) -> None:

@@ -9,6 +9,11 @@ colons, mtu is in bytes.
 import ipaddress
 from dataclasses import dataclass
 
+# What callers want of an interface on a host (`port_bindings.wanted`).
+SERVING, ARRIVING, GONE = "serving", "arriving", "gone"
+# Characters of a reason that a row keeps.
+LONGEST_REASON = 255
+
 
 @dataclass(frozen=True)
 class Network:
@@ -50,18 +55,59 @@ class Service:
     """A row of `services`: a daemon and when it reported last.
 
     `last_seen_up` is UTC, ISO 8601, as the database's clock gave it;
-    `seconds_ago` is measured by the same clock.
+    `seconds_ago` is measured by the same clock.  `state` is what its last
+    pass was: ready, degraded or failed, with the `reason`; or stopped.
     """
 
     host: str
     binary: str
     last_seen_up: str
     seconds_ago: float
+    state: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A row of `port_bindings`: an interface on the host that was asked for.
+
+    `wanted` is what callers said, `plug` the kind of its port.  The rest is
+    what the host made of it last, as `Finding`; none where it was never
+    looked at.
+    """
+
+    interface_uuid: str
+    instance_uuid: str
+    wanted: str
+    plug: str | None = None
+    found: str | None = None
+    carrier: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a pass made of an interface's port on its host.
+
+    `found` is up, shut, missing or held (kept for a guest that no row
+    names here), `carrier` says that a guest is there, `reason` why it is not
+    up.  `plug` is the kind of the device.
+    """
+
+    interface_uuid: str
+    instance_uuid: str
+    found: str
+    carrier: bool = False
+    reason: str | None = None
+    plug: str | None = None
 
 
 @dataclass(frozen=True)
 class Interface:
-    """A row of `virtual_interfaces` with its instance and addresses."""
+    """A row of `virtual_interfaces` with its instance and addresses.
+
+    `host` is where the instance's row says that it is.
+    """
 
     uuid: str
     mac: str
@@ -69,6 +115,7 @@ class Interface:
     instance_uuid: str
     hostname: str | None = None
     project_id: str | None = None
+    host: str | None = None
     addresses: tuple[str, ...] = ()
     security_group_ids: tuple[int, ...] = ()
 
@@ -102,6 +149,11 @@ class Snapshot:
     """All rows that concern one host, read in one transaction.
 
     `networks` are those that have an interface or a bridge address here.
+    `interfaces` are those of living instances whose row names the host or
+    that are bound to it, but for those that are to go.  `bindings` are all of
+    the host, `elsewhere` the interfaces bound here whose guest is on another
+    host by now.  `departed` are the uuids of deleted instances that are
+    bound here.
     `host_addresses` maps a network's id to the address of its bridge on
     this host.  `group_members` maps the id of each source group to the
     addresses of its members on all hosts.
@@ -113,6 +165,9 @@ class Snapshot:
     interfaces: tuple[Interface, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     group_members: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    departed: tuple[str, ...] = ()
 
 
 def address_order(text: str) -> tuple[int, int, str]:

@@ -132,16 +132,27 @@ class NetworkAPI:
         context: Json,
         *,
         instance_id: str,
-        host: str,
+        host: str | None = None,
         project_id: str | None = None,
-    ) -> None:
-        """Take all of it away; works without the instance's row."""
+    ) -> Json | None:
+        """Take all of it away; works without the instance's row.
+
+        Any daemon writes the rows, so that it works while that of `host` is
+        down; which then follows when it is up again.
+
+        :param host: where it ran; needed where no row says it
+        :returns: none once its host has followed, else a dict with
+            `followed` false and `hosts`, a dict of who has not and why
+        """
         arguments = {
             "instance_id": instance_id,
             "project_id": project_id,
             "host": host,
         }
-        self._call(context, "deallocate_for_instance", arguments, host=host)
+        answer: Json | None = self._call(
+            context, "deallocate_for_instance", arguments
+        )
+        return answer
 
     def get_instance_nw_info(
         self,

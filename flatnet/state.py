@@ -27,6 +27,10 @@ class Port:
     `name` is the host's end.  `kind` is `tap` (persistent, opened by a
     hypervisor), `veth` (`peer` is the end that a container takes, it has
     `mac`) or `external` (made and attached by somebody else).
+
+    `stays` is `always`; or `used`, where the instance's row names another
+    host: the port is kept as long as a guest uses it and never made; or
+    `shut`, where that guest has a carrier on the other host: kept, but down.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Port:
     peer: str | None = None
     owner: str | None = None
     group: str | None = None
+    stays: str = "always"
 
 
 @dataclass(frozen=True)
@@ -204,7 +209,8 @@ class Plan:
     tracked, what the rules of `tables` let in.  `warnings` are lines for
     the log about rows that could not be planned as written; they change
     nothing on the host.  `renewed` are the uuids of instances that begin
-    anew: what they declined before is served again.
+    anew: what they declined before is served again.  `gone` are the names of
+    ports of which a row says that they are to go, whoever uses them.
     """
 
     host: str
@@ -217,6 +223,7 @@ class Plan:
     filtered: tuple[FilteredAddress, ...] = ()
     warnings: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,11 +249,28 @@ class Declined:
 
 
 @dataclass(frozen=True)
+class FoundPort:
+    """What a pass made of a port.
+
+    `found` is `up`, `shut` (it is down), `missing` (it is not on its
+    bridge) or `held` (kept for whoever uses it, though no row wants it here);
+    `carrier` says that a guest is there, `kind` is the device's, `reason`
+    one line where it is not up.
+    """
+
+    name: str
+    found: str
+    carrier: bool = False
+    kind: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Changes:
     """What a pass did: one line per change, and what it could not do.
 
     `warnings` are lines about what it met; they last as long as it does.
-    `plugged` are the ports of the plan that are on their bridge now,
+    `ports` are the ports of the plan, and those that it says are gone,
     `declined` the addresses that DHCP withholds, `reloaded` the bridges whose
     DHCP server has read its files in this pass.
     """
@@ -254,7 +278,7 @@ class Changes:
     made: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
-    plugged: tuple[str, ...] = ()
+    ports: tuple[FoundPort, ...] = ()
     declined: tuple[Declined, ...] = ()
     reloaded: tuple[str, ...] = ()
 

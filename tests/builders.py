@@ -46,3 +46,16 @@ def snapshot(**fields):
 def settings(**fields):
     """The defaults of the options, for host node1."""
     return Settings(**{"host": "node1", **fields})
+
+
+class NoRows:
+    """A host without instances, whose database takes everything."""
+
+    def read(self):
+        return Snapshot(host="node1")
+
+    def record(self, snapshot, changes):
+        return False
+
+    def tell(self, state, reason):
+        pass

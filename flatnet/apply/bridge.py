@@ -39,7 +39,7 @@ from flatnet.apply.links import (
 from flatnet.apply.ports import apply_port, is_device, shut_port
 from flatnet.apply.stale import remove_ports
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Bridge, Changes, Plan, Uplink
+from flatnet.state import Bridge, Changes, Plan, Port, Uplink
 
 __all__ = (
     "apply_bridges",
@@ -99,7 +99,7 @@ def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
     with host() as found:
         for bridge in plan.bridges:
             for port in bridge.ports:
-                if port.instance_uuid in shut:
+                if port.instance_uuid in shut or port.stays == "shut":
                     shut_port(found, port)
         for bridge in plan.bridges:
             try:
@@ -127,7 +127,9 @@ def _apply_bridge(
     ports = [
         port
         for port in bridge.ports
-        if is_device(port) and port.instance_uuid not in shut
+        if is_device(port)
+        and port.instance_uuid not in shut
+        and (port.stays == "always" or _is_kept(found, port))
     ]
     if bridge.uplink:
         _mend_uplink(found, link, bridge.uplink)
@@ -136,6 +138,11 @@ def _apply_bridge(
     if len(found.made) > before:
         # Linux may have lowered it when a port with a smaller one came.
         _set(found, found.reread(bridge.name), mtu=bridge.mtu)
+
+
+def _is_kept(found: Host, port: Port) -> bool:
+    """Whether a port that is never made is there, and may be up."""
+    return port.stays == "used" and port.name in found.links
 
 
 def _made(found: Host, bridge: Bridge) -> Link:

@@ -79,14 +79,16 @@ def fresh_ports(plan: Plan) -> tuple[Port, ...]:
     """The ports that do not exist yet.
 
     What somebody else attaches may have any name: it is never called new,
-    or each pass would cut it off.
+    or each pass would cut it off.  Nor is what is kept, but never made.
     """
     existing = {name for _, name in socket.if_nameindex()}
     return tuple(
         port
         for bridge in plan.bridges
         for port in bridge.ports
-        if port.kind != "external" and port.name not in existing
+        if port.kind != "external"
+        and port.stays == "always"
+        and port.name not in existing
     )
 
 

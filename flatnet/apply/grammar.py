@@ -66,6 +66,7 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
                 filtered=_filtered(plan.filtered, found),
                 sysctls=tuple(_sysctl(each, plan) for each in plan.sysctls),
                 renewed=found.kept(plan.renewed, values.uuid, _renewal),
+                gone=found.kept(plan.gone, values.port_name, _nameless),
             ),
             found.failures,
         )
@@ -82,6 +83,10 @@ def _check_host_name(name: str) -> None:
 
 def _renewal(uuid: str) -> Failure:
     return Failure(subject("instance", uuid), _MEND, (uuid,))
+
+
+def _nameless(name: str) -> Failure:
+    return Failure(subject("port", name), _MEND)
 
 
 def _bridge(bridge: Bridge, found: Instances) -> Bridge:
@@ -115,12 +120,14 @@ def _quiet(port: Port) -> Port | None:
         peer="vif" + port.name[3:] if port.kind == "veth" else None,
         owner=None,
         group=None,
+        stays="always",
     )
 
 
 def _check_port(port: Port) -> None:
     values.port_name(port.name)
     values.choice(port.kind, ("tap", "veth", "external"))
+    values.choice(port.stays, ("always", "used", "shut"))
     values.mac(port.mac)
     values.uuid(port.instance_uuid)
     for each in port.addresses:

@@ -35,6 +35,7 @@ def check_bounds(plan: Plan) -> None:
         ("warnings", _MANY, (plan.warnings,)),
         ("instances that begin anew", _MANY, (plan.renewed,)),
         ("ports", _MANY, (ports,)),
+        ("ports that are gone", _MANY, (plan.gone,)),
         ("ports in the guard", _MANY, (guarded,)),
         ("addresses", _RULES, [each.addresses for each in ports]),
         ("addresses", _RULES, [each.addresses for each in guarded]),

@@ -17,7 +17,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flatnet.apply import rtnl
 from flatnet.apply.bridge import apply_bridges, remove_ports
 from flatnet.apply.conntrack import (
     cut_connections,
@@ -26,6 +25,7 @@ from flatnet.apply.conntrack import (
 )
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.found import found_ports
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.apply.sysctl import apply_sysctls
@@ -88,9 +88,9 @@ def apply_plan(
     shut = affected(rules) | affected(waiting)
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
     dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
-    done = joined(rules, cut, waiting, bridges, dhcp)
+    named = _named(joined(rules, cut, waiting, bridges, dhcp), plan)
     return Outcome(
-        _named(replace(done, plugged=plugged(plan)), plan),
+        replace(named, ports=found_ports(plan, named)),
         owes and bool(cut.failures),
     )
 
@@ -129,20 +129,6 @@ def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
             instances=everyone,
         ),
     )
-
-
-def plugged(plan: Plan) -> tuple[str, ...]:
-    """Return the ports of the plan that are on their bridge, sorted."""
-    devices = {each.name: each for each in rtnl.devices()}
-    names = [
-        port.name
-        for bridge in plan.bridges
-        if bridge.name in devices
-        for port in bridge.ports
-        if port.name in devices
-        and devices[port.name].master == devices[bridge.name].index
-    ]
-    return tuple(sorted(names))
 
 
 def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:

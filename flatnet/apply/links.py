@@ -63,7 +63,9 @@ class Link:
     veth's other end if that is in this namespace, else 0.  `options` are
     those of a bridge, by netlink's names, as far as the kernel has them.
     `ipv6` is false where IPv6 is disabled or unknown to the device.
-    `opener` are the uid and gid that may open a tap.
+    `opener` are the uid and gid that may open a tap.  `carrier` says that
+    somebody is at the other end, `away` that a pair's is in another
+    namespace.
     """
 
     index: int
@@ -78,6 +80,8 @@ class Link:
     ipv6: bool
     options: tuple[tuple[str, int], ...] = ()
     opener: tuple[int, int] | None = None
+    carrier: bool = False
+    away: bool = False
 
     @property
     def ours(self) -> bool:
@@ -211,6 +215,8 @@ def _link(message: Any) -> Link:
         ipv6=_ipv6(message),
         options=_options(info) if kind == "bridge" else (),
         opener=_opener(info) if kind == "tun" else None,
+        carrier=bool(message.get_attr("IFLA_CARRIER")),
+        away=away,
     )
 
 

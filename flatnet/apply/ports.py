@@ -7,12 +7,14 @@ a device that nothing uses yet.
 """
 
 import errno
+from dataclasses import replace
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.links import ERRORS, MARK, Host, Link, disable_ipv6
 from flatnet.apply.taps import drop_tap, loses, set_tap, wanted_owner
+from flatnet.apply.usage import is_used
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge, Port
 
@@ -29,6 +31,7 @@ def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
     existed = port.name in host.links
     before = len(host.made)
     try:
+        port = _as_it_is(host, port)
         link = _usable(host, port) or _made(host, bridge, port)
         _mend(host, link, bridge=bridge, port=port)
     except ERRORS as error:
@@ -62,6 +65,17 @@ def remove_port(host: Host, link: Link) -> None:
         host.made.append(f"port {link.name} removed")
     except ERRORS as error:
         host.fail(f"port {link.name}", error)
+
+
+def _as_it_is(host: Host, port: Port) -> Port:
+    """Return the port as one of the kind that it is, where it is in use."""
+    link = host.links.get(port.name)
+    if link is None or not link.ours or link.kind == KINDS[port.kind]:
+        return port
+    for kind, name in KINDS.items():
+        if name == link.kind and is_used(host, link):
+            return replace(port, kind=kind, peer=None, owner=None, group=None)
+    return port
 
 
 def _usable(host: Host, port: Port) -> Link | None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flatnet.apply.links import MARK
+from flatnet.apply.links import MARK, UP
 from flatnet.exceptions import HostSetupError
 
 # From linux/netlink.h, linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h.
@@ -26,6 +26,7 @@ _ADDRESS = struct.Struct("=BBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE = 0x3FFF
 _MAC, _NAME, _MASTER, _INFO, _ALIAS, _EXT_MASK = 1, 3, 10, 18, 20, 29
+_CARRIER = 33
 _KIND = 1
 _FAR_END, _LOCAL = 1, 2
 _SKIP_STATISTICS = struct.pack("=HHI", 8, _EXT_MASK, 1 << 3)
@@ -37,7 +38,8 @@ _SECONDS = 10
 class Device:
     """A network device; `master` is its bridge's index, 0 for none.
 
-    `kind` is empty for a card.
+    `kind` is empty for a card.  `up` is what we set, `carrier` that somebody
+    is at the other end.
     """
 
     index: int
@@ -46,6 +48,8 @@ class Device:
     mac: str
     alias: str
     kind: str = ""
+    up: bool = False
+    carrier: bool = False
 
     @property
     def ours(self) -> bool:
@@ -91,7 +95,7 @@ def addresses() -> tuple[tuple[int, str], ...]:
 
 def device(body: bytes) -> Device:
     """Return what the body of a link message says."""
-    _, _, index, _, _ = _LINK.unpack_from(body)
+    _, _, index, flags, _ = _LINK.unpack_from(body)
     values = dict(attributes(body[_LINK.size :]))
     return Device(
         index=index,
@@ -100,6 +104,8 @@ def device(body: bytes) -> Device:
         mac=values.get(_MAC, b"").hex(":"),
         alias=_text(values.get(_ALIAS, b"")),
         kind=_text(dict(attributes(values.get(_INFO, b""))).get(_KIND, b"")),
+        up=bool(flags & UP),
+        carrier=values.get(_CARRIER) == b"\1",
     )
 
 

@@ -1,9 +1,20 @@
-"""Remove what flatnet made and the plan no longer names."""
+"""Remove what flatnet made and the plan no longer names.
+
+Goals, and how each is met:
+
+* A port that somebody uses goes only where a row says so (`Plan.gone`).
+  One that the rows do not know, for whatever reason, is taken down, for
+  nobody can say what it may send; it is kept, and named in each pass until
+  the rows know it again, or its user has gone.
+* A port whose instance's row names another host follows the row, but not
+  under its guest: it is kept as it is while it is used.
+"""
 
 from pathlib import Path
 
-from flatnet.apply.links import ERRORS, Address, Host, Link, host
+from flatnet.apply.links import ERRORS, MARK, Address, Host, Link, host
 from flatnet.apply.ports import is_device, remove_port
+from flatnet.apply.usage import is_used, ours, planned_ports
 from flatnet.state import Changes, Plan
 
 
@@ -11,28 +22,58 @@ def remove_ports(plan: Plan) -> Changes:
     """Remove what is ours and not in the plan.
 
     Addresses go first, then taps and veth pairs, then bridges that no
-    foreign port is left on; uplinks of the plan do not count, for they are
+    port is left on; uplinks and ports of the plan do not count, for they are
     about to move.
     """
     with host() as found:
         for address in list(found.addresses):
             _remove_stale(found, address, plan)
-        ports = {
-            port.name
-            for bridge in plan.bridges
-            for port in bridge.ports
-            if is_device(port)
-        }
-        for link in sorted(found.links.values(), key=lambda each: each.name):
-            if link.ours and link.kind != "bridge" and link.name not in ports:
-                remove_port(found, link)
+        warnings = _remove_ports(found, plan)
         for link in _stale_bridges(found, plan):
             try:
                 found.delete(link)
                 found.made.append(f"bridge {link.name} removed")
             except ERRORS as error:
                 found.fail(f"bridge {link.name}", error)
-        return Changes(tuple(found.made), tuple(found.failures))
+        return Changes(
+            tuple(found.made), tuple(found.failures), tuple(warnings)
+        )
+
+
+def _remove_ports(found: Host, plan: Plan) -> list[str]:
+    """Remove what may go; return a line for each that is in the way."""
+    planned = {
+        port.name: port for bridge in plan.bridges for port in bridge.ports
+    }
+    warnings = []
+    for link in ours(found):
+        port = planned.get(link.name)
+        if port and port.stays == "always" and is_device(port):
+            continue
+        try:
+            if link.name in plan.gone or not is_used(found, link):
+                remove_port(found, link)
+            elif port is None:
+                _take_down(found, link)
+                warnings.append(_unknown(link))
+        except ERRORS as error:
+            found.fail(f"port {link.name}", error)
+    return warnings
+
+
+def _take_down(found: Host, link: Link) -> None:
+    if link.up:
+        found.write(link, state="down")
+        found.made.append(f"port {link.name}: shut")
+
+
+def _unknown(link: Link) -> str:
+    instance = link.alias.removeprefix(MARK)
+    return (
+        f"port {link.name} of instance {instance} is in use, but no row wants "
+        "it here: it is down and kept; if it is really to go, stop its guest "
+        f"or delete it: ip link delete {link.name}"
+    )
 
 
 def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
@@ -61,15 +102,12 @@ def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
 
 def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
     names = {bridge.name for bridge in plan.bridges}
-    uplinks = {bridge.uplink for bridge in plan.bridges}
+    moving = {bridge.uplink for bridge in plan.bridges} | planned_ports(plan)
     return [
         link
         for link in sorted(found.links.values(), key=lambda each: each.name)
         if link.ours
         and link.kind == "bridge"
         and link.name not in names
-        and all(
-            slave.ours or slave.name in uplinks
-            for slave in found.slaves(link.index)
-        )
+        and all(slave.name in moving for slave in found.slaves(link.index))
     ]

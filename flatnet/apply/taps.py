@@ -77,6 +77,12 @@ def drop_tap(name: str) -> bool:
     return True
 
 
+def is_open(name: str) -> bool:
+    """Whether somebody holds an existing tap open."""
+    with _opened(name) as handle:
+        return handle is None
+
+
 def loses(there: tuple[int, int] | None, wanted: tuple[int, int]) -> bool:
     """Whether a tap has an owner or a group that it is to have no more."""
     return there is not None and any(

@@ -25,15 +25,16 @@ from flatnet.apply import channel
 from flatnet.apply.bridge import check_privilege, read_uplinks
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
+from flatnet.apply.found import plugged
 from flatnet.apply.grammar import checked
 from flatnet.apply.host import (
     HostPaths,
     apply_plan,
     apply_rules,
-    plugged,
 )
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
+from flatnet.apply.usage import check_not_emptied
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
 from flatnet.exceptions import FlatnetError
 from flatnet.state import Changes, Guard, Plan
@@ -64,7 +65,7 @@ class Worker:
         self._watch = Watch()
         self._plan: Plan | None = None
         self._members = Members()
-        self._plugged: tuple[str, ...] = ()
+        self._plugged: tuple[tuple[str, bool], ...] = ()
         # The worker before may have died between the rules and the rest.
         self._owes = True
         self._next_look = 0.0
@@ -127,6 +128,8 @@ class Worker:
 
     def _apply(self, wanted: Plan) -> Changes:
         plan, unfit = checked(wanted)
+        # Before anything else: of such a plan not even rules come into force.
+        check_not_emptied(plan)
         self._plan = plan
         self._members = _members(plan.guard)
         self._serve_again(plan)
@@ -136,7 +139,7 @@ class Worker:
             plan, self._paths, self._session, owes=owes, unfit=unfit
         )
         self._owes = outcome.owes
-        self._plugged = outcome.changes.plugged
+        self._plugged = plugged(plan)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
         return replace(outcome.changes, declined=self._declines.known)

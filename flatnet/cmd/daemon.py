@@ -15,17 +15,18 @@ from oslo_config import cfg
 
 from flatnet import endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
-from flatnet.db import schema, services, snapshot
+from flatnet.cmd.hostrows import BINARY, DatabaseRows
+from flatnet.db import schema, services
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatDHCPManager, FlatManager
 from flatnet.plan.bridge import uplink_names
+from flatnet.plan.conditions import report_interval
 from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.settings import Settings
 
 LOG = logging.getLogger("flatnet")
-BINARY = "flatnet-manager"
 # A pass that takes longer than this is reported to who waits for it, in
 # good time before the caller's own rpc_response_timeout.
 PATIENCE = 0.8
@@ -45,8 +46,9 @@ class Daemon:
         self._settings = settings
         self._applier = Applier(started)
         self._database = Database(settings.connection)
+        self._rows = DatabaseRows(self._database, settings.host)
         self._reconciler = Reconciler(
-            snapshot=lambda: snapshot.read(self._database, settings.host),
+            rows=self._rows,
             uplink_names=lambda rows: uplink_names(rows, settings),
             plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
             applier=self._applier,
@@ -73,6 +75,7 @@ class Daemon:
             self._reconciler.stop()
             for thread in (reconciling, reporting):
                 thread.join(timeout=30)
+            self._say_stopped()
         finally:
             self._applier.close()
             self._database.close()
@@ -139,6 +142,13 @@ class Daemon:
         LOG.info("host %s is ready", self._settings.host)
         notify("READY=1")
 
+    def _say_stopped(self) -> None:
+        """Tell the cluster, which would else wait for our reports."""
+        try:
+            self._rows.tell("stopped", None)
+        except FlatnetError as error:
+            LOG.warning("not told that this host has stopped: %s", error)
+
     def _stop_serving(self) -> None:
         notify("STOPPING=1")
         if self._server is not None:
@@ -156,7 +166,8 @@ class Daemon:
 
     def _report(self) -> None:
         """Tell the cluster that we live, and end if we cannot work."""
-        while not self._stopping.wait(self._settings.reconcile_interval):
+        pause = report_interval(self._settings.reconcile_interval)
+        while not self._stopping.wait(pause):
             try:
                 services.report(
                     self._database, host=self._settings.host, binary=BINARY

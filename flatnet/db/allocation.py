@@ -6,24 +6,52 @@ twice, each answers the same.  An error changes nothing.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select, union
 from sqlalchemy import delete as delete_from
 
-from flatnet.db import engine, instances, models, networks, pool, vifs
+from flatnet.db import (
+    bindings,
+    engine,
+    host_addresses,
+    instances,
+    models,
+    networks,
+    pool,
+    requests,
+    vifs,
+)
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     FixedIpAlreadyInUse,
     FixedIpNotFoundForSpecificInstance,
-    NetworkNotFound,
     NoMoreFixedIps,
 )
 
 FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
 VIFS = models.virtual_interfaces
-Requested = Iterable[tuple[str, str | None]]
+BINDINGS = models.port_bindings
+INSTANCES = models.instances
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an instance is to run, and how its host gives things out.
+
+    `takes_address` says that the host's bridge takes an address first,
+    `quarantine` are the seconds before a released address is given out,
+    `mac_attempts` how many random MACs are tried per interface, `plug` is the
+    kind of port that a new interface gets.
+    """
+
+    host: str
+    takes_address: bool = True
+    quarantine: int = 600
+    mac_attempts: int = 5
+    plug: str = "tap"
 
 
 @engine.writes
@@ -31,46 +59,70 @@ def allocate(
     connection: Connection,
     *,
     instance_uuid: str,
-    host: str,
-    host_address: bool,
-    quarantine: int,
-    mac_attempts: int,
-    requested: Requested | None = None,
+    placement: Placement,
+    requested: requests.Requested | None = None,
     macs: Iterable[str] = (),
 ) -> None:
     """Give an instance an interface with an address in each network.
 
-    :param host: the compute node that it is to run on
-    :param host_address: whether the host's bridge takes an address first
-    :param quarantine: seconds before a released address is given out
-    :param mac_attempts: how many random MACs are tried per interface
+    Asked again for no networks by name, it keeps those that it has.
+
     :param requested: (network uuid, address or none); none: all networks
     :param macs: MACs for new interfaces, in this order; then random ones
     :raises InstanceNotFound: no living instance has that uuid
+    :raises Conflict: its row names another host
+    :raises InvalidInput: a network is requested twice
     :raises NetworkNotFound: a requested network does not exist
     :raises NoMoreFixedIps: a pool is exhausted
     :raises FixedIpInvalid, FixedIpNotFoundForNetwork, FixedIpAlreadyInUse:
         a requested address cannot be had
     :raises InvalidMacAddress, MacAddressInUse: nor a requested MAC
     """
-    instances.check_living(connection, instance_uuid)
+    wanted = requests.wanted_networks(connection, requested, instance_uuid)
+    # Now that nobody else can get at the networks: a call that waited may be
+    # late, and its instance gone.
+    instances.check_living(connection, instance_uuid, placement.host)
     choice = vifs.MacChoice.of(
-        connection, instance_uuid, macs, attempts=mac_attempts
+        connection, instance_uuid, macs, attempts=placement.mac_attempts
     )
-    for network, address in _wanted(connection, requested):
-        if host_address:
-            _host_address(connection, network, host, quarantine)
-        vif_id = vifs.ensure(connection, network, instance_uuid, choice)
-        owner = _instance_owner(instance_uuid, vif_id)
-        _ensure_address(connection, network, address, quarantine, owner)
+    for network, address in wanted:
+        owner = _owner(connection, network, instance_uuid, placement, choice)
+        _ensure_address(
+            connection, network, address, placement.quarantine, owner
+        )
+    _bind(connection, instance_uuid, placement)
 
 
 @engine.writes
-def deallocate(connection: Connection, *, instance_uuid: str) -> None:
+def deallocate(
+    connection: Connection, *, instance_uuid: str, hint: str | None = None
+) -> tuple[str, ...]:
     """Take back all interfaces and addresses of an instance.
 
-    It needs no row in `instances`, and no interface either.
+    It needs no row in `instances`, and no interface either.  Returns the
+    hosts that are to follow.
+
+    :param hint: the host that it ran on, where no row says it
     """
+    return _deallocate(connection, instance_uuid, hint)
+
+
+@engine.writes
+def deallocate_departed(connection: Connection, *, host: str) -> None:
+    """Take back what deleted instances have that were bound to a host."""
+    rows = connection.scalars(
+        select(BINDINGS.c.instance_uuid)
+        .join(INSTANCES, INSTANCES.c.uuid == BINDINGS.c.instance_uuid)
+        .where(BINDINGS.c.host == host, INSTANCES.c.deleted != 0)
+        .distinct()
+    ).all()
+    for instance_uuid in sorted(rows):
+        _deallocate(connection, instance_uuid, host)
+
+
+def _deallocate(
+    connection: Connection, instance_uuid: str, hint: str | None
+) -> tuple[str, ...]:
     used = union(
         select(VIFS.c.network_id).where(VIFS.c.instance_uuid == instance_uuid),
         select(FIXED_IPS.c.network_id).where(
@@ -78,26 +130,16 @@ def deallocate(connection: Connection, *, instance_uuid: str) -> None:
         ),
     )
     network_ids = connection.scalars(used).all()
-    if not network_ids:
-        return
-    networks.locked(connection, NETWORKS.c.id.in_(network_ids))
-    pool.release(connection, FIXED_IPS.c.instance_uuid == instance_uuid)
+    if network_ids:
+        networks.locked(connection, NETWORKS.c.id.in_(network_ids))
+        pool.release(connection, FIXED_IPS.c.instance_uuid == instance_uuid)
+    hosts = bindings.release(
+        connection, instance_uuid=instance_uuid, hint=hint
+    )
     connection.execute(
         delete_from(VIFS).where(VIFS.c.instance_uuid == instance_uuid)
     )
-
-
-@engine.writes
-def ensure_host_address(
-    connection: Connection, *, network_uuid: str, host: str, quarantine: int
-) -> None:
-    """Give a host's bridge its address, unless it has one.
-
-    :raises NetworkNotFound: the network does not exist
-    :raises NoMoreFixedIps: its pool is exhausted
-    """
-    network = _locked_network(connection, network_uuid)
-    _host_address(connection, network, host, quarantine)
+    return hosts
 
 
 @engine.writes
@@ -106,10 +148,7 @@ def add_address(
     *,
     instance_uuid: str,
     network_uuid: str,
-    host: str,
-    host_address: bool,
-    quarantine: int,
-    mac_attempts: int,
+    placement: Placement,
 ) -> None:
     """Give an instance one more address, with an interface if need be.
 
@@ -117,19 +156,18 @@ def add_address(
     answer the same when it is asked twice.
 
     :raises InstanceNotFound: no living instance has that uuid
+    :raises Conflict: its row names another host
     :raises NetworkNotFound: the network does not exist
     :raises NoMoreFixedIps: its pool is exhausted
     """
-    instances.check_living(connection, instance_uuid)
-    network = _locked_network(connection, network_uuid)
-    if host_address:
-        _host_address(connection, network, host, quarantine)
+    network = requests.locked_network(connection, network_uuid)
+    instances.check_living(connection, instance_uuid, placement.host)
     choice = vifs.MacChoice.of(
-        connection, instance_uuid, (), attempts=mac_attempts
+        connection, instance_uuid, (), attempts=placement.mac_attempts
     )
-    vif_id = vifs.ensure(connection, network, instance_uuid, choice)
-    owner = _instance_owner(instance_uuid, vif_id)
-    _take_next(connection, network, quarantine, owner)
+    owner = _owner(connection, network, instance_uuid, placement, choice)
+    _take_next(connection, network, placement.quarantine, owner)
+    _bind(connection, instance_uuid, placement)
 
 
 @engine.writes
@@ -155,57 +193,36 @@ def remove_address(
     pool.release(connection, *held)
 
 
-@engine.reads
-def check_requested(connection: Connection, requested: Requested) -> None:
-    """Raise what `allocate` would raise about these, and write nothing."""
-    wanted = [(uuid, address) for uuid, address in requested]
-    found = connection.execute(
-        select(NETWORKS).where(NETWORKS.c.uuid.in_(_uuids(wanted)))
-    ).all()
-    for network, address in _matched(found, wanted):
-        if address is not None:
-            pool.check_free(connection, network, address)
-
-
-def _wanted(
-    connection: Connection, requested: Requested | None
-) -> list[tuple[AnyRow, str | None]]:
-    """Return the networks' locked rows with the addresses asked for."""
-    if requested is None:
-        return [(row, None) for row in networks.locked(connection)]
-    wanted = [(uuid, address) for uuid, address in requested]
-    found = networks.locked(connection, NETWORKS.c.uuid.in_(_uuids(wanted)))
-    return _matched(found, wanted)
-
-
-def _uuids(wanted: list[tuple[str, str | None]]) -> list[str]:
-    return [str(uuid).lower() for uuid, _ in wanted]
-
-
-def _matched(
-    rows: Iterable[AnyRow], wanted: list[tuple[str, str | None]]
-) -> list[tuple[AnyRow, str | None]]:
-    by_uuid = {row.uuid: row for row in rows}
-    for uuid in _uuids(wanted):
-        if uuid not in by_uuid:
-            raise NetworkNotFound(f"no network has the uuid {uuid}")
-    return [
-        (by_uuid[uuid], address)
-        for uuid, (_, address) in zip(_uuids(wanted), wanted, strict=True)
-    ]
-
-
-def _locked_network(connection: Connection, network_uuid: str) -> AnyRow:
-    ((network, _),) = _wanted(connection, [(network_uuid, None)])
-    return network
-
-
-def _instance_owner(instance_uuid: str, vif_id: int) -> dict[str, Any]:
+def _owner(
+    connection: Connection,
+    network: AnyRow,
+    instance_uuid: str,
+    placement: Placement,
+    choice: vifs.MacChoice,
+) -> dict[str, Any]:
+    """Who is to have an address: the instance's interface in the network."""
+    if placement.takes_address:
+        host_addresses.ensure_locked(
+            connection, network, placement.host, placement.quarantine
+        )
     return {
         "instance_uuid": instance_uuid,
-        "virtual_interface_id": vif_id,
+        "virtual_interface_id": vifs.ensure(
+            connection, network, instance_uuid, choice
+        ),
         "allocated": True,
     }
+
+
+def _bind(
+    connection: Connection, instance_uuid: str, placement: Placement
+) -> None:
+    bindings.bind(
+        connection,
+        instance_uuid=instance_uuid,
+        host=placement.host,
+        plug=placement.plug,
+    )
 
 
 def _ensure_address(
@@ -253,27 +270,4 @@ def _take_next(
         raise NoMoreFixedIps(
             f"network {network.label} ({network.cidr}) has no address left; "
             f"released ones are given out again after {quarantine} s"
-        )
-
-
-def _host_address(
-    connection: Connection, network: AnyRow, host: str, quarantine: int
-) -> None:
-    """Ensure the address of a host's bridge, where bridges have one."""
-    if not (network.multi_host and network.enable_dhcp):
-        return
-    present = connection.execute(
-        select(FIXED_IPS.c.id).where(
-            FIXED_IPS.c.network_id == network.id, FIXED_IPS.c.host == host
-        )
-    ).first()
-    if present:
-        return
-    address = pool.take_next(
-        connection, network, quarantine=quarantine, owner={"host": host}
-    )
-    if address is None:
-        raise NoMoreFixedIps(
-            f"network {network.label} ({network.cidr}) has no address left "
-            f"for the bridge of host {host}"
         )

@@ -103,13 +103,42 @@ def find(connection: Connection, reference: str | int) -> Instance:
     )
 
 
-def check_living(connection: Connection, instance_uuid: str) -> None:
-    """:raises InstanceNotFound: no living instance has that uuid"""
+@engine.reads
+def uuid_of(connection: Connection, reference: str) -> str:
+    """Return the uuid of an instance, dead or alive, or what was given.
+
+    What is neither the uuid nor the integer id of any instance may be the
+    uuid of one whose row is gone.
+    """
+    text = reference.lower()
+    if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
+        found = connection.scalar(
+            select(INSTANCES.c.uuid).where(INSTANCES.c.id == int(text))
+        )
+        return str(found) if found else text
+    return text
+
+
+def check_living(
+    connection: Connection, instance_uuid: str, host: str | None = None
+) -> None:
+    """Check that an instance lives, and that its row means this host.
+
+    :raises InstanceNotFound: no living instance has that uuid
+    :raises Conflict: its row names another host
+    """
     found = connection.execute(
-        select(INSTANCES.c.id).where(ALIVE, INSTANCES.c.uuid == instance_uuid)
+        select(INSTANCES.c.host).where(
+            ALIVE, INSTANCES.c.uuid == instance_uuid
+        )
     ).first()
     if found is None:
         raise InstanceNotFound(f"no living instance has uuid {instance_uuid}")
+    if host and found.host not in (None, host):
+        raise Conflict(
+            f"instance {instance_uuid} is on host {found.host} by its row, "
+            f"not on {host}: ask there, or write instances.host"
+        )
 
 
 def _instance(row: AnyRow) -> Instance:

@@ -1,8 +1,10 @@
 """What one instance has on its networks, wherever it runs."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
@@ -51,6 +53,76 @@ def of_instance(
             networks.from_row(row),
         )
         for row in rows
+    )
+
+
+@engine.reads
+def list_all(
+    connection: Connection, *, host: str | None = None, uuid: str | None = None
+) -> tuple[Interface, ...]:
+    """Return the interfaces of living instances, by age.
+
+    Of all, or of those that are on a host by their rows, or of one.
+    """
+    chosen = [INSTANCES.c.deleted == 0]
+    if host is not None:
+        chosen.append(INSTANCES.c.host == host)
+    if uuid is not None:
+        chosen.append(INSTANCES.c.uuid == uuid)
+    rows = connection.execute(
+        select(
+            VIFS,
+            INSTANCES.c.hostname,
+            INSTANCES.c.project_id,
+            INSTANCES.c.host,
+        )
+        .join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
+        .where(*chosen)
+        .order_by(VIFS.c.id)
+    ).all()
+    addresses = grouped(
+        connection,
+        select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
+        .join(INSTANCES, INSTANCES.c.uuid == FIXED_IPS.c.instance_uuid)
+        .where(*chosen)
+        .order_by(FIXED_IPS.c.position),
+    )
+    groups = grouped(
+        connection,
+        select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
+        .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
+        .where(*chosen)
+        .order_by(MEMBERS.c.security_group_id),
+    )
+    return tuple(from_row(row, addresses, groups) for row in rows)
+
+
+def grouped(
+    connection: Connection, pairs: Select[Any]
+) -> dict[Any, list[Any]]:
+    """Return the second of each pair, by the first."""
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for key, value in connection.execute(pairs):
+        found[key].append(value)
+    return found
+
+
+def from_row(
+    row: AnyRow,
+    addresses: dict[Any, list[Any]],
+    groups: dict[Any, list[Any]],
+) -> Interface:
+    """Return an interface; addresses are by its id, groups by instance."""
+    return Interface(
+        uuid=row.uuid,
+        mac=row.address,
+        network_id=row.network_id,
+        instance_uuid=row.instance_uuid,
+        hostname=row.hostname,
+        project_id=row.project_id,
+        host=row.host,
+        addresses=tuple(addresses.get(row.id, ())),
+        security_group_ids=tuple(groups.get(row.instance_uuid, ())),
     )
 
 

@@ -218,6 +218,29 @@ security_group_instance_association = _table(
     Index("security_group_instance_instance_uuid_idx", "instance_uuid"),
 )
 
+# What callers want of an interface on a host, and what the host made of it.
+# A tombstone (wanted = gone) outlives the interface: it goes when the host has
+# confirmed that the port is gone.
+port_bindings = _table(
+    "port_bindings",
+    Column("interface_uuid", Uuid, nullable=False),
+    Column("instance_uuid", Uuid, nullable=False),
+    Column("host", Name, nullable=False),
+    Column("wanted", String(16), nullable=False),
+    Column("plug", String(16)),
+    Column("found", String(16)),
+    Column("carrier", Boolean),
+    Column("reason", Name),
+    Column("seen_at", Timestamp),
+    UniqueConstraint(
+        "interface_uuid",
+        "host",
+        name="uniq_port_bindings0interface_uuid0host",
+    ),
+    Index("port_bindings_host_idx", "host"),
+    Index("port_bindings_instance_uuid_idx", "instance_uuid"),
+)
+
 services = _table(
     "services",
     Column("host", Name, nullable=False),
@@ -225,5 +248,7 @@ services = _table(
     Column("topic", Name),
     Column("report_count", Integer, nullable=False, server_default=text("0")),
     Column("last_seen_up", Timestamp),
+    Column("state", String(16)),
+    Column("reason", Name),
     UniqueConstraint("host", "binary", name="uniq_services0host0binary"),
 )

@@ -1,11 +1,11 @@
 """Daemons: who reported, from where and when."""
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy import exists as exists_row
 
 from flatnet.db import engine, models
 from flatnet.db.clock import Now
-from flatnet.rows import Service
+from flatnet.rows import LONGEST_REASON, Service
 
 SERVICES = models.services
 _TOPIC = "network"
@@ -32,17 +32,47 @@ def report(connection: Connection, *, host: str, binary: str) -> None:
     )
 
 
+@engine.writes
+def tell(
+    connection: Connection,
+    *,
+    host: str,
+    binary: str,
+    state: str,
+    reason: str | None = None,
+) -> None:
+    """Say what a daemon's last pass was, or that it has stopped."""
+    connection.execute(
+        update(SERVICES)
+        .where(SERVICES.c.host == host, SERVICES.c.binary == binary)
+        .values(
+            state=state,
+            reason=reason[:LONGEST_REASON] if reason else None,
+        )
+    )
+
+
 @engine.reads
-def list_all(connection: Connection) -> tuple[Service, ...]:
-    """Return the daemons that ever reported, by host and binary."""
+def list_all(
+    connection: Connection, host: str | None = None
+) -> tuple[Service, ...]:
+    """Return the daemons that ever reported, by host and binary.
+
+    :param host: those of this host alone
+    """
+    chosen: list[ColumnElement[bool]] = [SERVICES.c.last_seen_up.is_not(None)]
+    if host is not None:
+        chosen.append(SERVICES.c.host == host)
     rows = connection.execute(
         select(
             SERVICES.c.host,
             SERVICES.c.binary,
             SERVICES.c.last_seen_up,
+            SERVICES.c.state,
+            SERVICES.c.reason,
             Now().label("now"),
         )
-        .where(SERVICES.c.last_seen_up.is_not(None))
+        .where(*chosen)
         .order_by(SERVICES.c.host, SERVICES.c.binary)
     )
     return tuple(
@@ -51,6 +81,8 @@ def list_all(connection: Connection) -> tuple[Service, ...]:
             binary=row.binary,
             last_seen_up=row.last_seen_up.isoformat(timespec="seconds") + "Z",
             seconds_ago=(row.now - row.last_seen_up).total_seconds(),
+            state=row.state,
+            reason=row.reason,
         )
         for row in rows
     )

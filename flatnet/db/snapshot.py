@@ -7,11 +7,20 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection, Select, or_, select, union
 
-from flatnet.db import engine, models, networks, rules
-from flatnet.db.models import AnyRow
+from flatnet.db import (
+    bindings,
+    engine,
+    interfaces,
+    models,
+    networks,
+    rules,
+)
 from flatnet.rows import (
+    GONE,
+    SERVING,
+    Binding,
     Interface,
     Network,
     SecurityGroup,
@@ -26,6 +35,7 @@ INSTANCES = models.instances
 GROUPS = models.security_groups
 RULES = models.security_group_rules
 MEMBERS = models.security_group_instance_association
+BINDINGS = models.port_bindings
 ALIVE = INSTANCES.c.deleted == 0
 
 
@@ -36,14 +46,30 @@ def read(connection: Connection, host: str) -> Snapshot:
     Networks, rules and groups are sorted by id, interfaces by network and
     address, addresses as numbers.
     """
+    bound = bindings.of_host(connection, host)
     return Snapshot(
         host=host,
         networks=_networks(connection, host),
         host_addresses=_host_addresses(connection, host),
-        interfaces=_interfaces(connection, host),
+        interfaces=_interfaces(connection, host, bound),
         security_groups=_security_groups(connection, host),
         group_members=_group_members(connection, host),
+        bindings=bound,
+        elsewhere=tuple(sorted(bindings.elsewhere(connection, host))),
+        departed=_departed(connection, host),
     )
+
+
+def _departed(connection: Connection, host: str) -> tuple[str, ...]:
+    """Deleted instances with an interface that is bound to the host."""
+    rows = connection.scalars(
+        select(INSTANCES.c.uuid)
+        .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
+        .join(VIFS, VIFS.c.uuid == BINDINGS.c.interface_uuid)
+        .where(BINDINGS.c.host == host, INSTANCES.c.deleted != 0)
+        .distinct()
+    )
+    return tuple(sorted(rows))
 
 
 def _networks(connection: Connection, host: str) -> tuple[Network, ...]:
@@ -68,59 +94,44 @@ def _host_addresses(
     return tuple((row.network_id, row.address) for row in rows)
 
 
-def _interfaces(connection: Connection, host: str) -> tuple[Interface, ...]:
+def _interfaces(
+    connection: Connection, host: str, bound: tuple[Binding, ...]
+) -> tuple[Interface, ...]:
     rows = connection.execute(
         _here(
             select(
-                VIFS.c.id,
-                VIFS.c.uuid,
-                VIFS.c.address,
-                VIFS.c.network_id,
-                VIFS.c.instance_uuid,
+                VIFS,
                 INSTANCES.c.hostname,
                 INSTANCES.c.project_id,
-            ),
+                INSTANCES.c.host,
+            ).join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid),
             VIFS.c.instance_uuid,
             host,
         )
     ).all()
-    addresses = _grouped(
-        connection.execute(
-            _here(
-                select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address),
-                FIXED_IPS.c.instance_uuid,
-                host,
-            ).order_by(FIXED_IPS.c.position)
-        )
+    addresses = interfaces.grouped(
+        connection,
+        _here(
+            select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address),
+            FIXED_IPS.c.instance_uuid,
+            host,
+        ).order_by(FIXED_IPS.c.position),
     )
-    groups = _grouped(
-        connection.execute(
-            _here(
-                select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id),
-                MEMBERS.c.instance_uuid,
-                host,
-            ).order_by(MEMBERS.c.security_group_id)
-        )
+    groups = interfaces.grouped(
+        connection,
+        _here(
+            select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id),
+            MEMBERS.c.instance_uuid,
+            host,
+        ).order_by(MEMBERS.c.security_group_id),
     )
-    found = [_interface(row, addresses, groups) for row in rows]
+    wanted = {each.interface_uuid: each.wanted for each in bound}
+    found = [
+        interfaces.from_row(row, addresses, groups)
+        for row in rows
+        if wanted.get(row.uuid, SERVING if row.host == host else GONE) != GONE
+    ]
     return tuple(sorted(found, key=_place))
-
-
-def _interface(
-    row: AnyRow,
-    addresses: dict[Any, list[Any]],
-    groups: dict[Any, list[Any]],
-) -> Interface:
-    return Interface(
-        uuid=row.uuid,
-        mac=row.address,
-        network_id=row.network_id,
-        instance_uuid=row.instance_uuid,
-        hostname=row.hostname,
-        project_id=row.project_id,
-        addresses=tuple(addresses.get(row.id, ())),
-        security_group_ids=tuple(groups.get(row.instance_uuid, ())),
-    )
 
 
 def _place(
@@ -187,10 +198,18 @@ def _groups_used(host: str) -> Select[Any]:
 
 
 def _here(chosen: Select[Any], instance_uuid: Any, host: str) -> Select[Any]:
-    """Keep what belongs to a living instance of the host."""
-    return chosen.join(INSTANCES, INSTANCES.c.uuid == instance_uuid).where(
-        ALIVE, INSTANCES.c.host == host
+    """Keep what belongs to a living instance of the host.
+
+    Of one whose row names it, or that has an interface bound to it.
+    """
+    named = select(INSTANCES.c.uuid).where(ALIVE, INSTANCES.c.host == host)
+    bound = (
+        select(INSTANCES.c.uuid)
+        .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
+        .where(ALIVE, BINDINGS.c.host == host, BINDINGS.c.wanted != GONE)
     )
+    here = union(named, bound).subquery("here")
+    return chosen.join(here, here.c.uuid == instance_uuid)
 
 
 def _grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:

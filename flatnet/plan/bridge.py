@@ -8,8 +8,16 @@ hosts, or one host twice, agree without asking each other.
 import hashlib
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 
-from flatnet.rows import Interface, Network, Snapshot
+from flatnet.rows import (
+    ARRIVING,
+    GONE,
+    Binding,
+    Interface,
+    Network,
+    Snapshot,
+)
 from flatnet.settings import Settings
 from flatnet.state import Bridge, Port, Uplink
 
@@ -95,16 +103,54 @@ def _with_prefix(address: str | None, network: Network) -> str | None:
 def _ports(
     snapshot: Snapshot, settings: Settings, network_id: int
 ) -> tuple[Port, ...]:
+    bound = {each.interface_uuid: each for each in snapshot.bindings}
     planned = [
-        _port(interface, settings)
+        replace(
+            _port(
+                interface,
+                settings,
+                _kind(bound.get(interface.uuid), settings),
+            ),
+            stays=_stays(interface, bound.get(interface.uuid), snapshot),
+        )
         for interface in snapshot.interfaces
         if interface.network_id == network_id
     ]
     return tuple(sorted(planned, key=lambda port: port.name))
 
 
-def _port(interface: Interface, settings: Settings) -> Port:
-    kind = settings.vif_plug
+def gone_ports(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the names of the ports that are to go, whoever uses them."""
+    here = {port_name(each.uuid) for each in snapshot.interfaces}
+    gone = {
+        port_name(each.interface_uuid)
+        for each in snapshot.bindings
+        if each.wanted == GONE
+    }
+    return tuple(sorted(gone - here))
+
+
+def _kind(binding: Binding | None, settings: Settings) -> str:
+    """The kind of a port: what it was made as, whatever the option says."""
+    return (binding.plug if binding else None) or settings.vif_plug
+
+
+def _stays(
+    interface: Interface, binding: Binding | None, snapshot: Snapshot
+) -> str:
+    """What becomes of a port whose instance's row names another host.
+
+    What was asked to be here is made.  What served here is kept for the guest
+    that is still in it, until it runs on the other host.
+    """
+    if interface.host in (None, snapshot.host):
+        return "always"
+    if binding is None or binding.wanted == ARRIVING:
+        return "always"
+    return "shut" if interface.uuid in snapshot.elsewhere else "used"
+
+
+def _port(interface: Interface, settings: Settings, kind: str) -> Port:
     owner, group = _opener(settings) if kind == "tap" else (None, None)
     return Port(
         name=port_name(interface.uuid),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from flatnet.plan.bridge import bridges
+from flatnet.plan.bridge import bridges, gone_ports
 from flatnet.plan.dhcp import servers
 from flatnet.plan.firewall import tables
 from flatnet.plan.flows import filtered_addresses
@@ -34,6 +34,7 @@ def host_plan(
         guard=guard(snapshot, settings, planned),
         filtered=filtered_addresses(snapshot, settings),
         warnings=dhcp_warnings + warnings,
+        gone=gone_ports(snapshot),
     )
 
 

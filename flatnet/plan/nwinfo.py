@@ -26,9 +26,9 @@ def network_info(
     """Return NetworkInfo for an instance.
 
     `attached` holds each interface with its network and the address that
-    its host's bridge has in it, or none.  `plugged` are the names of the
-    ports that are on their bridge.  `mtus` maps bridge names to what
-    the host uses; it is consulted where the row has no mtu.
+    its host's bridge has in it, or none.  `plugged` are the uuids of the
+    interfaces whose ports are on their bridge.  `mtus` maps bridge names
+    to what the host uses; it is consulted where the row has no mtu.
     """
     return [
         {
@@ -43,7 +43,7 @@ def network_info(
             "ovs_interfaceid": None,
             "qbh_params": None,
             "qbg_params": None,
-            "active": port_name(interface.uuid) in plugged,
+            "active": interface.uuid in plugged,
             "vnic_type": "normal",
             "profile": None,
             "preserve_on_delete": False,

@@ -68,16 +68,16 @@ def an_instance(database, **values):
     return instances.create(database, **{**defaults, **values})
 
 
-def allocate(database, instance, **values):
+def allocate(database, instance, *, requested=None, macs=(), **placement):
     """Allocate as a daemon that is the instance's host does."""
-    defaults = {
-        "instance_uuid": instance.uuid,
-        "host": instance.host,
-        "host_address": True,
-        "quarantine": QUARANTINE,
-        "mac_attempts": 5,
-    }
-    allocation.allocate(database, **{**defaults, **values})
+    defaults = {"host": instance.host, "quarantine": QUARANTINE}
+    allocation.allocate(
+        database,
+        instance_uuid=instance.uuid,
+        placement=allocation.Placement(**{**defaults, **placement}),
+        requested=requested,
+        macs=macs,
+    )
 
 
 def rows(database, table, **wanted):

@@ -21,10 +21,7 @@ def main(url):
             allocation.allocate,
             database,
             instance_uuid=instance.uuid,
-            host=instance.host,
-            host_address=True,
-            quarantine=600,
-            mac_attempts=5,
+            placement=allocation.Placement(instance.host),
         )
     pool.waitall()
     database.close()

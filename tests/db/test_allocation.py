@@ -1,11 +1,18 @@
 """Addresses and MACs: given in order, refused by name, taken back."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import update
 
-from flatnet.db import allocation, interfaces, models
+from flatnet.db import (
+    allocation,
+    host_addresses,
+    interfaces,
+    models,
+    requests,
+)
 from flatnet.exceptions import (
     FixedIpAlreadyInUse,
     FixedIpInvalid,
@@ -83,7 +90,7 @@ def test_bridge_takes_no_address_where_it_has_none(database):
     a_network(database, cidr="10.1.0.0/24", bridge="br101", enable_dhcp=False)
     a_network(database, cidr="10.2.0.0/24", bridge="br102", multi_host=False)
     instance = an_instance(database)
-    allocate(database, instance, host_address=False)
+    allocate(database, instance, takes_address=False)
     assert rows(database, models.fixed_ips, host="node1") == []
     other = an_instance(database)
     allocate(database, other)
@@ -103,7 +110,7 @@ def test_requested_networks_and_addresses(database):
     allocate(database, instance, requested=[(two.uuid.upper(), None)])
     assert addresses_of(database, instance) == ["10.1.0.2"]
     wanted = [(two.uuid, "10.1.0.77"), (one.uuid, None)]
-    allocation.check_requested(database, wanted)
+    requests.check_requested(database, wanted)
     allocate(database, other, requested=wanted)
     assert addresses_of(database, other) == ["10.0.0.2", "10.1.0.77"]
     attached = interfaces.of_instance(database, other.uuid)
@@ -133,9 +140,9 @@ def test_requested_address_that_cannot_be_had(database, error, address):
     before = contents(database)
     wanted = [(network.uuid, address)]
     with pytest.raises(error, match=re.escape(address)):
-        allocate(database, instance, requested=wanted, host="node2")
+        allocate(database, instance, requested=wanted)
     with pytest.raises(error, match=re.escape(address)):
-        allocation.check_requested(database, wanted)
+        requests.check_requested(database, wanted)
     assert contents(database) == before
 
 
@@ -158,13 +165,13 @@ def test_unknown_network_and_instance(database):
     with pytest.raises(NetworkNotFound, match=nobody):
         allocate(database, instance, requested=[(nobody, None)])
     with pytest.raises(NetworkNotFound, match=nobody):
-        allocation.check_requested(database, [(nobody, None)])
+        requests.check_requested(database, [(nobody, None)])
     with pytest.raises(NetworkNotFound, match=nobody):
-        allocation.ensure_host_address(
+        host_addresses.ensure(
             database, network_uuid=nobody, host="node1", quarantine=0
         )
     with pytest.raises(InstanceNotFound, match=nobody):
-        allocate(database, instance, instance_uuid=nobody)
+        allocate(database, replace(instance, uuid=nobody))
     assert contents(database) == before
 
 
@@ -227,11 +234,12 @@ def test_exhausted_pool_leaves_nothing_behind(database):
     for _ in range(5):
         allocate(database, an_instance(database))
     instance = an_instance(database)
+    elsewhere = an_instance(database, host="node2")
     before = contents(database)
     with pytest.raises(NoMoreFixedIps, match=r"private.*no address left;"):
         allocate(database, instance)
     with pytest.raises(NoMoreFixedIps, match="bridge of host node2"):
-        allocate(database, instance, host="node2")
+        allocate(database, elsewhere)
     assert contents(database) == before
 
 
@@ -257,10 +265,7 @@ def test_one_more_address_and_one_less(database):
     more = {
         "instance_uuid": instance.uuid,
         "network_uuid": network.uuid,
-        "host": "node1",
-        "host_address": True,
-        "quarantine": 600,
-        "mac_attempts": 5,
+        "placement": allocation.Placement("node1"),
     }
     allocation.add_address(database, **more)
     allocation.add_address(database, **more)
@@ -276,9 +281,9 @@ def test_one_more_address_and_one_less(database):
 def test_host_address_is_given_once(database):
     network = a_network(database)
     wanted = {"network_uuid": network.uuid, "host": "node1", "quarantine": 0}
-    allocation.ensure_host_address(database, **wanted)
+    host_addresses.ensure(database, **wanted)
     before = contents(database)
-    allocation.ensure_host_address(database, **wanted)
+    host_addresses.ensure(database, **wanted)
     assert contents(database) == before
     (row,) = rows(database, models.fixed_ips)
     assert (row["address"], row["host"]) == ("10.0.0.1", "node1")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flatnet.db import allocation
+from flatnet.db import allocation, host_addresses
 from flatnet.exceptions import NoMoreFixedIps
 from tests.db.conftest import (
     a_network,
@@ -45,7 +45,7 @@ def test_quarantine_is_never_cut_short(database):
     with pytest.raises(NoMoreFixedIps):
         allocate(database, new)
     with pytest.raises(NoMoreFixedIps):
-        allocation.ensure_host_address(
+        host_addresses.ensure(
             database, network_uuid=network.uuid, host="node2", quarantine=600
         )
     age(database, 30)

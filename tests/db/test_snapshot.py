@@ -35,7 +35,8 @@ def test_host_sees_its_own(database):
     assert other.host_addresses == ((network.id, "10.0.0.4"),)
 
 
-def test_dead_moved_and_deallocated_instances_are_not_here(database):
+def test_dead_and_deallocated_instances_are_not_here(database):
+    """One that moved without a call is in both: see test_bindings."""
     network = a_network(database)
     placed = [an_instance(database, hostname=f"vm_{n}") for n in range(4)]
     for instance in placed:
@@ -52,7 +53,8 @@ def test_dead_moved_and_deallocated_instances_are_not_here(database):
         database.write(lambda c, change=change: c.execute(change).rowcount)
     allocation.deallocate(database, instance_uuid=placed[2].uuid)
     found = snapshot.read(database, "node1")
-    assert [each.hostname for each in found.interfaces] == ["vm_3"]
+    assert [each.hostname for each in found.interfaces] == ["vm_1", "vm_3"]
+    assert found.departed == (placed[0].uuid,)
     moved = snapshot.read(database, "node2")
     assert [each.hostname for each in moved.interfaces] == ["vm_1"]
     assert moved.networks == (network,)
@@ -181,4 +183,4 @@ def test_number_of_queries_is_constant(database, number):
     event.listen(database._engine, "before_cursor_execute", count)
     found = snapshot.read(database, "node1")
     assert len(found.interfaces) == number
-    assert len(asked) == 9
+    assert len(asked) == 12

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flatnet.db import allocation, instances
+from flatnet.db import allocation, host_addresses, instances
 from flatnet.db.engine import Database
 
 _SOURCES = Path(__file__).parents[2]
@@ -83,10 +83,7 @@ def _allocate(database, network, instance_id):
     allocation.allocate(
         database,
         instance_uuid=instance.uuid,
-        host=instance.host,
-        host_address=True,
-        quarantine=600,
-        mac_attempts=5,
+        placement=allocation.Placement(instance.host),
     )
 
 
@@ -102,7 +99,7 @@ def _churn(database, network, instance_id):
 
 
 def _host(database, network, instance_id):
-    allocation.ensure_host_address(
+    host_addresses.ensure(
         database, network_uuid=network, host="node1", quarantine=600
     )
 

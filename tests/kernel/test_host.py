@@ -168,7 +168,7 @@ def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
     request = channel.Request(plan=host_plan(ROWS, options, {}))
     flow = "-s 192.0.2.9 -d 10.0.0.2 -p udp --sport 3 --dport 4"
 
-    def cannot_tell(plan):
+    def cannot_tell(plan, done):
         raise HostSetupError("the kernel lists no devices")
 
     def passes():
@@ -183,7 +183,7 @@ def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
             namespace.run(f"conntrack -I -t 60 -u ASSURED {flow}")
             with monkeypatch.context() as patched:
                 Flaky(patched, 1)
-                patched.setattr(host, "plugged", cannot_tell)
+                patched.setattr(host, "found_ports", cannot_tell)
                 second = worker._reply(request)
             return first, second, worker._reply(request)
 

@@ -41,7 +41,8 @@ def test_an_odd_row_shuts_itself_alone(namespace, tmp_path, fields):
     named = {uuid for each in changes.failures for uuid in each.instances}
     assert odd.instance_uuid in named
     assert WELL.instance_uuid not in named
-    assert changes.plugged == (f"tap{WELL.uuid[:11]}",)
+    up = [each.name for each in changes.ports if each.found == "up"]
+    assert up == [f"tap{WELL.uuid[:11]}"]
     rules = COMMENT.sub("", namespace.run("iptables-save")).split("\n")
     assert "-A FORWARD -s 192.0.2.7/32 -j DROP" in rules
     own = f"flatnet-i-{odd.uuid[:11]}"

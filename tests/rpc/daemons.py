@@ -3,13 +3,14 @@
 import threading
 
 from flatnet import endpoints, rpc
-from flatnet.db import services, snapshot
+from flatnet.cmd.hostrows import DatabaseRows
+from flatnet.db import services
 from flatnet.manager import FlatDHCPManager
 from flatnet.plan.bridge import uplink_names
 from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.settings import Settings
-from flatnet.state import Changes, Failure
+from flatnet.state import Changes, Failure, FoundPort
 
 
 class Yes:
@@ -22,11 +23,18 @@ class Yes:
         return ()
 
     def apply(self, plan):
-        ports = [port.name for each in plan.bridges for port in each.ports]
-        if not self.refused:
-            return Changes(plugged=tuple(ports))
+        planned = [port for each in plan.bridges for port in each.ports]
+        found = [
+            FoundPort(port.name, "missing", reason="no room")
+            if port.instance_uuid in self.refused
+            else FoundPort(port.name, "up", kind=port.kind)
+            for port in planned
+        ]
+        found += [FoundPort(name, "missing") for name in plan.gone]
         failure = Failure("port", "no room", tuple(self.refused))
-        return Changes(failures=(failure,))
+        return Changes(
+            failures=(failure,) if self.refused else (), ports=tuple(found)
+        )
 
 
 class Node:
@@ -36,7 +44,7 @@ class Node:
         self.applier = Yes()
         settings = Settings(host=host)
         self.reconciler = Reconciler(
-            snapshot=lambda: snapshot.read(database, host),
+            rows=DatabaseRows(database, host),
             uplink_names=lambda rows: uplink_names(rows, settings),
             plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
             applier=self.applier,

@@ -5,7 +5,16 @@ from oslo_config import cfg
 from test_rpc import Node
 
 from flatnet import conf, rpc
-from flatnet.db import instances, networks, schema
+from flatnet.db import (
+    allocation,
+    bindings,
+    instances,
+    interfaces,
+    models,
+    networks,
+    schema,
+    services,
+)
 from flatnet.db.engine import Database
 from flatnet.lab.services import RabbitMQ
 from tests.unit.tool import Tool
@@ -35,16 +44,21 @@ def tool(tmp_path, rabbit):
 
 
 @pytest.fixture
-def node(tool):
+def database(tool):
+    database = Database(tool.url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def node(tool, database):
     """A daemon for node1, but for its kernel."""
     conf.register(cfg.CONF)
     cfg.CONF(["--config-file", str(tool.config)], project="flatnet")
     broker = rpc.transport(cfg.CONF)
-    database = Database(tool.url)
     node = Node("node1", database, broker)
     yield node
     node.stop()
-    database.close()
     broker.cleanup()
     cfg.CONF.reset()
 
@@ -58,7 +72,11 @@ def test_an_instance_is_allocated_shown_and_deallocated(tool, node):
     assert vif["Device"].startswith("tap")
     assert tool.json("instance", "allocate", "vm_1") == [vif]
     state = tool.json("host", "show", "node1")
-    assert state["error"] is None
+    assert (state["state"], state["reason"]) == ("ready", None)
+    assert [each["device"] for each in state["ports"]] == [vif["Device"]]
+    shown = tool.json("instance", "show", "vm_1")
+    assert (shown["state"], shown["reason"]) == ("active", None)
+    assert shown["device"] == [vif["Device"]]
     assert state["bridges"][0]["address"] == "10.0.0.1/24"
     assert tool.printed("instance", "deallocate", "vm_1")
     assert tool.json("instance", "show", "vm_1")["interfaces"] == []
@@ -80,10 +98,42 @@ def test_a_changed_group_is_announced(tool, node):
     assert tool.printed(*group, "add", "instance", "web", "vm_1") == ""
 
 
-def test_an_instance_without_a_row_is_deallocated_by_its_host(tool, node):
+def test_an_instance_without_a_row_is_deallocated(tool, node, database):
+    """By what it left; of whom nothing is left, nothing is claimed."""
     gone = "99999999-9999-4999-8999-999999999999"
-    assert "--host" in tool.refused("instance", "deallocate", gone)
-    tool.printed("instance", "deallocate", gone, "--host", "node1")
+    line = tool.refused("instance", "deallocate", gone)
+    assert "nothing to take away" in line
+    row = tool.json("instance", "show", "vm_1")
+    tool.printed("instance", "allocate", "vm_1")
+    delete = models.instances.delete()
+    database.write(lambda connection: connection.execute(delete).rowcount)
+    tool.printed("instance", "deallocate", row["uuid"].upper())
+    assert bindings.list_all(database) == ()
+    assert "nothing to take away" in tool.refused(
+        "instance", "deallocate", row["uuid"]
+    )
+
+
+def test_an_instance_is_freed_though_its_host_is_down(tool, node, database):
+    """The rows go wherever one asks; its host follows when it is back."""
+    other = instances.create(
+        database, hostname="vm_2", host="node2", project_id="blue"
+    )
+    services.report(database, host="node2", binary="flatnet-manager")
+    services.tell(
+        database, host="node2", binary="flatnet-manager", state="stopped"
+    )
+    allocation.allocate(
+        database,
+        instance_uuid=other.uuid,
+        placement=allocation.Placement("node2"),
+    )
+    done = tool.run("instance", "deallocate", "vm_2")
+    assert done.returncode == 0
+    assert "host node2 has not followed" in done.stderr
+    assert interfaces.of_instance(database, other.uuid) == ()
+    ((host, binding),) = bindings.list_all(database)
+    assert (host, binding.wanted) == ("node2", "gone")
 
 
 def test_a_daemon_that_does_not_answer_is_named(tool, node, rabbit):

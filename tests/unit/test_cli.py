@@ -119,16 +119,15 @@ def test_an_instance_is_written_and_found(tool, database):
     allocation.allocate(
         database,
         instance_uuid=made["uuid"],
-        host="node1",
-        host_address=True,
-        quarantine=0,
-        mac_attempts=5,
+        placement=allocation.Placement("node1"),
     )
     services.report(database, host="node1", binary="flatnet-manager")
     assert tool.run(*INSTANCE).stderr == ""
     first, second = tool.json("instance", "list", "--host", "node1")
-    assert first["Addresses"] == ["10.0.0.2"]
-    assert second["Addresses"] == []
+    assert first["addresses"] == ["10.0.0.2"]
+    assert second["addresses"] == []
+    assert {first["state"], second["state"]} == {"building"}
+    assert second["reason"] == "it was not allocated"
     assert tool.json("instance", "list", "--host", "node2") == []
     shown = tool.json("instance", "show", made["uuid"])
     assert shown["interfaces"][0]["address"] == "10.0.0.2"
@@ -138,14 +137,14 @@ def test_an_instance_is_written_and_found(tool, database):
     shown = tool.json("network", "show", "private")
     assert shown["host_addresses"] == {"node1": "10.0.0.1"}
     (host,) = tool.json("host", "list")
-    assert (host["Host"], host["State"]) == ("node1", "up")
-    assert (host["Instances"], host["Bridge addresses"]) == (
+    assert (host["host"], host["state"]) == ("node1", "starting")
+    assert (host["instances"], host["addresses"]) == (
         2,
         {"br100": "10.0.0.1"},
     )
 
 
-def test_hosts_that_are_silent_are_down(tool, database):
+def test_hosts_that_are_silent_are_stale(tool, database):
     services.report(database, host="node1", binary="flatnet-manager")
     with sqlite3.connect(tool.path) as connection:
         connection.execute(
@@ -154,11 +153,12 @@ def test_hosts_that_are_silent_are_down(tool, database):
     connection.close()
     an_instance(database, host="node2")
     silent, unknown = tool.json("host", "list")
-    assert (silent["State"], silent["Last seen"]) == (
-        "down",
+    assert (silent["state"], silent["seen_at"]) == (
+        "stale",
         "2020-01-01T00:00:00Z",
     )
-    assert (unknown["State"], unknown["Last seen"]) == ("down", "never")
+    assert (unknown["state"], unknown["seen_at"]) == ("unknown", None)
+    assert "stale" in tool.refused("host", "show", "node1")
 
 
 def test_a_security_group_works_without_a_broker(tool, database):

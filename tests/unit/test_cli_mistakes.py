@@ -71,7 +71,7 @@ def test_a_bad_network_is_refused_and_changes_nothing(
         (("instance", "allocate", "nope"), "no living instance"),
         (("instance", "deallocate", "nope"), "no living instance"),
         (("instance", "allocate", "vm_2"), "from host node2"),
-        (("instance", "deallocate", "x", "--host", "no"), "from host no"),
+        (("instance", "deallocate", "x"), "nothing to take away"),
         (("host", "show", "node2"), "from host node2"),
         ((*INSTANCE, "--uuid", "x"), "'x' is not a uuid"),
         (("instance", "allocate", "vm_1", "--network", "no"), "no network"),

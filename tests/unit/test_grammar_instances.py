@@ -14,7 +14,7 @@ from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import Changes, Failure, Opening, Plan
-from tests.builders import interface, network, settings, snapshot
+from tests.builders import NoRows, interface, network, settings, snapshot
 from tests.unit.test_grammar import of_server, plan
 from tests.unit.test_grammar_fuzz import (
     PATHS,
@@ -224,7 +224,7 @@ class Applier:
 
 def test_an_odd_name_breaks_no_line_of_the_log(caplog):
     reconciler = Reconciler(
-        snapshot=snapshot,
+        rows=NoRows(),
         uplink_names=lambda rows: (),
         plan=lambda rows, uplinks: Plan("node1"),
         applier=Applier(),

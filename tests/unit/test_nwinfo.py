@@ -5,7 +5,7 @@ import json
 from flatnet.plan.nwinfo import network_info
 from tests.builders import interface, network, settings
 
-PLUGGED = ("tapaaaaaa01-aa",)
+PLUGGED = ("aaaaaa01-aaaa-4aaa-8aaa-aaaaaaaaaaaa",)
 
 
 def vif(row=None, host_address="10.0.0.1", **options):

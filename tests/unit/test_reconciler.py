@@ -6,8 +6,8 @@ import pytest
 
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.rows import Snapshot
 from flatnet.state import Changes, Failure, Plan
+from tests.builders import NoRows
 
 PATIENCE = 10
 
@@ -41,7 +41,7 @@ def running():
 
     def start(applier, interval=1000):
         reconciler = Reconciler(
-            snapshot=lambda: Snapshot(host="node1"),
+            rows=NoRows(),
             uplink_names=lambda rows: (),
             plan=lambda rows, uplinks: Plan(host=rows.host),
             applier=applier,

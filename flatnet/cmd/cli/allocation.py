@@ -5,7 +5,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
-from flatnet.cmd.cli.base import Command, Lister
+from flatnet.cmd.cli.base import Command, Lister, warn
 from flatnet.cmd.cli.instance import add_instance
 from flatnet.exceptions import (
     FixedIpInvalid,
@@ -68,41 +68,52 @@ class Allocate(Lister):
 
 
 class Deallocate(Command):
-    """Have an instance's host take its addresses and ports away.
+    """Take an instance's addresses and ports away.
 
-    Where the instance's row is gone, give its uuid and --host.
+    Its rows go at once; its host follows when it can.  Where the instance's
+    row is gone, give its uuid.
     """
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_instance(parser)
         parser.add_argument(
-            "--host", help="its compute node, where the row does not say it"
+            "--host", help="its compute node, where no row says it"
         )
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
-        uuid, host = parsed_args.instance, parsed_args.host
         with session.database(session.settings(self.app_args)) as database:
-            if host is None:
-                instance = _living(database, uuid)
-                uuid, host = instance.uuid, _host_of(database, instance)
-            else:
-                _check_host(database, host)
+            uuid = _known(database, parsed_args.instance)
         from flatnet.cmd.cli.broker import network_api
 
         with network_api() as api:
-            api.deallocate_for_instance({}, instance_id=uuid, host=host)
+            answer = api.deallocate_for_instance(
+                {}, instance_id=uuid, host=parsed_args.host
+            )
         print(f"instance {parsed_args.instance} has no network any more")
+        for host, reason in (answer or {}).get("hosts", {}).items():
+            warn(
+                f"its addresses are free, but host {host} has not followed "
+                f"yet and does so when it can: {reason}"
+            )
 
 
-def _living(database: "Database", reference: str) -> Instance:
-    """Return an instance, or say how to do without its row."""
-    from flatnet.db import instances
+def _known(database: "Database", reference: str) -> str:
+    """Return the uuid of an instance that lives or that left something.
+
+    :raises InstanceNotFound: there is nothing to take away
+    """
+    from flatnet.db import bindings, instances, interfaces
 
     try:
-        return instances.get(database, reference)
+        return instances.get(database, reference).uuid
     except InstanceNotFound as error:
+        uuid = instances.uuid_of(database, reference)
+        left = interfaces.of_instance(database, uuid)
+        if left or bindings.list_all(database, uuid=uuid):
+            return uuid
         raise InstanceNotFound(
-            f"{error}; if its row is gone, give its uuid and --host"
+            f"{error}, nor left one an interface or a port: there is "
+            "nothing to take away"
         ) from error
 
 

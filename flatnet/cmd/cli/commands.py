@@ -30,7 +30,7 @@ COMMANDS = (
     (
         "host list",
         f"{_HERE}.host:List",
-        "List the hosts, with their instances and bridge addresses.",
+        "List the hosts: in what state, with how many instances.",
     ),
     (
         "host show",
@@ -50,12 +50,12 @@ COMMANDS = (
     (
         "instance deallocate",
         f"{_HERE}.allocation:Deallocate",
-        "Have an instance's host take its addresses and ports away.",
+        "Take an instance's addresses and ports away.",
     ),
     (
         "instance list",
         f"{_HERE}.instance:List",
-        "List the living instances with their addresses.",
+        "List the living instances: in what state, with which addresses.",
     ),
     (
         "instance show",

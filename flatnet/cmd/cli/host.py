@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Lines, Lister, Pairs, ShowOne
 from flatnet.exceptions import HostNotFound
+from flatnet.plan.conditions import host_condition, is_up
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
 
-# A daemon reports once in every interval.
-_MISSED_REPORTS = 3
-
 
 class List(Lister):
-    """List the hosts, with their instances and bridge addresses.
+    """List the hosts: in what state, with how many instances.
 
-    A host is down if its daemon missed three reports.  One that instances
-    name but that never reported is listed too.
+    A host is stale if its daemon has missed three reports.  One that
+    instances name but that never reported is listed too.
     """
 
-    columns = ("Host", "State", "Last seen", "Instances", "Bridge addresses")
+    columns = (
+        *("host", "state", "reason"),
+        *("seen_at", "addresses", "instances"),
+    )
 
     def take_action(
         self,
@@ -31,7 +32,6 @@ class List(Lister):
         from flatnet.db import instances, services
 
         wanted = session.settings(self.app_args)
-        patience = _MISSED_REPORTS * wanted.reconcile_interval
         with session.database(wanted) as database:
             reports = {each.host: each for each in services.list_all(database)}
             running = Counter(
@@ -40,14 +40,13 @@ class List(Lister):
             rows = []
             for host in sorted({*reports, *running}):
                 report = reports.get(host)
-                is_up = report and report.seconds_ago <= patience
                 rows.append(
                     (
                         host,
-                        "up" if is_up else "down",
-                        report.last_seen_up if report else "never",
-                        running[host],
+                        *host_condition(report, wanted.reconcile_interval),
+                        report.last_seen_up if report else None,
                         Pairs(_bridge_addresses(database, host)),
+                        running[host],
                     )
                 )
         return self.columns, rows
@@ -57,12 +56,8 @@ class Show(ShowOne):
     """Ask a host's daemon what it made of its last pass."""
 
     columns = (
-        "host",
-        "error",
-        "failures",
-        "warnings",
-        "declined",
-        "bridges",
+        *("host", "state", "reason", "seen_at"),
+        *("failures", "warnings", "declined", "ports", "bridges"),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -74,23 +69,34 @@ class Show(ShowOne):
         from flatnet.db import services
 
         host = parsed_args.host
-        with session.database(session.settings(self.app_args)) as database:
-            if not services.exists(database, host):
-                raise HostNotFound(
-                    f"no flatnet-manager has ever reported from host {host}; "
-                    "compare `flatnet host list`"
-                )
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
+            reported = services.list_all(database, host)
+        if not reported:
+            raise HostNotFound(
+                f"no flatnet-manager has ever reported from host {host}; "
+                "compare `flatnet host list`"
+            )
+        state, reason = host_condition(reported[0], wanted.reconcile_interval)
+        if not is_up(reported[0], wanted.reconcile_interval):
+            raise HostNotFound(
+                f"host {host} is {state} ({reason}), so nobody can be asked; "
+                f"it reported last at {reported[0].last_seen_up}"
+            )
         from flatnet.cmd.cli.broker import network_api
 
         with network_api() as api:
-            state = api.get_host_state({}, host=host)
+            found = api.get_host_state({}, host=host)
         return self.columns, (
-            state["host"],
-            state["error"],
-            Lines(state["failures"]),
-            Lines(state["warnings"]),
-            Lines(state.get("declined", [])),
-            Lines(state["bridges"]),
+            found["host"],
+            found.get("state", state),
+            found.get("error") or reason,
+            reported[0].last_seen_up,
+            Lines(found["failures"]),
+            Lines(found["warnings"]),
+            Lines(found.get("declined", [])),
+            Lines(found.get("ports", [])),
+            Lines(found["bridges"]),
         )
 
 

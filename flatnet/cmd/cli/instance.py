@@ -1,15 +1,12 @@
 """`flatnet instance ...`: rows that a compute service owns."""
 
 import argparse
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Lines, Lister, ShowOne, warn
+from flatnet.cmd.cli.inventory import LISTED, Inventory
 from flatnet.rows import Instance
-
-if TYPE_CHECKING:
-    from flatnet.db.engine import Database
 
 Answer = tuple[tuple[str, ...], tuple[Any, ...]]
 FIELDS = ("id", "uuid", "hostname", "host", "project_id")
@@ -52,9 +49,9 @@ class Create(ShowOne):
 
 
 class List(Lister):
-    """List the living instances with their addresses."""
+    """List the living instances: in what state, with which addresses."""
 
-    columns = ("UUID", "Hostname", "Host", "Project", "Addresses")
+    columns = LISTED
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--host", help="only those of this compute node")
@@ -64,25 +61,17 @@ class List(Lister):
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
         from flatnet.db import instances
 
-        with session.database(session.settings(self.app_args)) as database:
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
             found = instances.list_all(database, parsed_args.host)
-            addresses = _addresses(database, {each.host for each in found})
-        return self.columns, [
-            (
-                each.uuid,
-                each.hostname,
-                each.host,
-                each.project_id,
-                Lines(addresses.get(each.uuid, [])),
-            )
-            for each in found
-        ]
+            known = Inventory.of(database, wanted, host=parsed_args.host)
+        return self.columns, [known.listed(each) for each in found]
 
 
 class Show(ShowOne):
     """Show an instance with its interfaces."""
 
-    columns = (*FIELDS, "interfaces", "security_groups")
+    columns = ("id", *LISTED, "interfaces")
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_instance(parser)
@@ -90,9 +79,11 @@ class Show(ShowOne):
     def take_action(self, parsed_args: argparse.Namespace) -> Answer:
         from flatnet.db import instances, interfaces
 
-        with session.database(session.settings(self.app_args)) as database:
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
             found = instances.get(database, parsed_args.instance)
             attached = interfaces.of_instance(database, found.uuid)
+            known = Inventory.of(database, wanted, uuid=found.uuid)
         ports = [
             {
                 "network": network.label,
@@ -103,8 +94,7 @@ class Show(ShowOne):
             }
             for interface, network in attached
         ]
-        groups = attached[0][0].security_group_ids if attached else ()
-        return self.columns, (*_row(found), Lines(ports), Lines(groups))
+        return self.columns, (found.id, *known.listed(found), Lines(ports))
 
 
 def add_instance(parser: argparse.ArgumentParser) -> None:
@@ -118,17 +108,3 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
 
 def _row(instance: Instance) -> tuple[Any, ...]:
     return tuple(getattr(instance, field) for field in FIELDS)
-
-
-def _addresses(
-    database: "Database", hosts: Iterable[str | None]
-) -> dict[str, list[str]]:
-    """The addresses of the instances of some hosts, by uuid."""
-    from flatnet.db import snapshot
-
-    found: dict[str, list[str]] = {}
-    for host in sorted(filter(None, hosts)):
-        for interface in snapshot.read(database, host).interfaces:
-            mine = found.setdefault(interface.instance_uuid, [])
-            mine.extend(interface.addresses)
-    return found

@@ -1,0 +1,69 @@
+"""What there is of the ports of a plan, once a pass has been over them."""
+
+from collections.abc import Mapping
+
+from flatnet.apply import rtnl
+from flatnet.apply.rtnl import Device
+from flatnet.state import Bridge, Changes, FoundPort, Plan, Port
+
+_KINDS = {"tun": "tap", "veth": "veth"}
+
+
+def found_ports(plan: Plan, done: Changes) -> tuple[FoundPort, ...]:
+    """Return the ports of the plan and those that are to be gone, by name.
+
+    `done` is what the pass did: what failed is the reason of what is not up.
+    """
+    devices = {each.name: each for each in rtnl.devices()}
+    reasons = {
+        uuid: f"{failure.subject}: {failure.message}"
+        for failure in reversed(done.failures)
+        for uuid in failure.instances
+    }
+    found = [
+        _planned(port, bridge, devices, reasons.get(port.instance_uuid))
+        for bridge in plan.bridges
+        for port in bridge.ports
+    ]
+    found += [
+        FoundPort(name, "held" if name in devices else "missing")
+        for name in plan.gone
+    ]
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+def plugged(plan: Plan) -> tuple[tuple[str, bool], ...]:
+    """Return (name, carrier) of the plan's ports that are on their bridge.
+
+    It is what events are about: if it is another, a pass is due.
+    """
+    return tuple(
+        (each.name, each.carrier)
+        for each in found_ports(plan, Changes())
+        if each.found != "missing"
+    )
+
+
+def _planned(
+    port: Port,
+    bridge: Bridge,
+    devices: Mapping[str, Device],
+    reason: str | None,
+) -> FoundPort:
+    device, master = devices.get(port.name), devices.get(bridge.name)
+    if device is None:
+        if port.kind == "external" and not reason:
+            reason = "nobody has attached its device yet"
+        return FoundPort(port.name, "missing", reason=reason)
+    kind = _KINDS.get(device.kind, port.kind)
+    if master is None or device.master != master.index:
+        state = "missing"
+        reason = reason or f"it is not on bridge {bridge.name}"
+    elif port.stays != "always":
+        state = "held"
+        reason = "its instance's row names another host, its guest is here"
+    elif not device.up:
+        state, reason = "shut", reason or "it is down"
+    else:
+        state = "up"
+    return FoundPort(port.name, state, device.carrier, kind, reason)

@@ -1,0 +1,71 @@
+"""Whether somebody uses a port: what makes it too precious to be deleted.
+
+The descriptor that QEMU holds of a tap, or the end of a pair that a container
+has, are dead once the device is: only a restart of the guest helps.  None of
+the signs depends on whether our own end is up, so that a port that was taken
+down is still known to be in use.
+"""
+
+from flatnet.apply import rtnl
+from flatnet.apply.links import Host, Link, host
+from flatnet.apply.taps import is_open
+from flatnet.exceptions import HostSetupError
+from flatnet.state import Plan
+
+
+def is_used(found: Host, link: Link) -> bool:
+    """Whether a guest holds a port of ours, or has a carrier on it.
+
+    :raises OSError, HostSetupError: it cannot be told
+    """
+    if link.carrier or link.away:
+        return True
+    if link.kind == "tun":
+        return is_open(link.name)
+    peer = found.by_index(link.peer) if link.peer else None
+    return peer is not None and peer.up
+
+
+def check_not_emptied(plan: Plan) -> None:
+    """Refuse a plan that has nothing to do with this host.
+
+    A hostname that became another, an empty database after a failover or a
+    typo in `host` all look like a host without instances.  So do hosts that
+    are rid of the last one; but there a row says that it went.
+
+    :raises HostSetupError: ports of ours are here and the plan knows none
+    """
+    names = [
+        each.name
+        for each in rtnl.devices()
+        if each.ours and each.kind != "bridge"
+    ]
+    known = planned_ports(plan) | set(plan.gone)
+    if not names or not known.isdisjoint(names):
+        return
+    if known:
+        with host() as found:
+            if not any(is_used(found, link) for link in ours(found)):
+                return
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    raise HostSetupError(
+        f"the database knows none of the {len(names)} ports that flatnet "
+        f"made here ({shown}), so nothing is touched: is `host` "
+        f"({plan.host}) the name in instances.host, and is it the right "
+        "database?  If these ports are really to go, delete them: "
+        f"ip link delete {names[0]}"
+    )
+
+
+def ours(found: Host) -> list[Link]:
+    """The ports that flatnet made, by name."""
+    return [
+        link
+        for _, link in sorted(found.links.items())
+        if link.ours and link.kind != "bridge"
+    ]
+
+
+def planned_ports(plan: Plan) -> set[str]:
+    """The names of the ports of a plan."""
+    return {port.name for bridge in plan.bridges for port in bridge.ports}

@@ -1,0 +1,209 @@
+"""Who has a port: `port_bindings`, one row per interface and host.
+
+Callers say what they want of an interface on a host; the host says what it
+made of it.  That a port is to go is said by a row too, a tombstone, so that
+no port ever goes because rows are missing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    insert,
+    select,
+    update,
+)
+
+from flatnet.db import engine, models
+from flatnet.db.models import AnyRow
+from flatnet.rows import ARRIVING, GONE, SERVING, Binding
+
+BINDINGS = models.port_bindings
+VIFS = models.virtual_interfaces
+INSTANCES = models.instances
+_NOT_FOUND = {"found": None, "carrier": None, "reason": None}
+
+
+@engine.writes
+def expect(
+    connection: Connection, *, instance_uuid: str, host: str, plug: str
+) -> None:
+    """Want the ports of an instance on a host.
+
+    Where its row names the host they serve there, else they arrive.
+
+    :param plug: the kind of ports that have none yet
+    """
+    bind(connection, instance_uuid=instance_uuid, host=host, plug=plug)
+
+
+@engine.writes
+def dismiss(connection: Connection, *, instance_uuid: str, host: str) -> None:
+    """Want the ports of an instance on a host no more."""
+    release(connection, instance_uuid=instance_uuid, host=host)
+
+
+def bind(
+    connection: Connection, *, instance_uuid: str, host: str, plug: str
+) -> None:
+    """Do the same as `expect`, within a transaction."""
+    named = _named_host(connection, instance_uuid)
+    wanted = SERVING if named in (None, host) else ARRIVING
+    mine = BINDINGS.c.instance_uuid == instance_uuid
+    present = {
+        row.interface_uuid: row for row in _rows(connection, host, mine)
+    }
+    for uuid in interfaces_of(connection, instance_uuid):
+        row = present.get(uuid)
+        if row is None:
+            add(connection, uuid, instance_uuid, host, wanted, plug)
+        elif row.wanted == GONE:
+            # Another port than the one that goes.
+            change(connection, row.id, wanted=wanted, plug=plug, **_NOT_FOUND)
+        elif row.wanted != wanted:
+            change(connection, row.id, wanted=wanted)
+
+
+def release(
+    connection: Connection,
+    *,
+    instance_uuid: str,
+    host: str | None = None,
+    hint: str | None = None,
+) -> tuple[str, ...]:
+    """Want ports no more: on a host, or anywhere; return the hosts.
+
+    Call it while the interfaces are there.  An interface that was never
+    bound is taken for one on the host that its instance's row names, or
+    else on that of the hint.
+    """
+    mine = [BINDINGS.c.instance_uuid == instance_uuid]
+    if host is not None:
+        mine.append(BINDINGS.c.host == host)
+    connection.execute(
+        update(BINDINGS).where(*mine).values(wanted=GONE, **_NOT_FOUND)
+    )
+    bound = connection.execute(
+        select(BINDINGS.c.interface_uuid, BINDINGS.c.host).where(*mine)
+    ).all()
+    hosts = {row.host for row in bound}
+    named = host or _named_host(connection, instance_uuid) or hint
+    known = {row.interface_uuid for row in bound}
+    for uuid in interfaces_of(connection, instance_uuid):
+        if named is not None and uuid not in known:
+            add(connection, uuid, instance_uuid, named, GONE, None)
+            hosts.add(named)
+    return tuple(sorted(hosts))
+
+
+def of_host(connection: Connection, host: str) -> tuple[Binding, ...]:
+    """Return the bindings of a host, by interface."""
+    return tuple(map(_binding, _rows(connection, host)))
+
+
+@engine.reads
+def list_all(
+    connection: Connection, *, host: str | None = None, uuid: str | None = None
+) -> tuple[tuple[str, Binding], ...]:
+    """Return (host, binding) of all, or of a host or an instance, by host."""
+    wanted = select(BINDINGS).order_by(
+        BINDINGS.c.host, BINDINGS.c.interface_uuid
+    )
+    if host is not None:
+        wanted = wanted.where(BINDINGS.c.host == host)
+    if uuid is not None:
+        wanted = wanted.where(BINDINGS.c.instance_uuid == uuid)
+    rows = connection.execute(wanted)
+    return tuple((row.host, _binding(row)) for row in rows)
+
+
+def elsewhere(connection: Connection, host: str) -> frozenset[str]:
+    """The interfaces bound here that a guest holds on another host too."""
+    here = BINDINGS.alias("here")
+    return frozenset(
+        connection.scalars(
+            select(BINDINGS.c.interface_uuid)
+            .join(here, here.c.interface_uuid == BINDINGS.c.interface_uuid)
+            .where(
+                here.c.host == host,
+                BINDINGS.c.host != host,
+                BINDINGS.c.found == "up",
+                BINDINGS.c.carrier.is_(True),
+            )
+        )
+    )
+
+
+def _named_host(connection: Connection, instance_uuid: str) -> str | None:
+    found: str | None = connection.scalar(
+        select(INSTANCES.c.host).where(INSTANCES.c.uuid == instance_uuid)
+    )
+    return found
+
+
+def _rows(
+    connection: Connection, host: str, *conditions: ColumnElement[bool]
+) -> Sequence[AnyRow]:
+    return connection.execute(
+        select(BINDINGS)
+        .where(BINDINGS.c.host == host, *conditions)
+        .order_by(BINDINGS.c.interface_uuid)
+    ).all()
+
+
+def row_of(
+    connection: Connection, interface_uuid: str, host: str
+) -> AnyRow | None:
+    return connection.execute(
+        select(BINDINGS).where(
+            BINDINGS.c.interface_uuid == interface_uuid,
+            BINDINGS.c.host == host,
+        )
+    ).first()
+
+
+def interfaces_of(connection: Connection, instance_uuid: str) -> Sequence[str]:
+    return connection.scalars(
+        select(VIFS.c.uuid)
+        .where(VIFS.c.instance_uuid == instance_uuid)
+        .order_by(VIFS.c.id)
+    ).all()
+
+
+def add(
+    connection: Connection,
+    interface_uuid: str,
+    instance_uuid: str,
+    host: str,
+    wanted: str,
+    plug: str | None,
+) -> None:
+    connection.execute(
+        insert(BINDINGS).values(
+            interface_uuid=interface_uuid,
+            instance_uuid=instance_uuid,
+            host=host,
+            wanted=wanted,
+            plug=plug,
+        )
+    )
+
+
+def change(connection: Connection, row_id: int, **values: Any) -> None:
+    connection.execute(
+        update(BINDINGS).where(BINDINGS.c.id == row_id).values(**values)
+    )
+
+
+def _binding(row: AnyRow) -> Binding:
+    return Binding(
+        interface_uuid=row.interface_uuid,
+        instance_uuid=row.instance_uuid,
+        wanted=row.wanted,
+        plug=row.plug,
+        found=row.found,
+        carrier=bool(row.carrier),
+        reason=row.reason,
+    )

@@ -1,0 +1,62 @@
+"""What a pass found, as rows are to have it: only what they do not say yet."""
+
+from flatnet.plan.bridge import port_name
+from flatnet.rows import (
+    ARRIVING,
+    GONE,
+    LONGEST_REASON,
+    SERVING,
+    Binding,
+    Finding,
+    Snapshot,
+)
+from flatnet.state import FoundPort
+
+
+def findings(
+    snapshot: Snapshot, ports: tuple[FoundPort, ...]
+) -> tuple[Finding, ...]:
+    """Return what is new of the ports of a host, by interface.
+
+    `snapshot` is what the pass was planned from.
+    """
+    found = {each.name: each for each in ports}
+    hosts = {each.uuid: each.host for each in snapshot.interfaces}
+    bound = {each.interface_uuid for each in snapshot.bindings}
+    unbound = tuple(
+        Binding(each.uuid, each.instance_uuid, wanted=SERVING)
+        for each in snapshot.interfaces
+        if each.uuid not in bound
+    )
+    new = []
+    for binding in snapshot.bindings + unbound:
+        port = found.get(port_name(binding.interface_uuid))
+        is_here = hosts.get(binding.interface_uuid) == snapshot.host
+        if port and _is_news(binding, port, is_here=is_here):
+            new.append(_finding(binding, port))
+    return tuple(sorted(new, key=lambda each: each.interface_uuid))
+
+
+def _is_news(binding: Binding, port: FoundPort, *, is_here: bool) -> bool:
+    if binding.wanted == GONE:
+        return port.found == "missing" != binding.found
+    if binding.wanted == ARRIVING and is_here:
+        return True
+    finding = _finding(binding, port)
+    return (
+        (binding.found, binding.carrier, binding.reason)
+        != (finding.found, finding.carrier, finding.reason)
+        # A port that stands is the proof of its kind.
+        or bool(port.kind and not binding.plug)
+    )
+
+
+def _finding(binding: Binding, port: FoundPort) -> Finding:
+    return Finding(
+        interface_uuid=binding.interface_uuid,
+        instance_uuid=binding.instance_uuid,
+        found=port.found,
+        carrier=port.carrier,
+        reason=port.reason[:LONGEST_REASON] if port.reason else None,
+        plug=port.kind,
+    )

@@ -23,7 +23,7 @@ from flatnet.state import Changes, Plan, Uplink
 LOG = logging.getLogger(__name__)
 
 # Seconds after a pass that failed, or a part of it; doubled up to the
-# interval.
+# interval, while nothing fails that had not before.
 FIRST_RETRY = 1.0
 
 
@@ -74,6 +74,16 @@ class Pass:
     def is_incomplete(self) -> bool:
         """Whether something is to be tried again soon."""
         return self.error is not None or bool(self.changes.failures)
+
+    def has_news(self, before: "Pass") -> bool:
+        """Whether something failed that had not in the pass before."""
+        if self.error is not None:
+            return before.error is None
+        known = {(f.subject, f.instances) for f in before.changes.failures}
+        return any(
+            (failure.subject, failure.instances) not in known
+            for failure in self.changes.failures
+        )
 
     @property
     def state(self) -> str:
@@ -187,15 +197,16 @@ class Reconciler:
         outcome = self._told(self._pass(renewed))
         _report(outcome, self._last)
         with self._changed:
+            # What fails for good must not hold up what fails for a moment.
+            self._retry = (
+                FIRST_RETRY
+                if outcome.has_news(self._last)
+                else min(self._retry * 2, self._interval)
+            )
             self._last = outcome
             self._served = serving
             if outcome.error is None:
                 self._renewed -= renewed
-            self._retry = (
-                min(self._retry * 2, self._interval)
-                if outcome.is_incomplete
-                else FIRST_RETRY
-            )
             self._changed.notify_all()
         return outcome
 

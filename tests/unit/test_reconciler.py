@@ -1,6 +1,7 @@
 """How asks fold into passes, with an applier that a test can hold up."""
 
 import threading
+import time
 
 import pytest
 
@@ -119,6 +120,35 @@ def test_a_pass_of_which_a_part_failed_is_tried_again(running):
     reconciler.ask_and_wait(PATIENCE)
     for _ in range(2):
         assert applier.started.acquire(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    "unlucky",
+    [
+        ApplierUnavailable("gone"),
+        Changes(failures=(Failure("firewall", "refused", ("two",)),)),
+    ],
+)
+def test_what_fails_for_good_does_not_hold_up_what_fails_once(
+    running, unlucky
+):
+    """As quickly in part as in whole, whatever else is broken for long."""
+    lasting = Changes(failures=(Failure("dhcp br100", "mend it", ("one",)),))
+    applier = Gate(*[lasting] * 12, unlucky, lasting)
+    reconciler = running(applier)
+    for _ in range(12):
+        applier.may_end.release()
+        reconciler.ask_and_wait(PATIENCE)
+    applier.may_end.release()
+    reconciler.ask_and_wait(PATIENCE)
+    passes = applier.passes
+    begun = time.monotonic()
+    applier.may_end.release()
+    # Nobody asks for this one.
+    while applier.passes == passes:
+        assert time.monotonic() < begun + PATIENCE
+        time.sleep(0.01)
+    assert time.monotonic() < begun + 5
 
 
 def test_the_timer_asks_when_nobody_does(running):

@@ -10,34 +10,35 @@ Goals, and how each is met:
 * Fail closed: if a table's transaction is refused, the chains of instances
   are tried in halves until the bad ones are known; those become a plain
   DROP and are reported, the rest is applied as planned.
+* Nobody is blamed for what failed once: it is tried a second time first, and
+  a lock that somebody holds is waited for (see `restore`).
+* Unreadable is not empty: see `saved`.
 * Whatever `iptables-restore` is, nft or legacy, is used; leftovers of ours
   in the other one are reported, because both would judge every packet.
 
 Given up: the tables are not changed together, and if a table is refused
 for another reason than an instance's chain it stays as it was; then every
-instance that has a chain in it is reported.
+instance that has a chain in it is reported, and who of them is shut is for
+`force` to say.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from flatnet.apply import ipset
-from flatnet.apply.command import resolved, run
 from flatnet.apply.iptables import (
     INSTANCE_PREFIX,
+    Edits,
     Existing,
-    chains_text,
     changed,
     edits,
-    parsed,
 )
+from flatnet.apply.native import delete_rules
+from flatnet.apply.restore import LockHeldError, refused_chains, restore
+from flatnet.apply.saved import COMMANDS, other_backend, read_tables
 from flatnet.exceptions import HostSetupError
 from flatnet.state import AddressSet, Chain, Changes, Failure, Table, joined
-
-_COMMANDS = {4: "iptables", 6: "ip6tables"}
-_WAIT_SECONDS = "10"
 
 
 def apply_firewall(
@@ -64,7 +65,7 @@ def apply_firewall(
         missing = (Failure("ipset", str(error), named),)
         return joined(
             Changes(failures=missing * bool(address_sets)),
-            *(_apply_family(family, tables, top) for family in (4, 6)),
+            _apply_families(tables, top),
         )
     made, errors = ipset.write_sets(address_sets, existing)
     failures = (
@@ -72,34 +73,53 @@ def apply_firewall(
         for name, text in sorted(errors.items())
     )
     written = Changes(made, tuple(failures))
-    rules = [_apply_family(family, tables, top) for family in (4, 6)]
+    rules = _apply_families(tables, top)
     made, errors = ipset.remove_sets(address_sets, existing)
     failures = (
         Failure(f"ipset {name}", text) for name, text in sorted(errors.items())
     )
-    return joined(written, *rules, Changes(made, tuple(failures)))
+    return joined(written, rules, Changes(made, tuple(failures)))
+
+
+def _apply_families(
+    tables: tuple[Table, ...], top: re.Pattern[str] | None
+) -> Changes:
+    """Both families, which share a lock: who waited for it once, waited."""
+    done: list[Changes] = []
+    left = tables
+    for family in (4, 6):
+        try:
+            done.append(_apply_family(family, tables, top))
+        except LockHeldError as error:
+            failure = Failure("firewall", str(error), _all(left))
+            return joined(*done, Changes(failures=(failure,)))
+        left = tuple(each for each in tables if each.family != family)
+    return joined(*done)
 
 
 def _apply_family(
     family: int, tables: tuple[Table, ...], top: re.Pattern[str] | None
 ) -> Changes:
-    command = _COMMANDS[family]
     wanted = {each.name: each for each in tables if each.family == family}
     try:
-        outcome = run(f"{command}-save")
-        if outcome.status:
-            raise HostSetupError(f"{command}-save: {outcome.error}")
-        existing = parsed(outcome.output)
+        saved = read_tables(family)
+        existing = saved.tables
         ours = {name for name, each in existing.items() if each.holds_ours}
+        names = sorted(wanted.keys() | ours)
         parts = [
             _apply_table(
                 existing.get(name, Existing()),
                 wanted.get(name, Table(family, name)),
                 top,
             )
-            for name in sorted(wanted.keys() | ours)
+            for name in names
         ]
-        return joined(*parts, _other_backend(family))
+        told = {saved.warnings[n]: n for n in names if n in saved.warnings}
+        return joined(
+            *parts, Changes(warnings=tuple(told)), other_backend(family)
+        )
+    except LockHeldError:
+        raise
     except HostSetupError as error:
         if not wanted:
             return Changes()
@@ -111,18 +131,18 @@ def _apply_table(
     existing: Existing, wanted: Table, top: re.Pattern[str] | None
 ) -> Changes:
     shut: dict[str, str] = {}
-    target = wanted
-    plan = edits(existing, target, top)
-    if plan.text and _restore(wanted.family, plan.text):
-        candidates = tuple(
-            chain
-            for chain in changed(existing, target)
-            if chain.name.startswith(INSTANCE_PREFIX)
-        )
-        shut = _refused(target, candidates)
-        target = _closed(wanted, shut)
-        plan = edits(existing, target, top)
-        error = _restore(wanted.family, plan.text) if plan.text else ""
+    plan = edits(existing, wanted, top)
+    if _write(wanted, plan):
+        # Once is no reason to blame anybody; and what it was to change may
+        # have changed since it was read.
+        tables = read_tables(wanted.family).tables
+        existing = tables.get(wanted.name, Existing())
+        plan = edits(existing, wanted, top)
+        error = _write(wanted, plan)
+        if error:
+            shut = refused_chains(wanted, _candidates(existing, wanted))
+            plan = edits(existing, _closed(wanted, shut), top)
+            error = _write(wanted, plan)
         if error:
             return _failed(wanted, error)
     failures = tuple(
@@ -137,20 +157,25 @@ def _apply_table(
     return Changes(plan.made, failures)
 
 
-def _refused(table: Table, chains: tuple[Chain, ...]) -> dict[str, str]:
-    """Write the chains in halves; return the errors of those refused."""
-    if not chains:
-        return {}
-    error = _restore(table.family, chains_text(table.name, chains))
+def _write(table: Table, plan: Edits) -> str:
+    """Make the changes to a table; return the error, or nothing.
+
+    :raises HostSetupError: somebody's lock, or not even iptables can be run
+    """
+    delete_rules(table.family, table.name, plan.before)
+    error = restore(table.family, plan.text) if plan.text else ""
     if not error:
-        return {}
-    if len(chains) == 1:
-        return {chains[0].name: error}
-    half = len(chains) // 2
-    return {
-        **_refused(table, chains[:half]),
-        **_refused(table, chains[half:]),
-    }
+        delete_rules(table.family, table.name, plan.after)
+    return error
+
+
+def _candidates(existing: Existing, wanted: Table) -> tuple[Chain, ...]:
+    """The chains of instances that are to be written."""
+    return tuple(
+        chain
+        for chain in changed(existing, wanted)
+        if chain.name.startswith(INSTANCE_PREFIX)
+    )
 
 
 def _closed(table: Table, shut: Iterable[str]) -> Table:
@@ -164,15 +189,8 @@ def _closed(table: Table, shut: Iterable[str]) -> Table:
     return replace(table, chains=tuple(chains.values()))
 
 
-def _restore(family: int, text: str) -> str:
-    """Run one transaction; return the error, or nothing."""
-    command = f"{_COMMANDS[family]}-restore"
-    outcome = run(command, "--noflush", "--wait", _WAIT_SECONDS, text=text)
-    return outcome.error or "refused" if outcome.status else ""
-
-
 def _failed(table: Table, error: str) -> Changes:
-    subject = f"firewall {_COMMANDS[table.family]} {table.name}"
+    subject = f"firewall {COMMANDS[table.family]} {table.name}"
     return Changes(failures=(Failure(subject, error, _all([table])),))
 
 
@@ -192,34 +210,3 @@ def _naming(tables: tuple[Table, ...], sets: list[str]) -> tuple[str, ...]:
         if any(f"--match-set {name} " in rule for name in sets)
     }
     return tuple(sorted(uuid for uuid in found if uuid))
-
-
-def _other_backend(family: int) -> Changes:
-    """Report chains of ours in the iptables that is not in use."""
-    command = _COMMANDS[family]
-    other = f"{command}-legacy"
-    if "legacy" in os.path.basename(resolved(f"{command}-restore")):
-        other = f"{command}-nft"
-    elif not _has_legacy_tables(family):
-        return Changes()
-    if not resolved(f"{other}-save"):
-        return Changes()
-    if not any(
-        each.holds_ours
-        for each in parsed(run(f"{other}-save").output).values()
-    ):
-        return Changes()
-    text = (
-        f"chains of ours are in {other} too, and {command} is another "
-        f"backend now: remove what {other}-save shows of flatnet"
-    )
-    return Changes(failures=(Failure("firewall", text),))
-
-
-def _has_legacy_tables(family: int) -> bool:
-    path = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
-    try:
-        with open(path[family], encoding="ascii") as names:
-            return bool(names.read())
-    except OSError:
-        return False

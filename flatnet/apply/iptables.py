@@ -17,11 +17,11 @@ Given up: an edit that keeps our comment is not noticed, since iptables
 prints rules differently from how they are written.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from flatnet.apply.marks import comment, marks
 from flatnet.state import Chain, Jump, Table
 
 PREFIX = "flatnet-"
@@ -42,11 +42,14 @@ class Existing:
     `chains` maps each chain of ours to the marks of its rules (none for a
     rule without one), `builtins` each built-in chain to its rules' text.
     `referenced` are chains of ours that foreign user chains lead to.
+    `handles` numbers the rules of built-in chains as the kernel does, where
+    they were read from it and foreign ones have no text (see `native`).
     """
 
     chains: dict[str, list[str | None]] = field(default_factory=dict)
     builtins: dict[str, list[str]] = field(default_factory=dict)
     referenced: set[str] = field(default_factory=set)
+    handles: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def holds_ours(self) -> bool:
@@ -57,10 +60,17 @@ class Existing:
 
 @dataclass(frozen=True)
 class Edits:
-    """Input for iptables-restore, empty for none, and what it will do."""
+    """Input for iptables-restore, empty for none, and what it will do.
+
+    `before` and `after` are (built-in chain, handle) of rules that
+    iptables-restore cannot find by their text: of those that go, and of those
+    that another takes the place of.
+    """
 
     text: str = ""
     made: tuple[str, ...] = ()
+    before: tuple[tuple[str, int], ...] = ()
+    after: tuple[tuple[str, int], ...] = ()
 
 
 def parsed(save: str) -> dict[str, Existing]:
@@ -92,16 +102,6 @@ def _note_rule(table: Existing, name: str, rule: str) -> None:
         table.referenced.update(_TARGET.findall(rule))
 
 
-def marks(chain: Chain) -> list[str]:
-    """Return the mark of each rule of a planned chain."""
-    found = []
-    mark = chain.name
-    for rule in chain.rules:
-        mark = hashlib.sha256(f"{mark}\n{rule}".encode()).hexdigest()[:16]
-        found.append(mark)
-    return found
-
-
 def changed(existing: Existing, wanted: Table) -> tuple[Chain, ...]:
     """Return the planned chains that the table lacks or has otherwise."""
     return tuple(
@@ -126,6 +126,8 @@ def edits(
     emptied = [name for name in kept if existing.chains[name]]
     removed = [name for name in stale if name not in kept]
     deletions, insertions, moved = _jump_edits(existing, wanted, top)
+    replaced = {jump.builtin for jump in wanted.jumps}
+    handled = _handled(existing, moved)
     body = (
         *(_declaration(chain.name) for chain in chains),
         *deletions,
@@ -142,7 +144,12 @@ def edits(
         *(f"{where}: emptied chain {name}" for name in emptied),
         *(f"{where}: removed chain {name}" for name in removed),
     )
-    return Edits(_transaction(wanted.name, body), made)
+    return Edits(
+        _transaction(wanted.name, body),
+        made,
+        before=tuple(each for each in handled if each[0] not in replaced),
+        after=tuple(each for each in handled if each[0] in replaced),
+    )
 
 
 def chains_text(table: str, chains: tuple[Chain, ...]) -> str:
@@ -167,15 +174,14 @@ def _declaration(name: str) -> str:
 
 def _additions(chain: Chain) -> list[str]:
     return [
-        f"-A {chain.name} {rule} {_comment(mark)}"
+        f"-A {chain.name} {rule} {comment(mark)}"
         for rule, mark in zip(chain.rules, marks(chain), strict=True)
     ]
 
 
-def _comment(mark: str) -> str:
-    # Last in the rule, so that no packet pays for it that another match
-    # turned away.
-    return f"-m comment --comment flatnet:{mark}"
+def jump_rule(chain: str, mark: str) -> str:
+    """Return the rule of a jump into a chain of ours, with its mark."""
+    return f"-j {chain} {comment(mark)}"
 
 
 def _is_ours(rule: str) -> bool:
@@ -191,21 +197,53 @@ def _jump_edits(
     for builtin in sorted(jumps.keys() | existing.builtins.keys()):
         rules = existing.builtins.get(builtin, [])
         ours = [rule for rule in rules if _is_ours(rule)]
-        foreign = [rule for rule in rules if not _is_ours(rule)]
-        above = 0
-        if top is not None:
-            above = len(list(takewhile(top.search, foreign)))
+        above = _above(existing, builtin, top)
         jump = jumps.get(builtin)
         if _is_in_place(jump, rules, ours, above):
             continue
         moved.append(builtin)
-        deletions += [f"-D {builtin} {rule}" for rule in ours]
+        if builtin not in existing.handles:
+            deletions += [f"-D {builtin} {rule}" for rule in ours]
         if jump is not None:
-            comment = _comment(_jump_mark(jump))
-            insertions.append(
-                f"-I {builtin} {above + 1} -j {jump.chain} {comment}"
-            )
+            rule = jump_rule(jump.chain, _jump_mark(jump))
+            insertions.append(f"-I {builtin} {above + 1} {rule}")
     return deletions, insertions, moved
+
+
+def _handled(existing: Existing, builtins: list[str]) -> list[tuple[str, int]]:
+    """The rules of ours in these chains that are known by a number."""
+    return [
+        (name, handle)
+        for name in builtins
+        for rule, handle in zip(
+            existing.builtins.get(name, ()),
+            existing.handles.get(name, ()),
+            strict=False,
+        )
+        if _is_ours(rule)
+    ]
+
+
+def leads(existing: Existing, jump: Jump, top: re.Pattern[str] | None) -> bool:
+    """Whether the table has a jump, and nothing foreign before it."""
+    rules = existing.builtins.get(jump.builtin, [])
+    ours = [rule for rule in rules if _is_ours(rule)]
+    above = _above(existing, jump.builtin, top)
+    return _is_in_place(jump, rules, ours, above)
+
+
+def _above(
+    existing: Existing, builtin: str, top: re.Pattern[str] | None
+) -> int:
+    """How many foreign rules at the head of a chain stay above ours."""
+    rules = existing.builtins.get(builtin, [])
+    foreign = [rule for rule in rules if not _is_ours(rule)]
+    if top is None:
+        return 0
+    if builtin in existing.handles:
+        # Nobody can tell which of them match.
+        return next((n for n, r in enumerate(rules) if _is_ours(r)), 0)
+    return len(list(takewhile(top.search, foreign)))
 
 
 def _is_in_place(

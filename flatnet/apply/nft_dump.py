@@ -8,8 +8,9 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from flatnet.apply.rtnl import attributes
 from flatnet.exceptions import HostSetupError
@@ -17,8 +18,9 @@ from flatnet.exceptions import HostSetupError
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 NETFILTER = 12
 SUBSYSTEM = 10
-FAMILIES = {"inet": 1, "arp": 3, "bridge": 7}
-_GET_TABLE, _GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENT = 1, 4, 7, 10, 13
+FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "bridge": 7, "ip6": 10}
+GET_TABLE, GET_CHAIN, GET_RULE = 1, 4, 7
+_GET_SET, _GET_ELEMENT = 10, 13
 _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _INTERRUPTED = 0x10
@@ -35,7 +37,8 @@ _HOOKS = {
 }
 _SECONDS = 5
 _TRIES = 20
-_Values = dict[int, bytes]
+Values = dict[int, bytes]
+_Found = TypeVar("_Found")
 
 
 @dataclass
@@ -58,13 +61,23 @@ def dump(family: str, name: str) -> Dump | None:
 
     :raises HostSetupError: it does not stay still, or cannot be read
     """
+    return read(family, name, _dumped)
+
+
+def read(
+    family: str, name: str, look: Callable[["Reading"], _Found]
+) -> _Found | None:
+    """Return what `look` finds in a table, none if it does not exist.
+
+    :raises HostSetupError: it does not stay still, or cannot be read
+    """
     for _ in range(_TRIES):
         with socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
         ) as kernel:
             kernel.settimeout(_SECONDS)
             try:
-                return _Reading(kernel, family, name).dump()
+                return look(Reading(kernel, family, name))
             except FileNotFoundError:
                 return None
             except InterruptedError:
@@ -79,53 +92,27 @@ def dump(family: str, name: str) -> Dump | None:
     )
 
 
-class _Reading:
+class Reading:
+    """Questions about one table of the kernel."""
+
     def __init__(self, kernel: socket.socket, family: str, name: str) -> None:
         self._kernel = kernel
-        self._family = family
+        self.family = family
         self._name = name
+        self.table: Values = {1: name.encode() + b"\0"}
 
-    def dump(self) -> Dump:
-        table = {1: self._name.encode() + b"\0"}
-        (values,) = self._asked(_GET_TABLE, 0, table)
-        found = Dump(is_dormant=bool(_number(values, 2) & _DORMANT))
-        for values in self._mine(_GET_CHAIN, {}):
-            name = _text(values[3])
-            found.chains[name] = self._base(values)
-            found.rules[name] = []
-        for values in self._mine(_GET_RULE, table):
-            found.rules[_text(values[2])].append(_comment(values.get(7, b"")))
-        for values in self._mine(_GET_SET, table):
-            if not _number(values, 3) & _ANONYMOUS:
-                found.sets[_text(values[2])] = []
-        for name, elements in found.sets.items():
-            asked = {**table, 2: name.encode() + b"\0"}
-            for values in self._asked(_GET_ELEMENT, _DUMP, asked):
-                elements += _elements(values.get(3, b""))
-        return found
-
-    def _base(self, values: _Values) -> tuple[str | int, ...]:
-        if 4 not in values:
-            return ()
-        hook = dict(attributes(values[4]))
-        (priority,) = struct.unpack(">i", hook[2])
-        policy = "accept" if _number(values, 5) == _ACCEPT else "drop"
-        name = _HOOKS[self._family][_number(hook, 1)]
-        return (_text(values[7]), name, priority, policy)
-
-    def _mine(self, kind: int, asked: _Values) -> Iterator[_Values]:
-        for values in self._asked(kind, _DUMP, asked):
-            if _text(values[1]) == self._name:
+    def mine(self, kind: int, asked: Values) -> Iterator[Values]:
+        """Yield the attributes of each thing of a kind in the table."""
+        for values in self.asked(kind, _DUMP, asked):
+            if text(values[1]) == self._name:
                 yield values
 
-    def _asked(
-        self, kind: int, flags: int, asked: _Values
-    ) -> Iterator[_Values]:
-        body = struct.pack(">BBH", FAMILIES[self._family], 0, 0)
-        for number, value in asked.items():
-            length = 4 + len(value)
-            body += struct.pack("=HH", length, number)
-            body += value + b"\0" * (-length % 4)
+    def asked(self, kind: int, flags: int, asked: Values) -> Iterator[Values]:
+        """Yield the attributes of each answer to a question.
+
+        :raises OSError: the kernel refused it
+        """
+        body = request(self.family, asked)
         self._kernel.send(
             _HEADER.pack(
                 _HEADER.size + len(body),
@@ -150,6 +137,45 @@ class _Reading:
                 yield dict(attributes(message[_HEADER.size + 4 :]))
             if not flags:
                 return
+
+
+def request(family: str, asked: Values) -> bytes:
+    """Return the body of a message about a family, with attributes."""
+    body = struct.pack(">BBH", FAMILIES[family], 0, 0)
+    for number, value in asked.items():
+        length = 4 + len(value)
+        body += struct.pack("=HH", length, number)
+        body += value + b"\0" * (-length % 4)
+    return body
+
+
+def _dumped(table: Reading) -> Dump:
+    (values,) = table.asked(GET_TABLE, 0, table.table)
+    found = Dump(is_dormant=bool(_number(values, 2) & _DORMANT))
+    for values in table.mine(GET_CHAIN, {}):
+        name = text(values[3])
+        found.chains[name] = _base(table.family, values)
+        found.rules[name] = []
+    for values in table.mine(GET_RULE, table.table):
+        found.rules[text(values[2])].append(_comment(values.get(7, b"")))
+    for values in table.mine(_GET_SET, table.table):
+        if not _number(values, 3) & _ANONYMOUS:
+            found.sets[text(values[2])] = []
+    for name, elements in found.sets.items():
+        asked = {**table.table, 2: name.encode() + b"\0"}
+        for values in table.asked(_GET_ELEMENT, _DUMP, asked):
+            elements += _elements(values.get(3, b""))
+    return found
+
+
+def _base(family: str, values: Values) -> tuple[str | int, ...]:
+    if 4 not in values:
+        return ()
+    hook = dict(attributes(values[4]))
+    (priority,) = struct.unpack(">i", hook[2])
+    policy = "accept" if _number(values, 5) == _ACCEPT else "drop"
+    name = _HOOKS[family][_number(hook, 1)]
+    return (text(values[7]), name, priority, policy)
 
 
 def _raise(message: bytes) -> None:
@@ -182,14 +208,15 @@ def _comment(data: bytes) -> str:
     while len(data) >= 2:
         kind, length = data[:2]
         if kind == _COMMENT:
-            return _text(data[2 : 2 + length])
+            return text(data[2 : 2 + length])
         data = data[2 + length :]
     return ""
 
 
-def _number(values: _Values, kind: int) -> int:
+def _number(values: Values, kind: int) -> int:
     return int.from_bytes(values.get(kind, b""))
 
 
-def _text(value: bytes) -> str:
+def text(value: bytes) -> str:
+    """Return a name as the kernel gives it."""
     return value.rstrip(b"\0").decode(errors="replace")

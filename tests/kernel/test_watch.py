@@ -120,6 +120,24 @@ def test_whoever_did_it(namespace, tmp_path, damage):
     namespace.call(damaged)
 
 
+def test_a_rule_that_iptables_cannot_read_is_mended_once(namespace, tmp_path):
+    log = tmp_path / "log"
+
+    def put():
+        with applier(tmp_path, log) as serving:
+            output("nft insert rule ip filter FORWARD ct state new accept")
+            done = "mended: iptables filter: set the jumps of FORWARD"
+            eventually(lambda: done in log.read_text())
+            assert serving.wait_for_event()
+            changes = serving.apply(host_plan(ROWS, OPTIONS, {}))
+            assert (changes.made, changes.failures) == ((), ())
+            assert "nft delete rule ip filter FORWARD" in changes.warnings[0]
+
+    namespace.call(put)
+    assert log.read_text().count("changed rules of flatnet") == 1
+    assert log.read_text().count("mended: ") == 1
+
+
 def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
     def others():
         with applier(tmp_path, tmp_path / "log"), watch_here() as own:

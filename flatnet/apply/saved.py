@@ -1,0 +1,98 @@
+"""What the kernel has of iptables' tables, also where iptables cannot say.
+
+Unreadable is not empty: a table that exists and that iptables-save does not
+show is read from the kernel (see `native`), and told of.
+"""
+
+import os
+from dataclasses import dataclass, field
+
+from flatnet.apply.command import resolved, run
+from flatnet.apply.iptables import BUILTINS, Existing, parsed
+from flatnet.apply.native import odd_text, read_native
+from flatnet.exceptions import HostSetupError
+from flatnet.state import Changes, Failure
+
+COMMANDS = {4: "iptables", 6: "ip6tables"}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The tables of a family by name, and what to say of some of them."""
+
+    tables: dict[str, Existing]
+    warnings: dict[str, str] = field(default_factory=dict)
+
+
+def read_tables(family: int) -> Saved:
+    """Return what the kernel has.
+
+    :raises HostSetupError: nobody can tell; that is not the same as nothing
+    """
+    command = COMMANDS[family]
+    outcome = run(f"{command}-save")
+    error = f"{command}-save: {outcome.error or 'failed'}"
+    if not outcome.status:
+        tables = parsed(outcome.output)
+    elif _is_legacy(command):
+        raise HostSetupError(error)
+    else:
+        tables = {}
+    if _is_legacy(command):
+        return Saved(tables)
+    warnings = {}
+    for name in sorted(BUILTINS.keys() - tables.keys()):
+        found = read_native(family, name)
+        if found is None:
+            continue
+        tables[name] = found.existing
+        if found.odd or "incompatible" in outcome.output:
+            warnings[name] = odd_text(family, name, found)
+    if outcome.status and not tables:
+        raise HostSetupError(error)
+    if outcome.status and not warnings:
+        warnings = dict.fromkeys(tables, error)
+    return Saved(tables, warnings)
+
+
+def read_kernel(family: int) -> dict[str, Existing]:
+    """Return the tables that iptables-nft has made, without its help.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    found = {name: read_native(family, name) for name in sorted(BUILTINS)}
+    return {name: each.existing for name, each in found.items() if each}
+
+
+def other_backend(family: int) -> Changes:
+    """Report chains of ours in the iptables that is not in use."""
+    command = COMMANDS[family]
+    if _is_legacy(command):
+        other, tables = f"{command}-nft", read_kernel(family)
+    elif not _has_legacy_tables(family) or not resolved(
+        f"{command}-legacy-save"
+    ):
+        return Changes()
+    else:
+        other = f"{command}-legacy"
+        tables = parsed(run(f"{other}-save").output)
+    if not any(each.holds_ours for each in tables.values()):
+        return Changes()
+    text = (
+        f"chains of ours are in {other} too, and {command} is another "
+        f"backend now: remove what {other}-save shows of flatnet"
+    )
+    return Changes(failures=(Failure("firewall", text),))
+
+
+def _is_legacy(command: str) -> bool:
+    return "legacy" in os.path.basename(resolved(f"{command}-restore"))
+
+
+def _has_legacy_tables(family: int) -> bool:
+    path = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
+    try:
+        with open(path[family], encoding="ascii") as names:
+            return bool(names.read())
+    except OSError:
+        return False

@@ -4,8 +4,8 @@ Goals, and how each is met:
 
 * No unfiltered packet: rules and guards are written before a port comes up,
   and a port is removed before its rules are.
-* Fail closed: an instance whose rules could not be written gets no port, or
-  its port is shut; all others proceed.
+* Fail closed, and alone: an instance whose own rules are not in force gets no
+  port, or its port is shut; all others proceed, whatever step has failed.
 * One broken part does not stop the rest: each applier's failures are
   gathered and reported together.
 
@@ -25,6 +25,7 @@ from flatnet.apply.conntrack import (
 )
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.force import open_instances
 from flatnet.apply.found import found_ports
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
@@ -73,19 +74,20 @@ def apply_plan(
     def step(subject: str, apply: Callable[[], Changes]) -> Changes:
         return guarded(subject, apply, instances=everyone)
 
-    rules = joined(
-        Changes(failures=unfit),
+    steps = joined(
         step("sysctl", lambda: apply_sysctls(plan)),
         step("ports", lambda: remove_ports(plan)),
         step("firewall", lambda: _apply_firewall(plan, paths)),
         step("guard", lambda: apply_guard(session, plan.guard)),
     )
+    rules = joined(Changes(failures=unfit), steps)
     # A step that failed may have changed rules before.
     owes = owes or bool(rules.failures) or not leaves_instances_alone(rules)
     filtered = plan.filtered if owes else ()
     cut = step("conntrack", lambda: cut_connections(plan, filtered, session))
     waiting = _waiting(plan, cut)
-    shut = affected(rules) | affected(waiting)
+    shut = _opened(plan, steps, paths, session)
+    shut |= affected(joined(Changes(failures=unfit), waiting))
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
     dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
     named = _named(joined(rules, cut, waiting, bridges, dhcp), plan)
@@ -93,6 +95,26 @@ def apply_plan(
         replace(named, ports=found_ports(plan, named)),
         owes and bool(cut.failures),
     )
+
+
+def _opened(
+    plan: Plan, steps: Changes, paths: HostPaths, session: Session
+) -> frozenset[str]:
+    """Of the instances that suffer, those whose rules are not in force.
+
+    A step that failed may have left all of them as they were, or have failed
+    for something that keeps nobody out.
+    """
+    suspects = affected(steps)
+    if not suspects:
+        return suspects
+    try:
+        return suspects & open_instances(
+            plan, session, top_regex=paths.top_regex
+        )
+    except Exception:
+        LOG.exception("rules in force: unforeseen error")
+        return suspects
 
 
 def _waiting(plan: Plan, cut: Changes) -> Changes:

@@ -106,6 +106,21 @@ def remove_sets(
     return tuple(made), errors
 
 
+def is_within(existing: ExistingSet, wanted: AddressSet | None) -> bool:
+    """Whether a set holds nothing but what is planned for it."""
+    if wanted is None or existing.kind != _kind(wanted):
+        return False
+    try:
+        members = {_canonical(member) for member in wanted.members}
+    except ValueError:
+        return False
+    return existing.members <= members
+
+
+def _kind(wanted: AddressSet) -> str:
+    return f"hash:net family {_INET[wanted.family]}"
+
+
 def _lines(wanted: AddressSet, existing: ExistingSet | None) -> list[str]:
     """Return the input for `ipset restore` that corrects one set.
 
@@ -115,7 +130,7 @@ def _lines(wanted: AddressSet, existing: ExistingSet | None) -> list[str]:
     if not _NAME.fullmatch(name) or family not in _INET:
         raise ValueError(f"{name!r} is no set of ours")
     members = {_canonical(member) for member in wanted.members}
-    kind = f"hash:net family {_INET[family]}"
+    kind = _kind(wanted)
     lines = []
     if existing is None:
         existing = ExistingSet(kind, frozenset())

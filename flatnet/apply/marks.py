@@ -35,12 +35,18 @@ def recognised(found: list[str | None], chain: Chain) -> frozenset[str]:
 
     :param found: the marks of the chain
     """
-    known = set()
+    known: set[str] = set()
     before = chain.name
+    place = 0
     for mark in found:
         if mark is None:
             break
-        known |= {r for r in chain.rules if _mark(before, r) == mark}
+        # Nearly always it is the one that comes next.
+        for each in (*range(place, len(chain.rules)), *range(place)):
+            if _mark(before, chain.rules[each]) == mark:
+                known.add(chain.rules[each])
+                place = each + 1
+                break
         before = mark
     return frozenset(known)
 

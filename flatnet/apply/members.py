@@ -66,7 +66,9 @@ def judged(
                 warnings.append(_unsayable_text(port, network))
             elif bridge and _is_closed(port, bridge, network):
                 closed.add(port.name)
-                warnings.append(_closed_text(port, network))
+                # Of ours that are in the way, who removes ports tells.
+                if not port.ours:
+                    warnings.append(_closed_text(port, network))
             else:
                 mine.add(port.name)
                 warnings += _uplink_text(port, network)

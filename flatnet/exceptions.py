@@ -30,6 +30,10 @@ class HostSetupError(FlatnetError):
     """This host could not be brought to its plan for what was asked."""
 
 
+class HostNameTaken(FlatnetError):
+    """Another daemon serves under the same `host`."""
+
+
 class ApplierUnavailable(HostSetupError):
     """The privileged applier process does not answer."""
 

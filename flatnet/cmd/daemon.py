@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from flatnet import endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
+from flatnet.cmd import hostname
 from flatnet.cmd.hostrows import BINARY, DatabaseRows
 from flatnet.db import schema, services
 from flatnet.db.engine import Database
@@ -46,7 +47,9 @@ class Daemon:
         self._settings = settings
         self._applier = Applier(started)
         self._database = Database(settings.connection)
-        self._rows = DatabaseRows(self._database, settings.host)
+        self._rows = DatabaseRows(
+            self._database, settings.host, holder=hostname.holder()
+        )
         self._reconciler = Reconciler(
             rows=self._rows,
             uplink_names=lambda rows: uplink_names(rows, settings),
@@ -87,9 +90,7 @@ class Daemon:
         :raises FlatnetError: what makes it senseless to go on
         """
         schema.check_revision(self._database)
-        services.report(
-            self._database, host=self._settings.host, binary=BINARY
-        )
+        hostname.claim(self._database, self._settings)
         outcome = self._reconciler.run_pass()
         if outcome.error is not None:
             raise outcome.error
@@ -164,14 +165,25 @@ class Daemon:
         self._status = status
         os.write(self._stop_writing, bytes([signal.SIGTERM]))
 
+    def _reported(self) -> bool:
+        return services.report(
+            self._database,
+            host=self._settings.host,
+            binary=BINARY,
+            holder=hostname.holder(),
+        )
+
     def _report(self) -> None:
         """Tell the cluster that we live, and end if we cannot work."""
         pause = report_interval(self._settings.reconcile_interval)
         while not self._stopping.wait(pause):
             try:
-                services.report(
-                    self._database, host=self._settings.host, binary=BINARY
-                )
+                if not self._reported():
+                    LOG.error(
+                        "another daemon serves as host %s by now; ending",
+                        self._settings.host,
+                    )
+                    self._end(status=1)
             except FlatnetError as error:
                 LOG.warning("not reported: %s", error)
             if self._applier.is_gone:

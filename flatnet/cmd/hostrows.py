@@ -12,9 +12,11 @@ BINARY = "flatnet-manager"
 class DatabaseRows:
     """What the database holds of a host; remembers what it was told."""
 
-    def __init__(self, database: Database, host: str) -> None:
+    def __init__(self, database: Database, host: str, *, holder: str) -> None:
+        """`holder` is who has the name `host`: see `hostname`."""
         self._database = database
         self._host = host
+        self._holder = holder
         self._told: tuple[str, str | None] | None = None
 
     def read(self) -> Snapshot:
@@ -40,6 +42,7 @@ class DatabaseRows:
             self._database,
             host=self._host,
             binary=BINARY,
+            holder=self._holder,
             state=state,
             reason=reason,
         )

@@ -241,6 +241,8 @@ port_bindings = _table(
     Index("port_bindings_instance_uuid_idx", "instance_uuid"),
 )
 
+# `holder` is the machine, and its boot, whose daemon has the name `host`;
+# `machine` is what people call it.
 services = _table(
     "services",
     Column("host", Name, nullable=False),
@@ -250,5 +252,7 @@ services = _table(
     Column("last_seen_up", Timestamp),
     Column("state", String(16)),
     Column("reason", Name),
+    Column("holder", Name),
+    Column("machine", Name),
     UniqueConstraint("host", "binary", name="uniq_services0host0binary"),
 )

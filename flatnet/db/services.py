@@ -1,5 +1,7 @@
 """Daemons: who reported, from where and when."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 from sqlalchemy import exists as exists_row
 
@@ -11,25 +13,78 @@ SERVICES = models.services
 _TOPIC = "network"
 
 
+@dataclass(frozen=True)
+class Claim:
+    """Who has the name of a host; `reports` counts what it has reported."""
+
+    machine: str
+    reports: int
+
+
 @engine.writes
-def report(connection: Connection, *, host: str, binary: str) -> None:
-    """Say that a daemon is alive now, by the database's clock."""
-    reported = connection.execute(
-        update(SERVICES)
-        .where(SERVICES.c.host == host, SERVICES.c.binary == binary)
-        .values(report_count=SERVICES.c.report_count + 1, last_seen_up=Now())
-    )
-    if reported.rowcount:
-        return
+def claim(
+    connection: Connection,
+    *,
+    host: str,
+    binary: str,
+    holder: str,
+    machine: str,
+    patience: float,
+) -> Claim | None:
+    """Take the name of a host; return none, or who has it.
+
+    A daemon that was stopped, or has been silent for `patience` seconds, has
+    it no more; nor has one of the same holder.
+
+    :param holder: what no two machines share, nor one before and after it
+        was started
+    :param machine: what people call it
+    """
+    mine = (SERVICES.c.host == host, SERVICES.c.binary == binary)
+    row = connection.execute(
+        select(SERVICES, Now().label("now")).where(*mine).with_for_update()
+    ).first()
+    if row is None:
+        connection.execute(
+            insert(SERVICES).values(host=host, binary=binary, topic=_TOPIC)
+        )
+    elif (
+        row.holder not in (None, holder)
+        and row.last_seen_up is not None
+        and row.state != "stopped"
+        and (row.now - row.last_seen_up).total_seconds() <= patience
+    ):
+        return Claim(machine=row.machine, reports=row.report_count)
     connection.execute(
-        insert(SERVICES).values(
-            host=host,
-            binary=binary,
-            topic=_TOPIC,
-            report_count=1,
+        update(SERVICES)
+        .where(*mine)
+        .values(
+            holder=holder,
+            machine=machine,
+            state=None,
+            reason=None,
+            report_count=SERVICES.c.report_count + 1,
             last_seen_up=Now(),
         )
     )
+    return None
+
+
+@engine.writes
+def report(
+    connection: Connection, *, host: str, binary: str, holder: str
+) -> bool:
+    """Say that a daemon is alive now; return whether it still has the name."""
+    reported = connection.execute(
+        update(SERVICES)
+        .where(
+            SERVICES.c.host == host,
+            SERVICES.c.binary == binary,
+            SERVICES.c.holder == holder,
+        )
+        .values(report_count=SERVICES.c.report_count + 1, last_seen_up=Now())
+    )
+    return bool(reported.rowcount)
 
 
 @engine.writes
@@ -38,13 +93,18 @@ def tell(
     *,
     host: str,
     binary: str,
+    holder: str,
     state: str,
     reason: str | None = None,
 ) -> None:
-    """Say what a daemon's last pass was, or that it has stopped."""
+    """Say what the last pass of who has the name was, or that it stopped."""
     connection.execute(
         update(SERVICES)
-        .where(SERVICES.c.host == host, SERVICES.c.binary == binary)
+        .where(
+            SERVICES.c.host == host,
+            SERVICES.c.binary == binary,
+            SERVICES.c.holder == holder,
+        )
         .values(
             state=state,
             reason=reason[:LONGEST_REASON] if reason else None,

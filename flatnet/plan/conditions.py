@@ -11,6 +11,8 @@ from flatnet.rows import Binding, Instance, Service
 Condition = tuple[str, str | None]
 # Seconds between two reports at most, and how many may be missed.
 _REPORT_INTERVAL, _MISSED_REPORTS = 10, 3
+# After so many without a report a daemon is gone, whatever its options.
+LONGEST_SILENCE = _REPORT_INTERVAL * _MISSED_REPORTS
 _BUILDING, _ACTIVE = "building", "active"
 # What a host found, and what that is for the instance; the worst comes first.
 _OF_FOUND = (

@@ -27,7 +27,12 @@ INDEXES = {
     "port_bindings_host_idx": ["host"],
     "port_bindings_instance_uuid_idx": ["instance_uuid"],
 }
-SERVICE_COLUMNS = {"state": sa.String(16), "reason": NAME}
+SERVICE_COLUMNS = {
+    "state": sa.String(16),
+    "reason": NAME,
+    "holder": NAME,
+    "machine": NAME,
+}
 # Collations of a compute service's table may be others than ours.
 BIND = """
     INSERT INTO port_bindings (interface_uuid, instance_uuid, host, wanted)

@@ -6,7 +6,14 @@ from datetime import timedelta
 import pytest
 import sqlalchemy
 
-from flatnet.db import allocation, instances, models, networks, schema
+from flatnet.db import (
+    allocation,
+    instances,
+    models,
+    networks,
+    schema,
+    services,
+)
 from flatnet.db.engine import Database
 from flatnet.lab import services as servers
 
@@ -66,6 +73,20 @@ def an_instance(database, **values):
     """An instance; whatever is not given is vm_1 of demo on node1."""
     defaults = {"hostname": "vm_1", "host": "node1", "project_id": "demo"}
     return instances.create(database, **{**defaults, **values})
+
+
+HOLDER = "a boot of a machine"
+
+
+def a_daemon(database, host, **told):
+    """A flatnet-manager that reports from a host, and tells what is given."""
+    daemon = {"host": host, "binary": "flatnet-manager", "holder": HOLDER}
+    assert (
+        services.claim(database, **daemon, machine="somewhere", patience=30)
+        is None
+    )
+    if told:
+        services.tell(database, **daemon, **told)
 
 
 def allocate(database, instance, *, requested=None, macs=(), **placement):

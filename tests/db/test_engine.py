@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import insert, select, text, update
 
-from flatnet.db import instances, models, networks, services
+from flatnet.db import instances, models, networks
 from flatnet.db.engine import Database
 from flatnet.exceptions import (
     ConfigurationError,
@@ -190,22 +190,3 @@ def test_connection_that_was_cut_is_made_anew(database):
     assert database.write(run) == "private"
     assert len(runs) == 2
     assert runs[0] != runs[1]
-
-
-def test_services_report_and_are_known(database):
-    assert not services.exists(database, "node1")
-    services.report(database, host="node1", binary="flatnet-manager")
-    services.report(database, host="node1", binary="flatnet-manager")
-    services.report(database, host="node0", binary="flatnet-manager")
-    assert services.exists(database, "node1")
-    assert not services.exists(database, "node2")
-    listed = services.list_all(database)
-    assert [service.host for service in listed] == ["node0", "node1"]
-    assert all(0 <= service.seconds_ago < 30 for service in listed)
-    assert listed[0].last_seen_up.endswith("Z")
-    counts = [row["report_count"] for row in _service_rows(database)]
-    assert sorted(counts) == [1, 2]
-
-
-def _service_rows(database):
-    return contents(database)["services"]

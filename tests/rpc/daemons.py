@@ -4,13 +4,13 @@ import threading
 
 from flatnet import endpoints, rpc
 from flatnet.cmd.hostrows import DatabaseRows
-from flatnet.db import services
 from flatnet.manager import FlatDHCPManager
 from flatnet.plan.bridge import uplink_names
 from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.settings import Settings
 from flatnet.state import Changes, Failure, FoundPort
+from tests.db.conftest import HOLDER, a_daemon
 
 
 class Yes:
@@ -44,7 +44,7 @@ class Node:
         self.applier = Yes()
         settings = Settings(host=host)
         self.reconciler = Reconciler(
-            rows=DatabaseRows(database, host),
+            rows=DatabaseRows(database, host, holder=HOLDER),
             uplink_names=lambda rows: uplink_names(rows, settings),
             plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
             applier=self.applier,
@@ -57,7 +57,7 @@ class Node:
             peers=rpc.NetworkAPI(broker, 20),
             timeout=20,
         )
-        services.report(database, host=host, binary="flatnet-manager")
+        a_daemon(database, host)
         self.thread = threading.Thread(target=self.reconciler.run)
         self.thread.start()
         self.server = rpc.server(

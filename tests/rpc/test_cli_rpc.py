@@ -13,10 +13,10 @@ from flatnet.db import (
     models,
     networks,
     schema,
-    services,
 )
 from flatnet.db.engine import Database
 from flatnet.lab.services import RabbitMQ
+from tests.db.conftest import a_daemon
 from tests.unit.tool import Tool
 
 
@@ -119,10 +119,7 @@ def test_an_instance_is_freed_though_its_host_is_down(tool, node, database):
     other = instances.create(
         database, hostname="vm_2", host="node2", project_id="blue"
     )
-    services.report(database, host="node2", binary="flatnet-manager")
-    services.tell(
-        database, host="node2", binary="flatnet-manager", state="stopped"
-    )
+    a_daemon(database, "node2", state="stopped")
     allocation.allocate(
         database,
         instance_uuid=other.uuid,

@@ -13,7 +13,8 @@ from test_rpc import (
 )
 
 from flatnet import exceptions
-from flatnet.db import bindings, interfaces, models, networks, services
+from flatnet.db import bindings, interfaces, models, networks
+from tests.db.conftest import a_daemon
 from tests.rpc.daemons import Node
 
 __all__ = ("api", "broker", "database", "node")
@@ -78,9 +79,7 @@ def test_active_is_what_the_host_of_the_row_made(api, node, other, database):
     (vif,) = api.get_instance_nw_info(CONTEXT, **asked)
     assert vif["active"] is True
     # Its last pass failed, so nobody vouches for it.
-    services.tell(
-        database, host="node1", binary="flatnet-manager", state="failed"
-    )
+    a_daemon(database, "node1", state="failed")
     (vif,) = api.get_instance_nw_info(CONTEXT, **asked)
     assert vif["active"] is False
     # It moved without a call, and its new host has not looked yet.
@@ -188,9 +187,7 @@ def test_a_dead_host_frees_addresses_and_follows_later(
     uuid = new_instance(database, host="node2")
     api.allocate_for_instance(CONTEXT, instance_id=uuid, host="node2")
     other.stop()
-    services.tell(
-        database, host="node2", binary="flatnet-manager", state="stopped"
-    )
+    a_daemon(database, "node2", state="stopped")
     answer = api.deallocate_for_instance(
         CONTEXT, instance_id=uuid, host="node2"
     )

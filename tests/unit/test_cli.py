@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from flatnet.cmd.cli.commands import COMMANDS
-from flatnet.db import allocation, services
+from flatnet.db import allocation
+from tests.db.conftest import a_daemon
 from tests.unit.tool import (
     INSTANCE,
     NETWORK,
@@ -121,7 +122,7 @@ def test_an_instance_is_written_and_found(tool, database):
         instance_uuid=made["uuid"],
         placement=allocation.Placement("node1"),
     )
-    services.report(database, host="node1", binary="flatnet-manager")
+    a_daemon(database, "node1")
     assert tool.run(*INSTANCE).stderr == ""
     first, second = tool.json("instance", "list", "--host", "node1")
     assert first["addresses"] == ["10.0.0.2"]
@@ -145,7 +146,7 @@ def test_an_instance_is_written_and_found(tool, database):
 
 
 def test_hosts_that_are_silent_are_stale(tool, database):
-    services.report(database, host="node1", binary="flatnet-manager")
+    a_daemon(database, "node1")
     with sqlite3.connect(tool.path) as connection:
         connection.execute(
             "UPDATE services SET last_seen_up = '2020-01-01 00:00:00.000000'"

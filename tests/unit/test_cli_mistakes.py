@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from flatnet.db import networks, services
+from flatnet.db import networks
+from tests.db.conftest import a_daemon
 from tests.unit.tool import (
     INSTANCE,
     RULE,
@@ -85,7 +86,7 @@ def test_a_bad_network_is_refused_and_changes_nothing(
 )
 def test_what_does_not_exist_is_named(tool, database, words, says):
     a_network(database)
-    services.report(database, host="node1", binary="flatnet-manager")
+    a_daemon(database, "node1")
     an_instance(database)
     an_instance(database, "vm_2", "node2")
     assert says in tool.refused(*words)
@@ -93,7 +94,7 @@ def test_what_does_not_exist_is_named(tool, database, words, says):
 
 def test_a_broker_that_is_down_is_named_without_its_password(tool, database):
     an_instance(database)
-    services.report(database, host="node1", binary="flatnet-manager")
+    a_daemon(database, "node1")
     line = tool.refused("instance", "allocate", "vm_1")
     assert "rabbit://flatnet:***@127.0.0.1:1/" in line
     assert "refused" in line

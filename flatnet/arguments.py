@@ -72,3 +72,15 @@ def macs(value: Any) -> tuple[str, ...]:
     ):
         raise InvalidInput("macs is not a list of MAC addresses")
     return tuple(value)
+
+
+def group_ids(value: Any) -> frozenset[int]:
+    """Return the ids of the security groups that a hint is about.
+
+    :raises InvalidInput: it is no list of ids
+    """
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(each, int) for each in value
+    ):
+        raise InvalidInput("group_ids is not a list of ids")
+    return frozenset(value)

@@ -183,7 +183,7 @@ class FlatnetEndpoint:
         self, context: Json, group_ids: Any = None, **others: Any
     ) -> None:
         """Look at the rows again; the sender does not wait."""
-        self._manager.look_again()
+        self._manager.groups_changed(arguments.group_ids(group_ids))
 
     @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:

@@ -6,6 +6,7 @@ second only takes an address for its host, and its plan has more in it.
 """
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from flatnet import answers
@@ -19,6 +20,7 @@ from flatnet.db import (
     networks,
     requests,
     services,
+    snapshot,
 )
 from flatnet.db.engine import Database
 from flatnet.exceptions import (
@@ -100,10 +102,11 @@ class FlatManager:
             requested=requested,
             macs=macs,
         )
+        # They need not wait for this host, nor for it to be well.
+        self._tell_members(self._groups_of(instance_uuid))
         outcome = self._reconciler.ask_and_wait(
             self._timeout, renewed=instance_uuid
         )
-        self._tell_members(self._groups_of(instance_uuid))
         outcome.check(instance_uuid)
         return self.network_info(instance_uuid, self._settings.host)
 
@@ -122,8 +125,8 @@ class FlatManager:
         hosts = allocation.deallocate(
             self._database, instance_uuid=instance_uuid, hint=hint
         )
-        outcome = self._reconciler.ask_and_wait(self._timeout)
         self._tell_members(groups)
+        outcome = self._reconciler.ask_and_wait(self._timeout)
         behind = {}
         for host in hosts:
             if host == self._settings.host:
@@ -229,8 +232,17 @@ class FlatManager:
         networks.delete(self._database, uuid)
         self._reconciler.ask()
 
-    def look_again(self) -> None:
-        """Ask for a pass and do not wait: a hint that rows changed."""
+    def groups_changed(self, groups: Collection[int]) -> None:
+        """Ask for a pass and do not wait, if these groups matter here.
+
+        They do if an instance here is in one or has a rule that names one:
+        by the rows now, or as the last pass had them.
+        """
+        last = self._reconciler.last
+        if last.error is None and last.groups.isdisjoint(groups):
+            now = snapshot.groups(self._database, self._settings.host)
+            if now.isdisjoint(groups):
+                return
         self._reconciler.ask()
 
     def _groups_of(self, instance_uuid: str) -> list[int]:

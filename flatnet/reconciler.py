@@ -52,11 +52,15 @@ class AppliesPlans(Protocol):
 
 @dataclass(frozen=True)
 class Pass:
-    """The outcome of one pass; `error` is set if it failed as a whole."""
+    """The outcome of one pass; `error` is set if it failed as a whole.
+
+    `groups` are the ids of the security groups that mattered to its plan.
+    """
 
     plan: Plan | None = None
     changes: Changes = field(default_factory=Changes)
     error: FlatnetError | None = None
+    groups: frozenset[int] = frozenset()
 
     def check(self, instance_uuid: str) -> None:
         """Raise if this host is not as it should be for an instance.
@@ -234,7 +238,7 @@ class Reconciler:
             changes = self._applier.apply(plan)
             if self._rows.record(snapshot, changes):
                 self.ask()
-            return Pass(plan=plan, changes=changes)
+            return Pass(plan, changes, groups=snapshot.group_ids)
         except FlatnetError as error:
             return Pass(error=error)
         except Exception as error:

@@ -169,6 +169,14 @@ class Snapshot:
     elsewhere: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
 
+    @property
+    def group_ids(self) -> frozenset[int]:
+        """The groups that instances here are in, or that their rules name."""
+        return frozenset(
+            [group.id for group in self.security_groups]
+            + [group_id for group_id, _ in self.group_members]
+        )
+
 
 def address_order(text: str) -> tuple[int, int, str]:
     """Return what sorts addresses as numbers, IPv4 first.

@@ -7,10 +7,15 @@ from sqlalchemy import exists as exists_row
 
 from flatnet.db import engine, models
 from flatnet.db.clock import Now
+from flatnet.db.models import AnyRow
 from flatnet.rows import LONGEST_REASON, Service
 
 SERVICES = models.services
 _TOPIC = "network"
+_REPORT = {
+    "report_count": SERVICES.c.report_count + 1,
+    "last_seen_up": Now(),
+}
 
 
 @dataclass(frozen=True)
@@ -48,26 +53,21 @@ def claim(
         connection.execute(
             insert(SERVICES).values(host=host, binary=binary, topic=_TOPIC)
         )
-    elif (
-        row.holder not in (None, holder)
-        and row.last_seen_up is not None
-        and row.state != "stopped"
-        and (row.now - row.last_seen_up).total_seconds() <= patience
-    ):
+    elif row.holder not in (None, holder) and _is_heard(row, patience):
         return Claim(machine=row.machine, reports=row.report_count)
+    values = {"holder": holder, "machine": machine}
     connection.execute(
         update(SERVICES)
         .where(*mine)
-        .values(
-            holder=holder,
-            machine=machine,
-            state=None,
-            reason=None,
-            report_count=SERVICES.c.report_count + 1,
-            last_seen_up=Now(),
-        )
+        .values(**values, state=None, reason=None, **_REPORT)
     )
     return None
+
+
+def _is_heard(row: AnyRow, patience: float) -> bool:
+    if row.state == "stopped" or row.last_seen_up is None:
+        return False
+    return bool((row.now - row.last_seen_up).total_seconds() <= patience)
 
 
 @engine.writes
@@ -82,7 +82,7 @@ def report(
             SERVICES.c.binary == binary,
             SERVICES.c.holder == holder,
         )
-        .values(report_count=SERVICES.c.report_count + 1, last_seen_up=Now())
+        .values(**_REPORT)
     )
     return bool(reported.rowcount)
 

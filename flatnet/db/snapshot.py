@@ -60,6 +60,14 @@ def read(connection: Connection, host: str) -> Snapshot:
     )
 
 
+@engine.reads
+def groups(connection: Connection, host: str) -> frozenset[int]:
+    """Return `Snapshot.group_ids` of a host, and read no more than that."""
+    used = connection.scalars(_groups_used(host).distinct()).all()
+    named = connection.scalars(_groups_named(host).distinct()).all()
+    return frozenset([*used, *named])
+
+
 def _departed(connection: Connection, host: str) -> tuple[str, ...]:
     """Deleted instances with an interface that is bound to the host."""
     rows = connection.scalars(
@@ -170,10 +178,7 @@ def _group_members(
     connection: Connection, host: str
 ) -> tuple[tuple[int, tuple[str, ...]], ...]:
     """Addresses of each source group; one without members has none."""
-    sources = select(RULES.c.group_id).where(
-        RULES.c.parent_group_id.in_(_groups_used(host)),
-        RULES.c.group_id.is_not(None),
-    )
+    sources = _groups_named(host)
     named = connection.scalars(sources.distinct()).all()
     addresses = _grouped(
         connection.execute(
@@ -188,6 +193,13 @@ def _group_members(
     return tuple(
         (group, tuple(sorted(addresses.get(group, ()), key=address_order)))
         for group in sorted(named)
+    )
+
+
+def _groups_named(host: str) -> Select[Any]:
+    return select(RULES.c.group_id).where(
+        RULES.c.parent_group_id.in_(_groups_used(host)),
+        RULES.c.group_id.is_not(None),
     )
 
 

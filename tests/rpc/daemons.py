@@ -50,7 +50,7 @@ class Node:
             applier=self.applier,
             interval=1000,
         )
-        manager = FlatDHCPManager(
+        self.manager = manager = FlatDHCPManager(
             settings=settings,
             database=database,
             reconciler=self.reconciler,

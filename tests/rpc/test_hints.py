@@ -1,0 +1,96 @@
+"""Who looks at the rows again when a security group changed."""
+
+import time
+
+import pytest
+from sqlalchemy import insert
+from test_places import other
+from test_rpc import CONTEXT, api, broker, database, new_instance, node
+
+from flatnet import exceptions
+from flatnet.db import models, security_groups
+
+__all__ = ("api", "broker", "database", "node", "other")
+
+
+class Asks:
+    """How often a node was asked for a pass."""
+
+    def __init__(self, node):
+        node.reconciler.ask_and_wait(20)
+        self._ask = node.reconciler.ask
+        self.count = 0
+        node.reconciler.ask = self._counted
+
+    def _counted(self, **named):
+        self.count += 1
+        return self._ask(**named)
+
+    def of(self, act):
+        """Return how often `act` asks."""
+        before = self.count
+        act()
+        return self.count - before
+
+
+@pytest.fixture
+def web(database):
+    """Group web lets in what members of front send; their ids."""
+    made = {
+        name: security_groups.create(database, name=name, project_id="blue").id
+        for name in ("web", "front", "idle")
+    }
+    security_groups.create_rule(
+        database, group=made["web"], source_group=made["front"]
+    )
+    return made
+
+
+def join(database, group, uuid):
+    table = models.security_group_instance_association
+    row = insert(table).values(security_group_id=group, instance_uuid=uuid)
+    database.write(lambda connection: connection.execute(row).rowcount)
+
+
+def hint(node, *groups):
+    """What a fanout does here; the broker's part is in test_rpc."""
+    return lambda: node.manager.groups_changed(frozenset(groups))
+
+
+def test_who_has_nothing_of_a_group_does_nothing(node, other, database, web):
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["web"], mine)
+    join(database, web["front"], theirs)
+    here, there = Asks(node), Asks(other)
+    assert here.of(hint(node, web["web"])) == 1
+    assert here.of(hint(node, web["front"])) == 1
+    assert here.of(hint(node, web["idle"])) == 0
+    assert there.of(hint(other, web["web"])) == 0
+    assert there.of(hint(other, web["front"])) == 1
+
+
+def test_who_has_just_left_a_group_looks_again(node, database, web):
+    mine = new_instance(database)
+    join(database, web["web"], mine)
+    asks = Asks(node)
+    table = models.security_group_instance_association
+    database.write(lambda c: c.execute(table.delete()).rowcount)
+    assert asks.of(hint(node, web["web"])) == 1
+    node.reconciler.ask_and_wait(20)
+    assert asks.of(hint(node, web["web"])) == 0
+
+
+def test_others_hear_of_a_member_though_its_host_failed(
+    api, node, other, database, web
+):
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["front"], mine)
+    join(database, web["web"], theirs)
+    node.applier.refused = (mine,)
+    heard = Asks(other)
+    with pytest.raises(exceptions.HostSetupError):
+        api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    deadline = time.monotonic() + 20
+    while not heard.count:
+        assert time.monotonic() < deadline, "it has heard nothing"
+        time.sleep(0.01)

@@ -6,7 +6,6 @@ Imported after the executor has been chosen, see `flatnet.cmd.manager`.
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 
@@ -15,8 +14,9 @@ from oslo_config import cfg
 
 from flatnet import endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
-from flatnet.cmd import hostname
+from flatnet.cmd import hostname, serving
 from flatnet.cmd.hostrows import BINARY, DatabaseRows
+from flatnet.cmd.notify import notify
 from flatnet.db import schema, services
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
@@ -46,6 +46,7 @@ class Daemon:
         self._conf = conf
         self._settings = settings
         self._applier = Applier(started)
+        self._broker = serving.transport(conf)
         self._database = Database(settings.connection)
         self._rows = DatabaseRows(
             self._database, settings.host, holder=hostname.holder()
@@ -89,8 +90,11 @@ class Daemon:
 
         :raises FlatnetError: what makes it senseless to go on
         """
+        notify(f"STATUS=waiting for the database {self._database.name}")
         schema.check_revision(self._database)
+        notify(f"STATUS=waiting for the name {self._settings.host}")
         hostname.claim(self._database, self._settings)
+        notify("STATUS=bringing the host to its rows")
         outcome = self._reconciler.run_pass()
         if outcome.error is not None:
             raise outcome.error
@@ -116,10 +120,8 @@ class Daemon:
             self._end(status=1)
 
     def _start_serving(self) -> None:
-        """Listen as soon as there is a broker, and tell systemd."""
-        broker = rpc.transport(self._conf)
-        LOG.info("connecting to %s", rpc.broker_name(self._conf))
-        peers = rpc.NetworkAPI(broker)
+        """Listen as soon as there is a broker; the host stands by now."""
+        peers = rpc.NetworkAPI(self._broker)
         kind = FlatDHCPManager if self._settings.dhcp else FlatManager
         manager = kind(
             settings=self._settings,
@@ -128,20 +130,23 @@ class Daemon:
             peers=peers,
             timeout=self._conf.rpc_response_timeout * PATIENCE,
         )
-        server = rpc.server(
-            broker,
-            host=self._settings.host,
-            endpoints=(
-                endpoints.BaseEndpoint(),
-                endpoints.NetworkEndpoint(manager),
-                endpoints.FlatnetEndpoint(manager),
+        self._server = serving.started(
+            lambda: rpc.server(
+                self._broker,
+                host=self._settings.host,
+                endpoints=(
+                    endpoints.BaseEndpoint(),
+                    endpoints.NetworkEndpoint(manager),
+                    endpoints.FlatnetEndpoint(manager),
+                ),
+                executor=self._settings.executor,
             ),
-            executor=self._settings.executor,
+            broker=rpc.broker_name(self._conf),
+            stopping=self._stopping,
         )
-        server.start()
-        self._server = server
-        LOG.info("host %s is ready", self._settings.host)
-        notify("READY=1")
+        if self._server is not None:
+            LOG.info("host %s is ready", self._settings.host)
+            notify(f"STATUS=serving host {self._settings.host}")
 
     def _say_stopped(self) -> None:
         """Tell the cluster, which would else wait for our reports."""
@@ -151,7 +156,7 @@ class Daemon:
             LOG.warning("not told that this host has stopped: %s", error)
 
     def _stop_serving(self) -> None:
-        notify("STOPPING=1")
+        notify("STOPPING=1", "STATUS=stopping; guests keep their network")
         if self._server is not None:
             self._server.stop()
             self._server.wait()
@@ -195,15 +200,3 @@ def _thread(target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
     return thread
-
-
-def notify(state: str) -> None:
-    """Tell systemd, or whoever gave us a socket, of our state."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
-        connection.connect(address)
-        connection.sendall(state.encode())

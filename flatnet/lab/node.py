@@ -1,5 +1,6 @@
 """A compute node: a namespace with three devices, and the daemon in it."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -19,6 +20,8 @@ DAEMON = "flatnet-manager"
 READY_SECONDS = 60.0
 # sockaddr_un.sun_path with its ending zero
 _LONGEST_SOCKET_PATH = 107
+# What the daemon says once it can be asked; READY=1 comes before.
+_SERVING = "STATUS=serving "
 
 
 def program(name: str) -> str:
@@ -42,6 +45,7 @@ class Node:
         self.spec = spec
         self._daemon: Daemon | None = None
         self._socket: socket.socket | None = None
+        self._notified: list[str] = []
 
     @property
     def name(self) -> str:
@@ -78,7 +82,7 @@ class Node:
         give_to(self.spec.directory, self.spec.lab.manager_user)
 
     def start_daemon(self) -> None:
-        """Start the daemon, and return when it says that it is ready.
+        """Start the daemon, and return when it serves.
 
         :raises ServerError: it ended, or was not ready in a minute; with
             the last lines of its log
@@ -92,6 +96,7 @@ class Node:
             raise LabError(f"{self.name}: the daemon runs already")
         self._close_socket()
         self._socket = self._notify_socket()
+        self._notified = []
         self._daemon = Daemon(
             readable(
                 [program(DAEMON), "--config-file", str(self.spec.conf)],
@@ -106,7 +111,7 @@ class Node:
         )
 
     def await_daemon(self, *, seconds: float = READY_SECONDS) -> None:
-        """Return when the daemon that was begun is ready."""
+        """Return when the daemon that was begun answers who asks."""
         if self._daemon is None:
             raise LabError(f"{self.name}: no daemon was started")
         self._daemon.wait_until(self._is_ready, seconds=seconds)
@@ -135,6 +140,15 @@ class Node:
         if self._daemon is None:
             raise LabError(f"{self.name}: no daemon was started")
         return self._daemon.pid
+
+    @property
+    def notified(self) -> tuple[str, ...]:
+        """What the daemon has told its service manager, line by line."""
+        with contextlib.suppress(BlockingIOError):
+            while self._socket is not None:
+                text = self._socket.recv(4096).decode(errors="replace")
+                self._notified += text.splitlines()
+        return tuple(self._notified)
 
     @property
     def log_text(self) -> str:
@@ -169,7 +183,7 @@ class Node:
         return str(self.spec.directory / "notify")
 
     def _notify_socket(self) -> socket.socket:
-        """The socket that takes systemd's place for READY=1."""
+        """The socket that takes systemd's place."""
         if len(self._notify_path) > _LONGEST_SOCKET_PATH:
             raise LabError(f"{self._notify_path} is too long for a socket")
         Path(self._notify_path).unlink(missing_ok=True)
@@ -180,12 +194,7 @@ class Node:
         return listener
 
     def _is_ready(self) -> bool:
-        if self._socket is None:
-            return False
-        try:
-            return b"READY=1" in self._socket.recv(4096).split(b"\n")
-        except BlockingIOError:
-            return False
+        return any(line.startswith(_SERVING) for line in self.notified)
 
     def _close_socket(self) -> None:
         listener, self._socket = self._socket, None

@@ -71,10 +71,52 @@ def test_a_broker_that_is_not_there_at_the_start(labs):
         lambda: "Connection failed" in node.log_text[before:],
         "it did not say what it waits for",
     )
+    # A boot goes on: the host stands, and who asks is told what is missing.
+    wait_until(
+        lambda: any("Connection failed" in line for line in node.notified),
+        "it did not tell systemd what it waits for",
+    )
+    ready = node.notified.index("READY=1")
+    assert node.notified[ready + 1].startswith(
+        "STATUS=the host stands; waiting for the broker rabbit://guest:***@"
+    )
     assert "is ready" not in node.log_text[before:]
     lab.broker.start()
     node.await_daemon()
+    assert node.notified[-1] == "STATUS=serving host node1"
     allocate(lab, new_instance(lab, "vm_1", "node1"), "node1")
+
+
+def test_a_broker_that_refuses_is_one_line_and_no_end(labs):
+    lab = labs(nodes=1, options=(("reconcile_interval", "1"),))
+    node = lab.node(1)
+    new_network(lab)
+    [vif] = allocate(lab, new_instance(lab, "vm_1", "node1"), "node1")
+    node.stop_daemon()
+    before = len(node.log_text)
+    wrong = lab.broker.url.replace("guest:guest@", "guest:secret@")
+    node.write_files(broker_url=wrong)
+    node.begin_daemon()
+    wait_until(lambda: said(node, before), "it did not say that it is refused")
+    # It is as its rows say all the same, and stays so.
+    assert "READY=1" in node.notified
+    node.run(f"ip link del {vif['devname']}")
+    wait_until(
+        lambda: vif["devname"] in node.run("ip -br link"),
+        "the port did not come back",
+    )
+    assert node.daemon_runs
+    [line] = said(node, before)
+    assert "ACCESS_REFUSED" in line
+    assert "correct transport_url" in line
+    assert "Traceback" not in node.log_text[before:]
+    assert "secret" not in node.log_text[before:]
+
+
+def said(node, before):
+    """The lines of a node's log, after so many characters, on its broker."""
+    lines = node.log_text[before:].splitlines()
+    return [line for line in lines if "ERROR flatnet" in line]
 
 
 def test_it_can_be_stopped_while_it_waits_for_the_broker(labs):

@@ -1,0 +1,91 @@
+"""Reaching the broker: away, it is waited for; refused, it is asked again.
+
+Neither ends the daemon: the host is kept as its rows say meanwhile, and a
+restart could do no more than ask the same broker with the same password.
+"""
+
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+
+import oslo_messaging as messaging
+from oslo_config import cfg
+from oslo_messaging import MessageHandlingServer as Server
+
+from flatnet import rpc
+from flatnet.cmd.notify import BrokerWatch, notify
+from flatnet.exceptions import ConfigurationError
+
+LOG = logging.getLogger("flatnet")
+# Seconds until a broker that refused us is asked again.
+REFUSED_PAUSE = 10.0
+_STANDS = "the host stands"
+
+
+def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
+    """Return the transport that `transport_url` names; nothing connects.
+
+    :raises ConfigurationError: it names none
+    """
+    try:
+        return rpc.transport(conf)
+    except messaging.MessagingException as error:
+        raise ConfigurationError(
+            f"transport_url = {rpc.broker_name(conf)}: {error}"
+        ) from error
+
+
+def started(
+    new_server: Callable[[], Server],
+    *,
+    broker: str,
+    stopping: threading.Event,
+) -> Server | None:
+    """Return a server that listens, once the broker lets it; none: we stop.
+
+    :param new_server: makes one; each is started once
+    :param broker: the broker's URL without its password
+    """
+    waiting = f"{_STANDS}; waiting for the broker {broker}"
+    notify("READY=1", f"STATUS={waiting}")
+    LOG.info("%s", waiting)
+    told = ""
+    with BrokerWatch(f"STATUS={waiting}"):
+        while not stopping.is_set():
+            server = new_server()
+            refusal = _refusal(server)
+            if not refusal:
+                return server
+            if refusal != told:
+                notify(f"STATUS={_STANDS}; the broker {broker}: {refusal}")
+                LOG.error(
+                    "broker %s: %s; correct transport_url and restart, or "
+                    "let it in: it is asked every %d s, and the host is kept "
+                    "as its rows say meanwhile",
+                    *(broker, refusal, REFUSED_PAUSE),
+                )
+            told = refusal
+            stopping.wait(REFUSED_PAUSE)
+    return None
+
+
+def _refusal(server: Server) -> str:
+    """Start a server; return in one line why the broker refused, or empty.
+
+    It returns when the broker is there, however long that takes.
+    """
+    try:
+        server.start()
+    except (messaging.MessagingException, ssl.SSLError) as error:
+        return _line(error)
+    except Exception as error:
+        # The driver lets its library's errors through as they are.
+        if not type(error).__module__.startswith("amqp."):
+            raise
+        return _line(error)
+    return ""
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

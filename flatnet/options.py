@@ -257,7 +257,15 @@ FIREWALL_OPTIONS = [
     cfg.StrOpt(
         "iptables_top_regex",
         default="",
-        help="Foreign iptables rules that match stay above flatnet's.",
+        help="Foreign iptables rules that match, and lead their chain, stay "
+        "above flatnet's.",
+    ),
+    cfg.StrOpt(
+        "iptables_bottom_regex",
+        default="",
+        help="Foreign iptables rules that match stay below flatnet's, also "
+        "where iptables_top_regex matches. Others are below anyway; no "
+        "foreign rule is moved.",
     ),
 ]
 

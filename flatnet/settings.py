@@ -45,4 +45,5 @@ class Settings:
     metadata_host: str = "127.0.0.1"
     metadata_port: int = 8775
     iptables_top_regex: str = ""
+    iptables_bottom_regex: str = ""
     connection: str = "sqlite://"

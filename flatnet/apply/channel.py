@@ -22,18 +22,24 @@ MAXIMUM_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """Ask what the kernel says of `uplinks`, or to apply `plan`."""
+    """Ask what the kernel says of `uplinks`, or to apply `plan`.
+
+    Or what is in the way of a `prospect`: an uplink that no network uses yet,
+    and the bridge that it would be enslaved to.
+    """
 
     uplinks: tuple[str, ...] = ()
     plan: Plan | None = None
+    prospect: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a Request; `error` is one line, or none."""
+    """The answer to a Request; `trouble` and `error` are one line or none."""
 
     uplinks: tuple[Uplink, ...] = ()
     changes: Changes | None = None
+    trouble: str = ""
     error: str | None = None
 
 

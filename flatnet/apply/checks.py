@@ -3,7 +3,9 @@
 Each line says what is wrong and what to do about it.
 """
 
-from flatnet.apply.links import Host
+import socket
+
+from flatnet.apply.links import Host, host
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge
 
@@ -18,6 +20,11 @@ def check_bridge(
     :raises HostSetupError: a line that says what and what to do
     """
     link = found.links.get(bridge.name)
+    if link is None and (name := other_name(bridge.name)):
+        raise HostSetupError(
+            f"{bridge.name} is another name of device {name}: give the "
+            f"network the bridge {name}, or take that name away"
+        )
     if link and link.kind != "bridge":
         raise HostSetupError(
             f"device {bridge.name} exists and is no bridge: rename it, or "
@@ -36,10 +43,39 @@ def check_bridge(
             )
 
 
+def uplink_trouble(uplink: str, bridge: str) -> str:
+    """Return what would keep a device from being a bridge's uplink.
+
+    One line that says what and what to do, or empty.
+    """
+    with host() as found:
+        link = found.links.get(bridge)
+        index = link.index if link else 0
+        try:
+            _check_uplink(found, uplink, index=index, planned=frozenset())
+        except HostSetupError as error:
+            return str(error)
+    return ""
+
+
+def other_name(name: str) -> str:
+    """The name of the device that has `name` as an altname, or empty."""
+    try:
+        found = socket.if_indextoname(socket.if_nametoindex(name))
+    except OSError:
+        return ""
+    return "" if found == name else found
+
+
 def _check_uplink(
     found: Host, name: str, *, index: int, planned: frozenset[str]
 ) -> None:
     uplink = found.links.get(name)
+    if uplink is None and (real := other_name(name)):
+        raise HostSetupError(
+            f"uplink {name} is another name of device {real}: write {real} "
+            "as the network's bridge_interface"
+        )
     if uplink is None:
         raise HostSetupError(
             f"uplink {name} does not exist: create it or correct "

@@ -29,13 +29,24 @@ class ApplierProcess:
 
 
 def start_applier(
-    *, networks_path: str, dnsmasq_config_file: str, top_regex: str
+    *,
+    networks_path: str,
+    dnsmasq_config_file: str,
+    top_regex: str,
+    bottom_regex: str = "",
 ) -> ApplierProcess:
     """Start the applier by exec, with the privilege that we still have.
 
-    To be called before anything is monkey-patched and before privilege is
-    given up.
+    To be called before privilege goes and anything is monkey-patched.
     """
+    options = (
+        f"--networks-path={networks_path}",
+        f"--dnsmasq-config-file={dnsmasq_config_file}",
+        f"--top-regex={top_regex}",
+        f"--bottom-regex={bottom_regex}",
+    )
+    # Never what lies in the directory that we were started in.
+    command = [sys.executable, "-P", "-m", "flatnet.apply.process", *options]
     # Abstract, so that no file is left behind; the applier checks that the
     # peer is the process that started it.
     address = f"\0flatnet-applier-{os.getpid()}"
@@ -46,17 +57,10 @@ def start_applier(
         listener.listen(4)
         process = subprocess.Popen(
             [
-                sys.executable,
-                # Never what lies in the directory that we were started in.
-                "-P",
-                "-m",
-                "flatnet.apply.process",
+                *command,
                 f"--listener={listener.fileno()}",
                 f"--lifeline={reading}",
                 f"--events={happening}",
-                f"--networks-path={networks_path}",
-                f"--dnsmasq-config-file={dnsmasq_config_file}",
-                f"--top-regex={top_regex}",
             ],
             pass_fds=(listener.fileno(), reading, happening),
             stdin=subprocess.DEVNULL,
@@ -87,6 +91,13 @@ class Applier:
     def apply(self, plan: Plan) -> Changes:
         """Make this host look like `plan`; errors as for `uplinks`."""
         return self._ask(Request(plan=plan)).changes or Changes()
+
+    def trouble(self, *, uplink: str, bridge: str) -> str:
+        """What would keep a device from being a bridge's uplink, or empty.
+
+        One line that says what to do; errors as for `uplinks`.
+        """
+        return self._ask(Request(prospect=(uplink, bridge))).trouble
 
     def wait_for_event(self) -> bool:
         """Wait until the host changed; false once the applier is gone."""

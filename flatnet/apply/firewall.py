@@ -22,7 +22,6 @@ instance that has a chain in it is reported, and who of them is shut is for
 `force` to say.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -35,6 +34,7 @@ from flatnet.apply.iptables import (
     edits,
 )
 from flatnet.apply.native import delete_rules
+from flatnet.apply.placement import Placement, placement
 from flatnet.apply.restore import LockHeldError, refused_chains, restore
 from flatnet.apply.saved import COMMANDS, other_backend, read_tables
 from flatnet.exceptions import HostSetupError
@@ -46,17 +46,19 @@ def apply_firewall(
     address_sets: tuple[AddressSet, ...],
     *,
     top_regex: str = "",
+    bottom_regex: str = "",
 ) -> Changes:
     """Make everything of ours in iptables and ipset equal the plan.
 
     :param top_regex: foreign rules at the top of a built-in chain that
         match stay above our jump
+    :param bottom_regex: those that match stay below in any case
     """
     try:
-        top = re.compile(top_regex) if top_regex else None
-    except re.error as error:
-        text = f"iptables_top_regex {top_regex!r}: {error}"
-        return Changes(failures=(Failure("firewall", text, _all(tables)),))
+        top = placement(top_regex, bottom_regex)
+    except HostSetupError as error:
+        failure = Failure("firewall", str(error), _all(tables))
+        return Changes(failures=(failure,))
     try:
         existing = ipset.read_sets()
     except HostSetupError as error:
@@ -81,9 +83,7 @@ def apply_firewall(
     return joined(written, rules, Changes(made, tuple(failures)))
 
 
-def _apply_families(
-    tables: tuple[Table, ...], top: re.Pattern[str] | None
-) -> Changes:
+def _apply_families(tables: tuple[Table, ...], top: Placement) -> Changes:
     """Both families, which share a lock: who waited for it once, waited."""
     done: list[Changes] = []
     left = tables
@@ -98,7 +98,7 @@ def _apply_families(
 
 
 def _apply_family(
-    family: int, tables: tuple[Table, ...], top: re.Pattern[str] | None
+    family: int, tables: tuple[Table, ...], top: Placement
 ) -> Changes:
     wanted = {each.name: each for each in tables if each.family == family}
     try:
@@ -127,9 +127,7 @@ def _apply_family(
         return Changes(failures=(failure,))
 
 
-def _apply_table(
-    existing: Existing, wanted: Table, top: re.Pattern[str] | None
-) -> Changes:
+def _apply_table(existing: Existing, wanted: Table, top: Placement) -> Changes:
     shut: dict[str, str] = {}
     plan = edits(existing, wanted, top)
     if _write(wanted, plan):

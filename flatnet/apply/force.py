@@ -24,6 +24,7 @@ from flatnet.apply.force_guard import unguarded
 from flatnet.apply.iptables import Existing, leads
 from flatnet.apply.libnftables import Session
 from flatnet.apply.marks import marks, recognised
+from flatnet.apply.placement import Placement, placement
 from flatnet.apply.saved import read_kernel, read_tables
 from flatnet.apply.sysctl import BRIDGE_NETFILTER, DIRECTORY
 from flatnet.exceptions import HostSetupError
@@ -35,11 +36,15 @@ _SET = re.compile(r"--match-set (\S+) ")
 
 
 def open_instances(
-    plan: Plan, session: Session, *, top_regex: str = ""
+    plan: Plan,
+    session: Session,
+    *,
+    top_regex: str = "",
+    bottom_regex: str = "",
 ) -> frozenset[str]:
     """Return the uuids of the instances whose own rules are not in force.
 
-    :param top_regex: as for the firewall
+    :param top_regex, bottom_regex: as for the firewall
     """
     everyone = frozenset(
         port.instance_uuid for bridge in plan.bridges for port in bridge.ports
@@ -51,16 +56,16 @@ def open_instances(
         for port in bridge.ports:
             bridges[port.instance_uuid].add(bridge.name)
     try:
-        top = re.compile(top_regex) if top_regex else None
-    except re.error:
-        top = None
+        place = placement(top_regex, bottom_regex)
+    except HostSetupError:
+        place = Placement()
     found = _too_much(plan.tables, plan.address_sets)
     for family in (4, 6):
         wanted = [each for each in plan.tables if each.family == family]
         existing = _existing(family) if wanted else {}
         for table in wanted:
             there = existing.get(table.name, Existing())
-            found |= _Way(there, table, top).unfiltered(bridges)
+            found |= _Way(there, table, place).unfiltered(bridges)
     return frozenset(found & everyone) | unguarded(plan, session)
 
 
@@ -113,7 +118,7 @@ class _Way:
     """The ways to the instances' chains in a table of the kernel."""
 
     def __init__(
-        self, existing: Existing, wanted: Table, top: re.Pattern[str] | None
+        self, existing: Existing, wanted: Table, place: Placement
     ) -> None:
         self._existing = existing
         self._wanted = wanted
@@ -125,7 +130,7 @@ class _Way:
                     edges = self._edges.setdefault(target[1], [])
                     edges.append((chain.name, rule))
         self._jumped = {
-            jump.chain: leads(existing, jump, top) for jump in wanted.jumps
+            jump.chain: leads(existing, jump, place) for jump in wanted.jumps
         }
         self._known: dict[str, frozenset[str]] = {}
         self._led: dict[tuple[str, frozenset[str]], bool] = {}

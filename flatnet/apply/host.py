@@ -39,12 +39,14 @@ LOG = logging.getLogger(__name__)
 class HostPaths:
     """What the applier takes from its own command line, never from a plan.
 
-    `top_regex` names foreign iptables rules that stay above ours.
+    `top_regex` names foreign iptables rules that stay above ours, and
+    `bottom_regex` those that stay below.
     """
 
     networks_path: str
     dnsmasq_config_file: str = ""
     top_regex: str = ""
+    bottom_regex: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,10 @@ def _opened(
         return suspects
     try:
         return suspects & open_instances(
-            plan, session, top_regex=paths.top_regex
+            plan,
+            session,
+            top_regex=paths.top_regex,
+            bottom_regex=paths.bottom_regex,
         )
     except Exception:
         LOG.exception("rules in force: unforeseen error")
@@ -155,7 +160,10 @@ def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
 
 def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:
     return apply_firewall(
-        plan.tables, plan.address_sets, top_regex=paths.top_regex
+        plan.tables,
+        plan.address_sets,
+        top_regex=paths.top_regex,
+        bottom_regex=paths.bottom_regex,
     )
 
 

@@ -19,9 +19,9 @@ prints rules differently from how they are written.
 
 import re
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from flatnet.apply.marks import comment, marks
+from flatnet.apply.placement import Placement
 from flatnet.state import Chain, Jump, Table
 
 PREFIX = "flatnet-"
@@ -111,12 +111,10 @@ def changed(existing: Existing, wanted: Table) -> tuple[Chain, ...]:
     )
 
 
-def edits(
-    existing: Existing, wanted: Table, top: re.Pattern[str] | None
-) -> Edits:
+def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
     """Return what brings a table to the plan, as one transaction.
 
-    :param top: foreign rules that match stay above our jumps, if they lead
+    :param place: which foreign rules stay above our jumps
     """
     chains = changed(existing, wanted)
     planned = {chain.name for chain in wanted.chains}
@@ -125,7 +123,7 @@ def edits(
     kept = [name for name in stale if name in existing.referenced]
     emptied = [name for name in kept if existing.chains[name]]
     removed = [name for name in stale if name not in kept]
-    deletions, insertions, moved = _jump_edits(existing, wanted, top)
+    deletions, insertions, moved = _jump_edits(existing, wanted, place)
     replaced = {jump.builtin for jump in wanted.jumps}
     handled = _handled(existing, moved)
     body = (
@@ -189,7 +187,7 @@ def _is_ours(rule: str) -> bool:
 
 
 def _jump_edits(
-    existing: Existing, wanted: Table, top: re.Pattern[str] | None
+    existing: Existing, wanted: Table, place: Placement
 ) -> tuple[list[str], list[str], list[str]]:
     """Return deletions, insertions, and the built-in chains they are in."""
     jumps = {jump.builtin: jump for jump in wanted.jumps}
@@ -197,7 +195,7 @@ def _jump_edits(
     for builtin in sorted(jumps.keys() | existing.builtins.keys()):
         rules = existing.builtins.get(builtin, [])
         ours = [rule for rule in rules if _is_ours(rule)]
-        above = _above(existing, builtin, top)
+        above = _above(existing, builtin, place)
         jump = jumps.get(builtin)
         if _is_in_place(jump, rules, ours, above):
             continue
@@ -224,26 +222,21 @@ def _handled(existing: Existing, builtins: list[str]) -> list[tuple[str, int]]:
     ]
 
 
-def leads(existing: Existing, jump: Jump, top: re.Pattern[str] | None) -> bool:
+def leads(existing: Existing, jump: Jump, place: Placement) -> bool:
     """Whether the table has a jump, and nothing foreign before it."""
     rules = existing.builtins.get(jump.builtin, [])
     ours = [rule for rule in rules if _is_ours(rule)]
-    above = _above(existing, jump.builtin, top)
+    above = _above(existing, jump.builtin, place)
     return _is_in_place(jump, rules, ours, above)
 
 
-def _above(
-    existing: Existing, builtin: str, top: re.Pattern[str] | None
-) -> int:
+def _above(existing: Existing, builtin: str, place: Placement) -> int:
     """How many foreign rules at the head of a chain stay above ours."""
     rules = existing.builtins.get(builtin, [])
-    foreign = [rule for rule in rules if not _is_ours(rule)]
-    if top is None:
-        return 0
-    if builtin in existing.handles:
+    if place.top is not None and builtin in existing.handles:
         # Nobody can tell which of them match.
         return next((n for n, r in enumerate(rules) if _is_ours(r)), 0)
-    return len(list(takewhile(top.search, foreign)))
+    return place.above([rule for rule in rules if not _is_ours(rule)])
 
 
 def _is_in_place(

@@ -53,6 +53,7 @@ def main() -> int:
         networks_path=arguments.networks_path,
         dnsmasq_config_file=arguments.dnsmasq_config_file,
         top_regex=arguments.top_regex,
+        bottom_regex=arguments.bottom_regex,
     )
     os.set_blocking(arguments.events, False)
     with socket.socket(fileno=arguments.listener) as listener:
@@ -103,6 +104,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--networks-path", required=True)
     parser.add_argument("--dnsmasq-config-file", default="")
     parser.add_argument("--top-regex", default="")
+    parser.add_argument("--bottom-regex", default="")
     return parser.parse_args()
 
 

@@ -23,6 +23,7 @@ import msgspec
 
 from flatnet.apply import channel
 from flatnet.apply.bridge import check_privilege, read_uplinks
+from flatnet.apply.checks import uplink_trouble
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
 from flatnet.apply.found import plugged
@@ -120,6 +121,8 @@ class Worker:
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:
             check_privilege()
+            if request.prospect is not None:
+                return channel.Reply(trouble=uplink_trouble(*request.prospect))
             if request.plan is None:
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
             return channel.Reply(changes=self._apply(request.plan))

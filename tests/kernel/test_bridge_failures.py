@@ -37,6 +37,15 @@ def test_an_uplink_that_is_missing(namespace):
     assert "uplink eth7 does not exist" in only.message
 
 
+def test_another_name_of_a_device_is_known_as_such(namespace):
+    uplink(namespace)
+    namespace.run("ip link property add dev eth1 altname rack7")
+    only = failure(namespace, plan(tap(1), uplink="rack7"))
+    assert "rack7 is another name of device eth1" in only.message
+    only = failure(namespace, plan(tap(1), name="rack7"))
+    assert "rack7 is another name of device eth1" in only.message
+
+
 def test_an_uplink_that_is_enslaved_elsewhere(namespace):
     uplink(namespace)
     namespace.run("ip link add virbr0 type bridge")

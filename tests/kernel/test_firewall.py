@@ -112,6 +112,24 @@ def test_the_jump_is_on_top_but_for_the_top_regex(namespace):
     assert targets() == ["flatnet-FORWARD", "DOCKER", "ACCEPT", "DOCKER"]
 
 
+def test_the_jump_is_above_what_matches_the_bottom_regex(namespace):
+    """Also where all foreign rules are to stay on top."""
+    namespace.run("iptables -A FORWARD -i eth7 -j ACCEPT")
+    namespace.run("iptables -A FORWARD -j REJECT")
+    namespace.run("iptables -A FORWARD -i eth8 -j ACCEPT")
+
+    def targets():
+        rules = namespace.run("iptables -S FORWARD").splitlines()[1:]
+        return [rule.split(" -j ")[1].split()[0] for rule in rules]
+
+    both = {"top_regex": ".", "bottom_regex": "REJECT"}
+    applied(namespace, planned(1), **both)
+    placed = ["ACCEPT", "flatnet-FORWARD", "REJECT", "ACCEPT"]
+    assert targets() == placed
+    assert applied(namespace, planned(1), **both) == ()
+    assert targets() == placed
+
+
 def test_a_stale_chain_that_a_foreign_one_needs_is_emptied(namespace):
     applied(namespace, planned(1))
     namespace.run("iptables -N ADMIN")

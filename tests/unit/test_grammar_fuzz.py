@@ -16,6 +16,7 @@ from flatnet.apply.grammar import checked
 from flatnet.apply.guard import guard_tables
 from flatnet.apply.iptables import Existing, edits
 from flatnet.apply.members import Members
+from flatnet.apply.placement import Placement
 from flatnet.exceptions import HostSetupError
 from tests.unit.test_grammar import plan
 
@@ -191,7 +192,8 @@ def rendered(found):
     """Render all that differs from the plan that is known as good."""
     for table, known in zip(found.tables, BASE.tables, strict=True):
         if table != known:
-            for line in edits(Existing(), table, None).text.splitlines():
+            text = edits(Existing(), table, Placement()).text
+            for line in text.splitlines():
                 assert RESTORE.fullmatch(line), line
     for each, known in zip(found.address_sets, BASE.address_sets, strict=True):
         if each != known:

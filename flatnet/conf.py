@@ -7,6 +7,7 @@ and checked.
 import grp
 import ipaddress
 import pwd
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from flatnet.options import (
     MANAGER_ALIASES,
 )
 from flatnet.settings import Settings
+
+_DEVICE_NAME_LENGTH = 15
 
 
 def list_opts() -> list[tuple[str, Sequence[cfg.Opt]]]:
@@ -79,6 +82,47 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
             _check_with(
                 conf, name, values[name], ipaddress.IPv4Address, "an address"
             )
+    for name in ("iptables_top_regex", "iptables_bottom_regex"):
+        _check_with(conf, name, values[name], _regex, "a regular expression")
+    _check_with(
+        conf,
+        "flat_network_bridge",
+        values["flat_network_bridge"],
+        _bridge,
+        "a bridge's name",
+    )
+    for name in ("flat_interface", "public_interface"):
+        if values[name]:
+            _check_with(conf, name, values[name], _device, "a device's name")
+    for value in values["forward_bridge_interface"]:
+        _check_with(
+            conf, "forward_bridge_interface", value, _device, "a device's name"
+        )
+
+
+def _regex(value: str) -> object:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise ValueError(error) from error
+
+
+def _bridge(name: str) -> None:
+    """Check the name of a device that is to be made."""
+    _device(name)
+    if len(name.encode()) > _DEVICE_NAME_LENGTH:
+        raise ValueError(
+            f"Linux takes {_DEVICE_NAME_LENGTH} characters at most"
+        )
+
+
+def _device(name: str) -> None:
+    """Check a name as Linux does; one that is longer can be an altname.
+
+    :raises ValueError: it cannot name a device
+    """
+    if name in ("", ".", "..") or re.search(r"[/:\s\0]", name):
+        raise ValueError("blanks, slashes and colons cannot be in one")
 
 
 def check_users(conf: cfg.ConfigOpts, values: Settings) -> None:

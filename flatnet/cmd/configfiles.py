@@ -1,52 +1,105 @@
 """What a configuration file has to say that oslo.config passes over.
 
-It takes an option that it does not know for somebody else's.  A mistyped
-`allow_same_net_traffic` would leave a cloud open, and nobody would know.
+It takes an option or a section that it does not know for somebody else's.  A
+mistyped `allow_same_net_traffic` would leave a cloud open, and a mistyped
+`[database]` have everybody use a file of his own, and nobody would know.
 """
 
 import difflib
 import io
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from oslo_config import cfg
 
+from flatnet.cmd import knownnames
 from flatnet.exceptions import ConfigurationError
 from flatnet.options import DATABASE_OPTIONS, DEFAULT_OPTIONS
 
-# Of 1: how alike an unknown name must be to one of ours to be a mistake.
-_ALIKE = 0.87
+# Of 1: how alike an unknown name must be to one of ours to be proposed.
+_ALIKE = 0.8
+# How alike an unknown section must be to a known one to be a mistake.
+_SAME = 0.87
 _ARGUMENT = re.compile(r"argument --([a-z0-9_]+): (.*)", re.DOTALL)
-_OURS = {
-    "DEFAULT": [option.name for option in DEFAULT_OPTIONS],
-    "database": [option.name for option in DATABASE_OPTIONS],
+_DEFAULT = frozenset(option.name for option in DEFAULT_OPTIONS)
+_DATABASE = frozenset(option.name for option in DATABASE_OPTIONS)
+_NOBODYS = " of flatnet, oslo or nova; correct or remove it"
+# What tells that a section of an unknown name was meant for us.
+_OURS_ALONE = {
+    "transport_url": "DEFAULT",
+    **{name: "DEFAULT" for name in _DEFAULT if "_" in name},
+    **dict.fromkeys(_DATABASE, "database"),
 }
 
 
-def check_names(files: list[str], known: cfg.ConfigOpts) -> None:
-    """Check that no file has a name that is nearly one of ours.
+def check_names(files: list[str]) -> None:
+    """Check that no file has a name that nobody knows.
 
-    :raises ConfigurationError: it has; the line names it and the file
+    In [DEFAULT] and [database] it is ours, oslo's or nova's.  Other sections
+    are theirs, unless their name or what is in them tells otherwise.
+
+    :raises ConfigurationError: there is one; the line names it and the file
     """
     for file in files:
         sections: dict[str, dict[str, list[str]]] = {}
         try:
             cfg.ConfigParser(file, sections).parse()
-        except (OSError, cfg.ParseError) as error:
+        except (OSError, cfg.ParseError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{file}: {error}") from error
-        for section, ours in _OURS.items():
-            for name in sections.get(section, {}):
-                if name in ours or (section == "DEFAULT" and name in known):
-                    continue
-                meant = difflib.get_close_matches(name, ours, 1, _ALIKE)
-                if meant:
-                    raise ConfigurationError(
-                        f"{name} in {file} is no option; did you mean "
-                        f"{meant[0]}?"
-                    )
+        for section, names in sections.items():
+            if section == "DEFAULT":
+                _check_options(file, section, names, _is_default)
+            elif section.lower() == "database":
+                _check_options(file, section, names, _is_database)
+            elif section.lower() not in knownnames.SECTIONS:
+                _check_section(file, section, names)
+
+
+def _is_default(name: str) -> bool:
+    return name in _DEFAULT or knownnames.is_known(name)
+
+
+def _is_database(name: str) -> bool:
+    return name in _DATABASE or name in knownnames.DATABASE
+
+
+def _check_options(
+    file: str,
+    section: str,
+    names: Iterable[str],
+    is_known: Callable[[str], bool],
+) -> None:
+    ours = _DEFAULT if section == "DEFAULT" else _DATABASE
+    theirs = () if section != "DEFAULT" else knownnames.OSLO
+    for name in names:
+        if not is_known(name):
+            hint = _meant(name, (*ours, *theirs), _ALIKE)
+            raise ConfigurationError(
+                f"{name} in [{section}] of {file} is no option"
+                + (f"; did you mean {hint}?" if hint else _NOBODYS)
+            )
+
+
+def _check_section(file: str, section: str, names: Iterable[str]) -> None:
+    known = ("DEFAULT", "database", *knownnames.SECTIONS)
+    hint = _meant(section.lower(), known, _SAME)
+    if section.upper() == "DEFAULT":
+        hint = "DEFAULT"
+    for name in names:
+        hint = hint or _OURS_ALONE.get(name, "")
+    if hint:
+        raise ConfigurationError(
+            f"[{section}] in {file} is no section; did you mean [{hint}]?"
+        )
+
+
+def _meant(name: str, known: Collection[str], alike: float) -> str:
+    """The known name that is most like this one, or empty."""
+    found = difflib.get_close_matches(name, sorted(known), 1, alike)
+    return found[0] if found else ""
 
 
 def files_of(directories: list[str], files: list[str]) -> list[str]:

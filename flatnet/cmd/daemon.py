@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from flatnet import endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
-from flatnet.cmd import hostname, serving
+from flatnet.cmd import devices, hostname, serving
 from flatnet.cmd.hostrows import BINARY, DatabaseRows
 from flatnet.cmd.notify import notify
 from flatnet.db import schema, services
@@ -98,6 +98,19 @@ class Daemon:
         outcome = self._reconciler.run_pass()
         if outcome.error is not None:
             raise outcome.error
+        for line in (*devices.missing(self._settings), self._idle_uplink()):
+            if line:
+                LOG.warning("%s", line)
+
+    def _idle_uplink(self) -> str:
+        """What is wrong with an uplink that no network has shown yet."""
+        plan = self._reconciler.last.plan
+        uplink = self._settings.flat_interface
+        used = {bridge.uplink for bridge in plan.bridges} if plan else set()
+        if not uplink or uplink in used:
+            return ""
+        bridge = self._settings.flat_network_bridge
+        return self._applier.trouble(uplink=uplink, bridge=bridge)
 
     def _catch_signals(self) -> None:
         # By the interpreter itself: a handler in Python may run inside

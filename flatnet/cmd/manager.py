@@ -22,16 +22,16 @@ from oslo_log import log
 
 from flatnet import __version__, conf
 from flatnet.apply.client import ApplierProcess, start_applier
-from flatnet.cmd import configfiles
+from flatnet.cmd import configfiles, devices
 from flatnet.cmd.privilege import check_user, drop_privilege
-from flatnet.cmd.statepath import make_state_directory
+from flatnet.cmd.statepath import make_state_directory, mend_database
 from flatnet.exceptions import ConfigurationError, FlatnetError
 from flatnet.settings import Settings
 
 PROGRAM = "flatnet-manager"
 DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
 # Libraries whose every step is not worth a line of an operator's log.
-QUIET = ("alembic=WARN", "oslo_service=WARN")
+QUIET = ("alembic=WARN", "oslo_service=WARN", "stevedore=CRITICAL")
 LOG = logging.getLogger("flatnet")
 
 
@@ -67,7 +67,8 @@ def _settings(arguments: list[str]) -> Settings:
         default_log_levels=[*log.get_default_log_levels(), *QUIET]
     )
     cfg.CONF.set_default("use_stderr", True)
-    files = _config_files(arguments)
+    default = _default_files()
+    files = _config_files(arguments, default)
     try:
         with configfiles.complaints(files):
             cfg.CONF(
@@ -75,37 +76,47 @@ def _settings(arguments: list[str]) -> Settings:
                 project="flatnet",
                 prog=PROGRAM,
                 version=__version__,
-                default_config_files=files,
+                default_config_files=default,
                 default_config_dirs=[],
             )
         settings = conf.settings(cfg.CONF)
         conf.check_users(cfg.CONF, settings)
+        settings = devices.resolved(cfg.CONF, settings)
     except cfg.Error as error:
         raise configfiles.explained(str(error), files) from error
-    configfiles.check_names(files, cfg.CONF)
+    configfiles.check_names(files)
     log.setup(cfg.CONF, "flatnet")
     return settings
 
 
-def _config_files(arguments: list[str]) -> list[str]:
+def _default_files() -> list[str]:
+    return [DEFAULT_CONFIG_FILE] if Path(DEFAULT_CONFIG_FILE).exists() else []
+
+
+def _config_files(arguments: list[str], default: list[str]) -> list[str]:
     """The files that will be read, for what is said about them."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-file", action="append", default=[])
     parser.add_argument("--config-dir", action="append", default=[])
     given, _ = parser.parse_known_args(arguments)
-    if given.config_file or given.config_dir:
-        return configfiles.files_of(given.config_dir, given.config_file)
-    return [DEFAULT_CONFIG_FILE] if Path(DEFAULT_CONFIG_FILE).exists() else []
+    return configfiles.files_of(given.config_dir, given.config_file or default)
 
 
 def _run(settings: Settings) -> int:
     check_user(settings.manager_user)
     make_state_directory(settings.state_path, _group(settings.manager_user))
+    if settings.manager_user:
+        mend_database(
+            settings.connection,
+            state_path=settings.state_path,
+            user=settings.manager_user,
+        )
     with _only_one(settings):
         started = start_applier(
             networks_path=settings.networks_path,
             dnsmasq_config_file=settings.dnsmasq_config_file,
             top_regex=settings.iptables_top_regex,
+            bottom_regex=settings.iptables_bottom_regex,
         )
         drop_privilege(settings.manager_user)
         return _serve(settings, started)

@@ -64,6 +64,44 @@ def prepare_database(path: str, *, state_path: str, user: str) -> None:
         ) from error
 
 
+def mend_database(connection: str, *, state_path: str, user: str) -> None:
+    """Open a SQLite file to `user` that was made before there was one.
+
+    :param connection: the URL of the database, of any kind
+    :raises ConfigurationError: as for `prepare_database`
+    """
+    kind, _, rest = connection.partition("://")
+    path = rest.partition("/")[2].partition("?")[0]
+    # Not with SQLAlchemy, which is not to be imported by who is privileged.
+    if kind.partition("+")[0] == "sqlite" and os.path.isfile(path):
+        prepare_database(path, state_path=state_path, user=user)
+
+
+def become_user_of(path: str, *, user: str) -> None:
+    """Have root be `user` as far as files go, for a database of the daemon's.
+
+    SQLite keeps files beside the database that belong to who made them, and
+    where `fs.protected_regular` is 2 not even root may open those of the
+    daemon.  Nothing happens to others than root, or where the database was
+    not prepared for `user`.
+    """
+    try:
+        entry, found = pwd.getpwnam(user), os.stat(path)
+    except (KeyError, OSError):
+        return
+    is_shared = found.st_gid == entry.pw_gid and found.st_mode & stat.S_IWGRP
+    if os.geteuid() == 0 and found.st_uid == 0 and is_shared:
+        before = os.getgroups(), os.getegid()
+        os.initgroups(user, entry.pw_gid)
+        os.setegid(entry.pw_gid)
+        os.seteuid(entry.pw_uid)
+        if not os.access(path, os.W_OK, effective_ids=True):
+            # He does not get there, and so has made no files there.
+            os.seteuid(0)
+            os.setegid(before[1])
+            os.setgroups(before[0])
+
+
 def _existing(path: str) -> str:
     return path if os.path.isdir(path) else "/"
 

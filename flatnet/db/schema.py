@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, text
 
 import flatnet
 from flatnet.db.engine import Database
@@ -25,7 +25,7 @@ def upgrade(database: Database) -> None:
 
     :raises SchemaMismatch: the database is newer than this program
     """
-    _make_directory(database)
+    _make_file(database)
     _migrate(database, command.upgrade, "head")
 
 
@@ -38,7 +38,15 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def check_revision(database: Database) -> None:
-    """:raises SchemaMismatch: the tables are not at our revision"""
+    """Check that the tables are at our revision; nothing is made.
+
+    :raises SchemaMismatch: they are not, or there is no such file
+    """
+    if database.file and not Path(database.file).exists():
+        raise SchemaMismatch(
+            f"database {database.name} does not exist: correct [database] "
+            "connection, or run `flatnet db upgrade` to make it"
+        )
     wanted = ScriptDirectory.from_config(_config()).get_current_head()
     found = database.read(
         lambda connection: MigrationContext.configure(
@@ -101,15 +109,19 @@ def _script_location() -> Path:
         return Path(flatnet.__file__).parent.parent / "migrations"
 
 
-def _make_directory(database: Database) -> None:
-    """Make the directory of a SQLite file, which is the default."""
-    if database.dialect != "sqlite":
+def _make_file(database: Database) -> None:
+    """Make the file of a SQLite database, which is the default."""
+    path = database.file
+    if path is None:
         return
-    path = make_url(database.url).database
-    if not path or path == ":memory:":
-        return
+    directory = Path(path).parent
     try:
-        Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(parents=True)
+            # Whatever the umask: dnsmasq passes through the state_path.
+            directory.chmod(0o755)
+        # Not for others: who can read a database can lock it.
+        Path(path).touch(mode=0o600)
     except OSError as error:
         raise DatabaseUnavailable(
             f"database {database.name}: {error}"

@@ -200,3 +200,26 @@ def test_too_little_privilege_is_one_line(labs):
     assert done.returncode == 1
     assert "CAP_NET_ADMIN" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_an_uplink_by_another_name_and_before_it_is_used(labs):
+    """A mistake is named at the start, not by the first allocation."""
+    other = "uplink-of-rack-7"
+    lab = labs(nodes=1)
+    node = lab.node(1)
+    node.stop_daemon()
+    node.run(f"ip link property add dev eth1 altname {other}")
+    node.run("ip addr add 203.0.113.7/24 dev eth1")
+    text = node.spec.conf.read_text()
+    text = text.replace("flat_interface = eth1", f"flat_interface = {other}")
+    text = text.replace("_interface = eth2", "_interface = eth9")
+    node.spec.conf.write_text(text)
+    before = len(node.log_text)
+    node.start_daemon()
+    log = node.log_text[before:]
+    assert "uplink eth1 carries 203.0.113.7/24" in log
+    assert "public_interface = 'eth9': there is no such device" in log
+    node.run("ip addr del 203.0.113.7/24 dev eth1")
+    new_network(lab)
+    allocate(lab, new_instance(lab, "vm_1", "node1"), "node1")
+    assert "master br100" in node.run("ip link show eth1")

@@ -18,6 +18,9 @@ from tests.unit.tool import (
     run,
 )
 
+# One letter less than the section.
+MISTYPED = "database".replace("ba", "b")
+
 
 @pytest.mark.parametrize(
     ("words", "says"),
@@ -128,11 +131,41 @@ def test_a_bad_rule_is_refused(tool, words, says):
         ("reconcile_interval = often", "often"),
         ("routing_source_ip = x", "routing_source_ip = 'x'"),
         ("what is this", "flatnet.conf"),
+        ("flat_network_bridge = bridge-of-guests", "15 characters"),
+        ("metrics_listne = 1", "metrics_listne"),
+        ("[database]\nconection = x", "did you mean connection?"),
+        (f"[{MISTYPED}]\nconnection = x", "did you mean [database]?"),
+        ("[db]\nconnection = x", "did you mean [database]?"),
+        ("[default]\nhost = x", "did you mean [DEFAULT]?"),
+        ("[flatnet]\ntransport_url = x", "did you mean [DEFAULT]?"),
     ],
 )
 def test_a_bad_configuration_is_one_line(tool, text, says):
     tool.configure(text)
     assert says in tool.refused("network", "list")
+
+
+def test_a_nova_conf_is_no_mistake(tool):
+    """One file may serve nova and flatnet, as it did nova-network."""
+    tool.configure(
+        "compute_driver = libvirt.LibvirtDriver\nuse_neutron = False\n"
+        "instances_path = /srv\nlog-dir = /var/log\nfixed_range =\n"
+        "send_arp_for_ha = True\nrabbit_host = x\nosapi_compute_workers = 1\n"
+        "[libvirt]\nvirt_type = qemu\n[vif_plug_ovs]\nhost = x\n"
+        "[api_database]\nconnection = x\n[database]\nmax_pool_size = 5\n"
+    )
+    tool.printed("network", "list")
+
+
+@pytest.mark.parametrize("words", [("network", "list"), ("db", "version")])
+def test_no_file_is_made_where_no_database_is(tool, tmp_path, words):
+    state = tmp_path / "state"
+    state.mkdir()
+    tool.config.write_text(f"[DEFAULT]\nstate_path = {state}\n")
+    line = tool.refused(*words)
+    assert f"sqlite:///{state}/flatnet.sqlite does not exist" in line
+    assert "flatnet db upgrade" in line
+    assert list(state.iterdir()) == []
 
 
 def test_configuration_files_that_are_not(tool, tmp_path):

@@ -14,6 +14,8 @@ from flatnet.lab.readable import program_trees, readable
 from tests.unit.tool import run
 
 SECONDS = 60
+# One letter less than the section.
+MISTYPED = "database".replace("ba", "b")
 PROGRAM = (str(Path(sys.executable).parent / "flatnet-manager"),)
 
 
@@ -97,6 +99,16 @@ def complaint(done):
         ("tap_owner = no-such-user", "no-such-user"),
         ("tap_group = no-such-group", "no-such-group"),
         ("foreign_ports = open", "open"),
+        ("flat_network_bridge = bridge-of-guests", "15 characters"),
+        ("flat_network_bridge = br/100", "br/100"),
+        ("flat_interface = eth7", "'eth7'"),
+        ("public_interface = uplink-of-rack-7", "15 characters"),
+        ("forward_bridge_interface = uplink-of-rack-7", "15 characters"),
+        ("dnsmasq_config_file = /nowhere/dnsmasq", "/nowhere/dnsmasq"),
+        ("iptables_top_regex = (", "'('"),
+        ("iptables_bottom_regex = (", "'('"),
+        ("metrics_listne = 127.0.0.1:9", "no option of flatnet"),
+        (f"[{MISTYPED}]\nconnection = x", "did you mean [database]?"),
     ],
 )
 def test_an_unknown_value_names_option_value_and_file(
@@ -113,6 +125,11 @@ def test_a_mistyped_option_is_not_passed_over(daemon):
     text = complaint(daemon("allow_same_net_trafic = False"))
     assert "allow_same_net_trafic" in text
     assert "allow_same_net_traffic" in text
+
+
+def test_another_broker_than_there_is(daemon):
+    text = complaint(daemon("transport_url = carrot://u:secret@127.0.0.1/"))
+    assert "transport_url = carrot://u:***@127.0.0.1/" in text
 
 
 def test_a_missing_file_is_named(daemon):
@@ -198,19 +215,29 @@ def closed(path):
     upgraded(path.parents[1])
 
 
-@pytest.mark.parametrize("later", [Path.exists, given_to_root, closed])
+def made_before_its_user(path):
+    """As by `flatnet db upgrade` before there was a manager_user."""
+    for each in (path.parent, path):
+        shutil.chown(each, "root", "root")
+    path.parent.chmod(0o755)
+    path.chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    "later", [Path.exists, given_to_root, closed, made_before_its_user]
+)
 def test_a_database_that_root_made_is_the_daemons_too(daemon, tmp_path, later):
     path = upgraded(tmp_path)
     later(path)
-    # Not for who merely looks in: who can read it can lock it.
-    assert (path.owner(), path.group()) == ("root", "nogroup")
-    assert oct(path.stat().st_mode) == "0o100660"
     # It comes to the host once it has written to the database.
     (tmp_path / "networks").mkdir()
     (tmp_path / "networks").chmod(0o777)
     options = f"networks_path = {tmp_path}/networks"
     done = daemon(options, connection=f"sqlite:///{path}")
     assert "others than root may write there" in done.stderr.splitlines()[-1]
+    # Not for who merely looks in: who can read it can lock it.
+    assert (path.owner(), path.group()) == ("root", "nogroup")
+    assert oct(path.stat().st_mode) == "0o100660"
 
 
 def test_no_other_file_is_given_away(daemon, tmp_path):

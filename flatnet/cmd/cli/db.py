@@ -4,7 +4,7 @@ import argparse
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command
-from flatnet.cmd.statepath import prepare_database
+from flatnet.cmd.statepath import become_user_of, prepare_database
 
 
 class Upgrade(Command):
@@ -28,6 +28,7 @@ class Upgrade(Command):
                     state_path=wanted.state_path,
                     user=wanted.manager_user,
                 )
+                become_user_of(database.file, user=wanted.manager_user)
             schema.upgrade(database)
             print(f"database {database.name} is up to date")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from flatnet import __version__
 from flatnet.cmd.cli.base import DEFAULT_CONFIG_FILE, PROGRAM
+from flatnet.cmd.statepath import become_user_of
 from flatnet.exceptions import ConfigurationError, DatabaseUnavailable
 from flatnet.settings import Settings
 
@@ -24,21 +25,28 @@ def settings(options: argparse.Namespace) -> Settings:
     from oslo_config import cfg
 
     from flatnet import conf
+    from flatnet.cmd import configfiles
 
     conf.register(cfg.CONF)
-    default = [DEFAULT_CONFIG_FILE]
     arguments = [
         *(f"--config-file={path}" for path in options.config_file),
         *(f"--config-dir={path}" for path in options.config_dir),
     ]
     try:
+        default = [*filter(_exists, [DEFAULT_CONFIG_FILE])]
         cfg.CONF(
             arguments,
             project=PROGRAM,
             prog=PROGRAM,
             version=__version__,
-            default_config_files=[*filter(_exists, default)],
+            default_config_files=default,
             default_config_dirs=[],
+        )
+        # What the daemon would not start with is not worked with either.
+        configfiles.check_names(
+            configfiles.files_of(
+                options.config_dir, options.config_file or default
+            )
         )
     except (cfg.Error, OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(error)) from error
@@ -74,6 +82,8 @@ def database(wanted: Settings) -> Iterator["Database"]:
     from flatnet.db import schema
 
     with any_database(wanted) as found:
+        if found.file:
+            become_user_of(found.file, user=wanted.manager_user)
         schema.check_revision(found)
         yield found
 

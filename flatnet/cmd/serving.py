@@ -15,25 +15,39 @@ from oslo_messaging import MessageHandlingServer as Server
 
 from flatnet import rpc
 from flatnet.cmd.notify import BrokerWatch, notify
+from flatnet.conf import where
 from flatnet.exceptions import ConfigurationError
 
 LOG = logging.getLogger("flatnet")
 # Seconds until a broker that refused us is asked again.
 REFUSED_PAUSE = 10.0
 _STANDS = "the host stands"
+_BAD_URL = (
+    "transport_url in %s is no URL such as rabbit://user:password@host:5672/ "
+    "(a slash in a password is %%2F, a colon %%3A): %s"
+)
 
 
 def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
     """Return the transport that `transport_url` names; nothing connects.
 
+    The text of a URL that does not parse may hold a password anywhere: it is
+    not repeated.
+
     :raises ConfigurationError: it names none
     """
     try:
         return rpc.transport(conf)
-    except messaging.MessagingException as error:
-        raise ConfigurationError(
-            f"transport_url = {rpc.broker_name(conf)}: {error}"
-        ) from error
+    except messaging.DriverLoadFailure as error:
+        text = str(error)
+        raise ConfigurationError(_BAD_URL % (_place(conf), text)) from error
+    except (messaging.MessagingException, ValueError) as error:
+        text = "it is none"
+        raise ConfigurationError(_BAD_URL % (_place(conf), text)) from error
+
+
+def _place(conf: cfg.ConfigOpts) -> str:
+    return where(conf, "transport_url")
 
 
 def started(

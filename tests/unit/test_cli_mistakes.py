@@ -145,6 +145,23 @@ def test_a_bad_configuration_is_one_line(tool, text, says):
     assert says in tool.refused("network", "list")
 
 
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("carrot://u:secret@127.0.0.1/", "looking for 'carrot'"),
+        ("rabbit://u:secret@127.0.0.1:port/", "host:5672"),
+        ("rabbit://u:sec/ret@127.0.0.1/", "a slash in a password is %2F"),
+        ("u:secret@127.0.0.1", "rabbit://user:password"),
+    ],
+)
+def test_a_broker_that_cannot_be_meant(tool, database, url, says):
+    services.report(database, host="node1", binary="flatnet-manager")
+    tool.configure(broker=url)
+    line = tool.refused("host", "show", "node1")
+    assert says in line
+    assert "sec" not in line
+
+
 def test_a_nova_conf_is_no_mistake(tool):
     """One file may serve nova and flatnet, as it did nova-network."""
     tool.configure(

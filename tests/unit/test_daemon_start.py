@@ -108,6 +108,7 @@ def complaint(done):
         ("iptables_top_regex = (", "'('"),
         ("iptables_bottom_regex = (", "'('"),
         ("metrics_listne = 127.0.0.1:9", "no option of flatnet"),
+        ("transport_url = carrot://u:p@127.0.0.1/", "looking for 'carrot'"),
         (f"[{MISTYPED}]\nconnection = x", "did you mean [database]?"),
     ],
 )
@@ -125,11 +126,6 @@ def test_a_mistyped_option_is_not_passed_over(daemon):
     text = complaint(daemon("allow_same_net_trafic = False"))
     assert "allow_same_net_trafic" in text
     assert "allow_same_net_traffic" in text
-
-
-def test_another_broker_than_there_is(daemon):
-    text = complaint(daemon("transport_url = carrot://u:secret@127.0.0.1/"))
-    assert "transport_url = carrot://u:***@127.0.0.1/" in text
 
 
 def test_a_missing_file_is_named(daemon):

@@ -17,11 +17,8 @@ import oslo_messaging as messaging
 from oslo_config import cfg
 
 from flatnet import rpc
-from flatnet.exceptions import (
-    BrokerUnavailable,
-    ConfigurationError,
-    FlatnetError,
-)
+from flatnet.cmd import serving
+from flatnet.exceptions import BrokerUnavailable, FlatnetError
 
 # The answer is awaited for rpc_response_timeout; this long for the rest.
 GRACE = 10.0
@@ -35,14 +32,9 @@ def network_api() -> Iterator[rpc.NetworkAPI]:
     :raises BrokerUnavailable: nobody answers, and where to look
     :raises ConfigurationError: transport_url cannot be used
     """
-    try:
-        transport = rpc.transport(cfg.CONF)
-        api = rpc.NetworkAPI(transport)
-        hosts = messaging.TransportURL.parse(cfg.CONF).hosts
-    except messaging.MessagingException as error:
-        raise ConfigurationError(
-            f"transport_url = {rpc.broker_name(cfg.CONF)}: {error}"
-        ) from error
+    transport = serving.transport(cfg.CONF)
+    api = rpc.NetworkAPI(transport)
+    hosts = messaging.TransportURL.parse(cfg.CONF).hosts
     name = rpc.broker_name(cfg.CONF)
     patience = cfg.CONF.rpc_response_timeout + GRACE
     try:

@@ -155,7 +155,7 @@ def test_a_bad_configuration_is_one_line(tool, text, says):
     ],
 )
 def test_a_broker_that_cannot_be_meant(tool, database, url, says):
-    services.report(database, host="node1", binary="flatnet-manager")
+    a_daemon(database, "node1")
     tool.configure(broker=url)
     line = tool.refused("host", "show", "node1")
     assert says in line

@@ -12,7 +12,10 @@ _STATES = frozenset(
     {"NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"}
 )
 _MODULES = frozenset(
-    {"tcp", "udp", "icmp", "icmp6", "conntrack", "set", "physdev"}
+    {
+        *("tcp", "udp", "icmp", "icmp6", "multiport"),
+        *("conntrack", "set", "physdev"),
+    }
 )
 _TARGETS = frozenset(
     {"ACCEPT", "DROP", "SNAT", "DNAT", "REDIRECT", "CHECKSUM"}
@@ -98,6 +101,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], None], ...]] = {
     "-j": (_target,),
     "--sport": (_ports,),
     "--dport": (_ports,),
+    "--dports": (_ports,),
     "--ctstate": (_states,),
     "--match-set": (_set, _one_of(frozenset({"src"}))),
     "--icmp-type": (_icmp,),

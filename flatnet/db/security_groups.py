@@ -118,27 +118,32 @@ def create_rule(
     to_port: int | None = None,
     cidr: str | None = None,
     source_group: str | int | None = None,
+    family: int | None = None,
 ) -> SecurityRule:
     """Let traffic to a group's members through.
 
-    :param protocol: tcp, udp, icmp, icmpv6, a number or none for all
+    :param protocol: a name as in /etc/protocols, a number or none for all
     :param from_port: the first port, or the ICMP type (-1: any)
     :param to_port: the last port, or the ICMP code (-1: any)
-    :param cidr: where it comes from; or `source_group`; or anywhere
+    :param cidr: where it comes from; or `source_group`; or anywhere, and
+        the row says so: 0.0.0.0/0, or ::/0 where `family` (4 or 6) is 6
+        or the protocol is one of IPv6
     :raises InvalidSecurityGroupRule: it cannot be put into effect
     :raises SecurityGroupNotFound: one of the groups does not exist
     """
-    values = rules.checked(
+    mine = _find(connection, group).id
+    source = None
+    if source_group is not None:
+        source = _find(connection, source_group).id
+    values = rules.columns(
         protocol=protocol,
         from_port=from_port,
         to_port=to_port,
         cidr=cidr,
-        has_source_group=source_group is not None,
+        group_id=source,
+        family=family,
     )
-    values["parent_group_id"] = _find(connection, group).id
-    values["group_id"] = (
-        None if source_group is None else _find(connection, source_group).id
-    )
+    values["parent_group_id"] = mine
     done = connection.execute(insert(RULES).values(values))
     (rule_id,) = done.inserted_primary_key or (None,)
     row = connection.execute(select(RULES).where(RULES.c.id == rule_id)).one()

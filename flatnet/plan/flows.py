@@ -73,7 +73,7 @@ def opening(text: str) -> Opening:
                 words = words[1:]
             case "-p":
                 values["protocol"] = _NUMBERS.get(value) or int(value)
-            case "--dport":
+            case "--dport" | "--dports":
                 first, _, last = value.partition(":")
                 values |= {"first": int(first), "last": int(last or first)}
             case "--icmp-type" | "--icmpv6-type":

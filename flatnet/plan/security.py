@@ -1,31 +1,19 @@
 """Security group rules as iptables matches, or why they cannot be.
 
-Rows may be written by plain SQL and hold anything.  A row that does not say
-exactly one thing is refused whole: read in any way that is wider than meant
-it would open an instance, so there is no guessing.
+What a row means is said in `flatnet.grouprules`; here it becomes text.
 """
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatnet.exceptions import InvalidSecurityGroupRule
+from flatnet.grouprules import Allowed, allowed
 from flatnet.rows import SecurityRule
 
-# As nova's callers write them, and the numbers that mean the same.
-_PROTOCOLS = {
-    "1": "icmp",
-    "6": "tcp",
-    "17": "udp",
-    "58": "icmpv6",
-    "ipv6-icmp": "icmpv6",
-}
-_CIDR = re.compile(r"[0-9a-fA-F:.]{2,45}(/[0-9]{1,3})?")
-_PORTS = range(65536)
-# iptables reads ICMP type 255 as "any".
-_ICMP_TYPES = range(255)
-_ICMP_CODES = range(256)
+# What iptables has a match of its own for, by the name that it takes.
+_MODULES = ("tcp", "udp")
+_ICMP_MODULES = {"icmp": "icmp", "icmpv6": "icmp6"}
 
 
 @dataclass(frozen=True)
@@ -52,28 +40,18 @@ def matches(
 
     :raises InvalidSecurityGroupRule: the reason, as a phrase
     """
-    protocol = _protocol(rule.protocol)
-    if (rule.cidr is None) == (rule.group_id is None):
-        raise InvalidSecurityGroupRule(
-            "exactly one of cidr and source group is needed"
-        )
-    if rule.cidr is not None:
-        cidr = _cidr(rule.cidr)
-        if cidr.version == 6 and protocol == "icmp":
-            protocol = "icmpv6"
+    found = allowed(rule)
+    if found.cidr is not None:
+        cidr = found.cidr
         source = f"-s {cidr}" if cidr.prefixlen else ""
         families: dict[int, str] = {cidr.version: source}
     else:
-        families = _group_sources(rule.group_id, members)
-    service = _service(rule, protocol)
-    if rule.cidr is not None and not families.keys() & _families(protocol):
-        raise InvalidSecurityGroupRule(
-            f"{protocol} does not go with cidr {rule.cidr!r}"
-        )
+        families = _group_sources(found.group_id, members)
+    service = _service(found)
     return tuple(
-        Match(family, f"{source} {service}".strip(), rule.group_id)
+        Match(family, f"{source} {service}".strip(), found.group_id)
         for family, source in sorted(families.items())
-        if family in _families(protocol)
+        if family in found.families
     )
 
 
@@ -110,80 +88,24 @@ def _group_sources(
     }
 
 
-def _protocol(value: object) -> str | None:
-    """Return tcp, udp, icmp, icmpv6, a number as text, or none for all."""
-    if value is None:
-        return None
-    name = str(value).lower()
-    name = _PROTOCOLS.get(name, name)
-    if name in ("tcp", "udp", "icmp", "icmpv6"):
-        return name
-    # 0 would be every protocol to iptables.
-    if re.fullmatch(r"[1-9][0-9]{0,2}", name) and int(name) <= 255:
-        return name
-    raise InvalidSecurityGroupRule(f"unknown protocol {value!r}")
-
-
-def _families(protocol: str | None) -> frozenset[int]:
-    if protocol == "icmp":
-        return frozenset({4})
-    if protocol == "icmpv6":
-        return frozenset({6})
-    return frozenset({4, 6})
-
-
-def _cidr(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    if not isinstance(value, str) or not _CIDR.fullmatch(value):
-        raise InvalidSecurityGroupRule(f"malformed cidr {value!r}")
-    try:
-        return ipaddress.ip_network(value, strict=False)
-    except ValueError as error:
-        raise InvalidSecurityGroupRule(f"malformed cidr {value!r}") from error
-
-
-def _service(rule: SecurityRule, protocol: str | None) -> str:
+def _service(found: Allowed) -> str:
     """The protocol with its ports, or its ICMP type and code."""
-    low, high = rule.from_port, rule.to_port
-    if protocol in ("tcp", "udp"):
-        if (low, high) == (None, None):
-            return f"-p {protocol}"
-        if not (_is_in(low, _PORTS) and _is_in(high, _PORTS)):
-            raise InvalidSecurityGroupRule(
-                f"ports {low!r} to {high!r} are no ports"
-            )
-        if int(low or 0) > int(high or 0):
-            raise InvalidSecurityGroupRule(
-                f"from_port {low} is above to_port {high}"
-            )
-        ports = f"{low}" if low == high else f"{low}:{high}"
-        return f"-p {protocol} -m {protocol} --dport {ports}"
-    if protocol in ("icmp", "icmpv6"):
-        return _icmp(protocol, low, high)
-    if (low, high) not in ((None, None), (-1, -1)):
-        raise InvalidSecurityGroupRule(
-            f"protocol {protocol or 'any'} has no ports"
-        )
-    return f"-p {protocol}" if protocol else ""
-
-
-def _icmp(protocol: str, kind: int | None, code: int | None) -> str:
-    if kind in (None, -1):
-        if code not in (None, -1):
-            raise InvalidSecurityGroupRule(
-                f"ICMP code {code!r} without a type"
-            )
-        return f"-p {protocol}"
-    if not _is_in(kind, _ICMP_TYPES):
-        raise InvalidSecurityGroupRule(f"{kind!r} is no ICMP type")
-    module = {"icmp": "icmp", "icmpv6": "icmp6"}[protocol]
-    text = f"-p {protocol} -m {module} --{protocol}-type {kind}"
-    if code in (None, -1):
-        return text
-    if not _is_in(code, _ICMP_CODES):
-        raise InvalidSecurityGroupRule(f"{code!r} is no ICMP code")
-    return f"{text}/{code}"
-
-
-def _is_in(value: object, numbers: range) -> bool:
-    """Whether it is an integer of `numbers`; True and False are none."""
-    return type(value) is int and value in numbers
+    name = found.protocol
+    if name is None:
+        return ""
+    if name not in (*_MODULES, *_ICMP_MODULES):
+        # A number, for a host's iptables may not know the name.
+        name = str(found.number)
+    if found.first is None:
+        return f"-p {name}"
+    if found.is_icmp:
+        kind = f"-p {name} -m {_ICMP_MODULES[name]} --{name}-type"
+        code = "" if found.last is None else f"/{found.last}"
+        return f"{kind} {found.first}{code}"
+    ports = f"{found.first}"
+    if found.last != found.first:
+        ports += f":{found.last}"
+    if name in _MODULES:
+        return f"-p {name} -m {name} --dport {ports}"
+    # One module for all others, which every kernel with iptables has.
+    return f"-p {name} -m multiport --dports {ports}"

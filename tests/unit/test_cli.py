@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from flatnet.cmd.cli.commands import COMMANDS
-from flatnet.db import allocation
+from flatnet.db import allocation, security_groups, snapshot
+from flatnet.plan.security import matches
 from tests.db.conftest import a_daemon
 from tests.unit.tool import (
     INSTANCE,
@@ -184,6 +185,44 @@ def test_a_security_group_works_without_a_broker(tool, database):
     assert done.returncode == 0
     assert tool.printed("security", "group", "delete", "web")
     assert tool.json("security", "group", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "protocol", "cidr"),
+    [
+        ((), None, "0.0.0.0/0"),
+        (("--protocol", "tcp", "--from-port", "22"), "tcp", "0.0.0.0/0"),
+        (("--protocol", "vrrp"), "vrrp", "0.0.0.0/0"),
+        (("--ethertype", "IPv6"), None, "::/0"),
+        (("--protocol", "ipv6-icmp"), "icmpv6", "::/0"),
+        (("--protocol", "icmp", "--ethertype", "ipv6"), "icmpv6", "::/0"),
+    ],
+)
+def test_a_rule_without_a_source_is_written_and_is_in_force(
+    tool, database, words, protocol, cidr
+):
+    """What the tool says is what the plan of a host makes of the row."""
+    instance = an_instance(database)
+    security_groups.create(database, name="web", project_id="blue")
+    security_groups.add_instance(database, group="web", instance="vm_1")
+    made = json.loads(tool.run(*RULE, *words, "-f", "json").stdout)
+    assert (made["protocol"], made["cidr"]) == (protocol, cidr)
+    (shown,) = tool.json("security", "group", "show", "web")["rules"]
+    assert shown["cidr"] == cidr
+    assert shown["fault"] is None
+    (group,) = snapshot.read(database, instance.host).security_groups
+    assert matches(group.rules[0], {}) != ()
+
+
+def test_a_row_that_lets_nothing_in_is_shown_with_the_reason(tool, database):
+    security_groups.create(database, name="web", project_id="blue")
+    with sqlite3.connect(tool.path) as connection:
+        connection.execute(
+            "INSERT INTO security_group_rules (parent_group_id) VALUES (1)"
+        )
+    connection.close()
+    (shown,) = tool.json("security", "group", "show", "web")["rules"]
+    assert "exactly one of cidr and source group" in shown["fault"]
 
 
 def test_later_files_win(tool, tmp_path):

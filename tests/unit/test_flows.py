@@ -84,6 +84,7 @@ def test_openings_say_what_the_rules_say():
         SecurityRule(6, None, None, None, "0.0.0.0/0"),
         SecurityRule(7, "icmp", 128, 0, "::/0"),
         SecurityRule(8, "tcp", 9, 1, "0.0.0.0/0"),
+        SecurityRule(9, "sctp", 7, 9, "10.0.0.0/8"),
     )
     rows = snapshot(
         interfaces=(interface(1, security_group_ids=(1,)), interface(2)),
@@ -104,6 +105,7 @@ def test_openings_say_what_the_rules_say():
             Opening(protocol=1, first=3),
             Opening("192.0.2.1/32", protocol=47),
             Opening(),
+            Opening("10.0.0.0/8", protocol=132, first=7, last=9),
         ),
     )
     assert v6 == FilteredAddress(

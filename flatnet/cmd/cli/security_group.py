@@ -4,6 +4,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from flatnet import grouprules
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command, Lines, Lister, ShowOne, warn
 from flatnet.exceptions import FlatnetError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 Answer = tuple[tuple[str, ...], tuple[Any, ...]]
 RULE_COLUMNS = ("id", "protocol", "from_port", "to_port", "cidr", "group_id")
-_WITH_PORTS = ("tcp", "udp", "6", "17")
+_FAMILIES = {"ipv4": 4, "ipv6": 6}
 _ID_LAST = 2**31 - 1
 
 
@@ -97,7 +98,8 @@ class Delete(Command):
 class CreateRule(ShowOne):
     """Let traffic to a group's members through.
 
-    What is left out is any: protocol, ports, where it comes from.
+    What is left out is any: protocol, ports, where it comes from, which is
+    written as 0.0.0.0/0, or ::/0 for IPv6.
     """
 
     columns = RULE_COLUMNS
@@ -105,7 +107,14 @@ class CreateRule(ShowOne):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         _add_group(parser)
         parser.add_argument(
-            "--protocol", help="tcp, udp, icmp, icmpv6 or a number"
+            "--protocol",
+            help="a name as in /etc/protocols (tcp, icmpv6, gre) or a number",
+        )
+        parser.add_argument(
+            "--ethertype",
+            type=_family,
+            metavar="{IPv4,IPv6}",
+            help="what it comes by (IPv4; IPv6 with icmpv6 and an IPv6 cidr)",
         )
         parser.add_argument(
             "--from-port",
@@ -131,7 +140,7 @@ class CreateRule(ShowOne):
         from flatnet.db import security_groups
 
         to_port = parsed_args.to_port
-        if to_port is None and parsed_args.protocol in _WITH_PORTS:
+        if to_port is None and grouprules.has_ports(parsed_args.protocol):
             to_port = parsed_args.from_port
         wanted = session.settings(self.app_args)
         with session.database(wanted) as database:
@@ -144,6 +153,7 @@ class CreateRule(ShowOne):
                 to_port=to_port,
                 cidr=parsed_args.cidr,
                 source_group=parsed_args.source_group,
+                family=parsed_args.ethertype,
             )
         _tell_daemons(wanted, group.id)
         return self.columns, _rule_row(made)
@@ -242,6 +252,17 @@ def _identifier(text: str) -> int:
 _identifier.__name__ = "id"
 
 
+def _family(text: str) -> int:
+    """An ethertype, for argparse."""
+    try:
+        return _FAMILIES[text.lower()]
+    except KeyError as error:
+        raise ValueError(text) from error
+
+
+_family.__name__ = "ethertype"
+
+
 def _tell_daemons(wanted: Settings, *group_ids: int) -> None:
     """Ask for a pass everywhere; without it the next one comes anyway."""
     from flatnet.cmd.cli.broker import network_api
@@ -257,7 +278,12 @@ def _tell_daemons(wanted: Settings, *group_ids: int) -> None:
 
 
 def _group_row(group: SecurityGroup) -> tuple[Any, ...]:
-    return group.id, group.name, Lines([asdict(each) for each in group.rules])
+    """What a group is; a rule that lets nothing in says why (`fault`)."""
+    rules = [
+        {**asdict(each), "fault": grouprules.fault(each)}
+        for each in group.rules
+    ]
+    return group.id, group.name, Lines(rules)
 
 
 def _rule_row(rule: SecurityRule) -> tuple[Any, ...]:

@@ -96,9 +96,11 @@ NETWORK_OPTIONS = [
     cfg.StrOpt(
         "flat_interface",
         default="",
-        help="Uplink: the device that is enslaved to the bridge, shared by "
-        "all hosts of the flat network. Overrides "
-        "networks.bridge_interface. It must carry no address of its own.",
+        help="Uplink: the device that is enslaved to flat_network_bridge, "
+        "shared by all hosts of the flat network. Overrides "
+        "networks.bridge_interface there; on another bridge it counts only "
+        "where the network names no uplink. It must carry no address of its "
+        "own.",
     ),
     cfg.BoolOpt(
         "flat_injected",

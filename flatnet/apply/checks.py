@@ -84,8 +84,15 @@ def _check_uplink(
     if index and uplink.master == index:
         return
     master = found.by_index(uplink.master)
+    # Guests depend on it there: taking it away is no remedy.
+    if master and master.name in planned:
+        raise HostSetupError(
+            f"uplink {name} is that of {master.name} already, another "
+            "network's bridge: give this network a device of its own "
+            "(network create --uplink)"
+        )
     # A bridge of ours that left the plan gives its uplink up.
-    if master and (not master.ours or master.name in planned):
+    if master and not master.ours:
         raise HostSetupError(
             f"uplink {name} is enslaved to {master.name}: release it there "
             f"(ip link set {name} nomaster) or choose another uplink"

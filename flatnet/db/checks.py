@@ -28,6 +28,7 @@ _DEVICE_NAME_LENGTH = 15
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MULTICAST_BIT = 0x01
 _MTU_FIRST, _MTU_LAST = 68, 65535
+_METADATA = IPv4Address("169.254.169.254")
 
 
 def name(value: str, what: str) -> str:
@@ -105,6 +106,11 @@ def cidr(value: str) -> IPv4Network:
         or first.is_reserved
     ):
         raise InvalidCidr(f"{value!r} is no range for hosts")
+    if _METADATA in network:
+        raise InvalidCidr(
+            f"{value!r} holds {_METADATA}, where guests expect the metadata "
+            "service: choose a range without it"
+        )
     return network
 
 

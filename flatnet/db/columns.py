@@ -4,13 +4,17 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from flatnet.db import checks, ranges
-from flatnet.exceptions import InvalidCidr
+from flatnet.exceptions import InvalidBridgeName, InvalidCidr
 
 
 def devices(
     bridge: str, bridge_interface: str | None, mtu: int | None
 ) -> dict[str, Any]:
     """Return the names of the bridge and its uplink, and their mtu."""
+    if bridge == bridge_interface:
+        raise InvalidBridgeName(
+            f"{bridge!r} cannot be the uplink of itself: name another device"
+        )
     return {
         "bridge": checks.device_name(bridge),
         "bridge_interface": (

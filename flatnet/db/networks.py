@@ -66,7 +66,8 @@ def create(connection: Connection, /, **wanted: Any) -> Network:
     :raises InvalidBridgeName: Linux would refuse the bridge or the uplink
     :raises FixedIpInvalid: another address is malformed or outside `cidr`
     :raises CidrConflict: it overlaps a network
-    :raises Conflict: the bridge or the uuid is another network's
+    :raises Conflict: the label, the bridge, the uplink or the uuid is
+        another network's
     """
     values = _values(NewNetwork(**wanted))
     _wait_for_turn(connection)
@@ -207,11 +208,30 @@ def _check_free(connection: Connection, values: dict[str, Any]) -> None:
             mine, theirs = values[column], getattr(other, column)
             if mine and theirs and _overlap(mine, theirs):
                 raise CidrConflict(f"{mine} overlaps {theirs} of {whose}")
-        for column in ("bridge", "uuid"):
+        for column in ("label", "bridge", "uuid"):
             if getattr(other, column) == values[column]:
                 raise Conflict(
                     f"{column} {values[column]} is that of {whose} already"
                 )
+        _check_uplink_free(values, other, whose)
+
+
+def _check_uplink_free(
+    values: dict[str, Any], other: AnyRow, whose: str
+) -> None:
+    """Linux makes a device a port of one bridge, and a bridge of none."""
+    uplink = values["bridge_interface"]
+    if uplink and uplink == other.bridge_interface:
+        raise Conflict(
+            f"uplink {uplink} is that of {whose} already: give this network "
+            "a device of its own"
+        )
+    if uplink == other.bridge or values["bridge"] == other.bridge_interface:
+        raise Conflict(
+            f"{other.bridge} with uplink {other.bridge_interface} is the "
+            f"bridge of {whose}: one network's bridge cannot be another's "
+            "uplink"
+        )
 
 
 def _overlap(one: str, other: str) -> bool:

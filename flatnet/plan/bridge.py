@@ -43,8 +43,10 @@ def bridges(
             name=network.bridge,
             network_uuid=network.uuid,
             mac=bridge_mac(snapshot.host, network.uuid),
-            mtu=_mtu(network, uplinks.get(_uplink(network, settings) or "")),
-            uplink=_uplink(network, settings),
+            mtu=_mtu(
+                network, uplinks.get(uplink_name(network, settings) or "")
+            ),
+            uplink=uplink_name(network, settings),
             address=(
                 _with_prefix(addresses.get(network.id), network)
                 if settings.dhcp
@@ -59,8 +61,22 @@ def bridges(
 
 def uplink_names(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
     """Return the names of all devices that a bridge is to enslave."""
-    names = {_uplink(network, settings) for network in snapshot.networks}
+    names = {uplink_name(network, settings) for network in snapshot.networks}
     return tuple(sorted(name for name in names if name))
+
+
+def uplink_name(network: Network, settings: Settings) -> str | None:
+    """Return the device that a network's bridge enslaves, or none.
+
+    The host's own `flat_interface` counts for its `flat_network_bridge`,
+    whatever the row says, since devices are called differently from host to
+    host.  Another network keeps the uplink of its row: a device has room in
+    one bridge only.
+    """
+    ours = settings.flat_interface or None
+    if network.bridge == settings.flat_network_bridge:
+        return ours or network.bridge_interface or None
+    return network.bridge_interface or ours
 
 
 def bridge_mac(host: str, network_uuid: str) -> str:
@@ -81,10 +97,6 @@ def port_name(vif_uuid: str) -> str:
 def peer_name(vif_uuid: str) -> str:
     """Return the name of the end of a veth pair that a container takes."""
     return "vif" + vif_uuid[:NAME_LENGTH]
-
-
-def _uplink(network: Network, settings: Settings) -> str | None:
-    return settings.flat_interface or network.bridge_interface or None
 
 
 def _mtu(network: Network, uplink: Uplink | None) -> int:

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from flatnet.plan.bridge import port_name
+from flatnet.plan.bridge import port_name, uplink_name
 from flatnet.rows import Interface, Network, address_order
 from flatnet.settings import Settings
 
@@ -68,9 +68,7 @@ def _network(
         meta["injected"] = True
     if settings.dhcp:
         meta["should_create_bridge"] = True
-        meta["bridge_interface"] = (
-            settings.flat_interface or network.bridge_interface
-        )
+        meta["bridge_interface"] = uplink_name(network, settings)
         meta["multi_host"] = network.multi_host
     return {
         "id": network.uuid,

@@ -64,9 +64,14 @@ def empty(database):
 
 
 def a_network(database, **values):
-    """A network; whatever is not given is 10.0.0.0/24 on br100."""
-    defaults = {"label": "private", "cidr": "10.0.0.0/24", "bridge": "br100"}
-    return networks.create(database, **{**defaults, **values})
+    """A network; whatever is not given is 10.0.0.0/24 on br100.
+
+    It is called `private`; on another bridge, by the bridge.
+    """
+    defaults = {"cidr": "10.0.0.0/24", "bridge": "br100", **values}
+    bridge = defaults["bridge"]
+    label = "private" if bridge == "br100" else f"on {bridge}"
+    return networks.create(database, **{"label": label, **defaults})
 
 
 def an_instance(database, **values):

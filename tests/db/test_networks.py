@@ -1,6 +1,9 @@
 """Networks: what is accepted, what is refused, what it makes."""
 
+from dataclasses import replace
+
 import pytest
+import sqlalchemy
 
 from flatnet.db import allocation, instances, models, networks
 from flatnet.exceptions import (
@@ -78,6 +81,9 @@ def test_pool_can_be_a_part(database, values, first):
         (InvalidCidr, {"cidr": "10.0.0.1/24"}),
         (InvalidCidr, {"cidr": "fd00::/64"}),
         (InvalidCidr, {"cidr": "224.0.0.0/24"}),
+        (InvalidCidr, {"cidr": "169.254.0.0/16"}),
+        (InvalidCidr, {"cidr": "169.254.169.0/24"}),
+        (InvalidCidr, {"cidr": "169.254.169.252/30"}),
         (InvalidCidr, {"cidr": "0.0.0.0/0"}),
         (InvalidCidr, {"cidr": "10.0.0.0/31"}),
         (InvalidCidr, {"cidr": "10.0.0.0/32"}),
@@ -101,6 +107,7 @@ def test_pool_can_be_a_part(database, values, first):
         (InvalidBridgeName, {"bridge": "."}),
         (InvalidBridgeName, {"bridge": ".."}),
         (InvalidBridgeName, {"bridge_interface": "sixteen-letters-"}),
+        (InvalidBridgeName, {"bridge_interface": "br100"}),
         (FixedIpInvalid, {"gateway": "ten"}),
         (FixedIpInvalid, {"gateway": "10.0.1.1"}),
         (FixedIpInvalid, {"gateway": "10.0.0.0"}),
@@ -142,6 +149,10 @@ def test_two_addresses_are_room_enough_and_one_without_dhcp(database):
         (CidrConflict, {"cidr": "10.0.0.0/8"}),
         (CidrConflict, {"cidr": "10.9.0.0/24", "cidr_v6": "fd00::/80"}),
         (Conflict, {"cidr": "10.9.0.0/24", "bridge": "br100"}),
+        (Conflict, {"cidr": "10.9.0.0/24", "label": "private"}),
+        (Conflict, {"cidr": "10.9.0.0/24", "bridge_interface": "eth1"}),
+        (Conflict, {"cidr": "10.9.0.0/24", "bridge_interface": "br100"}),
+        (Conflict, {"cidr": "10.9.0.0/24", "bridge": "eth1"}),
         (
             Conflict,
             {
@@ -154,6 +165,7 @@ def test_two_addresses_are_room_enough_and_one_without_dhcp(database):
 def test_network_that_meets_another_is_refused(database, error, values):
     a_network(
         database,
+        bridge_interface="eth1",
         cidr_v6="fd00::/64",
         uuid="6ba7b810-9dad-11d1-80b4-00c04fd430c8",
     )
@@ -164,8 +176,12 @@ def test_network_that_meets_another_is_refused(database, error, values):
 
 
 def test_label_of_two_networks_is_no_name(database):
+    """As two made before labels were unique, or plain SQL, may have it."""
     one = a_network(database)
     two = a_network(database, cidr="10.1.0.0/24", bridge="br101")
+    same = sqlalchemy.update(models.networks).values(label="private")
+    database.write(lambda connection: connection.execute(same))
+    two = replace(two, label="private")
     with pytest.raises(Conflict, match=f"{one.uuid}, {two.uuid}"):
         networks.get(database, "private")
     assert networks.get(database, two.uuid) == two

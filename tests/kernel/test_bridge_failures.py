@@ -3,6 +3,7 @@
 import ctypes
 
 from bridged import (
+    NETWORK,
     apply,
     failure,
     instance,
@@ -16,7 +17,9 @@ from bridged import (
     veth,
 )
 
+from flatnet.plan.bridge import bridges
 from flatnet.state import Plan
+from tests.builders import network, settings, snapshot
 
 CLONE_NEWNS = 0x00020000
 MS_REC = 1 << 14
@@ -52,6 +55,51 @@ def test_an_uplink_that_is_enslaved_elsewhere(namespace):
     namespace.run("ip link set eth1 master virbr0")
     only = failure(namespace, plan(tap(1), uplink="eth1"))
     assert "eth1 is enslaved to virbr0" in only.message
+
+
+def test_an_uplink_that_another_network_has(namespace):
+    """What to do about it takes nothing from that network's guests."""
+    uplink(namespace)
+    first = plan(tap(1), uplink="eth1")
+    reach(namespace, first)
+    second = plan(
+        *(tap(2),),
+        name="br200",
+        network_uuid=NETWORK.replace("1", "2"),
+        mac="02:aa:bb:cc:dd:ef",
+        address="10.1.0.1/24",
+        uplink="eth1",
+    )
+    both = Plan("node1", bridges=first.bridges + second.bridges)
+    only = failure(namespace, both)
+    assert only.instances == (instance(2),)
+    assert "uplink eth1 is that of br100 already" in only.message
+    assert "--uplink" in only.message
+    assert "nomaster" not in only.message
+
+
+def test_two_networks_with_an_uplink_each(namespace):
+    """As rows mean them on a host that has flat_interface = eth1."""
+    uplink(namespace)
+    namespace.run("ip link add eth2 type veth peer name far2")
+    rows = snapshot(
+        networks=(
+            network(),
+            network(
+                id=2,
+                uuid=NETWORK.replace("1", "2"),
+                cidr="10.1.0.0/24",
+                bridge="br200",
+                bridge_interface="eth2",
+            ),
+        ),
+        host_addresses=((1, "10.0.0.1"), (2, "10.1.0.1")),
+    )
+    options = settings(flat_interface="eth1")
+    reach(namespace, Plan("node1", bridges=bridges(rows, options, {})))
+    found = links(namespace)
+    assert found["eth1"]["master"] == "br100"
+    assert found["eth2"]["master"] == "br200"
 
 
 def test_an_uplink_that_carries_addresses(namespace):

@@ -86,6 +86,44 @@ def test_a_network_comes_and_goes(tool):
     assert tool.json("network", "list") == []
 
 
+def test_each_network_has_the_uplink_that_it_asked_for(tool):
+    tool.configure("flat_interface = eth1")
+    tool.printed(*NETWORK)
+    second = (
+        *("network", "create", "second", "--cidr", "10.1.0.0/24"),
+        *("--bridge", "br200"),
+    )
+    for words in ((), ("--uplink", "eth1")):
+        line = tool.refused(*second, *words)
+        assert "uplink eth1 is that of network private (br100)" in line
+        assert "--uplink" in line
+    made = tool.json(*second, "--uplink", "eth2")
+    assert made["bridge_interface"] == "eth2"
+    assert [each["Uplink"] for each in tool.json("network", "list")] == [
+        "eth1",
+        "eth2",
+    ]
+
+
+def test_an_uplink_that_an_option_overrides_is_refused(tool):
+    tool.configure("flat_interface = eth1")
+    line = tool.refused(*NETWORK, "--uplink", "eth2")
+    assert "uplink eth2 would not be used: flat_interface = eth1" in line
+    assert tool.json("network", "list") == []
+    made = tool.json(*NETWORK, "--uplink", "eth1")
+    assert made["bridge_interface"] == "eth1"
+
+
+def test_an_uplink_that_only_the_option_names_is_taken(tool, database):
+    a_network(database)
+    tool.configure("flat_interface = eth1")
+    line = tool.refused(
+        *("network", "create", "second", "--cidr", "10.1.0.0/24"),
+        *("--bridge", "br200", "--uplink", "eth1"),
+    )
+    assert "that of network private" in line
+
+
 def test_all_arguments_of_a_network_are_written(tool):
     given = {
         "bridge": "br5",

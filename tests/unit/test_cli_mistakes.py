@@ -56,6 +56,11 @@ def test_bad_usage_is_one_line_and_status_2(words, says):
         (("more", "--cidr", "10.1.0.0/24", "--mtu", "9"), "mtu 9"),
         (("more", "--cidr", "10.1.0.0/24", "--gateway", "x"), "'x'"),
         (("", "--cidr", "10.1.0.0/24", "--bridge", "br1"), "label"),
+        (
+            ("private", "--cidr", "10.1.0.0/24", "--bridge", "br1"),
+            "label private is that of network private",
+        ),
+        (("more", "--cidr", "169.254.169.0/24"), "169.254.169.254"),
     ],
 )
 def test_a_bad_network_is_refused_and_changes_nothing(

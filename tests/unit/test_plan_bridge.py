@@ -80,6 +80,22 @@ def test_flat_interface_overrides_the_networks_uplink():
     assert uplink_names(snapshot(), settings()) == ()
 
 
+def test_flat_interface_is_of_one_bridge():
+    """Another network keeps its own uplink, else both would want one."""
+    rows = snapshot(
+        networks=(
+            network(),
+            network(id=2, bridge="br200", bridge_interface="eth2"),
+        )
+    )
+    options = settings(flat_interface="eth1")
+    assert uplink_names(rows, options) == ("eth1", "eth2")
+    found = bridges(rows, options, {})
+    assert [each.uplink for each in found] == ["eth1", "eth2"]
+    only = snapshot(networks=(network(bridge="br200"),))
+    assert uplink_names(only, options) == ("eth1",)
+
+
 def test_a_veth_has_a_peer_and_an_external_port_stays_in_the_plan():
     rows = snapshot(interfaces=(row(1),))
     (veth,) = bridges(rows, settings(vif_plug="veth"), {})[0].ports

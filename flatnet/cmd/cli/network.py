@@ -1,11 +1,14 @@
 """`flatnet network ...`: the flat pools that all hosts share."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command, Lister, Pairs, ShowOne
+from flatnet.exceptions import Conflict
+from flatnet.plan.bridge import uplink_name
 from flatnet.rows import Network
 from flatnet.settings import Settings
 
@@ -25,7 +28,8 @@ class Create(ShowOne):
         texts = {
             "--cidr": "the range, such as 10.0.0.0/24",
             "--bridge": "the bridge on every host (flat_network_bridge)",
-            "--uplink": "the device to enslave to it (flat_interface)",
+            "--uplink": "the device to enslave to it, where flat_interface "
+            "does not say (flat_interface)",
             "--gateway": "an address set aside for a router of its own",
             "--dns1": "a name server",
             "--dns2": "another",
@@ -45,8 +49,10 @@ class Create(ShowOne):
         from flatnet.db import networks
 
         wanted = session.settings(self.app_args)
+        values = _values(parsed_args, wanted)
         with session.database(wanted) as database:
-            made = networks.create(database, **_values(parsed_args, wanted))
+            _check_uplink(values, wanted, networks.list_all(database))
+            made = networks.create(database, **values)
         return self.columns, tuple(asdict(made).values())
 
 
@@ -130,6 +136,39 @@ def _values(given: argparse.Namespace, wanted: Settings) -> dict[str, Any]:
         "injected": wanted.flat_injected,
         "project_id": given.project_id or None,
     }
+
+
+def _check_uplink(
+    values: dict[str, Any], wanted: Settings, others: Sequence[Network]
+) -> None:
+    """Refuse an uplink that a host with these options would not use.
+
+    Rows know nothing of `flat_interface`, which may name another device
+    than the row, or one that another network's bridge has.
+
+    :param values: the arguments for `networks.create`
+    :raises Conflict: the line says what to do
+    """
+    names = ("label", "cidr", "bridge", "bridge_interface")
+    mine = Network(id=0, uuid="", **{name: values[name] for name in names})
+    asked, used = mine.bridge_interface, uplink_name(mine, wanted)
+    if asked and asked != used:
+        raise Conflict(
+            f"uplink {asked} would not be used: flat_interface = {used} is "
+            f"that of {mine.bridge} (flat_network_bridge); leave out either "
+            "--uplink or the option"
+        )
+    for other in others:
+        if (
+            used
+            and used == uplink_name(other, wanted)
+            and (other.bridge != mine.bridge)
+        ):
+            raise Conflict(
+                f"uplink {used} is that of network {other.label} "
+                f"({other.bridge}) already: give this network a device of "
+                "its own with --uplink"
+            )
 
 
 def _host_addresses(database: "Database", network: Network) -> dict[str, str]:

@@ -106,7 +106,8 @@ class Finding:
 class Interface:
     """A row of `virtual_interfaces` with its instance and addresses.
 
-    `host` is where the instance's row says that it is.
+    `host` is where the instance's row says that it is; `instance_id`
+    ascends as instances are made.
     """
 
     uuid: str
@@ -118,6 +119,7 @@ class Interface:
     host: str | None = None
     addresses: tuple[str, ...] = ()
     security_group_ids: tuple[int, ...] = ()
+    instance_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ _NAME_LENGTH = 255
 _DEVICE_NAME_LENGTH = 15
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MULTICAST_BIT = 0x01
+# What the host's end of a port has instead of the guest's first octet.
+_HOST_END = "fe:"
 _MTU_FIRST, _MTU_LAST = 68, 65535
 _METADATA = IPv4Address("169.254.169.254")
 
@@ -75,7 +77,8 @@ def device_name(value: str) -> str:
 def mac(value: str) -> str:
     """A unicast MAC address in lower case with colons.
 
-    :raises InvalidMacAddress: it is malformed, multicast or all zeros
+    :raises InvalidMacAddress: it is malformed, multicast, all zeros or that
+        of a host's end of a port
     """
     text = str(value).lower()
     if not _MAC.fullmatch(text):
@@ -84,6 +87,12 @@ def mac(value: str) -> str:
         )
     if int(text[:2], 16) & _MULTICAST_BIT or not text.strip("0:"):
         raise InvalidMacAddress(f"{value!r} is not a unicast MAC address")
+    if text.startswith(_HOST_END):
+        raise InvalidMacAddress(
+            f"MAC address {value!r} begins with {_HOST_END}, which is what "
+            "the host's end of its port has, so the instance would hear "
+            "no neighbour: choose another first octet, such as fa:"
+        )
     return text
 
 

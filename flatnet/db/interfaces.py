@@ -75,6 +75,7 @@ def list_all(
             INSTANCES.c.hostname,
             INSTANCES.c.project_id,
             INSTANCES.c.host,
+            INSTANCES.c.id.label("instance_id"),
         )
         .join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
         .where(*chosen)
@@ -118,6 +119,7 @@ def from_row(
         mac=row.address,
         network_id=row.network_id,
         instance_uuid=row.instance_uuid,
+        instance_id=row.instance_id,
         hostname=row.hostname,
         project_id=row.project_id,
         host=row.host,

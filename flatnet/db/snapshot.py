@@ -112,6 +112,7 @@ def _interfaces(
                 INSTANCES.c.hostname,
                 INSTANCES.c.project_id,
                 INSTANCES.c.host,
+                INSTANCES.c.id.label("instance_id"),
             ).join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid),
             VIFS.c.instance_uuid,
             host,

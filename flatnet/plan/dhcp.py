@@ -1,28 +1,16 @@
 """Which DHCP servers this host runs, and whom each of them knows.
 
 A server knows this host's instances and nobody else, so that on a segment
-that all hosts share every guest is answered by its own host alone.  A name
-that could cost a guest its address, or end up as something else in a file
-of dnsmasq, is left out with a warning: the guest stays.
+that all hosts share every guest is answered by its own host alone.  What it
+is called there is decided in `flatnet.plan.names`.
 """
 
-import re
-from collections import Counter
 from collections.abc import Mapping
 
+from flatnet.plan.names import names
 from flatnet.rows import Interface, Network, Snapshot, address_order
 from flatnet.settings import Settings
 from flatnet.state import DhcpHost, DhcpServer
-
-MAXIMUM_NAME = 63
-# dnsmasq drops the whole line of a name that begins with an underscore.
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
-# In a line of a hosts file dnsmasq reads these as a lease time or an order to
-# keep silent, and not as a name.
-_OTHER_MEANING = re.compile(r"\d+[smhdw]?|infinite|ignore", re.IGNORECASE)
-# It takes what has a capital letter for an international name, and drops the
-# line if these, which mark an encoded one, do not decode.
-_ENCODED = re.compile(r"(?=.*[A-Z])..--.*")
 
 
 def servers(
@@ -43,14 +31,14 @@ def servers(
     interfaces = [
         each for each in snapshot.interfaces if each.network_id in served
     ]
-    names, warnings = _names(interfaces, _holders(snapshot))
+    named, warnings = names(interfaces, settings.dhcp_domain)
     planned = [
         _server(
             network,
             settings,
             address=addresses[network.id],
             mtu=mtus[network.bridge],
-            hosts=_hosts(interfaces, network, names),
+            hosts=_hosts(interfaces, network, named),
         )
         for network in served.values()
     ]
@@ -84,62 +72,16 @@ def _server(
 
 
 def _hosts(
-    interfaces: list[Interface], network: Network, names: Mapping[str, str]
+    interfaces: list[Interface], network: Network, named: Mapping[str, str]
 ) -> tuple[DhcpHost, ...]:
     """The lines of one network, sorted by address as numbers."""
     hosts = [
         DhcpHost(
             mac=interface.mac.lower(),
             address=interface.addresses[0],
-            name=names.get(interface.instance_uuid),
+            name=named.get(interface.instance_uuid),
         )
         for interface in interfaces
         if interface.network_id == network.id and interface.addresses
     ]
     return tuple(sorted(hosts, key=lambda host: address_order(host.address)))
-
-
-def _holders(snapshot: Snapshot) -> Counter[str]:
-    """How many instances of this host have a hostname, in small letters."""
-    by_uuid = {each.instance_uuid: each for each in snapshot.interfaces}
-    return Counter((each.hostname or "").lower() for each in by_uuid.values())
-
-
-def _names(
-    interfaces: list[Interface], holders: Counter[str]
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the usable name of each instance by uuid, and warnings."""
-    by_uuid = {each.instance_uuid: each.hostname for each in interfaces}
-    names: dict[str, str] = {}
-    warnings: list[str] = []
-    for uuid, name in sorted(by_uuid.items()):
-        fault = _fault(name or "", holders[(name or "").lower()])
-        if fault:
-            warnings.append(
-                f"instance {uuid}: its hostname {_shown(name)} {fault}; it "
-                "gets its address without a name"
-            )
-        else:
-            names[uuid] = str(name)
-    return names, tuple(warnings)
-
-
-def _fault(name: str, holders: int) -> str | None:
-    """Why a hostname cannot be given to dnsmasq, or none."""
-    if not name:
-        return "is empty"
-    if len(name) > MAXIMUM_NAME:
-        return f"is longer than {MAXIMUM_NAME} characters"
-    if not _NAME.fullmatch(name):
-        return "is not made of letters, digits, hyphen and underscore"
-    if _OTHER_MEANING.fullmatch(name) or _ENCODED.fullmatch(name):
-        return "means something else to dnsmasq"
-    if holders > 1:
-        return "is that of another instance of this host too"
-    return None
-
-
-def _shown(name: str | None) -> str:
-    """A hostname as text that cannot break a line of a log."""
-    text = repr(name or "")
-    return text if len(text) <= MAXIMUM_NAME else f"{text[:MAXIMUM_NAME]}..."

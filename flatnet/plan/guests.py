@@ -112,6 +112,12 @@ def _row_warnings(found: list[Guest]) -> tuple[str, ...]:
     return tuple(
         f"instance {uuid}: {text!r} is malformed; nothing is let in for it"
         for uuid, text in malformed
+    ) + tuple(
+        f"instance {guest.interface.instance_uuid}: MAC "
+        f"{guest.interface.mac!r} is that of the host's end of its port, so "
+        "it hears no neighbour; choose another first octet than fe:"
+        for guest in found
+        if guest.interface.mac.lower().startswith("fe:")
     )
 
 

@@ -208,6 +208,8 @@ def test_requested_macs_come_in_order(database):
         "ff:ff:ff:ff:ff:ff",
         "00:00:00:00:00:00",
         "fa:16:3e:00:00:01\n",
+        "fe:16:3e:00:00:01",
+        "FE:16:3E:00:00:01",
     ],
 )
 def test_bad_mac_is_refused_and_changes_nothing(database, mac):

@@ -30,6 +30,9 @@ def test_host_sees_its_own(database):
         ("vm_2", here[1].uuid, ("10.0.0.3",)),
     ]
     assert {each.network_id for each in found.interfaces} == {network.id}
+    assert [each.instance_id for each in found.interfaces] == [
+        each.id for each in here
+    ]
     other = snapshot.read(database, "node2")
     assert [each.hostname for each in other.interfaces] == ["vm_3"]
     assert other.host_addresses == ((network.id, "10.0.0.4"),)

@@ -86,6 +86,10 @@ def test_a_daemons_refusal_is_one_line(tool, node):
     line = tool.refused("instance", "allocate", "vm_1", "--mac", "rubbish")
     assert "'rubbish' is not a MAC address" in line
     line = tool.refused(
+        "instance", "allocate", "vm_1", "--mac", "FE:16:3e:00:00:09"
+    )
+    assert "begins with fe:" in line
+    line = tool.refused(
         "instance", "allocate", "vm_1", "--address", "10.0.0.255"
     )
     assert "10.0.0.255" in line

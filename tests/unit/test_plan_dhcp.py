@@ -67,7 +67,6 @@ def test_a_network_with_one_gateway_of_its_own_hands_that_out():
         "_a",
         "Ab--c",
         "xn--A",
-        "VM_2",
         "a.b",
         "é",
         "ignore",
@@ -75,7 +74,12 @@ def test_a_network_with_one_gateway_of_its_own_hands_that_out():
         "3600",
         "2h",
         "fa:16:3e:00:00:09",
-        "vm_2",
+        "wpad",
+        "WPAD",
+        "localhost",
+        "metadata",
+        "isatap",
+        "novalocal",
     ],
 )
 def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
@@ -84,7 +88,7 @@ def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
     line = dnsmasq.hosts_text(server).splitlines()[0]
     assert line == "fa:16:3e:00:00:01,10.0.0.2"
     assert odd.instance_uuid in warnings[0]
-    assert len(warnings) == (2 if str(hostname).lower() == "vm_2" else 1)
+    assert len(warnings) == 1
     assert all("\n" not in each for each in warnings)
     assert "vm_3" in dnsmasq.hosts_text(server)
 
@@ -100,14 +104,43 @@ def test_a_good_name_is_kept(hostname):
     )
 
 
-def test_a_name_is_shared_across_the_networks_of_a_host():
+@pytest.mark.parametrize(
+    ("ids", "holder"), [((7, 8), 1), ((8, 7), 2), ((None, 9), 2)]
+)
+def test_of_namesakes_the_one_made_first_keeps_the_name(ids, holder):
+    """Whatever uuid, address or spelling the other one comes with."""
+    first = interface(1, hostname="vm_2", instance_id=ids[0])
+    second = interface(2, hostname="VM_2", instance_id=ids[1])
+    (server,), warnings = planned(second, first)
+    named = {host.mac[-1]: host.name for host in server.hosts}
+    assert {number for number, name in named.items() if name} == {str(holder)}
+    (line,) = warnings
+    one, two = first.instance_uuid, second.instance_uuid
+    assert line.startswith(f"instance {two if holder == 1 else one}: ")
+    assert f"is that of instance {one if holder == 1 else two}" in line
+
+
+def test_who_may_not_have_a_name_takes_it_from_nobody():
+    far = interface(1, hostname="vm_2", network_id=2, addresses=("10.1.0.2",))
+    other = network(id=2, bridge="br200", cidr="10.1.0.0/24", enable_dhcp=0)
+    rows = snapshot(
+        interfaces=(far, interface(2)), networks=(network(), other)
+    )
+    (server,), warnings = servers(rows, settings(), MTUS)
+    assert server.hosts == (DhcpHost("fa:16:3e:00:00:02", "10.0.0.3", "vm_2"),)
+    assert warnings == ()
+
+
+def test_a_name_is_one_across_the_networks_of_a_host():
     other = network(id=2, bridge="br200", cidr="10.1.0.0/24")
     far = interface(2, hostname="VM_1", network_id=2, addresses=("10.1.0.2",))
     rows = snapshot(
-        interfaces=(interface(1), far), networks=(network(), other)
+        interfaces=(interface(1), far),
+        networks=(network(), other),
+        host_addresses=((1, "10.0.0.1"), (2, "10.1.0.1")),
     )
-    (server,), warnings = servers(rows, settings(), MTUS)
-    assert server.hosts == (DhcpHost("fa:16:3e:00:00:01", "10.0.0.2"),)
+    found, warnings = servers(rows, settings(), {**MTUS, "br200": 1500})
+    assert [each.hosts[0].name for each in found] == ["vm_1", None]
     assert len(warnings) == 1
 
 

@@ -268,6 +268,14 @@ def test_nonsense_in_rows_opens_nothing():
         assert all(odd.instance_uuid in line for line in warnings)
 
 
+def test_a_guest_with_the_mac_of_its_port_is_told_of():
+    """As plain SQL may write it; a requested one is refused."""
+    rows = snapshot(interfaces=(guest(1, mac="FE:16:3E:00:00:01"), guest(2)))
+    _, _, (line,) = filters(rows)
+    assert guest(1).instance_uuid in line
+    assert "it hears no neighbour" in line
+
+
 def test_a_thousand_rules_are_a_thousand_lines():
     rules = tuple(
         SecurityRule(n, "tcp", n, n, EVERYWHERE) for n in range(1, 1001)

@@ -122,6 +122,11 @@ def test_other_hosts_hear_of_the_members_of_groups(api, broker, database):
         security_groups.add_instance(
             database, group=str(group.id), instance=instance
         )
+        # One of theirs lets it in.
+        security_groups.create_rule(database, group="web", source_group="web")
+        security_groups.add_instance(
+            database, group="web", instance=new_instance(database, "node2")
+        )
         before = other.reconciler.ask_and_wait(20)
         here = {"instance_id": instance, "host": "node1"}
         for call in (api.allocate_for_instance, api.deallocate_for_instance):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import oslo_messaging as messaging
 
 from flatnet import arguments
+from flatnet.backlog import Turns
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatManager
 from flatnet.rpc import NETWORK_VERSION
@@ -175,8 +176,9 @@ class FlatnetEndpoint:
 
     target = messaging.Target(namespace="flatnet", version="1.0")
 
-    def __init__(self, manager: FlatManager) -> None:
+    def __init__(self, manager: FlatManager, turns: Turns) -> None:
         self._manager = manager
+        self._turns = turns
 
     @expected
     def security_groups_changed(
@@ -188,4 +190,13 @@ class FlatnetEndpoint:
     @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:
         """Return what this host made of its last pass."""
-        return self._manager.host_state()
+        return {**self._manager.host_state(), "calls": self._turns.state()}
+
+
+def all_of(manager: FlatManager, turns: Turns) -> list[object]:
+    """Return all that a daemon answers to."""
+    return [
+        BaseEndpoint(),
+        NetworkEndpoint(manager),
+        FlatnetEndpoint(manager, turns),
+    ]

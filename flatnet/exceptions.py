@@ -30,6 +30,10 @@ class HostSetupError(FlatnetError):
     """This host could not be brought to its plan for what was asked."""
 
 
+class HostOverloaded(FlatnetError):
+    """Too many calls wait on this host; asking again later is safe."""
+
+
 class HostNameTaken(FlatnetError):
     """Another daemon serves under the same `host`."""
 

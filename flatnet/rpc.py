@@ -5,12 +5,13 @@ the wire, both ways; errors arrive as the classes of `flatnet.exceptions`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import oslo_messaging as messaging
 from oslo_config import cfg
+from oslo_messaging.rpc.server import RPCServer
 
 from flatnet.exceptions import BrokerUnavailable
 
@@ -38,14 +39,12 @@ def server(
     broker: messaging.Transport,
     *,
     host: str,
-    endpoints: Sequence[object],
+    dispatcher: messaging.RPCDispatcher,
     executor: str,
 ) -> messaging.MessageHandlingServer:
     """Return a server that listens on `network` and `network.<host>`."""
     target = messaging.Target(topic=TOPIC, server=host)
-    return messaging.get_rpc_server(
-        broker, target, list(endpoints), executor=executor
-    )
+    return RPCServer(broker, target, dispatcher, executor)
 
 
 def broker_name(conf: cfg.ConfigOpts) -> str:

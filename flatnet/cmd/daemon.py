@@ -12,7 +12,7 @@ from collections.abc import Callable
 import oslo_messaging as messaging
 from oslo_config import cfg
 
-from flatnet import endpoints, rpc
+from flatnet import backlog, endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.cmd import devices, hostname, serving
 from flatnet.cmd.hostrows import BINARY, DatabaseRows
@@ -143,15 +143,17 @@ class Daemon:
             peers=peers,
             timeout=self._conf.rpc_response_timeout * PATIENCE,
         )
+        turns = backlog.Turns()
+        dispatcher = backlog.Dispatcher(
+            endpoints.all_of(manager, turns),
+            turns=turns,
+            patience=self._conf.rpc_response_timeout,
+        )
         self._server = serving.started(
             lambda: rpc.server(
                 self._broker,
                 host=self._settings.host,
-                endpoints=(
-                    endpoints.BaseEndpoint(),
-                    endpoints.NetworkEndpoint(manager),
-                    endpoints.FlatnetEndpoint(manager),
-                ),
+                dispatcher=dispatcher,
                 executor=self._settings.executor,
             ),
             broker=rpc.broker_name(self._conf),

@@ -14,6 +14,7 @@ from oslo_config import cfg
 from oslo_messaging import MessageHandlingServer as Server
 
 from flatnet import rpc
+from flatnet.backlog import THREADS
 from flatnet.cmd.notify import BrokerWatch, notify
 from flatnet.conf import where
 from flatnet.exceptions import ConfigurationError
@@ -90,7 +91,7 @@ def _refusal(server: Server) -> str:
     It returns when the broker is there, however long that takes.
     """
     try:
-        server.start()
+        server.start(override_pool_size=THREADS)
     except (messaging.MessagingException, ssl.SSLError) as error:
         return _line(error)
     except Exception as error:

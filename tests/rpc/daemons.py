@@ -2,7 +2,7 @@
 
 import threading
 
-from flatnet import endpoints, rpc
+from flatnet import backlog, endpoints, rpc
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.manager import FlatDHCPManager
 from flatnet.plan.bridge import uplink_names
@@ -40,7 +40,7 @@ class Yes:
 class Node:
     """One daemon without its kernel: manager, reconciler, RPC server."""
 
-    def __init__(self, host, database, broker):
+    def __init__(self, host, database, broker, turns=None):
         self.applier = Yes()
         settings = Settings(host=host)
         self.reconciler = Reconciler(
@@ -60,17 +60,18 @@ class Node:
         a_daemon(database, host)
         self.thread = threading.Thread(target=self.reconciler.run)
         self.thread.start()
+        self.turns = turns or backlog.Turns()
         self.server = rpc.server(
             broker,
             host=host,
-            endpoints=(
-                endpoints.BaseEndpoint(),
-                endpoints.NetworkEndpoint(manager),
-                endpoints.FlatnetEndpoint(manager),
+            dispatcher=backlog.Dispatcher(
+                endpoints.all_of(manager, self.turns),
+                turns=self.turns,
+                patience=20,
             ),
             executor="threading",
         )
-        self.server.start()
+        self.server.start(override_pool_size=backlog.THREADS)
 
     def stop(self):
         self.server.stop()

@@ -57,7 +57,7 @@ class Show(ShowOne):
 
     columns = (
         *("host", "state", "reason", "seen_at"),
-        *("failures", "warnings", "declined", "ports", "bridges"),
+        *("failures", "warnings", "declined", "calls", "ports", "bridges"),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -95,6 +95,7 @@ class Show(ShowOne):
             Lines(found["failures"]),
             Lines(found["warnings"]),
             Lines(found.get("declined", [])),
+            Pairs(found.get("calls", {})),
             Lines(found.get("ports", [])),
             Lines(found["bridges"]),
         )

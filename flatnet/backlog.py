@@ -1,0 +1,148 @@
+"""Calls that wait for their turn: so many, and none that nobody waits for.
+
+oslo.messaging takes every message at once and works through all of them,
+however long ago their callers gave up: who repeats a call that is not
+answered quickly makes a daemon mute for long after he has gone.  So calls
+that change something take turns here; what would wait behind too many is
+refused at once, and what its caller has given up on is dropped.  Questions
+that cost nothing, such as ping, do not wait.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import oslo_messaging as messaging
+
+from flatnet.exceptions import HostOverloaded
+
+LOG = logging.getLogger(__name__)
+Json = dict[str, Any]
+# Calls at work together; most of them wait for one pass.
+AT_WORK = 64
+# Calls that may wait behind them.
+WAITING = 256
+# Threads for all of these, and for those who are answered aside.
+THREADS = AT_WORK + WAITING + 32
+_LIGHT = frozenset(("ping", "get_host_state", "security_groups_changed"))
+
+
+@dataclass
+class Turns:
+    """Who is at work and who waits, on this daemon."""
+
+    at_work: int = AT_WORK
+    most_waiting: int = WAITING
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _working: int = 0
+    _waiting: list[float] = field(default_factory=list)
+    _is_overloaded: bool = False
+
+    def state(self) -> Json:
+        """Return how many calls wait, and for how many seconds the oldest."""
+        with self._changed:
+            oldest = min(self._waiting, default=time.monotonic())
+            return {
+                "working": self._working,
+                "waiting": len(self._waiting),
+                "oldest": round(time.monotonic() - oldest, 3),
+            }
+
+    @contextmanager
+    def turn(self, seconds: float) -> Iterator[bool]:
+        """Wait for a turn and hold it; false if it did not come in time.
+
+        :raises HostOverloaded: too many wait already
+        """
+        has_turn = self._wait(time.monotonic(), seconds)
+        try:
+            yield has_turn
+        finally:
+            if has_turn:
+                with self._changed:
+                    self._working -= 1
+                    self._changed.notify()
+
+    def _wait(self, begun: float, seconds: float) -> bool:
+        with self._changed:
+            if len(self._waiting) >= self.most_waiting:
+                self._tell("calls are refused")
+                raise HostOverloaded(
+                    f"{len(self._waiting)} calls wait on this host already; "
+                    "ask again later, it is safe"
+                )
+            self._waiting.append(begun)
+            try:
+                came = self._changed.wait_for(
+                    lambda: self._working < self.at_work, seconds
+                )
+            finally:
+                self._waiting.remove(begun)
+            if not self._waiting:
+                self._is_overloaded = False
+            if not came:
+                self._tell("calls are dropped that nobody waits for any more")
+                # Whoever comes next may have more patience.
+                self._changed.notify()
+                return False
+            self._working += 1
+            return True
+
+    def _tell(self, what: str) -> None:
+        if not self._is_overloaded:
+            LOG.warning(
+                "overloaded: %d calls wait; %s", len(self._waiting), what
+            )
+        self._is_overloaded = True
+
+
+class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
+    """Calls the endpoints, each call in its turn.
+
+    :param patience: seconds that a caller waits who does not say it
+    """
+
+    def __init__(
+        self, endpoints: list[object], *, turns: Turns, patience: float
+    ) -> None:
+        super().__init__(endpoints, None)
+        self._turns = turns
+        self._patience = patience
+
+    def dispatch(self, incoming: Any) -> Any:
+        """Return what the endpoint answers; nothing to who has gone."""
+        if incoming.message.get("method") in _LIGHT:
+            return super().dispatch(incoming)
+        patience = caller_patience(incoming, self._patience)
+        try:
+            with self._turns.turn(patience - _age(incoming)) as has_turn:
+                if has_turn and _age(incoming) < patience:
+                    return super().dispatch(incoming)
+        except HostOverloaded as error:
+            raise messaging.ExpectedException from error
+        finally:
+            if _age(incoming) >= patience:
+                # Its queue may be gone: answering would be tried for long.
+                incoming.orig_msg_id = None
+        return None
+
+
+def caller_patience(incoming: Any, otherwise: float) -> float:
+    """Return the seconds after which a caller has given up.
+
+    The driver sends a message with that as its time to live; who sends none
+    waits as long as we would.
+    """
+    raw = getattr(incoming.message, "_raw_message", None)
+    text = str(getattr(raw, "properties", {}).get("expiration"))
+    return int(text) / 1000 if text.isdecimal() else otherwise
+
+
+def _age(incoming: Any) -> float:
+    """Seconds since a message was taken from the broker."""
+    watch = getattr(incoming, "stopwatch", None)
+    return float(watch.elapsed()) if watch else 0.0

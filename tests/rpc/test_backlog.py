@@ -1,0 +1,145 @@
+"""Impatient callers: bounded, dropped when they have gone, and told apart."""
+
+import threading
+import time
+
+import pytest
+from test_rpc import CONTEXT, api, broker, database, new_instance
+
+from flatnet import exceptions, rpc
+from flatnet.backlog import Turns
+from tests.rpc.daemons import Node
+
+__all__ = ("api", "broker", "database")
+
+
+class Gate:
+    """An applier that ends passes only while it is open."""
+
+    def __init__(self, node):
+        self._apply = node.applier.apply
+        self.is_open = threading.Event()
+        self.is_open.set()
+        node.applier.apply = self._gated
+
+    def _gated(self, plan):
+        assert self.is_open.wait(30)
+        return self._apply(plan)
+
+
+@pytest.fixture
+def node(broker, database):
+    """A daemon that lets two calls in and two wait."""
+    node = Node("node1", database, broker, Turns(at_work=2, most_waiting=2))
+    yield node
+    node.stop()
+
+
+def eventually(look, wanted):
+    deadline = time.monotonic() + 20
+    while (found := look()) != wanted:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+
+
+def calls(api):
+    found = api.get_host_state(CONTEXT, host="node1")["calls"]
+    return found["working"], found["waiting"]
+
+
+class Callers:
+    """Calls in threads; what each ended with, by its instance."""
+
+    def __init__(self, broker, timeout):
+        self._api = rpc.NetworkAPI(broker, timeout)
+        self.ended = {}
+        self._threads = []
+
+    def allocate(self, uuid):
+        thread = threading.Thread(target=self._call, args=(uuid,))
+        thread.start()
+        self._threads.append(thread)
+
+    def _call(self, uuid):
+        try:
+            self._api.allocate_for_instance(
+                CONTEXT, instance_id=uuid, host="node1"
+            )
+            self.ended[uuid] = "done"
+        except exceptions.FlatnetError as error:
+            self.ended[uuid] = type(error).__name__.removesuffix("_Remote")
+
+    def wait(self):
+        for thread in self._threads:
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+        return self.ended
+
+
+def test_what_waits_is_bounded_and_ping_is_answered(
+    api, broker, node, database, caplog
+):
+    gate = Gate(node)
+    gate.is_open.clear()
+    callers = Callers(broker, 20)
+    uuids = [new_instance(database) for _ in range(5)]
+    for number, uuid in enumerate(uuids[:4], 1):
+        callers.allocate(uuid)
+        eventually(lambda: calls(api), (min(number, 2), max(number - 2, 0)))
+    callers.allocate(uuids[4])
+    eventually(lambda: callers.ended, {uuids[4]: "HostOverloaded"})
+    assert api.ping(CONTEXT, arg=1, host="node1")["arg"] == 1
+    state = api.get_host_state(CONTEXT, host="node1")["calls"]
+    assert state["oldest"] > 0
+    told = [each for each in caplog.messages if "overloaded" in each]
+    assert len(told) == 1
+    gate.is_open.set()
+    ended = callers.wait()
+    assert [ended[uuid] for uuid in uuids[:4]] == ["done"] * 4
+    assert calls(api) == (0, 0)
+
+
+def test_calls_that_nobody_waits_for_are_dropped(
+    api, broker, node, database, caplog
+):
+    """Their rows are not written either."""
+    gate = Gate(node)
+    gate.is_open.clear()
+    patient, hasty = Callers(broker, 20), Callers(broker, 0.5)
+    served = [new_instance(database) for _ in range(2)]
+    late = [new_instance(database) for _ in range(2)]
+    for number, uuid in enumerate(served, 1):
+        patient.allocate(uuid)
+        eventually(lambda: calls(api), (number, 0))
+    for uuid in late:
+        hasty.allocate(uuid)
+    assert set(hasty.wait().values()) == {"BrokerUnavailable"}
+    eventually(lambda: calls(api), (2, 0))
+    gate.is_open.set()
+    assert set(patient.wait().values()) == {"done"}
+    node.reconciler.ask_and_wait(20)
+    with_rows = {
+        port.instance_uuid
+        for bridge in node.reconciler.last.plan.bridges
+        for port in bridge.ports
+    }
+    assert with_rows == set(served)
+    assert "dropped" in caplog.text
+
+
+def test_who_repeats_himself_does_not_make_a_host_mute(broker, node, database):
+    """Fifteen of them, whose client is gone in the end."""
+    gate = Gate(node)
+    hasty = Callers(broker, 0.4)
+    uuids = [new_instance(database) for _ in range(15)]
+    gate.is_open.clear()
+    for _ in range(6):
+        for uuid in uuids:
+            hasty.allocate(uuid)
+        hasty.wait()
+    gate.is_open.set()
+    api = rpc.NetworkAPI(broker, 20)
+    eventually(lambda: calls(api), (0, 0))
+    uuid = new_instance(database)
+    answer = api.allocate_for_instance(CONTEXT, instance_id=uuid, host="node1")
+    assert answer[0]["active"] is True

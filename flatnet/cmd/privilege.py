@@ -16,6 +16,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _CAPABILITY_VERSION_3 = 0x20080522
+_DAC_READ_SEARCH = 1 << 2
 
 
 class _Header(ctypes.Structure):
@@ -75,4 +76,20 @@ def drop_privilege(user: str) -> None:
     library.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = _Header(_CAPABILITY_VERSION_3, 0)
     if library.capset(ctypes.byref(header), ctypes.byref(_Sets())) != 0:
+        raise OSError(ctypes.get_errno(), "capset refused")
+
+
+def read_as_root() -> None:
+    """Let who was root, and is somebody else for a while, read as root did.
+
+    The program may lie below a directory that only root may enter.
+    """
+    library = ctypes.CDLL(None, use_errno=True)
+    header = _Header(_CAPABILITY_VERSION_3, 0)
+    sets = _Sets()
+    if library.capget(ctypes.byref(header), ctypes.byref(sets)) != 0:
+        raise OSError(ctypes.get_errno(), "capget refused")
+    effective, permitted = 0, 1
+    sets.words[effective] |= sets.words[permitted] & _DAC_READ_SEARCH
+    if library.capset(ctypes.byref(header), ctypes.byref(sets)) != 0:
         raise OSError(ctypes.get_errno(), "capset refused")

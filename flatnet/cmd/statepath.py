@@ -13,6 +13,7 @@ import pwd
 import stat
 from pathlib import Path
 
+from flatnet.cmd.privilege import read_as_root
 from flatnet.exceptions import ConfigurationError
 
 _DIRECTORY_MODE = 0o1775
@@ -95,7 +96,9 @@ def become_user_of(path: str, *, user: str) -> None:
         os.initgroups(user, entry.pw_gid)
         os.setegid(entry.pw_gid)
         os.seteuid(entry.pw_uid)
-        if not os.access(path, os.W_OK, effective_ids=True):
+        if os.access(path, os.W_OK, effective_ids=True):
+            read_as_root()
+        else:
             # He does not get there, and so has made no files there.
             os.seteuid(0)
             os.setegid(before[1])

@@ -201,6 +201,17 @@ class Guard:
 
 
 @dataclass(frozen=True)
+class Forwarding:
+    """The devices that IPv4 is forwarded from, whether there yet or not.
+
+    `default_routes` says that those of the host's default routes are too.
+    """
+
+    devices: tuple[str, ...] = ()
+    default_routes: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that this host should look like.
 
@@ -211,6 +222,7 @@ class Plan:
     nothing on the host.  `renewed` are the uuids of instances that begin
     anew: what they declined before is served again.  `gone` are the names of
     ports of which a row says that they are to go, whoever uses them.
+    `forwarding` is what guests reach the outside by.
     """
 
     host: str
@@ -224,6 +236,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    forwarding: Forwarding = Forwarding()
 
 
 @dataclass(frozen=True)

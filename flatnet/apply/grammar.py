@@ -50,6 +50,8 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
     try:
         check_bounds(plan)
         _check_host_name(plan.host)
+        for device in plan.forwarding.devices:
+            values.device(device)
         guard = plan.guard
         return (
             replace(

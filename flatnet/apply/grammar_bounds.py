@@ -27,6 +27,7 @@ def check_bounds(plan: Plan) -> None:
     guarded = guard.ports if guard else ()
     for what, most, parts in (
         ("sysctls", _MANY, (plan.sysctls,)),
+        ("devices that forward", _FEW, (plan.forwarding.devices,)),
         ("bridges", _FEW, (plan.bridges,)),
         ("networks", _FEW, (guard.networks if guard else (),)),
         ("DHCP servers", _FEW, (plan.dhcp_servers,)),

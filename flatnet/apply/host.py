@@ -26,6 +26,7 @@ from flatnet.apply.conntrack import (
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.force import open_instances
+from flatnet.apply.forwarding import apply_forwarding
 from flatnet.apply.found import found_ports
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
@@ -91,8 +92,9 @@ def apply_plan(
     shut = _opened(plan, steps, paths, session)
     shut |= affected(joined(Changes(failures=unfit), waiting))
     bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
+    forwards = step("forwarding", lambda: apply_forwarding(plan))
     dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
-    named = _named(joined(rules, cut, waiting, bridges, dhcp), plan)
+    named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     return Outcome(
         replace(named, ports=found_ports(plan, named)),
         owes and bool(cut.failures),

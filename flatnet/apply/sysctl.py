@@ -5,10 +5,11 @@ when it was read back.  Only the names below are ever written, whatever a
 plan says.
 """
 
+import contextlib
 import re
-import subprocess
 from pathlib import Path
 
+from flatnet.apply.command import run
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure, Plan
 
@@ -25,7 +26,6 @@ FIXED = re.compile(
     r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
 )
 OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
-MODPROBE_SECONDS = 10
 
 
 def apply_sysctls(plan: Plan) -> Changes:
@@ -87,15 +87,8 @@ def _set(file: Path, name: str, value: str) -> bool:
 
 def _load(module: str) -> None:
     """Ask for the module; whether it came is seen by its files."""
-    try:
-        subprocess.run(
-            ["modprobe", module],
-            capture_output=True,
-            timeout=MODPROBE_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return
+    with contextlib.suppress(HostSetupError):
+        run("modprobe", module)
 
 
 def _missing(name: str) -> str:

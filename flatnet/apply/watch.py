@@ -1,11 +1,12 @@
 """What others change in the kernel, as events.
 
-Two subscriptions: devices and addresses (who joined a bridge of ours, who
-was renamed), and nftables, which iptables-nft is part of.  An event is a
+Two subscriptions: devices, their addresses and whether they forward (who
+joined a bridge of ours, who was renamed), and nftables, which iptables-nft is
+part of.  An event is a
 hint to look; what to make of it is decided by reading the kernel again.
 Where events were lost, everything may have changed.
 
-Given up: iptables-legacy, ipset and kernel settings have no events.
+Given up: iptables-legacy, ipset and other kernel settings have no events.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from flatnet.apply.nft_dump import NETFILTER, SUBSYSTEM
 from flatnet.apply.rtnl import attributes
 
 # From linux/rtnetlink.h, linux/netfilter/nfnetlink.h and nf_tables.h.
-_LINK_GROUPS = (1, 5, 9)
+_LINK_GROUPS = (1, 5, 9, 24)
 _NFTABLES_GROUP = 7
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _RCVBUF_FORCE = 33
@@ -38,9 +39,9 @@ SOMEBODY = "somebody"
 class Noticed:
     """What happened since one looked last.
 
-    `links` says that a device or an address changed.  `rules` names those
-    who changed tables or chains that are ours or lead to ours, as
-    `program (pid)`.
+    `links` says that a device, an address or its forwarding changed.
+    `rules` names those who changed tables or chains that are ours or lead to
+    ours, as `program (pid)`.
     """
 
     links: bool = False

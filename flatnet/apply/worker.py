@@ -26,6 +26,7 @@ from flatnet.apply.bridge import check_privilege, read_uplinks
 from flatnet.apply.checks import uplink_trouble
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
+from flatnet.apply.forwarding import closed
 from flatnet.apply.found import plugged
 from flatnet.apply.grammar import checked
 from flatnet.apply.host import (
@@ -67,6 +68,8 @@ class Worker:
         self._plan: Plan | None = None
         self._members = Members()
         self._plugged: tuple[tuple[str, bool], ...] = ()
+        # What the last pass could not open; it would not again.
+        self._closed: tuple[str, ...] = ()
         # The worker before may have died between the rules and the rest.
         self._owes = True
         self._next_look = 0.0
@@ -143,6 +146,7 @@ class Worker:
         )
         self._owes = outcome.owes
         self._plugged = plugged(plan)
+        self._closed = closed(plan.forwarding)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
         return replace(outcome.changes, declined=self._declines.known)
@@ -193,7 +197,10 @@ class Worker:
                 break
             self._mend(self._plan, now, foreign)
             own = _OWN_TOOLS
-        if noticed.links and plugged(self._plan) != self._plugged:
+        if noticed.links and (
+            plugged(self._plan) != self._plugged
+            or not set(closed(self._plan.forwarding)) <= set(self._closed)
+        ):
             self._wake()
 
     def _mend(

@@ -9,7 +9,7 @@ from flatnet.plan.flows import filtered_addresses
 from flatnet.plan.guard import guard
 from flatnet.rows import Snapshot
 from flatnet.settings import Settings
-from flatnet.state import Bridge, Plan, Uplink
+from flatnet.state import Bridge, Forwarding, Plan, Uplink
 
 
 def host_plan(
@@ -35,6 +35,7 @@ def host_plan(
         filtered=filtered_addresses(snapshot, settings),
         warnings=dhcp_warnings + warnings,
         gone=gone_ports(snapshot),
+        forwarding=forwarding(planned, settings),
     )
 
 
@@ -53,3 +54,21 @@ def sysctls(planned: tuple[Bridge, ...]) -> tuple[tuple[str, str], ...]:
     if any(bridge.address for bridge in planned):
         return (*bridged, ("net.ipv4.ip_forward", "1"))
     return bridged
+
+
+def forwarding(planned: tuple[Bridge, ...], settings: Settings) -> Forwarding:
+    """The devices by which packets to and from the outside come in.
+
+    With forward_bridge_interface=all the outside is where public_interface
+    and the host's own default routes lead.
+    """
+    devices = {bridge.name for bridge in planned if bridge.address}
+    if not devices:
+        return Forwarding()
+    devices |= set(settings.forward_bridge_interface)
+    anywhere = "all" in devices
+    if anywhere:
+        devices.add(settings.public_interface)
+    return Forwarding(
+        tuple(sorted(devices - {"all", ""})), default_routes=anywhere
+    )

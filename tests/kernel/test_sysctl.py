@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flatnet.apply import sysctl
+from flatnet.apply import command, sysctl
 from flatnet.state import Bridge, Changes, Failure, Plan, Port
 
 UUID = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
@@ -84,7 +84,7 @@ def test_one_bad_setting_does_not_stop_the_rest(namespace):
 
 def test_a_missing_module_is_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr(sysctl, "DIRECTORY", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(command, "_PATH", str(tmp_path))
     (failure,) = sysctl.apply_sysctls(plan((CALL, "1"))).failures
     assert "br_netfilter is missing" in failure.message
     assert failure.instances == (UUID,)

@@ -6,8 +6,10 @@ Goals, and how each is met:
   with one dump of links and one of addresses, and only what differs is set.
 * Nothing foreign is touched: ours are devices with the alias `flatnet:...`
   and addresses of our origin.  The exceptions are named by the operator: a
-  bridge of the configured name is used, though never removed, and the uplink
-  is enslaved and set up.
+  bridge of the configured name is used, and the uplink is enslaved and set
+  up.  A bridge that an admin made is never removed, and of its attributes
+  those alone are set that isolation needs: its spanning tree, MTU, MAC and
+  addresses are his, and stay when ports come that would lower the MTU.
 * Clear errors first: all that can be wrong with a bridge is checked before
   the first change to it.
 * A bridge's MAC is a promise to guests that have it in their ARP tables: it
@@ -19,12 +21,13 @@ MAC until we add a port, as nothing in netlink says whether it is pinned.
 
 import ipaddress
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from flatnet.apply.checks import check_bridge
+from flatnet.apply.checks import check_bridge, is_ours
 from flatnet.apply.links import (
     ADDRESS_ORIGIN,
     ERRORS,
@@ -48,16 +51,17 @@ __all__ = (
     "remove_ports",
 )
 CAP_NET_ADMIN = 12
+_FORWARDED_GROUPS = "IFLA_BR_GROUP_FWD_MASK"
 # 0x4000: frames to 01-80-c2-00-00-0e are bridged and so pass the guard's
 # hooks; else the host takes them unseen by any rule.
-OPTIONS = {
-    "IFLA_BR_STP_STATE": 0,
-    "IFLA_BR_FORWARD_DELAY": 0,
-    "IFLA_BR_GROUP_FWD_MASK": 0x4000,
+ISOLATION = {
+    _FORWARDED_GROUPS: 0x4000,
     "IFLA_BR_NF_CALL_IPTABLES": 1,
     "IFLA_BR_NF_CALL_IP6TABLES": 1,
     "IFLA_BR_MULTI_BOOLOPT": NO_LINKLOCAL_LEARN,
 }
+# Of a bridge that we made.
+OPTIONS = {"IFLA_BR_STP_STATE": 0, "IFLA_BR_FORWARD_DELAY": 0, **ISOLATION}
 
 
 def check_privilege() -> None:
@@ -133,11 +137,14 @@ def _apply_bridge(
     ]
     if bridge.uplink:
         _mend_uplink(found, link, bridge.uplink)
+    mtu = bridge.mtu
+    if not is_ours(link, bridge):
+        mtu = found.reread(bridge.name).mtu
     for port in ports:
         apply_port(found, bridge, port)
     if len(found.made) > before:
         # Linux may have lowered it when a port with a smaller one came.
-        _set(found, found.reread(bridge.name), mtu=bridge.mtu)
+        _set(found, found.reread(bridge.name), mtu=mtu)
 
 
 def _is_kept(found: Host, port: Port) -> bool:
@@ -155,23 +162,38 @@ def _made(found: Host, bridge: Bridge) -> Link:
 
 def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
     """Bring a bridge's own attributes to the plan and set it up."""
-    # Without a mark, but with the MAC that only we would give: a crash came
-    # between making and marking.
-    ours = link.ours or (not link.alias and link.mac == bridge.mac)
-    if ours:
-        link = _set(
-            found, link, ifalias=MARK + bridge.network_uuid, address=bridge.mac
-        )
-    link = _mend_options(found, link)
-    # Foreign addresses on our bridge would be lost with IPv6.
-    if ours and link.ipv6 and not _has_global_ipv6(found, link):
-        disable_ipv6(link)
-        found.made.append(f"bridge {link.name}: ipv6 disabled")
-    link = _set(found, link, mtu=bridge.mtu)
+    if is_ours(link, bridge):
+        link = _mend_ours(found, link, bridge)
+    else:
+        link = _mend_options(found, link, _isolating(link))
     if not link.up:
         link = found.write(link, state="up")
         found.made.append(f"bridge {link.name}: up")
     return link
+
+
+def _mend_ours(found: Host, link: Link, bridge: Bridge) -> Link:
+    link = _set(
+        found, link, ifalias=MARK + bridge.network_uuid, address=bridge.mac
+    )
+    link = _mend_options(found, link, OPTIONS)
+    # Foreign addresses on our bridge would be lost with IPv6.
+    if link.ipv6 and not _has_global_ipv6(found, link):
+        disable_ipv6(link)
+        found.made.append(f"bridge {link.name}: ipv6 disabled")
+    return _set(found, link, mtu=bridge.mtu)
+
+
+def _isolating(link: Link) -> dict[str, int]:
+    """What isolation needs of a foreign bridge's options.
+
+    The groups that its admin lets through besides stay.
+    """
+    groups = dict(link.options).get(_FORWARDED_GROUPS, 0)
+    return {
+        **ISOLATION,
+        _FORWARDED_GROUPS: groups | ISOLATION[_FORWARDED_GROUPS],
+    }
 
 
 def _set(found: Host, link: Link, **wanted: Any) -> Link:
@@ -185,14 +207,14 @@ def _set(found: Host, link: Link, **wanted: Any) -> Link:
     return found.write(link, **changes)
 
 
-def _mend_options(found: Host, link: Link) -> Link:
+def _mend_options(found: Host, link: Link, options: Mapping[str, int]) -> Link:
     """Set the options that differ, one by one.
 
     Linux takes forward_delay 0 only once STP is off.  Options that it does
     not show, it does not have.
     """
     for name, value in link.options:
-        wanted = OPTIONS[name]
+        wanted = options.get(name, value)
         if value == wanted:
             continue
         data: Any = wanted

@@ -5,9 +5,18 @@ Each line says what is wrong and what to do about it.
 
 import socket
 
-from flatnet.apply.links import Host, host
+from flatnet.apply.links import Host, Link, host
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge
+
+
+def is_ours(link: Link, bridge: Bridge) -> bool:
+    """Whether a bridge that is there was made by us.
+
+    Without a mark, but with the MAC that only we would give: a crash came
+    between making and marking.
+    """
+    return link.ours or (not link.alias and link.mac == bridge.mac)
 
 
 def check_bridge(
@@ -30,6 +39,8 @@ def check_bridge(
             f"device {bridge.name} exists and is no bridge: rename it, or "
             "give the network another bridge"
         )
+    if link and not is_ours(link, bridge):
+        _check_foreign(found, link, bridge)
     index = link.index if link else 0
     if bridge.uplink:
         _check_uplink(found, bridge.uplink, index=index, planned=planned)
@@ -65,6 +76,36 @@ def other_name(name: str) -> str:
     except OSError:
         return ""
     return "" if found == name else found
+
+
+def _check_foreign(found: Host, link: Link, bridge: Bridge) -> None:
+    """Check what we would have to change on a bridge that is an admin's."""
+    options = dict(link.options)
+    if options.get("IFLA_BR_VLAN_FILTERING") and not options.get(
+        "IFLA_BR_VLAN_DEFAULT_PVID"
+    ):
+        raise HostSetupError(
+            f"bridge {link.name} filters VLANs and gives new ports none, so "
+            f"that they pass nothing: ip link set {link.name} type bridge "
+            "vlan_default_pvid 1 (or vlan_filtering 0)"
+        )
+    if link.master:
+        master = found.by_index(link.master)
+        raise HostSetupError(
+            f"bridge {link.name} belongs to {master.name if master else '?'}, "
+            "whose routes guests would not leave by: release it (ip link set "
+            f"{link.name} nomaster) or give the network another bridge"
+        )
+    uplink = found.links.get(bridge.uplink or "")
+    # A first port may raise it; what then is there the next pass judges.
+    joins = uplink is not None and uplink.master != link.index
+    if link.mtu < bridge.mtu and not joins:
+        raise HostSetupError(
+            f"bridge {link.name}, which flatnet did not make, has mtu "
+            f"{link.mtu}, and its network {bridge.mtu}, so that packets "
+            f"would be lost: ip link set {link.name} mtu {bridge.mtu}, or "
+            "give the network that mtu"
+        )
 
 
 def _check_uplink(

@@ -35,6 +35,8 @@ OPTIONS = (
     "IFLA_BR_GROUP_FWD_MASK",
     "IFLA_BR_NF_CALL_IPTABLES",
     "IFLA_BR_NF_CALL_IP6TABLES",
+    "IFLA_BR_VLAN_FILTERING",
+    "IFLA_BR_VLAN_DEFAULT_PVID",
 )
 NO_LINKLOCAL_LEARN = 1
 NO_OPENER = 0xFFFFFFFF
@@ -196,6 +198,12 @@ def disable_ipv6(link: Link) -> None:
     directory = Path("/proc/sys/net/ipv6/conf", link.name)
     for name, value in (("accept_ra", "0"), ("disable_ipv6", "1")):
         (directory / name).write_text(value)
+        actual = (directory / name).read_text().strip()
+        if actual != value:
+            raise HostSetupError(
+                f"{value} was written to net.ipv6.conf.{link.name}.{name}, "
+                f"but it reads {actual}"
+            )
 
 
 def _link(message: Any) -> Link:

@@ -73,7 +73,7 @@ def test_a_foreign_bridge_is_used_and_keeps_its_mac(namespace):
     after = links(namespace)["br100"]
     assert after["address"] == before
     assert "ifalias" not in after
-    assert after["linkinfo"]["info_data"]["stp_state"] == 0
+    assert after["linkinfo"]["info_data"]["stp_state"] == 1
     assert addresses(namespace, "br100") == ["192.0.2.1/24", "10.0.0.1/24"]
     assert links(namespace)["low"]["master"] == "br100"
     reach(namespace, NOTHING)

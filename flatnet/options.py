@@ -168,8 +168,10 @@ DHCP_OPTIONS = [
     cfg.StrOpt(
         "dnsmasq_config_file",
         default="",
-        help="Further configuration file for dnsmasq. Empty: none, not even "
-        "the system's.",
+        help="Further configuration file for dnsmasq; what it says wins. An "
+        "edit is checked (dnsmasq --test) and applied by the next pass; until "
+        "it is sound what was read before stays in force. Edits of files that "
+        "it names are not noticed. Empty: none, not even the system's.",
     ),
     cfg.MultiStrOpt(
         "dns_server",

@@ -15,6 +15,10 @@ Goals, and how each is met:
   file does not know are released, each by its MAC and address.
 * Nothing foreign is touched: ours is a dnsmasq in this network namespace
   whose pid file is one of ours under networks_path.
+* A full disk costs what has just changed, and nobody else: a server that
+  died is started again with the files that are there.
+* The admin's own file is checked before a server depends on it, see
+  `flatnet.apply.dnsmasq_config`.
 * No guest can delay a pass: what dnsmasq forks for each DNS query by TCP
   looks like dnsmasq itself and does not end on SIGTERM.
 
@@ -23,28 +27,24 @@ and dnsmasq's having read the file gets its answer at its next try.
 """
 
 import contextlib
-import ipaddress
 import os
 import signal
 import socket
 import time
+from dataclasses import dataclass
+from functools import partial
 
-from flatnet.apply import dnsmasq, files
+from flatnet.apply import dhcp_files, dnsmasq, dnsmasq_config, files
 from flatnet.apply.command import run
 from flatnet.apply.daemons import Daemon, our_daemons, stopped
+from flatnet.apply.leases import release_leases
 from flatnet.apply.sockets import dhcp_devices
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Changes, DhcpServer, Failure
+from flatnet.state import Changes, DhcpServer, Failure, joined
 
-_TEXTS = {
-    "hosts": dnsmasq.hosts_text,
-    "opts": dnsmasq.options_text,
-    "names": dnsmasq.names_text,
-}
-_KINDS = (*_TEXTS, "pid", "leases", "reload")
 # dnsmasq's exit status, among others, if its address is in use.
 _ADDRESS_TAKEN = 2
-# Seconds that dnsmasq has to release a lease, or to let go of its sockets.
+# Seconds that one that ends has to let go of its sockets.
 _PATIENCE = 0.5
 
 
@@ -61,33 +61,35 @@ def apply_dhcp(
     """
     running = our_daemons(networks_path)
     wanted = {server.bridge: server for server in servers}
-    made: list[str] = []
-    failures: list[Failure] = []
-    reloaded: list[str] = []
+    parts: list[Changes] = []
+    used: dict[str, str] = {}
     for bridge in sorted({*running, *wanted} - (skip & set(wanted))):
         present = running.get(bridge, ())
         server = wanted.get(bridge)
         try:
             if server is None:
                 _stop(present, networks_path)
-                made.append(f"dnsmasq {bridge}: stopped")
+                parts.append(Changes((f"dnsmasq {bridge}: stopped",)))
                 continue
-            made += _write_files(server, networks_path)
-            effects = _apply_server(
+            parts.append(dhcp_files.written(server, networks_path))
+            served = _served(
                 server,
                 present,
                 networks_path=networks_path,
                 config_file=config_file,
             )
-            if effects:
-                reloaded.append(bridge)
-            made += effects
+            parts.append(served.changes)
+            used[bridge] = os.path.basename(served.config)
             if server.releases:
-                made += _release_leases(server, networks_path)
+                parts.append(Changes(release_leases(server, networks_path)))
         except (HostSetupError, OSError, ValueError) as error:
-            failures.append(Failure(f"dhcp {bridge}", str(error), ()))
-    made += _remove_files(set(wanted), networks_path)
-    return Changes(tuple(made), tuple(failures), reloaded=tuple(reloaded))
+            parts.append(_failed(bridge, str(error)))
+    parts.append(dhcp_files.remove_files(set(wanted), used, networks_path))
+    return joined(*parts)
+
+
+def _failed(bridge: str, text: str) -> Changes:
+    return Changes(failures=(Failure(f"dhcp {bridge}", text, ()),))
 
 
 def ask_to_reload(bridge: str, networks_path: str) -> None:
@@ -99,21 +101,53 @@ def ask_to_reload(bridge: str, networks_path: str) -> None:
         files.replace(dnsmasq.path(networks_path, bridge, "reload"), "")
 
 
-def _remove_files(planned: set[str], networks_path: str) -> list[str]:
-    """Remove the files of bridges that have left the plan.
+@dataclass(frozen=True)
+class _Served:
+    """What it took to have a server run, and which file it was given."""
 
-    What a crash left of a file that was being written goes too.
-    """
-    made = []
-    present = os.listdir(networks_path) if os.path.isdir(networks_path) else []
-    for name in sorted(present):
-        bridge, _, kind = name.removeprefix("flatnet-").rpartition(".")
-        ours = name.startswith("flatnet-") and kind in _KINDS
-        stale = ours and bridge not in planned
-        if stale or name.startswith(".flatnet-"):
-            files.remove(f"{networks_path}/{name}")
-            made.append(f"{name}: removed")
-    return made
+    changes: Changes
+    config: str = ""
+
+
+def _served(
+    server: DhcpServer,
+    running: tuple[Daemon, ...],
+    *,
+    networks_path: str,
+    config_file: str,
+) -> _Served:
+    """Have it run with the admin's file, or with the last that was sound."""
+    serving = _serving(server, running, networks_path)
+    before = dnsmasq_config.earlier(
+        server,
+        networks_path=networks_path,
+        running=serving.arguments if serving else (),
+    )
+
+    apply = partial(_apply_server, server, networks_path=networks_path)
+    try:
+        config = dnsmasq_config.copy(
+            server, networks_path=networks_path, config_file=config_file
+        )
+    except HostSetupError as error:
+        if not before:
+            raise
+        made = apply(running, config_file=before)
+        return _Served(_changes(server, made, str(error)), before)
+    try:
+        made = apply(running, config_file=config)
+    except HostSetupError as error:
+        if not config or before in ("", config):
+            raise
+        made = apply((), config_file=before)
+        told = dnsmasq_config.refuse(
+            server,
+            networks_path=networks_path,
+            config_file=config_file,
+            reason=str(error),
+        )
+        return _Served(_changes(server, made, told), before)
+    return _Served(_changes(server, made), config)
 
 
 def _apply_server(
@@ -122,7 +156,7 @@ def _apply_server(
     *,
     networks_path: str,
     config_file: str,
-) -> list[str]:
+) -> tuple[str, ...]:
     """Have it run and know its files; return a line for what that took."""
     arguments = dnsmasq.arguments(
         server, networks_path=networks_path, config_file=config_file
@@ -131,33 +165,32 @@ def _apply_server(
     serving = _serving(server, running, networks_path)
     if serving and serving.arguments == arguments:
         if not os.path.exists(mark):
-            return []
+            return ()
         if _signalled((serving,), signal.SIGHUP, networks_path):
             files.remove(mark)
-            return [f"dnsmasq {server.bridge}: reloaded"]
+            return (f"dnsmasq {server.bridge}: reloaded",)
     made = []
     if running:
         _stop(running, networks_path)
         made.append(f"dnsmasq {server.bridge}: stopped one that differs")
     _start(arguments)
     files.remove(mark)
-    return [*made, f"dnsmasq {server.bridge}: started"]
+    return (*made, f"dnsmasq {server.bridge}: started")
 
 
-def _write_files(server: DhcpServer, networks_path: str) -> list[str]:
-    """Write what differs; return a line for each."""
-    files.make_readable_directory(networks_path)
-    texts = {
-        dnsmasq.path(networks_path, server.bridge, kind): text(server)
-        for kind, text in _TEXTS.items()
-    }
-    changed = [path for path in texts if not files.holds(path, texts[path])]
-    if changed:
-        mark = dnsmasq.path(networks_path, server.bridge, "reload")
-        files.replace(mark, "")
-    for path in changed:
-        files.replace(path, texts[path])
-    return [f"{os.path.basename(path)}: written" for path in changed]
+def _changes(
+    server: DhcpServer, made: tuple[str, ...], *faults: str
+) -> Changes:
+    """What a server took; it has read its files if it took anything."""
+    return Changes(
+        made,
+        warnings=tuple(
+            f"dnsmasq {server.bridge}: {fault}; what it was given before "
+            "stays in force"
+            for fault in faults
+        ),
+        reloaded=(server.bridge,) * bool(made),
+    )
 
 
 def _serving(
@@ -244,41 +277,3 @@ def _start(arguments: tuple[str, ...]) -> None:
         raise HostSetupError(
             done.error or f"dnsmasq ended with status {done.status}"
         )
-
-
-def _release_leases(server: DhcpServer, networks_path: str) -> list[str]:
-    """Release each lease whose MAC and address nobody of ours has.
-
-    dnsmasq does so when it gets round to it, which is waited for.
-    """
-    path = dnsmasq.path(networks_path, server.bridge, "leases")
-    made = []
-    for mac, address in _stale_leases(server, path):
-        done = run("dhcp_release", server.bridge, address, mac)
-        if done.status:
-            raise HostSetupError(
-                f"the lease of {address} by {mac} was not released: "
-                f"{done.error}"
-            )
-        made.append(f"dnsmasq {server.bridge}: released {address} of {mac}")
-    deadline = time.monotonic() + _PATIENCE
-    while made and _stale_leases(server, path) and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return made
-
-
-def _stale_leases(server: DhcpServer, path: str) -> list[tuple[str, str]]:
-    """MAC and address of the leases that none of `hosts` has.
-
-    dnsmasq keeps leases of a range that it no longer serves, and releases
-    none of them.
-    """
-    network = ipaddress.IPv4Network(server.cidr)
-    known = {(host.mac, host.address) for host in server.hosts}
-    leases = dnsmasq.leases(files.read(path))
-    return [
-        (mac, address)
-        for mac, address in leases
-        if (mac, address) not in known
-        and ipaddress.IPv4Address(address) in network
-    ]

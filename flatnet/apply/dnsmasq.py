@@ -20,6 +20,8 @@ The choices, and what taught them:
   here by migration keeps its lease, and on the segment that all hosts share
   nobody refuses the guests of another.
 * No tag on a host's line: dnsmasq 2.90 dies of them when it reloads.
+* What every guest is told, its router and the mtu, stands here and not in an
+  options file, which would win over the admin's own `dhcp-option-force`.
 * Names stand in a file of their own too, for dnsmasq resolves a name of the
   hosts file only once it has leased the address.
 """
@@ -71,12 +73,6 @@ def names_text(server: DhcpServer) -> str:
     )
 
 
-def options_text(server: DhcpServer) -> str:
-    """What every guest is told: its router and the mtu."""
-    router = ipaddress.IPv4Address(server.router)
-    return f"3,{router}\n26,{int(server.mtu)}\n"
-
-
 def leases(text: str) -> list[tuple[str, str]]:
     """MAC and address of each lease in the text of a leases file.
 
@@ -119,7 +115,8 @@ def arguments(
         "--dhcp-ignore-names",
         "--dhcp-ignore-clid",
         f"--dhcp-hostsfile={file('hosts')}",
-        f"--dhcp-optsfile={file('opts')}",
+        f"--dhcp-option=3,{ipaddress.IPv4Address(server.router)}",
+        f"--dhcp-option=26,{int(server.mtu)}",
         f"--dhcp-leasefile={file('leases')}",
         "--no-ping",
         "--no-hosts",

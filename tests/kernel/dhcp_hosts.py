@@ -37,6 +37,7 @@ class Host:
         self.namespace = namespace
         self.path = directory
         self.ports = 0
+        self.config_file = ""
         self.make_bridge(address)
         self.server = DhcpServer(
             bridge="br100",
@@ -76,7 +77,7 @@ class Host:
             apply_dhcp,
             servers,
             networks_path=str(self.path),
-            config_file="",
+            config_file=self.config_file,
             skip=frozenset(skip),
         )
 

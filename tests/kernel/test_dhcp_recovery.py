@@ -255,7 +255,7 @@ def test_from_anything_to_the_plan(host, namespaces, tmp_path, seed):
     texts = {
         each: each.read_text()
         for each in host.path.iterdir()
-        if each.suffix in (".hosts", ".opts", ".names")
+        if each.suffix in (".hosts", ".names")
     }
     # In this order what needs the pid file comes before what spoils it.
     chosen = random.Random(seed).sample(range(len(DAMAGE)), 4)

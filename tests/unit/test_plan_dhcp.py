@@ -34,7 +34,9 @@ def test_a_host_knows_its_instances_by_address():
         "fa:16:3e:00:00:02,vm_2.novalocal,10.0.0.3\n"
         "fa:16:3e:00:00:0a,vm_10.novalocal,10.0.0.11\n"
     )
-    assert dnsmasq.options_text(server) == "3,10.0.0.1\n26,1450\n"
+    line = dnsmasq.arguments(server, networks_path="/n", config_file="")
+    options = [each for each in line if each.startswith("--dhcp-option=")]
+    assert options == ["--dhcp-option=3,10.0.0.1", "--dhcp-option=26,1450"]
     assert dnsmasq.names_text(server).splitlines()[0] == ("10.0.0.2 vm_1")
 
 
@@ -183,7 +185,8 @@ def test_the_command_line():
         "--dhcp-ignore-names",
         "--dhcp-ignore-clid",
         "--dhcp-hostsfile=/n/flatnet-br100.hosts",
-        "--dhcp-optsfile=/n/flatnet-br100.opts",
+        "--dhcp-option=3,10.0.0.1",
+        "--dhcp-option=26,1500",
         "--dhcp-leasefile=/n/flatnet-br100.leases",
         "--no-ping",
         "--no-hosts",

@@ -215,14 +215,12 @@ class Forwarding:
 class Plan:
     """Everything that this host should look like.
 
-    `sysctls` are (name, value) pairs.  `guard` is none where there is no
-    bridge.  `filtered` says again, for connections that are
-    tracked, what the rules of `tables` let in.  `warnings` are lines for
-    the log about rows that could not be planned as written; they change
-    nothing on the host.  `renewed` are the uuids of instances that begin
-    anew: what they declined before is served again.  `gone` are the names of
-    ports of which a row says that they are to go, whoever uses them.
-    `forwarding` is what guests reach the outside by.
+    `sysctls` are (name, value) pairs.  `guard` is none without a bridge.
+    `filtered` says again, for tracked connections, what `tables` let in.
+    `warnings` are lines for the log about rows; they change nothing.
+    `renewed` are uuids of instances that begin anew: what they declined is
+    served again.  `gone` are names of ports that are to go, whoever uses
+    them.  `forwarding` is what guests reach the outside by.
     """
 
     host: str
@@ -263,10 +261,8 @@ class Declined:
 
 @dataclass(frozen=True)
 class FoundPort:
-    """What a pass made of a port.
+    """What a pass made of a port: `found` as in `rows.Finding`.
 
-    `found` is `up`, `shut` (it is down), `missing` (it is not on its
-    bridge) or `held` (kept for whoever uses it, though no row wants it here);
     `carrier` says that a guest is there, `kind` is the device's, `reason`
     one line where it is not up.
     """
@@ -282,10 +278,9 @@ class FoundPort:
 class Changes:
     """What a pass did: one line per change, and what it could not do.
 
-    `warnings` are lines about what it met; they last as long as it does.
-    `ports` are the ports of the plan, and those that it says are gone,
-    `declined` the addresses that DHCP withholds, `reloaded` the bridges whose
-    DHCP server has read its files in this pass.
+    `warnings` are lines about what it met, `ports` what became of the plan's
+    and of those that are gone, `declined` the addresses that DHCP withholds,
+    `reloaded` the bridges whose DHCP server has read its files now.
     """
 
     made: tuple[str, ...] = ()

@@ -68,9 +68,8 @@ def apply_plan(
 ) -> Outcome:
     """Make this host look like `plan`, any number of times.
 
-    `session` owns the guard's tables.  `owes` says that tracked connections
-    have not been judged since rules changed last.  `unfit` is what `checked`
-    found wrong with instances, which stay shut.
+    `session` owns the guard's tables, `owes` says that tracked connections are
+    to be judged, `unfit` which instances stay shut, and why.
     """
     everyone = all_instances(plan)
 

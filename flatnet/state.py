@@ -1,8 +1,7 @@
 """The values between plan and appliers: a plan out, changes back.
 
-`Plan` is everything that this host should look like, made by
-the pure functions of `flatnet.plan`.  `Changes` is what the appliers did to
-get there.  All are frozen, and all sequences in them are sorted, so that
+`Plan` is everything that this host should look like, made by the pure
+`flatnet.plan`.  `Changes` is what the appliers did to get there.  All are frozen, and all sequences in them are sorted, so that
 equal states compare equal and print the same.
 
 Units: mtu in bytes, lease time in seconds, addresses as text without a

@@ -14,7 +14,7 @@ _STATES = frozenset(
 _MODULES = frozenset(
     {
         *("tcp", "udp", "icmp", "icmp6", "multiport"),
-        *("conntrack", "set", "physdev"),
+        *("conntrack", "set", "physdev", "owner"),
     }
 )
 _TARGETS = frozenset(
@@ -85,6 +85,10 @@ def _set(word: str) -> None:
         raise ValueError(f"{word!r} is no set of ours")
 
 
+def _user(word: str) -> None:
+    values.number(word, range(1, 1 << 32))
+
+
 def _service(word: str) -> None:
     address, _, port = word.partition(":")
     values.ipv4(address)
@@ -107,6 +111,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], None], ...]] = {
     "--icmp-type": (_icmp,),
     "--icmpv6-type": (_icmp,),
     "--physdev-is-bridged": (),
+    "--uid-owner": (_user,),
     "--to-source": (values.ipv4,),
     "--to-destination": (_service,),
     "--to-ports": (_ports,),

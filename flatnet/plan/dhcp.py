@@ -54,9 +54,6 @@ def _server(
     hosts: tuple[DhcpHost, ...],
 ) -> DhcpServer:
     own = network.multi_host or not network.gateway
-    forwarders = list(settings.dns_server)
-    if settings.use_network_dns_servers:
-        forwarders += [each for each in (network.dns1, network.dns2) if each]
     return DhcpServer(
         bridge=network.bridge,
         address=address,
@@ -65,10 +62,18 @@ def _server(
         mtu=mtu,
         lease_time=settings.dhcp_lease_time,
         domain=settings.dhcp_domain,
-        servers=tuple(forwarders),
+        servers=forwarders(network, settings),
         hosts=hosts,
         releases=settings.force_dhcp_release,
     )
+
+
+def forwarders(network: Network, settings: Settings) -> tuple[str, ...]:
+    """Where a network's server forwards names; none: as the host does."""
+    given = list(settings.dns_server)
+    if settings.use_network_dns_servers:
+        given += [each for each in (network.dns1, network.dns2) if each]
+    return tuple(given)
 
 
 def _hosts(

@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Mapping
 
 from flatnet.plan.isolation import Filtering, isolation
+from flatnet.plan.services import Services, services
 from flatnet.rows import Network, Snapshot
 from flatnet.settings import Settings
 from flatnet.state import AddressSet, Chain, Jump, Table
@@ -38,8 +39,10 @@ def tables(
         if network.id in addresses
     ]
     crossed = sorted(_bridges(snapshot))
+    served = [each for each in gateways if each[0].enable_dhcp]
+    ours, ours_v6 = services(served, settings)
     planned = (
-        _filter_v4(v4, gateways, crossed, settings),
+        _filter_v4(v4, ours, gateways, crossed, settings),
         _table(4, "mangle", {"POSTROUTING": _checksums(gateways)}),
         _table(
             4,
@@ -49,15 +52,7 @@ def tables(
                 "POSTROUTING": _source_nat(gateways, settings),
             },
         ),
-        _table(
-            6,
-            "filter",
-            {
-                "FORWARD": v6.forward + _crossing(crossed),
-                "OUTPUT": v6.output,
-            },
-            v6.chains,
-        ),
+        _filter_v6(v6, ours_v6, crossed),
     )
     used = tuple(table for table in planned if table.chains)
     return used, address_sets, warnings
@@ -99,6 +94,7 @@ def _table(
 
 def _filter_v4(
     isolated: Filtering,
+    ours: Services,
     gateways: list[Gateway],
     crossed: list[str],
     settings: Settings,
@@ -108,37 +104,36 @@ def _filter_v4(
         for network, _ in gateways
         for rule in _forwarding(network.bridge, settings)
     )
-    served = [each for each in gateways if each[0].enable_dhcp]
     bridged = [b for b in crossed if b not in {n.bridge for n, _ in gateways}]
-    answers = tuple(
-        f"-s {address}/32 -o {network.bridge} -p udp -m udp --sport 67 "
-        "--dport 68 -j ACCEPT"
-        for network, address in served
-    )
     return _table(
         4,
         "filter",
         {
-            "INPUT": tuple(r for each in served for r in _services(*each)),
+            "INPUT": ours.incoming,
             # Every bridge is judged before any is accepted: a packet may
             # come by one of ours and leave by another.
             "FORWARD": _turned_back(gateways)
             + isolated.forward
             + routed
             + _crossing(bridged),
-            "OUTPUT": answers + isolated.output if isolated.output else (),
+            "OUTPUT": ours.first + isolated.output + ours.last,
         },
         isolated.chains,
     )
 
 
-def _services(network: Network, address: str) -> tuple[str, ...]:
-    """Let the guests reach their DHCP and name server."""
-    bridge = network.bridge
-    return (
-        f"-i {bridge} -p udp -m udp --dport 67 -j ACCEPT",
-        f"-d {address}/32 -i {bridge} -p udp -m udp --dport 53 -j ACCEPT",
-        f"-d {address}/32 -i {bridge} -p tcp -m tcp --dport 53 -j ACCEPT",
+def _filter_v6(
+    isolated: Filtering, ours: Services, crossed: list[str]
+) -> Table:
+    return _table(
+        6,
+        "filter",
+        {
+            "INPUT": ours.incoming,
+            "FORWARD": isolated.forward + _crossing(crossed),
+            "OUTPUT": ours.first + isolated.output + ours.last,
+        },
+        isolated.chains,
     )
 
 

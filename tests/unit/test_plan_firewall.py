@@ -29,38 +29,68 @@ TURNED_BACK = (
     "DNAT,SNAT -j DROP"
 )
 
+BACK = "-m conntrack --ctstate ESTABLISHED -j ACCEPT"
 
-def test_a_gateway_without_isolation():
-    rows = snapshot(interfaces=(interface(1),))
-    assert text(rows, metadata_host="198.51.100.7", metadata_port=80) == (
-        f"""\
+
+GATEWAY = (
+    f"""\
 *filter 4
 -A FORWARD -j flatnet-FORWARD
 -A INPUT -j flatnet-INPUT
+-A OUTPUT -j flatnet-OUTPUT
 -A flatnet-FORWARD {TURNED_BACK.format("br100")}
 -A flatnet-FORWARD -i br100 -j ACCEPT
 -A flatnet-FORWARD -o br100 -j ACCEPT
 -A flatnet-INPUT -i br100 -p udp -m udp --dport 67 -j ACCEPT
+-A flatnet-INPUT -d 10.0.0.1/32 -i lo -p udp -m udp --dport 67 -j ACCEPT
 -A flatnet-INPUT -d 10.0.0.1/32 -i br100 -p udp -m udp --dport 53 -j ACCEPT
 -A flatnet-INPUT -d 10.0.0.1/32 -i br100 -p tcp -m tcp --dport 53 -j ACCEPT
+-A flatnet-INPUT -s 192.0.2.53/32 -p udp -m udp --sport 53 {BACK}
+-A flatnet-INPUT -s 192.0.2.53/32 -p tcp -m tcp --sport 53 {BACK}
+-A flatnet-OUTPUT -s 10.0.0.1/32 -o br100 -p udp -m udp --sport 67 """
+    f"""--dport 68 -j ACCEPT
+-A flatnet-OUTPUT -d 10.0.0.1/32 -o lo -p udp -m udp --dport 67 -j ACCEPT
+-A flatnet-OUTPUT -s 10.0.0.1/32 -o br100 -p udp -m udp --sport 53 {BACK}
+-A flatnet-OUTPUT -s 10.0.0.1/32 -o br100 -p tcp -m tcp --sport 53 {BACK}
+-A flatnet-OUTPUT -d 192.0.2.53/32 -p udp -m udp --dport 53 -j ACCEPT
+-A flatnet-OUTPUT -d 192.0.2.53/32 -p tcp -m tcp --dport 53 -j ACCEPT
 *mangle 4
 -A POSTROUTING -j flatnet-POSTROUTING
 -A flatnet-POSTROUTING -o br100 -p udp -m udp --dport 68 -j CHECKSUM """
-        """--checksum-fill
+    """--checksum-fill
 *nat 4
 -A POSTROUTING -j flatnet-POSTROUTING
 -A PREROUTING -j flatnet-PREROUTING
 -A flatnet-POSTROUTING -s 10.0.0.0/24 -d 198.51.100.7/32 -j ACCEPT
 -A flatnet-POSTROUTING -s 10.0.0.0/24 -d 10.0.0.0/24 -m conntrack ! """
-        """--ctstate DNAT -j ACCEPT
+    """--ctstate DNAT -j ACCEPT
 -A flatnet-POSTROUTING -s 10.0.0.0/24 -o eth0 -j SNAT --to-source 192.0.2.1
 -A flatnet-PREROUTING -d 169.254.169.254/32 -i br100 -p tcp -m tcp """
-        """--dport 80 -j DNAT --to-destination 198.51.100.7:80
+    """--dport 80 -j DNAT --to-destination 198.51.100.7:80
 *filter 6
 -A FORWARD -j flatnet-FORWARD
 -A flatnet-FORWARD -i br100 -o br100 -j ACCEPT
 """
-    )
+)
+
+
+def test_a_gateway_without_isolation():
+    rows = snapshot(interfaces=(interface(1),))
+    options = {"metadata_host": "198.51.100.7", "metadata_port": 80}
+    assert text(rows, dns_server=("192.0.2.53",), **options) == GATEWAY
+
+
+def test_servers_of_the_host_are_asked_by_dnsmasq_alone():
+    shown = text(snapshot()).splitlines()
+    by_user = [line for line in shown if "owner" in line]
+    assert by_user == 2 * [
+        f"-A flatnet-OUTPUT -p {each} -m {each} --dport 53 -m owner "
+        "--uid-owner 65534 -j ACCEPT"
+        for each in ("udp", "tcp")
+    ]
+    mixed = text(snapshot(), dns_server=("2001:db8::53", "rubbish"))
+    assert "owner" not in mixed
+    assert "-d 2001:db8::53/128 -p udp -m udp --dport 53 -j ACCEPT" in mixed
 
 
 def test_flat_manager_only_lets_the_bridge_be_crossed():

@@ -1,8 +1,9 @@
 """The values between plan and appliers: a plan out, changes back.
 
 `Plan` is everything that this host should look like, made by the pure
-`flatnet.plan`.  `Changes` is what the appliers did to get there.  All are frozen, and all sequences in them are sorted, so that
-equal states compare equal and print the same.
+`flatnet.plan`.  `Changes` is what the appliers did to get there.  All are
+frozen, and all sequences in them are sorted, so that equal states compare
+equal and print the same.
 
 Units: mtu in bytes, lease time in seconds, addresses as text without a
 prefix unless the field says so, MACs in lower case with colons.
@@ -188,10 +189,7 @@ class GuardedNetwork:
 
 @dataclass(frozen=True)
 class Guard:
-    """The nftables tables `flatnet`, as values.
-
-    `isolated` is the opposite of `allow_same_net_traffic`.
-    """
+    """The guard's tables; `isolated` is not `allow_same_net_traffic`."""
 
     ports: tuple[GuardedPort, ...] = ()
     networks: tuple[GuardedNetwork, ...] = ()

@@ -51,7 +51,7 @@ def daemons(database):
 
 def tool(database, *words):
     config = database.parents[1] / "flatnet.conf"
-    caps = "-dac_override,-dac_read_search"
+    caps = "-dac_override"
     done = subprocess.run(
         [
             *("setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"),

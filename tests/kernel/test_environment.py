@@ -21,6 +21,8 @@ def test_a_whole_pass(namespace, tmp_path, environment):
     plan = host_plan(
         ROWS, settings(allow_same_net_traffic=False, routing_source_ip=""), {}
     )
+    names = tuple(port.name for port in plan.bridges[0].ports)
+    nothing = Plan("node1", gone=names)
     # Where the tree lies is the test's own matter.
     kept = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 
@@ -29,7 +31,7 @@ def test_a_whole_pass(namespace, tmp_path, environment):
         os.environ.update(environment | kept)
         return with_applier(
             lambda applier, _: [
-                applier.apply(each) for each in (plan, Plan("node1"))
+                applier.apply(each) for each in (plan, nothing)
             ],
             tmp_path,
         )

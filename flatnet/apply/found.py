@@ -32,15 +32,13 @@ def found_ports(plan: Plan, done: Changes) -> tuple[FoundPort, ...]:
     return tuple(sorted(found, key=lambda each: each.name))
 
 
-def plugged(plan: Plan) -> tuple[tuple[str, bool], ...]:
-    """Return (name, carrier) of the plan's ports that are on their bridge.
+def plugged(ports: tuple[FoundPort, ...]) -> tuple[tuple[str, bool], ...]:
+    """Return (name, carrier) of those that are on their bridge.
 
     It is what events are about: if it is another, a pass is due.
     """
     return tuple(
-        (each.name, each.carrier)
-        for each in found_ports(plan, Changes())
-        if each.found != "missing"
+        (each.name, each.carrier) for each in ports if each.found != "missing"
     )
 
 

@@ -27,7 +27,7 @@ from flatnet.apply.checks import uplink_trouble
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
 from flatnet.apply.forwarding import closed
-from flatnet.apply.found import plugged
+from flatnet.apply.found import found_ports, plugged
 from flatnet.apply.grammar import checked
 from flatnet.apply.host import (
     HostPaths,
@@ -145,7 +145,7 @@ class Worker:
             plan, self._paths, self._session, owes=owes, unfit=unfit
         )
         self._owes = outcome.owes
-        self._plugged = plugged(plan)
+        self._plugged = plugged(outcome.changes.ports)
         self._closed = closed(plan.forwarding)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
@@ -198,7 +198,7 @@ class Worker:
             self._mend(self._plan, now, foreign)
             own = _OWN_TOOLS
         if noticed.links and (
-            plugged(self._plan) != self._plugged
+            plugged(found_ports(self._plan, Changes())) != self._plugged
             or not set(closed(self._plan.forwarding)) <= set(self._closed)
         ):
             self._wake()

@@ -33,8 +33,6 @@ from flatnet.exceptions import (
 FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
 VIFS = models.virtual_interfaces
-BINDINGS = models.port_bindings
-INSTANCES = models.instances
 
 
 @dataclass(frozen=True)
@@ -110,13 +108,7 @@ def deallocate(
 @engine.writes
 def deallocate_departed(connection: Connection, *, host: str) -> None:
     """Take back what deleted instances have that were bound to a host."""
-    rows = connection.scalars(
-        select(BINDINGS.c.instance_uuid)
-        .join(INSTANCES, INSTANCES.c.uuid == BINDINGS.c.instance_uuid)
-        .where(BINDINGS.c.host == host, INSTANCES.c.deleted != 0)
-        .distinct()
-    ).all()
-    for instance_uuid in sorted(rows):
+    for instance_uuid in bindings.departed(connection, host):
         _deallocate(connection, instance_uuid, host)
 
 

@@ -119,6 +119,18 @@ def list_all(
     return tuple((row.host, _binding(row)) for row in rows)
 
 
+def departed(connection: Connection, host: str) -> tuple[str, ...]:
+    """The uuids of deleted instances with an interface bound to a host."""
+    rows = connection.scalars(
+        select(INSTANCES.c.uuid)
+        .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
+        .join(VIFS, VIFS.c.uuid == BINDINGS.c.interface_uuid)
+        .where(BINDINGS.c.host == host, INSTANCES.c.deleted != 0)
+        .distinct()
+    )
+    return tuple(sorted(rows))
+
+
 def elsewhere(connection: Connection, host: str) -> frozenset[str]:
     """The interfaces bound here that a guest holds on another host too."""
     here = BINDINGS.alias("here")

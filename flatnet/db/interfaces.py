@@ -1,10 +1,10 @@
 """What one instance has on its networks, wherever it runs."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Subquery, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
@@ -69,6 +69,17 @@ def list_all(
         chosen.append(INSTANCES.c.host == host)
     if uuid is not None:
         chosen.append(INSTANCES.c.uuid == uuid)
+    wanted = select(INSTANCES.c.uuid).where(*chosen).subquery("wanted")
+    return of_instances(connection, wanted)
+
+
+def of_instances(
+    connection: Connection, wanted: Subquery
+) -> tuple[Interface, ...]:
+    """Return the interfaces of instances that have a row, by age.
+
+    :param wanted: has the instances' uuids as `uuid`
+    """
     rows = connection.execute(
         select(
             VIFS,
@@ -78,37 +89,35 @@ def list_all(
             INSTANCES.c.id.label("instance_id"),
         )
         .join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
-        .where(*chosen)
+        .join(wanted, wanted.c.uuid == VIFS.c.instance_uuid)
         .order_by(VIFS.c.id)
     ).all()
     addresses = grouped(
-        connection,
-        select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
-        .join(INSTANCES, INSTANCES.c.uuid == FIXED_IPS.c.instance_uuid)
-        .where(*chosen)
-        .order_by(FIXED_IPS.c.position),
+        connection.execute(
+            select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
+            .join(wanted, wanted.c.uuid == FIXED_IPS.c.instance_uuid)
+            .order_by(FIXED_IPS.c.position)
+        )
     )
     groups = grouped(
-        connection,
-        select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
-        .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
-        .where(*chosen)
-        .order_by(MEMBERS.c.security_group_id),
+        connection.execute(
+            select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
+            .join(wanted, wanted.c.uuid == MEMBERS.c.instance_uuid)
+            .order_by(MEMBERS.c.security_group_id)
+        )
     )
-    return tuple(from_row(row, addresses, groups) for row in rows)
+    return tuple(_from_row(row, addresses, groups) for row in rows)
 
 
-def grouped(
-    connection: Connection, pairs: Select[Any]
-) -> dict[Any, list[Any]]:
+def grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
     """Return the second of each pair, by the first."""
     found: dict[Any, list[Any]] = defaultdict(list)
-    for key, value in connection.execute(pairs):
+    for key, value in pairs:
         found[key].append(value)
     return found
 
 
-def from_row(
+def _from_row(
     row: AnyRow,
     addresses: dict[Any, list[Any]],
     groups: dict[Any, list[Any]],

@@ -3,11 +3,9 @@
 The number of queries does not depend on the number of rows.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select, union
+from sqlalchemy import Connection, Select, Subquery, or_, select, union
 
 from flatnet.db import (
     bindings,
@@ -56,7 +54,7 @@ def read(connection: Connection, host: str) -> Snapshot:
         group_members=_group_members(connection, host),
         bindings=bound,
         elsewhere=tuple(sorted(bindings.elsewhere(connection, host))),
-        departed=_departed(connection, host),
+        departed=bindings.departed(connection, host),
     )
 
 
@@ -66,18 +64,6 @@ def groups(connection: Connection, host: str) -> frozenset[int]:
     used = connection.scalars(_groups_used(host).distinct()).all()
     named = connection.scalars(_groups_named(host).distinct()).all()
     return frozenset([*used, *named])
-
-
-def _departed(connection: Connection, host: str) -> tuple[str, ...]:
-    """Deleted instances with an interface that is bound to the host."""
-    rows = connection.scalars(
-        select(INSTANCES.c.uuid)
-        .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
-        .join(VIFS, VIFS.c.uuid == BINDINGS.c.interface_uuid)
-        .where(BINDINGS.c.host == host, INSTANCES.c.deleted != 0)
-        .distinct()
-    )
-    return tuple(sorted(rows))
 
 
 def _networks(connection: Connection, host: str) -> tuple[Network, ...]:
@@ -105,40 +91,12 @@ def _host_addresses(
 def _interfaces(
     connection: Connection, host: str, bound: tuple[Binding, ...]
 ) -> tuple[Interface, ...]:
-    rows = connection.execute(
-        _here(
-            select(
-                VIFS,
-                INSTANCES.c.hostname,
-                INSTANCES.c.project_id,
-                INSTANCES.c.host,
-                INSTANCES.c.id.label("instance_id"),
-            ).join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid),
-            VIFS.c.instance_uuid,
-            host,
-        )
-    ).all()
-    addresses = interfaces.grouped(
-        connection,
-        _here(
-            select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address),
-            FIXED_IPS.c.instance_uuid,
-            host,
-        ).order_by(FIXED_IPS.c.position),
-    )
-    groups = interfaces.grouped(
-        connection,
-        _here(
-            select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id),
-            MEMBERS.c.instance_uuid,
-            host,
-        ).order_by(MEMBERS.c.security_group_id),
-    )
     wanted = {each.interface_uuid: each.wanted for each in bound}
     found = [
-        interfaces.from_row(row, addresses, groups)
-        for row in rows
-        if wanted.get(row.uuid, SERVING if row.host == host else GONE) != GONE
+        each
+        for each in interfaces.of_instances(connection, _uuids(host))
+        if wanted.get(each.uuid, SERVING if each.host == host else GONE)
+        != GONE
     ]
     return tuple(sorted(found, key=_place))
 
@@ -154,7 +112,7 @@ def _security_groups(
     connection: Connection, host: str
 ) -> tuple[SecurityGroup, ...]:
     used = _groups_used(host)
-    by_group = _grouped(
+    by_group = interfaces.grouped(
         (row.parent_group_id, rules.from_row(row))
         for row in connection.execute(
             select(RULES)
@@ -181,7 +139,7 @@ def _group_members(
     """Addresses of each source group; one without members has none."""
     sources = _groups_named(host)
     named = connection.scalars(sources.distinct()).all()
-    addresses = _grouped(
+    addresses = interfaces.grouped(
         connection.execute(
             select(MEMBERS.c.security_group_id, FIXED_IPS.c.address)
             .join(
@@ -211,9 +169,15 @@ def _groups_used(host: str) -> Select[Any]:
 
 
 def _here(chosen: Select[Any], instance_uuid: Any, host: str) -> Select[Any]:
-    """Keep what belongs to a living instance of the host.
+    """Keep what belongs to a living instance of the host."""
+    here = _uuids(host)
+    return chosen.join(here, here.c.uuid == instance_uuid)
 
-    Of one whose row names it, or that has an interface bound to it.
+
+def _uuids(host: str) -> Subquery:
+    """The living instances of the host.
+
+    Those whose row names it, or that have an interface bound to it.
     """
     named = select(INSTANCES.c.uuid).where(ALIVE, INSTANCES.c.host == host)
     bound = (
@@ -221,12 +185,4 @@ def _here(chosen: Select[Any], instance_uuid: Any, host: str) -> Select[Any]:
         .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
         .where(ALIVE, BINDINGS.c.host == host, BINDINGS.c.wanted != GONE)
     )
-    here = union(named, bound).subquery("here")
-    return chosen.join(here, here.c.uuid == instance_uuid)
-
-
-def _grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
-    groups: dict[Any, list[Any]] = defaultdict(list)
-    for key, value in pairs:
-        groups[key].append(value)
-    return groups
+    return union(named, bound).subquery("here")

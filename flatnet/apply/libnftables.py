@@ -26,18 +26,15 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from flatnet.apply.nft_dump import FAMILIES, NETFILTER, SUBSYSTEM
+from flatnet.apply.nft_batch import transacted
+from flatnet.apply.nft_dump import NETFILTER, request
 from flatnet.exceptions import HostSetupError
 
 Name = tuple[str, str]
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
-_BATCH_BEGIN, _BATCH_END = 16, 17
-_NEW_TABLE = SUBSYSTEM << 8
-_REQUEST, _ACK, _CREATE = 0x1, 0x4, 0x400
-_ERROR = 2
+_NEW_TABLE, _CREATE = 0, 0x400
 _TABLE_NAME, _TABLE_FLAGS = 1, 2
 _OWNER_PERSIST = 0x2 | 0x4
-_HEADER = struct.Struct("=IHHII")
 _SECONDS = 5
 
 
@@ -146,34 +143,13 @@ def _new_table(
     kernel: socket.socket, family: str, name: str, flags: int
 ) -> int:
     """Ask for a table; return the error's number, or 0."""
-    body = _attribute(_TABLE_NAME, name.encode() + b"\0") + _attribute(
-        _TABLE_FLAGS, struct.pack(">I", flags)
+    asked = {
+        _TABLE_NAME: name.encode() + b"\0",
+        _TABLE_FLAGS: struct.pack(">I", flags),
+    }
+    return transacted(
+        kernel, _NEW_TABLE, request(family, asked), flags=_CREATE
     )
-    kernel.send(
-        _message(_BATCH_BEGIN, _REQUEST, 0, SUBSYSTEM)
-        + _message(
-            _NEW_TABLE, _REQUEST | _ACK | _CREATE, FAMILIES[family], 0, body
-        )
-        + _message(_BATCH_END, _REQUEST, 0, SUBSYSTEM)
-    )
-    while True:
-        answer = kernel.recv(8192)
-        _, kind, *_ = _HEADER.unpack_from(answer)
-        if kind == _ERROR:
-            (number,) = struct.unpack_from("=i", answer, _HEADER.size)
-            return -int(number)
-
-
-def _message(
-    kind: int, flags: int, family: int, resource: int, body: bytes = b""
-) -> bytes:
-    rest = struct.pack(">BBH", family, 0, resource) + body
-    return _HEADER.pack(_HEADER.size + len(rest), kind, flags, 1, 0) + rest
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = 4 + len(value)
-    return struct.pack("=HH", length, kind) + value + b"\0" * (-length % 4)
 
 
 def _library() -> ctypes.CDLL:

@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 
 from flatnet.apply.iptables import PREFIX, Existing, jump_rule
 from flatnet.apply.marks import MARK
+from flatnet.apply.nft_batch import transacted
 from flatnet.apply.nft_dump import (
     GET_CHAIN,
     GET_RULE,
     GET_TABLE,
     NETFILTER,
-    SUBSYSTEM,
     Reading,
     Values,
     read,
@@ -41,12 +41,9 @@ from flatnet.exceptions import HostSetupError
 
 _FAMILIES = {4: "ip", 6: "ip6"}
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
-_BATCH_BEGIN, _BATCH_END, _DELETE_RULE = 16, 17, 8
-_REQUEST, _ACK = 0x1, 0x4
-_ERROR = 2
+_DELETE_RULE = 8
 _TABLE, _CHAIN, _HANDLE = 1, 2, 3
 _EXPRESSIONS = 4
-_HEADER = struct.Struct("=IHHII")
 _SECONDS = 5
 # What iptables makes its rules of; each of them counts.
 _ITS_OWN = frozenset(
@@ -199,23 +196,4 @@ def _deleted(family: str, asked: Values) -> int:
         socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
     ) as kernel:
         kernel.settimeout(_SECONDS)
-        batch = struct.pack(">BBH", 0, 0, SUBSYSTEM)
-        kernel.send(
-            _message(_BATCH_BEGIN, _REQUEST, batch)
-            + _message(
-                SUBSYSTEM << 8 | _DELETE_RULE,
-                _REQUEST | _ACK,
-                request(family, asked),
-            )
-            + _message(_BATCH_END, _REQUEST, batch)
-        )
-        while True:
-            answer = kernel.recv(8192)
-            _, kind, *_ = _HEADER.unpack_from(answer)
-            if kind == _ERROR:
-                (number,) = struct.unpack_from("=i", answer, _HEADER.size)
-                return -int(number)
-
-
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
+        return transacted(kernel, _DELETE_RULE, request(family, asked))

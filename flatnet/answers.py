@@ -50,8 +50,8 @@ def _plugged(database: Database, instance_uuid: str) -> frozenset[str]:
     own_host = instances.get(database, instance_uuid).host
     if own_host is None:
         return frozenset()
-    reported = services.list_all(database, own_host)
-    if any(each.state == "failed" for each in reported):
+    reported = services.get(database, own_host)
+    if reported is not None and reported.state == "failed":
         return frozenset()
     return frozenset(
         binding.interface_uuid

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from flatnet import answers
+from flatnet import answers, reports
 from flatnet.arguments import Requested
 from flatnet.db import (
     allocation,
@@ -19,17 +19,14 @@ from flatnet.db import (
     interfaces,
     networks,
     requests,
-    services,
     snapshot,
 )
 from flatnet.db.engine import Database
 from flatnet.exceptions import (
     BrokerUnavailable,
     FlatnetError,
-    HostNotFound,
     NetworkNotFound,
 )
-from flatnet.plan.conditions import is_up
 from flatnet.reconciler import Reconciler
 from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
@@ -71,12 +68,11 @@ class FlatManager:
         """Return the client to pass a call on to `host`.
 
         :raises HostNotFound: no daemon ever reported from it
+        :raises BrokerUnavailable: none is running there now
         """
-        if not services.exists(self._database, host):
-            raise HostNotFound(
-                f"no flatnet-manager has ever reported from host {host}; "
-                "check the name against `flatnet host list`"
-            )
+        reports.check_heard(
+            self._database, host, self._settings.reconcile_interval
+        )
         return self._peers
 
     def allocate(
@@ -137,12 +133,8 @@ class FlatManager:
 
     def _not_followed(self, host: str, instance_uuid: str) -> str | None:
         """Have another host follow its rows; return why it has not."""
-        reported = services.list_all(self._database, host)
-        interval = self._settings.reconcile_interval
-        if not any(is_up(each, interval) for each in reported):
-            return f"no flatnet-manager is running on host {host}"
         try:
-            self._peers.setup_networks_on_host(
+            self.peer(host).setup_networks_on_host(
                 {}, instance_id=instance_uuid, host=host, teardown=True
             )
         except FlatnetError as error:

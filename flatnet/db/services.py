@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
-from sqlalchemy import exists as exists_row
 
 from flatnet.db import engine, models
 from flatnet.db.clock import Now
@@ -113,16 +112,21 @@ def tell(
 
 
 @engine.reads
-def list_all(
-    connection: Connection, host: str | None = None
-) -> tuple[Service, ...]:
-    """Return the daemons that ever reported, by host and binary.
+def list_all(connection: Connection) -> tuple[Service, ...]:
+    """Return the daemons that ever reported, by host and binary."""
+    return _list_all(connection)
 
-    :param host: those of this host alone
-    """
-    chosen: list[ColumnElement[bool]] = [SERVICES.c.last_seen_up.is_not(None)]
-    if host is not None:
-        chosen.append(SERVICES.c.host == host)
+
+@engine.reads
+def get(connection: Connection, host: str) -> Service | None:
+    """Return the daemon that reported last from a host, or none ever did."""
+    reported = _list_all(connection, SERVICES.c.host == host)
+    return min(reported, key=lambda each: each.seconds_ago, default=None)
+
+
+def _list_all(
+    connection: Connection, *chosen: ColumnElement[bool]
+) -> tuple[Service, ...]:
     rows = connection.execute(
         select(
             SERVICES.c.host,
@@ -132,7 +136,7 @@ def list_all(
             SERVICES.c.reason,
             Now().label("now"),
         )
-        .where(*chosen)
+        .where(SERVICES.c.last_seen_up.is_not(None), *chosen)
         .order_by(SERVICES.c.host, SERVICES.c.binary)
     )
     return tuple(
@@ -145,12 +149,4 @@ def list_all(
             reason=row.reason,
         )
         for row in rows
-    )
-
-
-@engine.reads
-def exists(connection: Connection, host: str) -> bool:
-    """Whether a daemon ever reported from that host."""
-    return bool(
-        connection.scalar(select(exists_row().where(SERVICES.c.host == host)))
     )

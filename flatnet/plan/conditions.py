@@ -34,6 +34,17 @@ def is_up(service: Service, reconcile_interval: int) -> bool:
     return service.state != "stopped" and service.seconds_ago <= patience
 
 
+def silence(service: Service, reconcile_interval: int) -> str | None:
+    """Return why a daemon cannot be asked, in one line, or none."""
+    if is_up(service, reconcile_interval):
+        return None
+    state, reason = host_condition(service, reconcile_interval)
+    return (
+        f"host {service.host} is {state} ({reason}), so nobody can be asked; "
+        f"it reported last at {service.last_seen_up}"
+    )
+
+
 def host_condition(
     service: Service | None, reconcile_interval: int
 ) -> Condition:

@@ -94,6 +94,23 @@ def a_daemon(database, host, **told):
         services.tell(database, **daemon, **told)
 
 
+def silent(database, seconds):
+    """Let the last reports be so long ago."""
+    table = models.services
+
+    def run(connection):
+        for row in connection.execute(table.select()).all():
+            connection.execute(
+                sqlalchemy.update(table)
+                .where(table.c.id == row.id)
+                .values(
+                    last_seen_up=row.last_seen_up - timedelta(seconds=seconds)
+                )
+            )
+
+    database.write(run)
+
+
 def allocate(database, instance, *, requested=None, macs=(), **placement):
     """Allocate as a daemon that is the instance's host does."""
     defaults = {"host": instance.host, "quarantine": QUARANTINE}

@@ -1,11 +1,7 @@
 """Daemons: who reported, and who has the name of a host."""
 
-from datetime import timedelta
-
-import sqlalchemy
-
 from flatnet.db import models, services
-from tests.db.conftest import HOLDER, a_daemon, rows
+from tests.db.conftest import HOLDER, a_daemon, rows, silent
 
 NODE = {"host": "node1", "binary": "flatnet-manager"}
 CLONE = "another boot"
@@ -17,23 +13,6 @@ def claimed(database, holder=CLONE):
     )
 
 
-def silent(database, seconds):
-    """Let the last reports be so long ago."""
-    table = models.services
-
-    def run(connection):
-        for row in connection.execute(table.select()).all():
-            connection.execute(
-                sqlalchemy.update(table)
-                .where(table.c.id == row.id)
-                .values(
-                    last_seen_up=row.last_seen_up - timedelta(seconds=seconds)
-                )
-            )
-
-    database.write(run)
-
-
 def state(database):
     return [
         (each.host, each.state, each.reason)
@@ -42,12 +21,12 @@ def state(database):
 
 
 def test_daemons_report_and_are_known(database):
-    assert not services.exists(database, "node1")
+    assert services.get(database, "node1") is None
     a_daemon(database, "node1")
     assert services.report(database, **NODE, holder=HOLDER)
     a_daemon(database, "node0", state="failed", reason="x" * 1000)
-    assert services.exists(database, "node1")
-    assert not services.exists(database, "node2")
+    assert services.get(database, "node1").seconds_ago < 30
+    assert services.get(database, "node2") is None
     listed = services.list_all(database)
     assert [service.host for service in listed] == ["node0", "node1"]
     assert all(0 <= service.seconds_ago < 30 for service in listed)

@@ -16,7 +16,7 @@ from flatnet.db import (
 )
 from flatnet.db.engine import Database
 from flatnet.lab.services import RabbitMQ
-from tests.db.conftest import a_daemon
+from tests.db.conftest import a_daemon, silent
 from tests.unit.tool import Tool
 
 
@@ -143,6 +143,13 @@ def test_a_daemon_that_does_not_answer_is_named(tool, node, rabbit):
     line = tool.refused("instance", "allocate", "vm_1")
     assert "no answer from host node1" in line
     assert "guest:***@" in line
+
+
+def test_a_host_that_reports_no_more_is_not_waited_for(tool, database):
+    a_daemon(database, "node1", state="ready")
+    silent(database, 60)
+    for words in (("instance", "allocate", "vm_1"), ("host", "show", "node1")):
+        assert "host node1 is stale (no report for" in tool.refused(*words)
 
 
 @pytest.mark.parametrize(

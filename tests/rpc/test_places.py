@@ -14,7 +14,7 @@ from test_rpc import (
 
 from flatnet import exceptions
 from flatnet.db import bindings, interfaces, models, networks
-from tests.db.conftest import a_daemon
+from tests.db.conftest import a_daemon, silent
 from tests.rpc.daemons import Node
 
 __all__ = ("api", "broker", "database", "node")
@@ -192,7 +192,7 @@ def test_a_dead_host_frees_addresses_and_follows_later(
         CONTEXT, instance_id=uuid, host="node2"
     )
     assert answer["followed"] is False
-    assert "no flatnet-manager is running" in answer["hosts"]["node2"]
+    assert "host node2 is stopped" in answer["hosts"]["node2"]
     assert interfaces.of_instance(database, uuid) == ()
     assert bound(database, uuid) == {"node2": ("gone", None)}
     back = Node("node2", database, broker)
@@ -202,6 +202,27 @@ def test_a_dead_host_frees_addresses_and_follows_later(
     finally:
         back.stop()
     assert api.deallocate_for_instance(CONTEXT, instance_id=uuid) is None
+
+
+@pytest.mark.parametrize("state", ["stopped", "ready"])
+def test_a_dead_host_is_named_and_not_waited_for(api, node, database, state):
+    """Its queue is there and would take the call."""
+    a_daemon(database, "node2", state=state)
+    if state == "ready":
+        silent(database, 60)
+        state = "stale"
+    uuid = new_instance(database, host="node2")
+    with pytest.raises(exceptions.BrokerUnavailable) as caught:
+        api.allocate_for_instance(CONTEXT, instance_id=uuid, host="node1")
+    assert f"host node2 is {state}" in str(caught.value)
+    assert "reported last at" in str(caught.value)
+    assert interfaces.of_instance(database, uuid) == ()
+    with pytest.raises(exceptions.BrokerUnavailable, match=state):
+        api._call(
+            CONTEXT,
+            "setup_networks_on_host",
+            {"instance_id": uuid, "host": "node2"},
+        )
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

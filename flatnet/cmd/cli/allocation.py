@@ -46,11 +46,14 @@ class Allocate(Lister):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        from flatnet import reports
         from flatnet.db import instances
 
-        with session.database(session.settings(self.app_args)) as database:
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
             instance = instances.get(database, parsed_args.instance)
-            host = _host_of(database, instance)
+            host = _host_of(instance)
+            reports.check_heard(database, host, wanted.reconcile_interval)
             requested = _requested(database, parsed_args)
         # Its import takes long, and mistakes are told by now.
         from flatnet.cmd.cli.broker import network_api
@@ -117,27 +120,16 @@ def _known(database: "Database", reference: str) -> str:
         ) from error
 
 
-def _host_of(database: "Database", instance: Instance) -> str:
+def _host_of(instance: Instance) -> str:
     """Return where an instance runs.
 
-    :raises HostNotFound: nowhere, or no daemon ever reported from there
+    :raises HostNotFound: nowhere
     """
     if not instance.host:
         raise HostNotFound(
             f"instance {instance.uuid} has no host: write instances.host"
         )
-    _check_host(database, instance.host)
     return instance.host
-
-
-def _check_host(database: "Database", host: str) -> None:
-    from flatnet.db import services
-
-    if not services.exists(database, host):
-        raise HostNotFound(
-            f"no flatnet-manager has ever reported from host {host}; "
-            "compare `flatnet host list`"
-        )
 
 
 def _requested(

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Lines, Lister, Pairs, ShowOne
-from flatnet.exceptions import HostNotFound
-from flatnet.plan.conditions import host_condition, is_up
+from flatnet.plan.conditions import host_condition
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
@@ -66,23 +65,14 @@ class Show(ShowOne):
     def take_action(
         self, parsed_args: argparse.Namespace
     ) -> tuple[tuple[str, ...], tuple[Any, ...]]:
-        from flatnet.db import services
+        from flatnet import reports
 
         host = parsed_args.host
         wanted = session.settings(self.app_args)
+        interval = wanted.reconcile_interval
         with session.database(wanted) as database:
-            reported = services.list_all(database, host)
-        if not reported:
-            raise HostNotFound(
-                f"no flatnet-manager has ever reported from host {host}; "
-                "compare `flatnet host list`"
-            )
-        state, reason = host_condition(reported[0], wanted.reconcile_interval)
-        if not is_up(reported[0], wanted.reconcile_interval):
-            raise HostNotFound(
-                f"host {host} is {state} ({reason}), so nobody can be asked; "
-                f"it reported last at {reported[0].last_seen_up}"
-            )
+            reported = reports.check_heard(database, host, interval)
+        state, reason = host_condition(reported, interval)
         from flatnet.cmd.cli.broker import network_api
 
         with network_api() as api:
@@ -91,7 +81,7 @@ class Show(ShowOne):
             found["host"],
             found.get("state", state),
             found.get("error") or reason,
-            reported[0].last_seen_up,
+            reported.last_seen_up,
             Lines(found["failures"]),
             Lines(found["warnings"]),
             Lines(found.get("declined", [])),

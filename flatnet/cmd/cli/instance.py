@@ -40,7 +40,7 @@ class Create(ShowOne):
                 project_id=parsed_args.project_id,
                 uuid=parsed_args.uuid,
             )
-            if not services.exists(database, parsed_args.host):
+            if services.get(database, parsed_args.host) is None:
                 warn(
                     "no flatnet-manager has ever reported from host "
                     f"{parsed_args.host}; compare `flatnet host list`"

@@ -19,26 +19,22 @@ Given up: a foreign bridge that was never enslaved to by us keeps a floating
 MAC until we add a port, as nothing in netlink says whether it is pinned.
 """
 
+import contextlib
 import ipaddress
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from flatnet.apply.checks import check_bridge, is_ours
-from flatnet.apply.links import (
+from flatnet.apply.link import (
     ADDRESS_ORIGIN,
-    ERRORS,
     MARK,
     NO_LINKLOCAL_LEARN,
-    Host,
     Link,
-    connected,
-    disable_ipv6,
-    host,
+    read_link,
 )
+from flatnet.apply.links import ERRORS, Host, disable_ipv6, host
 from flatnet.apply.ports import apply_port, is_device, shut_port
 from flatnet.apply.stale import remove_ports
 from flatnet.exceptions import HostSetupError
@@ -82,13 +78,9 @@ def check_privilege() -> None:
 def read_uplinks(names: tuple[str, ...]) -> tuple[Uplink, ...]:
     """Return what the kernel says of these devices; missing ones are out."""
     found = []
-    with connected() as netlink:
-        for name in names:
-            try:
-                link = netlink.link("get", ifname=name)[0]
-            except NetlinkError:
-                continue
-            found.append(Uplink(name=name, mtu=link.get_attr("IFLA_MTU")))
+    for name in names:
+        with contextlib.suppress(OSError):
+            found.append(Uplink(name=name, mtu=read_link(name).mtu))
     return tuple(found)
 
 

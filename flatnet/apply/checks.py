@@ -5,7 +5,8 @@ Each line says what is wrong and what to do about it.
 
 import socket
 
-from flatnet.apply.links import Host, Link, host
+from flatnet.apply.link import Link
+from flatnet.apply.links import Host, host
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge
 

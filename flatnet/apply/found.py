@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from flatnet.apply import rtnl
-from flatnet.apply.rtnl import Device
+from flatnet.apply.link import Link, read_links
 from flatnet.state import Bridge, Changes, FoundPort, Plan, Port
 
 _KINDS = {"tun": "tap", "veth": "veth"}
@@ -14,7 +13,7 @@ def found_ports(plan: Plan, done: Changes) -> tuple[FoundPort, ...]:
 
     `done` is what the pass did: what failed is the reason of what is not up.
     """
-    devices = {each.name: each for each in rtnl.devices()}
+    devices = {each.name: each for each in read_links()}
     reasons = {
         uuid: f"{failure.subject}: {failure.message}"
         for failure in reversed(done.failures)
@@ -45,7 +44,7 @@ def plugged(ports: tuple[FoundPort, ...]) -> tuple[tuple[str, bool], ...]:
 def _planned(
     port: Port,
     bridge: Bridge,
-    devices: Mapping[str, Device],
+    devices: Mapping[str, Link],
     reason: str | None,
 ) -> FoundPort:
     device, master = devices.get(port.name), devices.get(bridge.name)

@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flatnet.apply import grammar_values, rtnl
-from flatnet.apply.rtnl import Device
+from flatnet.apply import grammar_values
+from flatnet.apply.link import Address, Link, read_addresses, read_links
 from flatnet.state import Guard, GuardedNetwork
 
 
@@ -46,15 +46,15 @@ def members(guard: Guard) -> Members:
 
     :raises HostSetupError: the kernel does not tell
     """
-    return judged(guard, rtnl.devices(), rtnl.addresses())
+    return judged(guard, read_links(), read_addresses())
 
 
 def judged(
     guard: Guard,
-    devices: tuple[Device, ...],
-    addresses: tuple[tuple[int, str], ...],
+    devices: tuple[Link, ...],
+    addresses: tuple[Address, ...],
 ) -> Members:
-    """Return what each port is, of these devices and (index, address)."""
+    """Return what each port is, of these devices and addresses."""
     planned = {port.name for port in guard.ports}
     uplinks, serving, closed, macs = set(), set(), set(), set()
     warnings = []
@@ -88,7 +88,7 @@ def judged(
 
 
 def _planned_uplink(
-    network: GuardedNetwork, bridge: Device | None, devices: tuple[Device, ...]
+    network: GuardedNetwork, bridge: Link | None, devices: tuple[Link, ...]
 ) -> set[str]:
     """The planned uplink, unless it is on somebody else's bridge."""
     if not network.uplink:
@@ -100,8 +100,8 @@ def _planned_uplink(
 
 
 def _foreign(
-    bridge: Device | None, devices: tuple[Device, ...], known: set[str]
-) -> Iterator[Device]:
+    bridge: Link | None, devices: tuple[Link, ...], known: set[str]
+) -> Iterator[Link]:
     for device in devices:
         is_port = bridge is not None and device.master == bridge.index
         if is_port and device.name not in known:
@@ -116,14 +116,14 @@ def _is_sayable(name: str) -> bool:
     return True
 
 
-def _unsayable_text(port: Device, network: GuardedNetwork) -> str:
+def _unsayable_text(port: Link, network: GuardedNetwork) -> str:
     return (
         f"port {port.name!r} of {network.bridge} passes nothing to instances: "
         "its name cannot stand in a rule; rename it"
     )
 
 
-def _is_closed(port: Device, bridge: Device, network: GuardedNetwork) -> bool:
+def _is_closed(port: Link, bridge: Link, network: GuardedNetwork) -> bool:
     """Whether a foreign port passes nothing.
 
     One that bears our mark was an instance's and is none any more.
@@ -134,7 +134,7 @@ def _is_closed(port: Device, bridge: Device, network: GuardedNetwork) -> bool:
     return (network.foreign_ports or by_maker) == "closed"
 
 
-def _closed_text(port: Device, network: GuardedNetwork) -> str:
+def _closed_text(port: Link, network: GuardedNetwork) -> str:
     return (
         f"port {port.name} of {network.bridge} is closed: nobody planned it. "
         "If it is an instance's, its device must bear the devname of "
@@ -144,7 +144,7 @@ def _closed_text(port: Device, network: GuardedNetwork) -> str:
     )
 
 
-def _uplink_text(port: Device, network: GuardedNetwork) -> list[str]:
+def _uplink_text(port: Link, network: GuardedNetwork) -> list[str]:
     """What to say of a port that counts as an uplink; of a card, nothing."""
     if not port.is_virtual:
         return []
@@ -158,31 +158,31 @@ def _uplink_text(port: Device, network: GuardedNetwork) -> list[str]:
 
 def _link_local(
     guard: Guard,
-    devices: tuple[Device, ...],
-    addresses: tuple[tuple[int, str], ...],
+    devices: tuple[Link, ...],
+    addresses: tuple[Address, ...],
 ) -> frozenset[str]:
     names = {network.bridge for network in guard.networks}
     bridges = {each.index for each in devices if each.name in names}
     return frozenset(
-        address
-        for index, address in addresses
-        if index in bridges and address.startswith("fe80:")
+        each.ip
+        for each in addresses
+        if each.index in bridges and each.ip.startswith("fe80:")
     )
 
 
 def _carriers(
     guard: Guard,
-    devices: tuple[Device, ...],
-    addresses: tuple[tuple[int, str], ...],
+    devices: tuple[Link, ...],
+    addresses: tuple[Address, ...],
 ) -> frozenset[tuple[str, str]]:
     names = {device.index: device.name for device in devices}
     return frozenset(
-        (network.cidr, names[index])
+        (network.cidr, names[each.index])
         for network in guard.networks
-        for index, address in addresses
-        if index in names
-        and names[index] != network.bridge
-        and ipaddress.ip_address(address)
+        for each in addresses
+        if each.index in names
+        and names[each.index] != network.bridge
+        and ipaddress.ip_address(each.ip)
         in ipaddress.ip_network(network.cidr, strict=False)
     )
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from flatnet.apply.links import ERRORS, MARK, Host, Link, disable_ipv6
+from flatnet.apply.link import MARK, Link
+from flatnet.apply.links import ERRORS, Host, disable_ipv6
 from flatnet.apply.taps import drop_tap, loses, set_tap, wanted_owner
 from flatnet.apply.usage import is_used
 from flatnet.exceptions import HostSetupError

@@ -12,7 +12,8 @@ Goals, and how each is met:
 
 from pathlib import Path
 
-from flatnet.apply.links import ERRORS, MARK, Address, Host, Link, host
+from flatnet.apply.link import MARK, Address, Link
+from flatnet.apply.links import ERRORS, Host, host
 from flatnet.apply.ports import is_device, remove_port
 from flatnet.apply.usage import is_used, ours, planned_ports
 from flatnet.state import Changes, Plan

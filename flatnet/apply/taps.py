@@ -15,7 +15,7 @@ import pwd
 import struct
 from collections.abc import Iterator
 
-from flatnet.apply.links import NO_OPENER
+from flatnet.apply.link import NO_OPENER
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Port
 

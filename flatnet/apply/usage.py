@@ -6,8 +6,8 @@ the signs depends on whether our own end is up, so that a port that was taken
 down is still known to be in use.
 """
 
-from flatnet.apply import rtnl
-from flatnet.apply.links import Host, Link, host
+from flatnet.apply.link import Link, read_links
+from flatnet.apply.links import Host, host
 from flatnet.apply.taps import is_open
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Plan
@@ -37,7 +37,7 @@ def check_not_emptied(plan: Plan) -> None:
     """
     names = [
         each.name
-        for each in rtnl.devices()
+        for each in read_links()
         if each.ours and each.kind != "bridge"
     ]
     known = planned_ports(plan) | set(plan.gone)

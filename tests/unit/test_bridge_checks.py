@@ -7,7 +7,8 @@ import pytest
 from pyroute2 import IPRoute
 
 from flatnet.apply.checks import check_bridge
-from flatnet.apply.links import Host, Link
+from flatnet.apply.link import Link
+from flatnet.apply.links import Host
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge
 

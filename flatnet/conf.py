@@ -117,12 +117,14 @@ def _bridge(name: str) -> None:
 
 
 def _device(name: str) -> None:
-    """Check a name as Linux does; one that is longer can be an altname.
+    """Check a name as all programs do; one that is longer can be an altname.
 
     :raises ValueError: it cannot name a device
     """
-    if name in ("", ".", "..") or re.search(r"[/:\s\0]", name):
-        raise ValueError("blanks, slashes and colons cannot be in one")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            "letters, digits, underscores, dots and hyphens can be in one"
+        )
 
 
 def check_users(conf: cfg.ConfigOpts, values: Settings) -> None:

@@ -7,12 +7,19 @@ colons, mtu is in bytes.
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 # What callers want of an interface on a host (`port_bindings.wanted`).
 SERVING, ARRIVING, GONE = "serving", "arriving", "gone"
 # Characters of a reason that a row keeps.
 LONGEST_REASON = 255
+# What Linux, iptables, dnsmasq and `ip` alike read as the name of one device:
+# not `+`, with which iptables means any whose name begins so, nor `@`, behind
+# which `ip` shows another device.
+DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+# Bytes of an IP packet.
+MTUS = range(68, 65536)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ class Uplink:
 class Port:
     """A device on a bridge that leads to one instance.
 
-    `name` is the host's end.  `kind` is `tap` (persistent, opened by a
-    hypervisor), `veth` (`peer` is the end that a container takes, it has
-    `mac`) or `external` (made and attached by somebody else).
+    `name` is the host's end.  `kind` is `tap` (opened by a hypervisor), `veth`
+    (`peer` is the end that a container takes, it has `mac`) or `external`
+    (made and attached by somebody else).
 
     `stays` is `always`; or `used`, where the instance's row names another
     host: the port is kept as long as a guest uses it and never made; or
@@ -46,7 +46,10 @@ class Port:
 
 @dataclass(frozen=True)
 class Bridge:
-    """A bridge with its ports; `address` has a prefix (`10.0.0.1/24`)."""
+    """A bridge with its ports; `address` has a prefix (`10.0.0.1/24`).
+
+    With a `fault` it cannot be made: its ports stay where they are, shut.
+    """
 
     name: str
     network_uuid: str
@@ -55,6 +58,7 @@ class Bridge:
     uplink: str | None = None
     address: str | None = None
     ports: tuple[Port, ...] = ()
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,9 +75,8 @@ class DhcpServer:
     """One dnsmasq: it serves `hosts` on `bridge` and nobody else.
 
     `address` is what it listens on, `router` what it hands out as the
-    gateway, `servers` where it forwards names to (empty: the host's own
-    resolv.conf).  `releases` says whether leases that none of `hosts` has
-    are released.
+    gateway, `servers` where it forwards names to (empty: as the host does),
+    `releases` whether leases that none of `hosts` has are released.
     """
 
     bridge: str
@@ -260,8 +263,7 @@ class Declined:
 class FoundPort:
     """What a pass made of a port: `found` as in `rows.Finding`.
 
-    `carrier` says that a guest is there, `kind` is the device's, `reason`
-    one line where it is not up.
+    `carrier`: a guest is there; `reason`: one line where it is not up.
     """
 
     name: str
@@ -277,7 +279,7 @@ class Changes:
 
     `warnings` are lines about what it met, `ports` what became of the plan's
     and of those that are gone, `declined` the addresses that DHCP withholds,
-    `reloaded` the bridges whose DHCP server has read its files now.
+    `reloaded` the bridges whose DHCP server has just read its files.
     """
 
     made: tuple[str, ...] = ()

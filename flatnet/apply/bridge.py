@@ -98,6 +98,8 @@ def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
                 if port.instance_uuid in shut or port.stays == "shut":
                     shut_port(found, port)
         for bridge in plan.bridges:
+            if bridge.fault:
+                continue
             try:
                 if uses[bridge.name] > 1:
                     raise HostSetupError(

@@ -38,6 +38,7 @@ _MTU = range(68, 65536)
 _SECONDS = range(1, 1 << 31)
 _PORTS = range(65536)
 _LONGEST_HOST = 255
+_LONGEST_FAULT = 500
 _MEND = "mend its row"
 
 
@@ -101,6 +102,16 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     sound = found.kept(bridge.ports, _check_port, _port_failure)
     kept = frozenset(sound)
     shut = [_quiet(port) for port in bridge.ports if port not in kept]
+    if bridge.fault:
+        fault = "".join(c if c.isprintable() else "?" for c in bridge.fault)
+        uuids = {each for port in bridge.ports for each in _uuids(port)}
+        found.fail(
+            Failure(
+                subject("bridge", bridge.name),
+                fault[:_LONGEST_FAULT],
+                tuple(sorted(uuids)),
+            )
+        )
     return replace(bridge, ports=(*sound, *filter(None, shut)))
 
 

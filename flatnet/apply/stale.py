@@ -10,6 +10,7 @@ Goals, and how each is met:
   under its guest: it is kept as it is while it is used.
 """
 
+import contextlib
 from pathlib import Path
 
 from flatnet.apply.link import MARK, Address, Link
@@ -46,9 +47,19 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
     planned = {
         port.name: port for bridge in plan.bridges for port in bridge.ports
     }
+    unfit = {
+        port.name
+        for bridge in plan.bridges
+        for port in bridge.ports
+        if bridge.fault
+    }
     warnings = []
     for link in ours(found):
         port = planned.get(link.name)
+        if link.name in unfit:
+            # Its rules are about to go.
+            with contextlib.suppress(*ERRORS):
+                _take_down(found, link)
         if port and port.stays == "always" and is_device(port):
             continue
         try:

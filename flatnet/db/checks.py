@@ -22,14 +22,13 @@ from flatnet.exceptions import (
     InvalidInput,
     InvalidMacAddress,
 )
+from flatnet.rows import DEVICE_NAME, MTUS
 
 _NAME_LENGTH = 255
-_DEVICE_NAME_LENGTH = 15
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MULTICAST_BIT = 0x01
 # What the host's end of a port has instead of the guest's first octet.
 _HOST_END = "fe:"
-_MTU_FIRST, _MTU_LAST = 68, 65535
 _METADATA = IPv4Address("169.254.169.254")
 
 
@@ -57,19 +56,14 @@ def uuid(value: str) -> str:
 
 
 def device_name(value: str) -> str:
-    """A name that Linux takes for a network device.
+    """A name that all programs take for one network device.
 
-    :raises InvalidBridgeName: it would be refused
+    :raises InvalidBridgeName: some would refuse it, or take it for others
     """
-    if (
-        not value
-        or len(value.encode()) > _DEVICE_NAME_LENGTH
-        or value in (".", "..")
-        or re.search(r"[/:\s\0]", value)
-    ):
+    if not DEVICE_NAME.fullmatch(value):
         raise InvalidBridgeName(
-            f"{value!r} cannot name a device: 1 to {_DEVICE_NAME_LENGTH} "
-            "characters without slash, colon or blank are needed"
+            f"{value!r} cannot name a device: 1 to 15 characters are needed, "
+            "letters, digits and underscores, then dots and hyphens too"
         )
     return value
 
@@ -180,9 +174,9 @@ def name_server(value: str | None) -> str | None:
 
 def mtu(value: int | None) -> int | None:
     """Bytes of an IP packet, or none."""
-    if value is not None and not _MTU_FIRST <= value <= _MTU_LAST:
+    if value is not None and value not in MTUS:
         raise InvalidInput(
-            f"mtu {value} is not between {_MTU_FIRST} and {_MTU_LAST}"
+            f"mtu {value} is not between {MTUS[0]} and {MTUS[-1]}"
         )
     return value
 

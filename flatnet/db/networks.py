@@ -234,8 +234,12 @@ def _check_uplink_free(
         )
 
 
-def _overlap(one: str, other: str) -> bool:
-    return ip_network(one).overlaps(ip_network(other))
+def _overlap(mine: str, theirs: str) -> bool:
+    """Whether two ranges share an address; a malformed row has none."""
+    try:
+        return ip_network(mine).overlaps(ip_network(theirs, strict=False))
+    except ValueError:
+        return False
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> Network:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from flatnet.rows import (
     ARRIVING,
+    DEVICE_NAME,
     GONE,
     Binding,
     Interface,
@@ -57,6 +58,34 @@ def bridges(
         for network in snapshot.networks
     ]
     return tuple(sorted(planned, key=lambda each: (each.name, each.mac)))
+
+
+def unfit_bridges(
+    snapshot: Snapshot,
+    settings: Settings,
+    unfit: tuple[tuple[Network, str], ...],
+) -> tuple[Bridge, ...]:
+    """Return bridges that cannot be made, with the ports to be shut.
+
+    One whose name cannot be used is called by the id of its network.
+
+    :param unfit: networks of the snapshot, each with the reason
+    """
+    return tuple(
+        Bridge(
+            name=(
+                network.bridge
+                if DEVICE_NAME.fullmatch(network.bridge)
+                else f"unfit-{network.id}"
+            ),
+            network_uuid=f"unfit-{network.id}",
+            mac=bridge_mac(snapshot.host, network.uuid),
+            mtu=DEFAULT_MTU,
+            ports=_ports(snapshot, settings, network.id),
+            fault=f"network {network.label}: {fault}; mend its row",
+        )
+        for network, fault in unfit
+    )
 
 
 def uplink_names(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:

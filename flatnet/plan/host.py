@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from flatnet.plan.bridge import bridges, gone_ports
+from flatnet.plan.bridge import bridges, gone_ports, unfit_bridges
 from flatnet.plan.dhcp import servers
 from flatnet.plan.firewall import tables
+from flatnet.plan.fit import fit
 from flatnet.plan.flows import filtered_addresses
 from flatnet.plan.guard import guard
 from flatnet.rows import Snapshot
@@ -20,21 +21,25 @@ def host_plan(
     `uplinks` maps the names of the devices that exist to what the kernel
     says of them.
     """
+    everything = snapshot
+    found = fit(everything)
+    snapshot = found.snapshot
     planned = bridges(snapshot, settings, uplinks)
+    unfit = unfit_bridges(everything, settings, found.unfit)
     mtus = {bridge.name: bridge.mtu for bridge in planned}
     dhcp_servers, dhcp_warnings = servers(snapshot, settings, mtus)
     firewall, address_sets, warnings = tables(snapshot, settings)
     return Plan(
         host=snapshot.host,
         sysctls=sysctls(planned),
-        bridges=planned,
+        bridges=tuple(sorted(planned + unfit, key=lambda each: each.name)),
         dhcp_servers=dhcp_servers,
         tables=firewall,
         address_sets=address_sets,
         guard=guard(snapshot, settings, planned),
         filtered=filtered_addresses(snapshot, settings),
-        warnings=dhcp_warnings + warnings,
-        gone=gone_ports(snapshot),
+        warnings=found.warnings + dhcp_warnings + warnings,
+        gone=gone_ports(everything),
         forwarding=forwarding(planned, settings),
     )
 

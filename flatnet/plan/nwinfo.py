@@ -5,11 +5,11 @@ of the contract: the gateway is the one that guests really use, the mtu is
 there, `devname` is the device's name and `active` says that it is plugged.
 """
 
-import ipaddress
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from flatnet.plan.bridge import port_name, uplink_name
+from flatnet.plan.security import of_family
 from flatnet.rows import Interface, Network, address_order
 from flatnet.settings import Settings
 
@@ -121,5 +121,14 @@ def _subnet_v6(network: Network) -> Json:
 
 
 def _address(address: str | None, kind: str) -> Json:
-    version = ipaddress.ip_address(address).version if address else None
-    return {"address": address, "type": kind, "version": version, "meta": {}}
+    """An address; what is none, in a row that is to be mended, is null."""
+    version = next(
+        (each for each in (4, 6) if address and of_family((address,), each)),
+        None,
+    )
+    return {
+        "address": address if version else None,
+        "type": kind,
+        "version": version,
+        "meta": {},
+    }

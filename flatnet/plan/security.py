@@ -61,9 +61,14 @@ def set_name(group_id: int, family: int) -> str:
 
 
 def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
-    """Return the valid addresses of one family, once each, sorted."""
+    """Return the valid addresses of one family, once each, sorted.
+
+    One with a zone (`fe80::1%eth0`) means something on one machine alone.
+    """
     found = set()
     for text in addresses:
+        if "%" in text:
+            continue
         try:
             address = ipaddress.ip_address(text)
         except ValueError:

@@ -233,3 +233,28 @@ def test_bad_instance_is_refused(database):
         with pytest.raises(InvalidInput):
             an_instance(database, **values)
     assert instances.list_all(database) == (one,)
+
+
+def test_a_malformed_row_of_another_network_stops_no_creation(database):
+    odd = a_network(database)
+    database.write(
+        lambda connection: connection.execute(
+            sqlalchemy.update(models.networks)
+            .where(models.networks.c.uuid == odd.uuid)
+            .values(cidr="rubbish")
+        )
+    )
+    made = a_network(database, cidr="10.9.0.0/24", bridge="br200")
+    with pytest.raises(InvalidCidr, match="'rubbish'"):
+        allocate(database, an_instance(database))
+    mine = an_instance(database, hostname="vm_2")
+    allocate(database, mine, requested=[(made.uuid, None)])
+    assert addresses_of(database, mine) == ["10.9.0.2"]
+
+
+@pytest.mark.parametrize("name", ["br+", "br@1", "-br", "br%d", "brücke"])
+def test_a_name_that_programs_read_otherwise_is_refused(database, name):
+    """iptables takes br+ for every device whose name begins with br."""
+    for field in ("bridge", "bridge_interface"):
+        with pytest.raises(InvalidBridgeName):
+            a_network(database, **{field: name})

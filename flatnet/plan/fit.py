@@ -1,0 +1,170 @@
+"""Which rows of networks and addresses can be planned with, and which not.
+
+Anybody may write these rows, and one that makes no sense must cost those
+who need it and nobody else.  So they are read here, once, before anything
+is made of them: what a network can do without is left out with a warning;
+a network that cannot be made is kept apart with the reason, so that its
+instances are shut, and named, where they are; an address that is not one of
+its own network is left out, for it may be another instance's.
+"""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import starmap
+
+from flatnet.plan.security import of_family
+from flatnet.rows import DEVICE_NAME, MTUS, Interface, Network, Snapshot
+
+
+@dataclass(frozen=True)
+class Fit:
+    """`snapshot` has what can be planned, `unfit` is the rest.
+
+    `unfit` are networks, each with the reason as a phrase; their interfaces
+    and addresses are not in the snapshot.  `warnings` are lines about rows.
+    """
+
+    snapshot: Snapshot
+    unfit: tuple[tuple[Network, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def fit(snapshot: Snapshot) -> Fit:
+    """Part the rows that can be planned with from those that cannot."""
+    addresses = dict(snapshot.host_addresses)
+    faults = {
+        network.id: _fault(network, addresses.get(network.id))
+        for network in snapshot.networks
+    }
+    usable = {
+        network.id: network
+        for network in snapshot.networks
+        if not faults[network.id]
+    }
+    interfaces = [
+        (each, _outside(each, usable[each.network_id]))
+        for each in snapshot.interfaces
+        if each.network_id in usable
+    ]
+    odd = {key: _oddities(network) for key, network in usable.items()}
+    left = replace(
+        snapshot,
+        networks=tuple(_without(usable[key], odd[key]) for key in usable),
+        host_addresses=tuple(
+            each for each in snapshot.host_addresses if each[0] in usable
+        ),
+        interfaces=tuple(starmap(_inside, interfaces)),
+    )
+    unfit = tuple(
+        (network, faults[network.id])
+        for network in snapshot.networks
+        if network.id not in usable
+    )
+    lines = [_odd(usable[key], name) for key in odd for name in odd[key]]
+    lines += [
+        f"instance {interface.instance_uuid}: {text} is no host's address in "
+        f"{usable[interface.network_id].cidr} of its network and is left out"
+        for interface, outside in interfaces
+        for text in outside
+    ]
+    return Fit(left, unfit, tuple(lines))
+
+
+def _odd(network: Network, name: str) -> str:
+    value = getattr(network, name)
+    return (
+        f"network {network.label} ({network.uuid}): {name} {value!r} makes no "
+        "sense and is left out"
+    )
+
+
+def _fault(network: Network, host_address: str | None) -> str:
+    """Why a network cannot be made here, or nothing."""
+    if not DEVICE_NAME.fullmatch(network.bridge):
+        return f"bridge {network.bridge!r} cannot name a device"
+    uplink = network.bridge_interface
+    if uplink and not DEVICE_NAME.fullmatch(uplink):
+        return f"bridge_interface {uplink!r} cannot name a device"
+    if not _is_cidr(network.cidr, ipaddress.IPv4Network):
+        return f"cidr {network.cidr!r} is no IPv4 range such as 10.0.0.0/24"
+    if not network.uuid.replace("-", "").isalnum():
+        return f"uuid {network.uuid!r} is none"
+    if host_address is not None and not _is_hosts(host_address, network):
+        return (
+            f"the address {host_address!r} of this host in fixed_ips is no "
+            f"host's address in {network.cidr}"
+        )
+    return ""
+
+
+def _oddities(network: Network) -> tuple[str, ...]:
+    """The columns that a network can do without and that say nothing."""
+    checks: tuple[tuple[str, Callable[[str], bool]], ...] = (
+        ("cidr_v6", lambda text: _is_cidr(text, ipaddress.IPv6Network)),
+        ("gateway", lambda text: bool(of_family((text,), 4))),
+        ("dns1", _is_address),
+        ("dns2", _is_address),
+    )
+    odd = tuple(
+        name
+        for name, is_sound in checks
+        if getattr(network, name) and not is_sound(getattr(network, name))
+    )
+    return (*odd, "mtu") if (network.mtu or MTUS[0]) not in MTUS else odd
+
+
+def _without(network: Network, odd: tuple[str, ...]) -> Network:
+    """A network with none in these columns, and in those that are empty."""
+    return replace(
+        network,
+        cidr_v6=None if "cidr_v6" in odd else network.cidr_v6 or None,
+        gateway=None if "gateway" in odd else network.gateway,
+        dns1=None if "dns1" in odd else network.dns1,
+        dns2=None if "dns2" in odd else network.dns2,
+        mtu=None if "mtu" in odd else network.mtu,
+    )
+
+
+def _outside(interface: Interface, network: Network) -> tuple[str, ...]:
+    """The IPv4 addresses of an interface that are not of its network.
+
+    What is no address at all is for the applier, which shuts who has it.
+    """
+    return tuple(
+        text
+        for text in interface.addresses
+        if of_family((text,), 4) and not _is_hosts(text, network)
+    )
+
+
+def _inside(interface: Interface, outside: tuple[str, ...]) -> Interface:
+    kept = tuple(each for each in interface.addresses if each not in outside)
+    return replace(interface, addresses=kept)
+
+
+def _is_cidr(
+    text: str,
+    kind: type[ipaddress.IPv4Network] | type[ipaddress.IPv6Network],
+) -> bool:
+    """Whether a text is a range in the one way that all programs read."""
+    try:
+        return str(kind(text)) == text.lower() and "/" in text
+    except ValueError:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    return bool(of_family((text,), 4) or of_family((text,), 6))
+
+
+def _is_hosts(text: str, network: Network) -> bool:
+    """Whether a machine of the network can have this IPv4 address."""
+    if not of_family((text,), 4):
+        return False
+    cidr = ipaddress.IPv4Network(network.cidr)
+    address = ipaddress.IPv4Address(text)
+    return address in cidr and address not in (
+        cidr.network_address,
+        cidr.broadcast_address,
+    )

@@ -6,11 +6,16 @@ the signs depends on whether our own end is up, so that a port that was taken
 down is still known to be in use.
 """
 
+import re
+from collections.abc import Iterable
+
 from flatnet.apply.link import Link, read_links
 from flatnet.apply.links import Host, host
 from flatnet.apply.taps import is_open
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Plan
+
+_PORT_NAME = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
 
 
 def is_used(found: Host, link: Link) -> bool:
@@ -35,26 +40,46 @@ def check_not_emptied(plan: Plan) -> None:
 
     :raises HostSetupError: ports of ours are here and the plan knows none
     """
-    names = [
-        each.name
-        for each in read_links()
-        if each.ours and each.kind != "bridge"
-    ]
+    names = [each.name for each in _leading_to_instances(read_links())]
     known = planned_ports(plan) | set(plan.gone)
     if not names or not known.isdisjoint(names):
         return
     if known:
         with host() as found:
-            if not any(is_used(found, link) for link in ours(found)):
+            there = _leading_to_instances(found.links.values())
+            if not any(is_used(found, link) for link in there):
                 return
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     raise HostSetupError(
-        f"the database knows none of the {len(names)} ports that flatnet "
-        f"made here ({shown}), so nothing is touched: is `host` "
+        f"the database knows none of the {len(names)} ports of instances "
+        f"that are here ({shown}), so nothing is touched: is `host` "
         f"({plan.host}) the name in instances.host, and is it the right "
         "database?  If these ports are really to go, delete them: "
         f"ip link delete {names[0]}"
     )
+
+
+def _leading_to_instances(links: Iterable[Link]) -> list[Link]:
+    """The ports that flatnet made, and others' on bridges that it made.
+
+    With vif_plug=external hypervisors attach devices that are theirs; they
+    are known by their names.
+    """
+    everything = sorted(links, key=lambda each: each.name)
+    bridges = {
+        each.index
+        for each in everything
+        if each.ours and each.kind == "bridge"
+    }
+    return [
+        each
+        for each in everything
+        if each.kind != "bridge"
+        and (
+            each.ours
+            or (each.master in bridges and _PORT_NAME.fullmatch(each.name))
+        )
+    ]
 
 
 def ours(found: Host) -> list[Link]:

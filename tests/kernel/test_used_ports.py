@@ -267,3 +267,28 @@ def test_a_plan_of_another_host_takes_what_nobody_uses(
 
     assert namespace.call(passes) == ((), ())
     assert set(links(namespace)) == {"lo"}
+
+
+@pytest.mark.parametrize("wanted", [EMPTY, OTHER])
+def test_a_plan_of_another_host_leaves_what_hypervisors_attached(
+    namespace, directory, tmp_path, wanted
+):
+    """With vif_plug=external no port is ours, but its gateway is."""
+    external = replace(OPTIONS, vif_plug="external")
+    name = tap_of(0).name
+
+    def passes():
+        with applier(directory, tmp_path / "log") as serving:
+            serving.apply(host_plan(ROWS, external, {}))
+            hold(namespace, tap_of(0))
+            namespace.run(f"ip link set {name} master br100 up")
+            serving.apply(host_plan(ROWS, external, {}))
+            before = (state(namespace), rules(), files(directory))
+            with pytest.raises(HostSetupError) as caught:
+                serving.apply(wanted)
+            assert (state(namespace), rules(), files(directory)) == before
+            return str(caught.value)
+
+    error = namespace.call(passes)
+    assert "knows none of the 1 ports" in error
+    assert name in error

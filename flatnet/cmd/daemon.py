@@ -17,7 +17,8 @@ from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.cmd import devices, hostname, serving
 from flatnet.cmd.hostrows import BINARY, DatabaseRows
 from flatnet.cmd.notify import notify
-from flatnet.db import schema, services
+from flatnet.cmd.waiting import await_database
+from flatnet.db import services
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatDHCPManager, FlatManager
@@ -90,8 +91,7 @@ class Daemon:
 
         :raises FlatnetError: what makes it senseless to go on
         """
-        notify(f"STATUS=waiting for the database {self._database.name}")
-        schema.check_revision(self._database)
+        await_database(self._database)
         notify(f"STATUS=waiting for the name {self._settings.host}")
         hostname.claim(self._database, self._settings)
         notify("STATUS=bringing the host to its rows")

@@ -193,3 +193,31 @@ def test_deallocation_while_the_daemon_is_away(served):
     assert device not in node.run("ip -br link")
     with opened(lab) as database:
         assert bindings.list_all(database) == ()
+
+
+def test_a_database_that_is_away_at_boot_is_waited_for(served):
+    """What ends is started again, but guests are started meanwhile."""
+    lab, guest, _ = served
+    node = lab.node(1)
+    node.stop_daemon()
+    before = host(node)
+    nowhere = "mysql://flatnet:secret@127.0.0.1:9/flatnet"
+    configure(node, lab.database_url, nowhere)
+    node.begin_daemon()
+    status = "STATUS=waiting for the database mysql+pymysql://flatnet:***@"
+    eventually(
+        lambda: any(
+            line.startswith(status) and "refused" in line.lower()
+            for line in node.notified
+        ),
+        True,
+    )
+    assert "READY=1" not in node.notified
+    assert "secret" not in "".join(node.notified) + node.log_text
+    assert node.daemon_runs
+    node.stop_daemon()
+    assert host(node) == before
+    assert guest.ping("10.0.0.1")
+    configure(node, nowhere, lab.database_url)
+    node.start_daemon()
+    assert host(node) == before

@@ -13,6 +13,7 @@ from flatnet.exceptions import Conflict, InstanceNotFound
 from flatnet.rows import Instance
 
 INSTANCES = models.instances
+VIFS = models.virtual_interfaces
 ALIVE = INSTANCES.c.deleted == 0
 _COLUMNS = (
     INSTANCES.c.id,
@@ -76,7 +77,7 @@ def find(connection: Connection, reference: str | int) -> Instance:
     """Return the same as `get`, within a transaction."""
     text = str(reference)
     condition = or_(
-        INSTANCES.c.uuid == text.lower(), INSTANCES.c.hostname == text
+        INSTANCES.c.uuid.in_(_spellings(text)), INSTANCES.c.hostname == text
     )
     if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
         condition = or_(condition, INSTANCES.c.id == int(text))
@@ -87,7 +88,7 @@ def find(connection: Connection, reference: str | int) -> Instance:
         )
     ]
     for exact in (
-        [each for each in found if each.uuid == text.lower()],
+        [each for each in found if each.uuid.lower() == text.lower()],
         [each for each in found if str(each.id) == text],
         found,
     ):
@@ -116,7 +117,19 @@ def uuid_of(connection: Connection, reference: str) -> str:
             select(INSTANCES.c.uuid).where(INSTANCES.c.id == int(text))
         )
         return str(found) if found else text
+    # As it was written when the instance was there, in its rows of ours too.
+    for column in (INSTANCES.c.uuid, VIFS.c.instance_uuid):
+        found = connection.scalar(
+            select(column).where(column.in_(_spellings(reference))).limit(1)
+        )
+        if found:
+            return str(found)
     return text
+
+
+def _spellings(uuid: str) -> tuple[str, str]:
+    """A uuid as others may have written it: in small or in capital letters."""
+    return uuid.lower(), uuid.upper()
 
 
 def check_living(

@@ -3,9 +3,24 @@
 import pytest
 from sqlalchemy import insert, text, update
 
-from flatnet.db import allocation, bindings, findings, models, schema, snapshot
+from flatnet.db import (
+    allocation,
+    bindings,
+    findings,
+    instances,
+    models,
+    schema,
+    snapshot,
+)
 from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
-from tests.db.conftest import a_network, allocate, an_instance, rows, some_uuid
+from tests.db.conftest import (
+    a_network,
+    addresses_of,
+    allocate,
+    an_instance,
+    rows,
+    some_uuid,
+)
 
 
 def bound(database, **wanted):
@@ -222,3 +237,27 @@ def test_an_upgrade_that_was_cut_off_is_finished(database, placed):
         ("node1", SERVING, None),
         ("node3", SERVING, None),
     ]
+
+
+def test_a_uuid_in_capitals_is_a_uuid(database):
+    """As a compute service wrote it, and however callers spell it."""
+    a_network(database)
+    written = "AAAAAAAA-BBBB-4CCC-8DDD-EEEEEEEEEEEE"
+    database.write(
+        lambda connection: connection.execute(
+            insert(models.instances).values(
+                uuid=written, hostname="vm_1", host="node1", project_id="demo"
+            )
+        )
+    )
+    for spelling in (written, written.lower()):
+        instance = instances.get(database, spelling)
+        assert instance.uuid == written
+        allocate(database, instance)
+    assert addresses_of(database, instance) == ["10.0.0.2"]
+    database.write(
+        lambda connection: connection.execute(models.instances.delete())
+    )
+    gone = instances.uuid_of(database, written.lower())
+    allocation.deallocate(database, instance_uuid=gone)
+    assert addresses_of(database, instance) == []

@@ -92,6 +92,9 @@ class Daemon:
         :raises FlatnetError: what makes it senseless to go on
         """
         await_database(self._database)
+        notify("STATUS=waiting for the applier")
+        # Where another daemon's works here, nothing is said in its name.
+        self._applier.uplinks(())
         notify(f"STATUS=waiting for the name {self._settings.host}")
         hostname.claim(self._database, self._settings)
         notify("STATUS=bringing the host to its rows")

@@ -3,6 +3,7 @@
 Each test has a lab of its own, because it hurts it.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -223,3 +224,31 @@ def test_an_uplink_by_another_name_and_before_it_is_used(labs):
     new_network(lab)
     allocate(lab, new_instance(lab, "vm_1", "node1"), "node1")
     assert "master br100" in node.run("ip link show eth1")
+
+
+def test_a_second_daemon_on_a_host_says_nothing_in_its_name(labs):
+    """With a state_path of its own only the applier is in its way."""
+    lab = labs(nodes=1)
+    new_network(lab)
+    uuid = new_instance(lab, "vm_1", "node1")
+    allocate(lab, uuid, "node1")
+    node = lab.node(1)
+    second = node.spec.directory.parent / "second.conf"
+    here = f"state_path = {node.spec.directory}\n"
+    text = node.spec.conf.read_text()
+    assert here in text
+    second.write_text(text.replace(here, here.strip() + "-second\n"))
+    done = node.attempt(
+        readable(
+            [program("flatnet-manager"), "--config-file", str(second)],
+            program_trees(),
+        )
+    )
+    assert done.returncode == 1
+    assert "still works on this host" in done.stderr.splitlines()[-1]
+    (row,) = json.loads(lab.cli("host", "list", "-f", "json"))
+    assert (row["state"], row["reason"]) == ("ready", None)
+    [vif] = lab.rpc().call(
+        "get_instance_nw_info", instance_id=uuid, host="node1"
+    )
+    assert vif["active"]

@@ -70,13 +70,16 @@ def _read(conf: cfg.ConfigOpts, name: str) -> Any:
 
 def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
     """Check what oslo.config's types cannot express."""
-    for name in ("dmz_cidr", "force_snat_range"):
+    for name, kind, what in (
+        ("dmz_cidr", ipaddress.IPv4Network, "a cidr"),
+        ("force_snat_range", ipaddress.IPv4Network, "a cidr"),
+        ("dns_server", _address, "an address"),
+    ):
         for value in values[name]:
-            _check_with(conf, name, value, ipaddress.IPv4Network, "a cidr")
-    for value in values["dns_server"]:
-        _check_with(
-            conf, "dns_server", value, ipaddress.ip_address, "an address"
-        )
+            _check_with(conf, name, value, kind, what)
+        # As all programs write them: in small letters, with a prefix length.
+        values[name] = tuple(str(kind(value)) for value in values[name])
+    _check_with(conf, "host", values["host"], _host, "a host's name")
     for name in ("routing_source_ip", "metadata_host"):
         if values[name]:
             _check_with(
@@ -98,6 +101,20 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
         _check_with(
             conf, "forward_bridge_interface", value, _device, "a device's name"
         )
+
+
+def _address(
+    value: str,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address that means the same on every device and host."""
+    if "%" in value:
+        raise ValueError("one with a zone is of a single device")
+    return ipaddress.ip_address(value)
+
+
+def _host(value: str) -> None:
+    if not re.fullmatch(r"[!-~]([ -~]{0,253}[!-~])?", value):
+        raise ValueError("1 to 255 printable ASCII characters are needed")
 
 
 def _regex(value: str) -> object:

@@ -10,6 +10,7 @@ its own network is left out, for it may be another instance's.
 
 import ipaddress
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import starmap
 
@@ -115,15 +116,33 @@ def _oddities(network: Network) -> tuple[str, ...]:
 
 
 def _without(network: Network, odd: tuple[str, ...]) -> Network:
-    """A network with none in these columns, and in those that are empty."""
+    """A network with none in these columns, and in those that are empty.
+
+    What is left is as all programs write it, in small letters.
+    """
+
+    def text(name: str) -> str | None:
+        value = getattr(network, name)
+        return None if name in odd or not value else _written(value)
+
     return replace(
         network,
-        cidr_v6=None if "cidr_v6" in odd else network.cidr_v6 or None,
-        gateway=None if "gateway" in odd else network.gateway,
-        dns1=None if "dns1" in odd else network.dns1,
-        dns2=None if "dns2" in odd else network.dns2,
+        cidr_v6=text("cidr_v6"),
+        gateway=text("gateway"),
+        dns1=text("dns1"),
+        dns2=text("dns2"),
         mtu=None if "mtu" in odd else network.mtu,
     )
+
+
+def _written(text: str) -> str:
+    """An address or a range of IPv6 as it is written, or what it was."""
+    with suppress(ValueError):
+        if "/" in text:
+            return str(ipaddress.ip_network(text))
+        if "%" not in text:
+            return str(ipaddress.ip_address(text))
+    return text
 
 
 def _outside(interface: Interface, network: Network) -> tuple[str, ...]:
@@ -139,7 +158,11 @@ def _outside(interface: Interface, network: Network) -> tuple[str, ...]:
 
 
 def _inside(interface: Interface, outside: tuple[str, ...]) -> Interface:
-    kept = tuple(each for each in interface.addresses if each not in outside)
+    kept = tuple(
+        each if "/" in each else _written(each)
+        for each in interface.addresses
+        if each not in outside
+    )
     return replace(interface, addresses=kept)
 
 
@@ -149,7 +172,7 @@ def _is_cidr(
 ) -> bool:
     """Whether a text is a range in the one way that all programs read."""
     try:
-        return str(kind(text)) == text.lower() and "/" in text
+        return str(kind(text)).partition("/")[2] == text.partition("/")[2]
     except ValueError:
         return False
 

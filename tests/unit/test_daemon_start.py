@@ -13,6 +13,8 @@ from flatnet.db.engine import Database
 from flatnet.lab.readable import program_trees, readable
 from tests.unit.tool import run
 
+# The status of timeout(1).
+TIMED_OUT = 124
 SECONDS = 60
 # One letter less than the section.
 MISTYPED = "database".replace("ba", "b")
@@ -138,11 +140,13 @@ def test_bad_usage_is_status_2(daemon):
 
 
 def test_a_database_that_is_down(daemon):
-    text = complaint(
-        daemon(connection="mysql://flatnet:secret@127.0.0.1:1/flatnet")
-    )
-    assert "127.0.0.1:1/flatnet" in text
-    assert "secret" not in text
+    url = "mysql://flatnet:secret@127.0.0.1:1/flatnet"
+    done = daemon(connection=url, before=("timeout", "12"))
+    assert done.returncode == TIMED_OUT
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("waiting for it")
+    assert "127.0.0.1:1/flatnet" in line
+    assert "secret" not in line
 
 
 def test_a_database_at_the_wrong_revision(daemon, tmp_path):

@@ -144,3 +144,14 @@ def test_an_address_of_another_network_takes_nobody_elses_rules(address):
         if rule.startswith("-d 10.0.0.3/32 ")
     ]
     assert rules == [f"-d 10.0.0.3/32 -j flatnet-i-{WELL.uuid[:11]}"]
+
+
+def test_capital_letters_are_small_ones():
+    """In IPv6; each program has its own idea of them."""
+    large = {"cidr_v6": "FD00::/64", "dns1": "2001:DB8::1"}
+    small = {name: value.lower() for name, value in large.items()}
+    odd = replace(ODD, addresses=("10.9.0.2", "FD00::5"))
+    even = replace(ODD, addresses=("10.9.0.2", "fd00::5"))
+    found = planned(replace(SECOND, **large), odd=odd)
+    assert found == planned(replace(SECOND, **small), odd=even)
+    assert found[2] == ()

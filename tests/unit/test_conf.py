@@ -1,0 +1,51 @@
+"""Options: what can be written in several ways is read in one."""
+
+import pytest
+from oslo_config import cfg
+
+from flatnet import conf
+from flatnet.apply.grammar import checked
+from flatnet.exceptions import ConfigurationError
+from flatnet.plan.host import host_plan
+from tests.builders import interface, snapshot
+
+
+def settings(path, *lines):
+    path.write_text("\n".join(["[DEFAULT]", *lines, ""]))
+    options = cfg.ConfigOpts()
+    conf.register(options)
+    options(["--config-file", str(path)], default_config_files=[])
+    return conf.settings(options)
+
+
+def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
+    found = settings(
+        tmp_path / "flatnet.conf",
+        "host = node1",
+        "routing_source_ip = 198.51.100.1",
+        "dns_server = 2001:DB8::1",
+        "dns_server = ::FFFF:192.0.2.1",
+        "dmz_cidr = 10.128.0.0/255.255.255.0,10.129.0.1",
+    )
+    assert found.dns_server == ("2001:db8::1", "::ffff:c000:201")
+    assert found.dmz_cidr == ("10.128.0.0/24", "10.129.0.1/32")
+    plan = host_plan(snapshot(interfaces=(interface(),)), found, {})
+    assert checked(plan) == (plan, ())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dns_server = fe80::1%eth0",
+        "host =",
+        "host = br\u00fccke",
+        "forward_bridge_interface = eth+",
+    ],
+)
+def test_what_no_plan_could_say_is_named(tmp_path, line):
+    """Else it is accepted, and each pass is refused once a guest comes."""
+    name, _, value = map(str.strip, line.partition("="))
+    path = tmp_path / "flatnet.conf"
+    with pytest.raises(ConfigurationError) as caught:
+        settings(path, line)
+    assert f"{name} = {value!r} in {path}" in str(caught.value)

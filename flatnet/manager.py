@@ -184,11 +184,11 @@ class FlatManager:
 
         :raises InstanceNotFound: no living instance is meant
         """
-        return instances.get(self._database, reference)
+        return instances.meant(self._database, reference)
 
     def uuid_of(self, reference: str) -> str:
         """The uuid of an instance by uuid or integer id."""
-        return instances.get(self._database, reference).uuid
+        return self.living(reference).uuid
 
     def network_info(self, instance_uuid: str, host: str | None) -> list[Json]:
         """NetworkInfo of an instance, as guests of `host` see it."""

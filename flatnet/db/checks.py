@@ -27,6 +27,8 @@ from flatnet.rows import DEVICE_NAME, MTUS
 _NAME_LENGTH = 255
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MULTICAST_BIT = 0x01
+# Its loopback, and what sysctl has for every device.
+_NO_DEVICE = ("lo", "all", "default")
 # What the host's end of a port has instead of the guest's first octet.
 _HOST_END = "fe:"
 _METADATA = IPv4Address("169.254.169.254")
@@ -60,6 +62,10 @@ def device_name(value: str) -> str:
 
     :raises InvalidBridgeName: some would refuse it, or take it for others
     """
+    if value in _NO_DEVICE:
+        raise InvalidBridgeName(
+            f"{value!r} means something else to Linux: choose another name"
+        )
     if not DEVICE_NAME.fullmatch(value):
         raise InvalidBridgeName(
             f"{value!r} cannot name a device: 1 to 15 characters are needed, "

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, or_, select
 
 from flatnet.db import checks, engine, models
 from flatnet.db.models import AnyRow
-from flatnet.exceptions import Conflict, InstanceNotFound
+from flatnet.exceptions import Conflict, InstanceNotFound, InvalidInput
 from flatnet.rows import Instance
 
 INSTANCES = models.instances
@@ -105,11 +105,30 @@ def find(connection: Connection, reference: str | int) -> Instance:
 
 
 @engine.reads
+def meant(connection: Connection, reference: str) -> Instance:
+    """Return a living instance by its uuid or integer id.
+
+    For callers of RPC: a hostname is a tenant's choice, and may be the id
+    that somebody else's instance had.
+
+    :raises InstanceNotFound: there is none
+    """
+    found = find(connection, reference)
+    if reference.lower() not in (found.uuid.lower(), str(found.id)):
+        raise InstanceNotFound(
+            f"no living instance has the uuid or id {reference!r}"
+        )
+    return found
+
+
+@engine.reads
 def uuid_of(connection: Connection, reference: str) -> str:
     """Return the uuid of an instance, dead or alive, or what was given.
 
     What is neither the uuid nor the integer id of any instance may be the
     uuid of one whose row is gone.
+
+    :raises InstanceNotFound: it is none, such as a hostname
     """
     text = reference.lower()
     if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
@@ -124,7 +143,12 @@ def uuid_of(connection: Connection, reference: str) -> str:
         )
         if found:
             return str(found)
-    return text
+    try:
+        return checks.uuid(text)
+    except InvalidInput as error:
+        raise InstanceNotFound(
+            f"{reference!r} is neither the uuid nor the id of an instance"
+        ) from error
 
 
 def _spellings(uuid: str) -> tuple[str, str]:

@@ -252,7 +252,9 @@ def test_a_malformed_row_of_another_network_stops_no_creation(database):
     assert addresses_of(database, mine) == ["10.9.0.2"]
 
 
-@pytest.mark.parametrize("name", ["br+", "br@1", "-br", "br%d", "brücke"])
+@pytest.mark.parametrize(
+    "name", ["br+", "br@1", "-br", "br%d", "brücke", "lo"]
+)
 def test_a_name_that_programs_read_otherwise_is_refused(database, name):
     """iptables takes br+ for every device whose name begins with br."""
     for field in ("bridge", "bridge_interface"):

@@ -243,3 +243,22 @@ def test_a_late_allocation_leaks_no_address(api, node, database, when):
     held = table.select().where(table.c.instance_uuid.is_not(None))
     assert database.read(lambda c: c.execute(held).all()) == []
     assert ports(node) == []
+
+
+def test_a_hostname_is_no_name_of_an_instance(api, node, database):
+    """It is a tenant's choice: it may be the id that another one had."""
+    uuid = new_instance(database)
+    api.allocate_for_instance(CONTEXT, instance_id=uuid, host="node1")
+    for name in ("vm_1", "4711"):
+        change(database, uuid, hostname=name)
+        for call in (
+            api.allocate_for_instance,
+            api.get_instance_nw_info,
+            api.setup_networks_on_host,
+        ):
+            with pytest.raises(exceptions.InstanceNotFound, match=name):
+                call(CONTEXT, instance_id=name, host="node1")
+    # A null would be taken for an answer that it has nothing any more.
+    with pytest.raises(exceptions.InstanceNotFound, match="vm_2"):
+        api.deallocate_for_instance(CONTEXT, instance_id="vm_2")
+    assert len(interfaces.of_instance(database, uuid)) == 1

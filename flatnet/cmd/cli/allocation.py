@@ -1,6 +1,7 @@
 """`flatnet instance allocate|deallocate`: what a compute service calls."""
 
 import argparse
+import contextlib
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
@@ -110,10 +111,11 @@ def _known(database: "Database", reference: str) -> str:
     try:
         return instances.get(database, reference).uuid
     except InstanceNotFound as error:
-        uuid = instances.uuid_of(database, reference)
-        left = interfaces.of_instance(database, uuid)
-        if left or bindings.list_all(database, uuid=uuid):
-            return uuid
+        with contextlib.suppress(InstanceNotFound):
+            uuid = instances.uuid_of(database, reference)
+            left = interfaces.of_instance(database, uuid)
+            if left or bindings.list_all(database, uuid=uuid):
+                return uuid
         raise InstanceNotFound(
             f"{error}, nor left one an interface or a port: there is "
             "nothing to take away"

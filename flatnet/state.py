@@ -11,6 +11,8 @@ prefix unless the field says so, MACs in lower case with colons.
 
 from dataclasses import dataclass
 
+from flatnet.taken import Declined, InUse, Taken
+
 
 @dataclass(frozen=True)
 class Uplink:
@@ -220,7 +222,8 @@ class Plan:
     `warnings` are lines for the log about rows; they change nothing.
     `renewed` are uuids of instances that begin anew: what they declined is
     served again.  `gone` are names of ports that are to go, whoever uses
-    them.  `forwarding` is what guests reach the outside by.
+    them.  `forwarding` is what guests reach the outside by, `in_use` what
+    this host needs and no network may take.
     """
 
     host: str
@@ -235,6 +238,7 @@ class Plan:
     renewed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()
+    in_use: tuple[InUse, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,15 +252,6 @@ class Failure:
     subject: str
     message: str
     instances: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Declined:
-    """An address that its own guest declined: its server withholds it."""
-
-    bridge: str
-    address: str
-    mac: str
 
 
 @dataclass(frozen=True)
@@ -279,7 +274,8 @@ class Changes:
 
     `warnings` are lines about what it met, `ports` what became of the plan's
     and of those that are gone, `declined` the addresses that DHCP withholds,
-    `reloaded` the bridges whose DHCP server has just read its files.
+    `reloaded` the bridges whose DHCP server has read its files now, `taken`
+    the addresses of bridges that are somebody else's.
     """
 
     made: tuple[str, ...] = ()
@@ -288,6 +284,7 @@ class Changes:
     ports: tuple[FoundPort, ...] = ()
     declined: tuple[Declined, ...] = ()
     reloaded: tuple[str, ...] = ()
+    taken: tuple[Taken, ...] = ()
 
 
 def joined(*parts: Changes) -> Changes:
@@ -297,4 +294,5 @@ def joined(*parts: Changes) -> Changes:
         failures=tuple(each for part in parts for each in part.failures),
         warnings=tuple(line for part in parts for line in part.warnings),
         reloaded=tuple(each for part in parts for each in part.reloaded),
+        taken=tuple(each for part in parts for each in part.taken),
     )

@@ -13,16 +13,15 @@ read its files again, so that nothing stands that nobody knows of.
 """
 
 import contextlib
-import ctypes
 import socket
-import struct
 import time
 from collections.abc import Iterable
 
-from flatnet.state import Declined, DhcpServer
+from flatnet.apply.packets import ear
+from flatnet.state import DhcpServer
+from flatnet.taken import Declined
 
 _IP = 0x0800
-_ATTACH_FILTER = 26
 # struct sock_filter: IPv4, UDP, not a later fragment, destination port 67;
 # as `tcpdump -dd "udp dst port 67"` has it for what Ethernet carries.
 _FILTER = (
@@ -104,16 +103,16 @@ class Declines:
                 self._ears.pop(bridge).close()
             self._indexes[bridge] = index
             if index:
-                self._ears[bridge] = _ear(bridge)
+                self._ears[bridge] = ear(bridge, kind=_IP, program=_FILTER)
 
     def drain(self) -> bool:
         """Hear what was said; return whether anything was declined anew."""
         before = self.known
         until = time.monotonic() + WITHHELD
-        for bridge, ear in self._ears.items():
+        for bridge, each in self._ears.items():
             with contextlib.suppress(BlockingIOError, OSError):
                 while True:
-                    found = declined(ear.recv(2048), self._servers[bridge])
+                    found = declined(each.recv(2048), self._servers[bridge])
                     if found and (said := Declined(bridge, *found)) in (
                         self._hosts
                     ):
@@ -168,14 +167,3 @@ def _read(options: bytes) -> dict[int, bytes]:
         found.setdefault(options[0], options[2 : 2 + length])
         options = options[2 + length :]
     return found
-
-
-def _ear(bridge: str) -> socket.socket:
-    ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    code = b"".join(struct.pack("=HBBI", *each) for each in _FILTER)
-    kept = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("@HP", len(_FILTER), ctypes.addressof(kept))
-    ear.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, program)
-    ear.setblocking(False)
-    ear.bind((bridge, _IP))
-    return ear

@@ -21,6 +21,7 @@ from flatnet.db import (
     networks,
     pool,
     requests,
+    reservations,
     vifs,
 )
 from flatnet.db.models import AnyRow
@@ -29,6 +30,7 @@ from flatnet.exceptions import (
     FixedIpNotFoundForSpecificInstance,
     NoMoreFixedIps,
 )
+from flatnet.taken import InUse
 
 FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
@@ -42,7 +44,8 @@ class Placement:
     `takes_address` says that the host's bridge takes an address first,
     `quarantine` are the seconds before a released address is given out,
     `mac_attempts` how many random MACs are tried per interface, `plug` is the
-    kind of port that a new interface gets.
+    kind of port that a new interface gets, `in_use` what the host itself
+    depends on, which nobody is given.
     """
 
     host: str
@@ -50,6 +53,7 @@ class Placement:
     quarantine: int = 600
     mac_attempts: int = 5
     plug: str = "tap"
+    in_use: tuple[InUse, ...] = ()
 
 
 @engine.writes
@@ -193,6 +197,9 @@ def _owner(
     choice: vifs.MacChoice,
 ) -> dict[str, Any]:
     """Who is to have an address: the instance's interface in the network."""
+    reservations.ensure_locked(
+        connection, network, placement.host, placement.in_use
+    )
     if placement.takes_address:
         host_addresses.ensure_locked(
             connection, network, placement.host, placement.quarantine

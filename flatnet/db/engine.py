@@ -11,6 +11,7 @@ state of the database, whatever commits meanwhile.
 """
 
 import functools
+import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -72,6 +73,20 @@ class Database:
         if self.dialect != "sqlite" or not name:
             return None
         return None if name.startswith((":memory:", "file:")) else name
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The names or addresses of the machines that it is on, sorted.
+
+        None where it is a file, or is reached by a socket of this machine.
+        """
+        url = self._engine.url
+        given = url.query.get("host", ())
+        several = (given,) if isinstance(given, str) else given
+        names = ",".join((url.host or "", *several)).split(",")
+        # SQLAlchemy takes `name:port` there; of IPv6 there are more colons.
+        found = {re.sub(r"^([^:]*):\d+$", r"\1", name) for name in names}
+        return tuple(sorted(name for name in found if name and name[0] != "/"))
 
     def close(self) -> None:
         """Close all connections that are not in use."""

@@ -123,7 +123,7 @@ virtual_interfaces = _table(
 )
 
 # A row is an instance's (instance_uuid), a host's bridge's (host), set aside
-# (reserved) or, with none of these, was released at updated_at.
+# (reserved, and why) or, with none of these, was released at updated_at.
 fixed_ips = _table(
     "fixed_ips",
     Column("address", Address, nullable=False),
@@ -146,6 +146,7 @@ fixed_ips = _table(
     Column("leased", Boolean, nullable=False, server_default=false()),
     Column("reserved", Boolean, nullable=False, server_default=false()),
     Column("host", Name),
+    Column("reason", Name),
     UniqueConstraint(
         "network_id", "address", name="uniq_fixed_ips0network_id0address"
     ),

@@ -102,7 +102,8 @@ def check_free(
     if row is None:
         return None
     if row.reserved:
-        raise _in_use(network, address, "is reserved")
+        why = f": {row.reason}" if row.reason else ""
+        raise _in_use(network, address, f"is reserved{why}")
     if row.host is not None:
         raise _in_use(network, address, f"is the bridge's on {row.host}")
     if row.instance_uuid is not None:

@@ -79,7 +79,7 @@ def test_newer_database_is_refused(database):
         with pytest.raises(SchemaMismatch, match="9999"):
             schema.upgrade(database)
     finally:
-        _set_revision(database, "0002")
+        _set_revision(database, "0003")
 
 
 def _set_revision(database, revision):

@@ -10,7 +10,7 @@ from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
-from flatnet.state import Declined
+from flatnet.taken import Declined
 
 
 @pytest.fixture

@@ -1,0 +1,104 @@
+"""Addresses that are set aside because somebody else has them.
+
+A row says so to all hosts, and why.  It stays until somebody deletes it: that
+a host no longer needs an address is no sign that nobody has it.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from flatnet.db import engine, models, pool, ranges, requests
+from flatnet.db.clock import Now
+from flatnet.db.models import AnyRow
+from flatnet.rows import LONGEST_REASON
+from flatnet.taken import InUse
+
+FIXED_IPS = models.fixed_ips
+# What machines on a segment say, nobody vouches for: so many of a network's
+# addresses they may take in an hour.
+MOST_ANSWERED = 3
+_HOUR = timedelta(hours=1)
+ANSWERED = "on the segment: "
+
+
+@engine.writes
+def ensure(
+    connection: Connection,
+    *,
+    network_uuid: str,
+    host: str,
+    in_use: Iterable[InUse],
+) -> None:
+    """Set aside what a host depends on, as far as it is free.
+
+    :raises NetworkNotFound: the network does not exist
+    """
+    network = requests.locked_network(connection, network_uuid)
+    ensure_locked(connection, network, host, in_use)
+
+
+def ensure_locked(
+    connection: Connection,
+    network: AnyRow,
+    host: str,
+    in_use: Iterable[InUse],
+) -> None:
+    """Do the same in a locked network."""
+    for each in in_use:
+        position = ranges.position(network.cidr, each.address)
+        if not 0 <= position < ranges.size(network.cidr):
+            continue
+        values = {"reserved": True, "reason": _reason(each, host)}
+        here = (
+            FIXED_IPS.c.network_id == network.id,
+            FIXED_IPS.c.position == position,
+        )
+        known = connection.execute(select(FIXED_IPS.c.id).where(*here)).first()
+        if known is None:
+            connection.execute(
+                insert(FIXED_IPS).values(
+                    network_id=network.id,
+                    address=each.address,
+                    position=position,
+                    **values,
+                )
+            )
+        else:
+            # Whoever has it keeps it.
+            connection.execute(
+                update(FIXED_IPS).where(*here, pool.RELEASED).values(**values)
+            )
+
+
+@engine.reads
+def reasons(connection: Connection, network_id: int) -> dict[str, str]:
+    """Return why addresses of a network are set aside, by address."""
+    rows = connection.execute(
+        select(FIXED_IPS.c.address, FIXED_IPS.c.reason)
+        .where(
+            FIXED_IPS.c.network_id == network_id,
+            FIXED_IPS.c.reserved.is_(True),
+        )
+        .order_by(FIXED_IPS.c.position)
+    )
+    return {row.address: row.reason or "" for row in rows}
+
+
+def answered_lately(connection: Connection, network: AnyRow) -> int:
+    """How many addresses machines on the segment took in the last hour."""
+    present = connection.execute(select(Now())).scalar_one()
+    count: int = connection.execute(
+        select(func.count()).where(
+            FIXED_IPS.c.network_id == network.id,
+            FIXED_IPS.c.reserved.is_(True),
+            FIXED_IPS.c.reason.startswith(ANSWERED, autoescape=True),
+            FIXED_IPS.c.updated_at > present - _HOUR,
+        )
+    ).scalar_one()
+    return count
+
+
+def _reason(each: InUse, host: str) -> str:
+    return f"{each.what} of host {host}"[:LONGEST_REASON]

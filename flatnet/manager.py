@@ -6,10 +6,11 @@ second only takes an address for its host, and its plan has more in it.
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from flatnet import answers, reports
+from flatnet.apply.conflicts import foreseen
 from flatnet.arguments import Requested
 from flatnet.db import (
     allocation,
@@ -19,6 +20,7 @@ from flatnet.db import (
     interfaces,
     networks,
     requests,
+    reservations,
     snapshot,
 )
 from flatnet.db.engine import Database
@@ -31,6 +33,7 @@ from flatnet.reconciler import Reconciler
 from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
 from flatnet.settings import Settings
+from flatnet.taken import InUse
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -41,6 +44,7 @@ class FlatManager:
 
     :param peers: the client that reaches the daemons of other hosts
     :param timeout: seconds that a caller waits for this host to be ready
+    :param in_use: what this host depends on now
     """
 
     takes_host_address = False
@@ -53,12 +57,14 @@ class FlatManager:
         reconciler: Reconciler,
         peers: NetworkAPI,
         timeout: float,
+        in_use: Callable[[], tuple[InUse, ...]] = tuple,
     ) -> None:
         self._settings = settings
         self._database = database
         self._reconciler = reconciler
         self._peers = peers
         self._timeout = timeout
+        self._in_use = in_use
 
     def is_here(self, host: str | None) -> bool:
         """Whether a call that names `host` is this daemon's own work."""
@@ -94,6 +100,7 @@ class FlatManager:
                     self._settings.create_unique_mac_address_attempts
                 ),
                 plug=self._settings.vif_plug,
+                in_use=self._in_use(),
             ),
             requested=requested,
             macs=macs,
@@ -156,6 +163,7 @@ class FlatManager:
                         network_uuid=network.uuid,
                         host=self._settings.host,
                         quarantine=self._settings.address_quarantine,
+                        in_use=self._in_use(),
                     )
         bindings.expect(
             self._database,
@@ -206,7 +214,10 @@ class FlatManager:
             requests.check_requested(self._database, requested)
 
     def create_network(self, **arguments: Any) -> Network:
-        """Create a network; what is not given comes from the options."""
+        """Create a network; what is not given comes from the options.
+
+        What this host can say against it is a warning in its log.
+        """
         options = self._settings
         defaults = {
             "bridge": options.flat_network_bridge,
@@ -215,7 +226,18 @@ class FlatManager:
             "injected": options.flat_injected,
         }
         given = {k: v for k, v in arguments.items() if v is not None}
-        return networks.create(self._database, **{**defaults, **given})
+        made = networks.create(self._database, **{**defaults, **given})
+        in_use = self._in_use()
+        reservations.ensure(
+            self._database,
+            network_uuid=made.uuid,
+            host=options.host,
+            in_use=in_use,
+        )
+        text = foreseen(made.cidr, bridge=made.bridge, in_use=in_use)
+        if text:
+            LOG.warning("%s", text)
+        return made
 
     def delete_network(self, uuid: str | None) -> None:
         """Delete a network that no instance uses, and its bridge here."""

@@ -19,12 +19,15 @@ from flatnet.exceptions import (
 )
 from flatnet.rows import Snapshot
 from flatnet.state import Changes, Plan, Uplink
+from flatnet.taken import Taken
 
 LOG = logging.getLogger(__name__)
 
 # Seconds after a pass that failed, or a part of it; doubled up to the
 # interval, while nothing fails that had not before.
 FIRST_RETRY = 1.0
+# Addresses of bridges that turn out to be somebody's, one after the other.
+MOST_SWAPS = 4
 
 
 class HostRows(Protocol):
@@ -35,6 +38,9 @@ class HostRows(Protocol):
 
     def record(self, snapshot: Snapshot, changes: Changes) -> bool:
         """Write what a pass found; return whether there is more to do."""
+
+    def swap(self, taken: tuple[Taken, ...]) -> bool:
+        """Take other addresses for bridges; return whether there are any."""
 
     def tell(self, state: str, reason: str | None) -> None:
         """Write what the last pass was: ready, degraded or failed."""
@@ -228,16 +234,17 @@ class Reconciler:
 
     def _pass(self, renewed: frozenset[str]) -> Pass:
         try:
-            snapshot = self._rows.read()
-            names = self._uplink_names(snapshot)
-            uplinks = self._applier.uplinks(names)
-            plan = replace(
-                self._plan(snapshot, {each.name: each for each in uplinks}),
-                renewed=tuple(sorted(renewed)),
-            )
-            changes = self._applier.apply(plan)
+            made: tuple[str, ...] = ()
+            for _ in range(MOST_SWAPS):
+                snapshot, plan = self._planned(renewed)
+                changes = self._applier.apply(plan)
+                made += changes.made
+                # Whoever waits for this pass waits for the next address too.
+                if not (changes.taken and self._rows.swap(changes.taken)):
+                    break
             if self._rows.record(snapshot, changes):
                 self.ask()
+            changes = replace(changes, made=made)
             return Pass(plan, changes, groups=snapshot.group_ids)
         except FlatnetError as error:
             return Pass(error=error)
@@ -247,6 +254,12 @@ class Reconciler:
             LOG.exception("a pass met an unforeseen error")
             text = f"{type(error).__name__}: {error}"
             return Pass(error=HostSetupError(text))
+
+    def _planned(self, renewed: frozenset[str]) -> tuple[Snapshot, Plan]:
+        rows = self._rows.read()
+        found = self._applier.uplinks(self._uplink_names(rows))
+        plan = self._plan(rows, {each.name: each for each in found})
+        return rows, replace(plan, renewed=tuple(sorted(renewed)))
 
     def _told(self, outcome: Pass) -> Pass:
         """Tell the cluster of a pass; what cannot be told is not done."""

@@ -57,5 +57,8 @@ class NoRows:
     def record(self, snapshot, changes):
         return False
 
+    def swap(self, taken):
+        return False
+
     def tell(self, state, reason):
         pass

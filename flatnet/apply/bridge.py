@@ -20,15 +20,19 @@ MAC until we add a port, as nothing in netlink says whether it is pinned.
 """
 
 import contextlib
-import ipaddress
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flatnet.apply.addressing import (
+    check_address,
+    mend_address,
+    warn_of_conflict,
+)
 from flatnet.apply.checks import check_bridge, is_ours
+from flatnet.apply.conflicts import Surroundings
 from flatnet.apply.link import (
-    ADDRESS_ORIGIN,
     MARK,
     NO_LINKLOCAL_LEARN,
     Link,
@@ -93,7 +97,9 @@ def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
     uses = Counter(bridge.name for bridge in plan.bridges)
     names = frozenset(uses)
     with host() as found:
+        around = Surroundings.read()
         for bridge in plan.bridges:
+            warn_of_conflict(found, bridge, around)
             for port in bridge.ports:
                 if port.instance_uuid in shut or port.stays == "shut":
                     shut_port(found, port)
@@ -107,12 +113,18 @@ def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
                         "network a bridge of its own"
                     )
                 check_bridge(found, bridge, planned=names)
+                check_address(found, bridge, around, plan.in_use)
                 _apply_bridge(found, bridge, shut=shut)
             except ERRORS as error:
                 uuids = {port.instance_uuid for port in bridge.ports}
                 subject = f"bridge {bridge.name}"
                 found.fail(subject, error, tuple(sorted(uuids)))
-        return Changes(tuple(found.made), tuple(found.failures))
+        return Changes(
+            tuple(found.made),
+            tuple(found.failures),
+            tuple(found.warnings),
+            taken=tuple(found.taken),
+        )
 
 
 def _apply_bridge(
@@ -121,7 +133,9 @@ def _apply_bridge(
     before = len(found.made)
     link = found.links.get(bridge.name) or _made(found, bridge)
     link = _mend(found, link, bridge)
-    _mend_address(found, link, bridge)
+    if bridge.uplink:
+        _mend_uplink(found, link, bridge.uplink)
+    mend_address(found, link, bridge)
     ports = [
         port
         for port in bridge.ports
@@ -129,8 +143,6 @@ def _apply_bridge(
         and port.instance_uuid not in shut
         and (port.stays == "always" or _is_kept(found, port))
     ]
-    if bridge.uplink:
-        _mend_uplink(found, link, bridge.uplink)
     mtu = bridge.mtu
     if not is_ours(link, bridge):
         mtu = found.reread(bridge.name).mtu
@@ -228,25 +240,6 @@ def _mend_uplink(found: Host, link: Link, name: str) -> None:
     if not uplink.up:
         found.write(uplink, state="up")
         found.made.append(f"bridge {link.name}: uplink {name} up")
-
-
-def _mend_address(found: Host, link: Link, bridge: Bridge) -> None:
-    wanted = bridge.address
-    there = {
-        each.value for each in found.addresses if each.index == link.index
-    }
-    if wanted is None or wanted in there:
-        return
-    interface = ipaddress.ip_interface(wanted)
-    found.netlink.addr(
-        "add",
-        index=link.index,
-        address=str(interface.ip),
-        prefixlen=interface.network.prefixlen,
-        broadcast=str(interface.network.broadcast_address),
-        proto=ADDRESS_ORIGIN,
-    )
-    found.made.append(f"bridge {link.name}: address {wanted} added")
 
 
 def _has_global_ipv6(found: Host, link: Link) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 
 from flatnet.exceptions import ApplierUnavailable
 from flatnet.state import Changes, Plan, Uplink
+from flatnet.taken import InUse
 
 _LENGTH = struct.Struct(">I")
 # A plan of 1000 instances in ten groups each is below 4 MiB.
@@ -25,12 +26,14 @@ class Request:
     """Ask what the kernel says of `uplinks`, or to apply `plan`.
 
     Or what is in the way of a `prospect`: an uplink that no network uses yet,
-    and the bridge that it would be enslaved to.
+    and the bridge that it would be enslaved to.  Or to take back addresses of
+    ours that keep the host from what it has `needed` all along.
     """
 
     uplinks: tuple[str, ...] = ()
     plan: Plan | None = None
     prospect: tuple[str, str] | None = None
+    needed: tuple[InUse, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from flatnet.apply import channel
 from flatnet.apply.channel import Reply, Request
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.state import Changes, Plan, Uplink
+from flatnet.taken import InUse
 
 LOG = logging.getLogger(__name__)
 
@@ -98,6 +99,14 @@ class Applier:
         One line that says what to do; errors as for `uplinks`.
         """
         return self._ask(Request(prospect=(uplink, bridge))).trouble
+
+    def withdraw(self, needed: tuple[InUse, ...]) -> Changes:
+        """Take back addresses of ours that keep the host from what it needs.
+
+        Before the database is read, for it may be what is out of reach;
+        errors as for `uplinks`.
+        """
+        return self._ask(Request(needed=needed)).changes or Changes()
 
     def wait_for_event(self) -> bool:
         """Wait until the host changed; false once the applier is gone."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from flatnet.apply import grammar_values as values
 from flatnet.apply.grammar_bounds import check_bounds
 from flatnet.apply.grammar_instances import Instances, subject
+from flatnet.apply.grammar_needs import check_in_use
 from flatnet.apply.grammar_rules import SET_NAME
 from flatnet.apply.grammar_tables import checked_table
 from flatnet.apply.sysctl import path
@@ -53,6 +54,8 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
         _check_host_name(plan.host)
         for device in plan.forwarding.devices:
             values.device(device)
+        for each in plan.in_use:
+            check_in_use(each)
         guard = plan.guard
         return (
             replace(

@@ -35,6 +35,7 @@ def check_bounds(plan: Plan) -> None:
         ("sets", _MANY, (plan.address_sets,)),
         ("warnings", _MANY, (plan.warnings,)),
         ("instances that begin anew", _MANY, (plan.renewed,)),
+        ("addresses that the host needs", _FEW, (plan.in_use,)),
         ("ports", _MANY, (ports,)),
         ("ports that are gone", _MANY, (plan.gone,)),
         ("ports in the guard", _MANY, (guarded,)),

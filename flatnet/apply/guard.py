@@ -44,30 +44,34 @@ from flatnet.apply import guard_routed, guard_rules, nft, nft_keys
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.state import Changes, Guard
+from flatnet.taken import InUse
 
 TABLE = "flatnet"
 FAMILIES = ("bridge", "inet", "arp")
 
 
-def apply_guard(session: Session, guard: Guard | None) -> Changes:
+def apply_guard(
+    session: Session, guard: Guard | None, in_use: Iterable[InUse] = ()
+) -> Changes:
     """Make the guard's tables as planned, any number of times.
 
+    :param in_use: what the host itself depends on, and is not cut off from
     :raises HostSetupError: nothing could be changed; what was stays
     """
     if guard is None:
         return Changes(_removed(session))
-    found = members(guard)
-    made = _written(session, guard_tables(guard, found))
-    return Changes(made, warnings=found.warnings)
+    found = members(guard, in_use)
+    present = {
+        table: nft.read(session, table.family, table.name)
+        for table in guard_tables(guard, found)
+    }
+    return Changes(_written(session, present), warnings=found.warnings)
 
 
 def _written(
-    session: Session, tables: tuple[nft.Table, ...]
+    session: Session, found: dict[nft.Table, nft.Found | None]
 ) -> tuple[str, ...]:
-    found = {
-        table: nft.read(session, table.family, table.name) for table in tables
-    }
-    session.adopt((table.family, table.name) for table in tables)
+    session.adopt((table.family, table.name) for table in found)
     lines, told, rewritten = [], [], []
     for table, present in found.items():
         if present is None or not nft.matches(table, present):

@@ -80,7 +80,7 @@ def apply_plan(
         step("sysctl", lambda: apply_sysctls(plan)),
         step("ports", lambda: remove_ports(plan)),
         step("firewall", lambda: _apply_firewall(plan, paths)),
-        step("guard", lambda: apply_guard(session, plan.guard)),
+        step("guard", lambda: _apply_guard(plan, session)),
     )
     rules = joined(Changes(failures=unfit), steps)
     # A step that failed may have changed rules before.
@@ -148,7 +148,7 @@ def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
     return joined(
         guarded(
             "guard",
-            lambda: apply_guard(session, plan.guard),
+            lambda: _apply_guard(plan, session),
             instances=everyone,
         ),
         guarded(
@@ -157,6 +157,10 @@ def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
             instances=everyone,
         ),
     )
+
+
+def _apply_guard(plan: Plan, session: Session) -> Changes:
+    return apply_guard(session, plan.guard, plan.in_use)
 
 
 def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:

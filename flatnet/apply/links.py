@@ -26,6 +26,7 @@ from flatnet.apply.link import (
 )
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Failure
+from flatnet.taken import Taken
 
 ERRORS = (NetlinkError, OSError, HostSetupError)
 
@@ -54,6 +55,8 @@ class Host:
     addresses: list[Address]
     made: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
 
     def by_index(self, index: int) -> Link | None:
         """The link of that index."""

@@ -6,12 +6,14 @@ that: libvirt attaches devices of its own, and administrators rename theirs.
 """
 
 import ipaddress
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from flatnet.apply import grammar_values
+from flatnet.apply.conflicts import Surroundings, own_ways
 from flatnet.apply.link import Address, Link, read_addresses, read_links
 from flatnet.state import Guard, GuardedNetwork
+from flatnet.taken import InUse
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Members:
     `serving` are those uplinks that lie beyond a DHCP server of ours.
     `macs` are those of the bridges, `link_local` their IPv6 addresses that
     follow from these or are as good.  `carriers` are (cidr, device) of
-    devices that are no bridge of the network and have an address of it.
+    devices that are no bridge of the network and have an address of it, or
+    lead to what the host itself needs of it (`conflicts`).
     """
 
     uplinks: frozenset[str] = frozenset()
@@ -33,7 +36,7 @@ class Members:
     warnings: tuple[str, ...] = ()
 
     def holders(self, network: GuardedNetwork) -> tuple[str, ...]:
-        """The devices beside its bridge that have an address of it."""
+        """The devices beside its bridge that truly lead to it."""
         return tuple(
             sorted(
                 name for cidr, name in self.carriers if cidr == network.cidr
@@ -41,12 +44,23 @@ class Members:
         )
 
 
-def members(guard: Guard) -> Members:
+def members(guard: Guard, in_use: Iterable[InUse] = ()) -> Members:
     """Return who is on the bridges now.
 
+    :param in_use: what the host itself depends on
     :raises HostSetupError: the kernel does not tell
     """
-    return judged(guard, read_links(), read_addresses())
+    found = judged(guard, read_links(), read_addresses())
+    around = Surroundings.read()
+    led = {
+        (network.cidr, device)
+        for network in guard.networks
+        for device in own_ways(
+            network.cidr, bridge=network.bridge, around=around, in_use=in_use
+        )
+    }
+    # That these are in the way, who sets the bridge's address tells.
+    return replace(found, carriers=found.carriers | led)
 
 
 def judged(

@@ -13,11 +13,14 @@ Goals, and how each is met:
 import contextlib
 from pathlib import Path
 
+from flatnet.apply.conflicts import Surroundings, misplaced
+from flatnet.apply.grammar_needs import check_in_use
 from flatnet.apply.link import MARK, Address, Link
 from flatnet.apply.links import ERRORS, Host, host
 from flatnet.apply.ports import is_device, remove_port
 from flatnet.apply.usage import is_used, ours, planned_ports
 from flatnet.state import Changes, Plan
+from flatnet.taken import InUse
 
 
 def remove_ports(plan: Plan) -> Changes:
@@ -40,6 +43,25 @@ def remove_ports(plan: Plan) -> Changes:
         return Changes(
             tuple(found.made), tuple(found.failures), tuple(warnings)
         )
+
+
+def withdraw(needed: tuple[InUse, ...]) -> Changes:
+    """Take back addresses of ours that keep the host from what it needs.
+
+    An earlier version may have set them, and no row can be read before they
+    are gone.
+
+    :raises HostSetupError: what is needed is no address
+    """
+    for each in needed:
+        check_in_use(each)
+    around = Surroundings.read()
+    wrong = {(each.index, each.value) for each in misplaced(around, needed)}
+    with host() as found:
+        for address in list(found.addresses):
+            if address.ours and (address.index, address.value) in wrong:
+                _remove(found, address)
+        return Changes(tuple(found.made), tuple(found.failures))
 
 
 def _remove_ports(found: Host, plan: Plan) -> list[str]:
@@ -94,7 +116,13 @@ def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
     planned = {(bridge.name, bridge.address) for bridge in plan.bridges}
     if link is None or not address.ours:
         return
-    if (link.name, address.value) in planned:
+    if (link.name, address.value) not in planned:
+        _remove(found, address)
+
+
+def _remove(found: Host, address: Address) -> None:
+    link = found.by_index(address.index)
+    if link is None:
         return
     try:
         # Else the foreign addresses of the same subnet would go with it.

@@ -36,10 +36,11 @@ from flatnet.apply.host import (
 )
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
+from flatnet.apply.stale import withdraw
 from flatnet.apply.usage import check_not_emptied
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
 from flatnet.exceptions import FlatnetError
-from flatnet.state import Changes, Guard, Plan
+from flatnet.state import Changes, Plan
 
 LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.
@@ -126,6 +127,8 @@ class Worker:
             check_privilege()
             if request.prospect is not None:
                 return channel.Reply(trouble=uplink_trouble(*request.prospect))
+            if request.needed is not None:
+                return channel.Reply(changes=withdraw(request.needed))
             if request.plan is None:
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
             return channel.Reply(changes=self._apply(request.plan))
@@ -137,7 +140,7 @@ class Worker:
         # Before anything else: of such a plan not even rules come into force.
         check_not_emptied(plan)
         self._plan = plan
-        self._members = _members(plan.guard)
+        self._members = _members(plan)
         self._serve_again(plan)
         # A pass that ends with an error may have written rules before.
         owes, self._owes = self._owes, True
@@ -190,7 +193,7 @@ class Worker:
                 return
             now = self._members
             if noticed.links:
-                now = _members(self._plan.guard)
+                now = _members(self._plan)
             foreign = _foreign(noticed, own)
             is_lost = SOMEBODY in noticed.rules
             if not (foreign or is_lost) and now == self._members:
@@ -233,8 +236,8 @@ class Worker:
             os.write(self._events, b"!")
 
 
-def _members(guard: Guard | None) -> Members:
-    return members(guard) if guard else Members()
+def _members(plan: Plan) -> Members:
+    return members(plan.guard, plan.in_use) if plan.guard else Members()
 
 
 def _foreign(noticed: Noticed, own: tuple[str, ...]) -> tuple[str, ...]:

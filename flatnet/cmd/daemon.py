@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import oslo_messaging as messaging
 from oslo_config import cfg
 
 from flatnet import backlog, endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
-from flatnet.cmd import devices, hostname, serving
+from flatnet.cmd import devices, hostname, needs, serving
 from flatnet.cmd.hostrows import BINARY, DatabaseRows
 from flatnet.cmd.notify import notify
 from flatnet.cmd.waiting import await_database
@@ -50,12 +51,18 @@ class Daemon:
         self._broker = serving.transport(conf)
         self._database = Database(settings.connection)
         self._rows = DatabaseRows(
-            self._database, settings.host, holder=hostname.holder()
+            self._database,
+            settings.host,
+            holder=hostname.holder(),
+            quarantine=settings.address_quarantine,
         )
+        self._needs = needs.needs(conf, settings, self._database.servers)
         self._reconciler = Reconciler(
             rows=self._rows,
             uplink_names=lambda rows: uplink_names(rows, settings),
-            plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
+            plan=lambda rows, uplinks: replace(
+                host_plan(rows, settings, uplinks), in_use=self._needs.now
+            ),
             applier=self._applier,
             interval=settings.reconcile_interval,
         )
@@ -91,6 +98,7 @@ class Daemon:
 
         :raises FlatnetError: what makes it senseless to go on
         """
+        self._withdraw()
         await_database(self._database)
         notify("STATUS=waiting for the applier")
         # Where another daemon's works here, nothing is said in its name.
@@ -104,6 +112,14 @@ class Daemon:
         for line in (*devices.missing(self._settings), self._idle_uplink()):
             if line:
                 LOG.warning("%s", line)
+
+    def _withdraw(self) -> None:
+        """Take back what an earlier version took of what we need."""
+        changes = self._applier.withdraw(self._needs.now)
+        for line in changes.made:
+            LOG.warning("%s: this host needs it, or is cut off by it", line)
+        for failure in changes.failures:
+            LOG.error("%s: %s", failure.subject, failure.message)
 
     def _idle_uplink(self) -> str:
         """What is wrong with an uplink that no network has shown yet."""
@@ -144,6 +160,7 @@ class Daemon:
             database=self._database,
             reconciler=self._reconciler,
             peers=peers,
+            in_use=lambda: self._needs.now,
             timeout=self._conf.rpc_response_timeout * PATIENCE,
         )
         turns = backlog.Turns()

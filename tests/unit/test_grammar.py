@@ -9,6 +9,7 @@ from flatnet.exceptions import HostSetupError
 from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import Chain, DhcpHost, Jump, Table
+from flatnet.taken import InUse
 from tests.builders import interface, network, settings, snapshot
 
 
@@ -47,7 +48,9 @@ def plan(**options):
         "dns_server": ("192.0.2.53", "2001:db8::53"),
         **options,
     }
-    return host_plan(rows, settings(**options), {})
+    in_use = (InUse("192.0.2.10", "the broker"),)
+    made = host_plan(rows, settings(**options), {})
+    return replace(made, in_use=in_use)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +97,10 @@ def of_server(**fields):
 @pytest.mark.parametrize(
     "wanted",
     [
+        replace(plan(), in_use=(InUse("192.0.2.0/24", "the broker"),)),
+        replace(plan(), in_use=(InUse("2001:db8::1", "the broker"),)),
+        replace(plan(), in_use=(InUse("192.0.2.1", "the\nbroker"),)),
+        replace(plan(), in_use=(InUse("192.0.2.1", ""),)),
         # As they were seen.
         of_table(name="filter\n-F FORWARD", jumps=(), chains=()),
         of_network(mac="02:00:00:00:00:01 }\nflush ruleset\n#"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
-from flatnet.cmd.cli.base import Command, Lister, Pairs, ShowOne
+from flatnet.cmd.cli.base import Command, Lister, Pairs, ShowOne, warn
 from flatnet.exceptions import Conflict
 from flatnet.plan.bridge import uplink_name
 from flatnet.rows import Network
@@ -53,6 +53,7 @@ class Create(ShowOne):
         with session.database(wanted) as database:
             _check_uplink(values, wanted, networks.list_all(database))
             made = networks.create(database, **values)
+            _set_aside(database, made, wanted)
         return self.columns, tuple(asdict(made).values())
 
 
@@ -85,18 +86,19 @@ class List(Lister):
 class Show(ShowOne):
     """Show a network with the addresses of its hosts' bridges."""
 
-    columns = (*FIELDS, "host_addresses")
+    columns = (*FIELDS, "host_addresses", "reserved")
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_network(parser)
 
     def take_action(self, parsed_args: argparse.Namespace) -> Answer:
-        from flatnet.db import networks
+        from flatnet.db import networks, reservations
 
         with session.database(session.settings(self.app_args)) as database:
             network = networks.get(database, parsed_args.network)
             hosts = Pairs(_host_addresses(database, network))
-        return self.columns, (*asdict(network).values(), hosts)
+            reserved = Pairs(reservations.reasons(database, network.id))
+        return self.columns, (*asdict(network).values(), hosts, reserved)
 
 
 class Delete(Command):
@@ -169,6 +171,27 @@ def _check_uplink(
                 f"({other.bridge}) already: give this network a device of "
                 "its own with --uplink"
             )
+
+
+def _set_aside(database: "Database", made: Network, wanted: Settings) -> None:
+    """Set aside what this host needs of a network, and warn of it.
+
+    Where it is created need not be where it serves: it is for whoever made it
+    to know.
+    """
+    from oslo_config import cfg
+
+    from flatnet.apply.conflicts import foreseen
+    from flatnet.cmd import needs
+    from flatnet.db import reservations
+
+    in_use = needs.needs(cfg.CONF, wanted, database.servers).now
+    reservations.ensure(
+        database, network_uuid=made.uuid, host=wanted.host, in_use=in_use
+    )
+    text = foreseen(made.cidr, bridge=made.bridge, in_use=in_use)
+    if text:
+        warn(text)
 
 
 def _host_addresses(database: "Database", network: Network) -> dict[str, str]:

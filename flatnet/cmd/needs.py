@@ -1,0 +1,138 @@
+"""What this host cannot do without, as addresses that no network may take.
+
+The broker, the database and the default router are where the daemon and its
+operator come from.  A bridge that takes such an address makes the host talk to
+itself, and a guest that has it is one that no rule keeps the host from.
+
+Names are looked up once, at the start, and for so long and no longer; who
+moves the broker to another address starts the daemon again.
+"""
+
+import ipaddress
+import logging
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+
+from oslo_config import cfg
+from oslo_messaging import InvalidTransportURL, TransportURL
+
+from flatnet.apply.routes import routers
+from flatnet.exceptions import FlatnetError
+from flatnet.settings import Settings
+from flatnet.taken import InUse
+
+LOG = logging.getLogger(__name__)
+# Seconds for all names together.
+PATIENCE = 5.0
+BROKER, DATABASE = "the broker", "the database"
+ROUTER, MY_IP = "the default router", "my_ip"
+
+
+class Needs:
+    """The addresses that a host depends on; names were looked up before."""
+
+    def __init__(self, fixed: Iterable[InUse]) -> None:
+        self._fixed = tuple(fixed)
+
+    @property
+    def now(self) -> tuple[InUse, ...]:
+        """All of them, with the default routers that there are now, sorted."""
+        try:
+            found = [InUse(each, ROUTER) for each in routers()]
+        except (FlatnetError, OSError) as error:
+            LOG.warning("the default routers are not known: %s", error)
+            found = []
+        by_address = {
+            each.address: each for each in (*found, *self._fixed[::-1])
+        }
+        return tuple(
+            sorted(
+                by_address.values(),
+                key=lambda each: ipaddress.IPv4Address(each.address),
+            )
+        )
+
+
+def needs(
+    conf: cfg.ConfigOpts, settings: Settings, database_servers: Iterable[str]
+) -> Needs:
+    """Return what a host with these options needs.
+
+    :param conf: has the transport's options registered
+    :param database_servers: names or addresses
+    """
+    named = [(BROKER, each) for each in _brokers(conf)]
+    named += [(DATABASE, each) for each in database_servers]
+    found = [
+        InUse(address, what)
+        for (what, name), addresses in _looked_up(named).items()
+        for address in addresses
+    ]
+    own = [
+        InUse(address, MY_IP, is_own=True)
+        for address in _usable([settings.my_ip])
+    ]
+    return Needs((*found, *own))
+
+
+def _brokers(conf: cfg.ConfigOpts) -> Iterator[str]:
+    """The names in transport_url; whoever uses it says if it is none."""
+    try:
+        hosts = TransportURL.parse(conf).hosts
+    except (InvalidTransportURL, ValueError):
+        return
+    for host in hosts:
+        if host.hostname:
+            yield host.hostname
+
+
+def _looked_up(
+    named: Iterable[tuple[str, str]],
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the IPv4 addresses of each name, as far as they are found."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    wanted = dict.fromkeys(named)
+
+    def look() -> None:
+        for what, name in wanted:
+            try:
+                answers = socket.getaddrinfo(name, None, socket.AF_INET)
+            except (OSError, UnicodeError):
+                answers = []
+            found[what, name] = _usable(str(each[4][0]) for each in answers)
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    for what, name in wanted:
+        if not found.get((what, name)) and not _is_here(name):
+            LOG.warning(
+                "%s is called %s, which has no known address: a network that "
+                "holds it is not recognised",
+                what,
+                name,
+            )
+    return dict(found)
+
+
+def _usable(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those that a network could hold, once each."""
+    kept = []
+    for each in addresses:
+        try:
+            address = ipaddress.IPv4Address(each)
+        except ValueError:
+            continue
+        if not (address.is_loopback or address.is_unspecified):
+            kept.append(each)
+    return tuple(sorted(set(kept)))
+
+
+def _is_here(name: str) -> bool:
+    """Whether a name is this machine's to itself, or one of IPv6."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost"
+    return address.version == 6 or address.is_loopback

@@ -7,7 +7,8 @@ the bridge.
 
 The RFC waits for up to nine seconds; a caller waits for this one, and asks
 once per address.  Given up: a machine that answers later than that, and a
-switch that passes nothing yet (spanning tree).
+switch that passes nothing yet (spanning tree).  Whoever claims the address
+afterwards is told of by the guard (`claims`).
 """
 
 import contextlib

@@ -40,7 +40,7 @@ spoofing allowed a guest is not held to the limits by address.
 import ipaddress
 from collections.abc import Iterable
 
-from flatnet.apply import guard_routed, guard_rules, nft, nft_keys
+from flatnet.apply import claims, guard_routed, guard_rules, nft, nft_keys
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.state import Changes, Guard
@@ -61,11 +61,16 @@ def apply_guard(
     if guard is None:
         return Changes(_removed(session))
     found = members(guard, in_use)
+    tables = guard_tables(guard, found)
     present = {
-        table: nft.read(session, table.family, table.name)
-        for table in guard_tables(guard, found)
+        table: nft.read(session, table.family, table.name) for table in tables
     }
-    return Changes(_written(session, present), warnings=found.warnings)
+    bridge = present[tables[0]]
+    claimed = bridge.elements.get(claims.SET, ()) if bridge else ()
+    made = _written(session, present)
+    return Changes(
+        made, warnings=found.warnings + claims.claims(guard, claimed)
+    )
 
 
 def _written(

@@ -5,6 +5,7 @@ on the wire (`ether type`): a tagged frame then is what it is, 0x8100, and
 not what the tag hides.
 """
 
+from flatnet.apply import claims
 from flatnet.apply.guard_senders import (
     ANY_SENDER,
     ETHERNET_ARP,
@@ -41,6 +42,7 @@ SET_KEYS = {
     "local_targets": "typeof @th,64,128",
     "dns_rate": _PER_PORT,
     "dhcp_rate": _PER_PORT,
+    claims.SET: claims.KEY,
 }
 
 _RESERVED_IP = f"{RESERVED} ether type {{ arp, ip, ip6 }} drop"
@@ -62,6 +64,7 @@ _FROM_UPLINK = Chain(
         f"{IP} ip daddr @name_servers tcp dport 53 drop",
         "ether saddr @local_macs drop",
         "ether type arp arp saddr ether @local_macs drop",
+        claims.RULE,
         "ether type arp arp saddr ip @local_ipv4 drop",
         "ether type arp arp saddr ip 0.0.0.0 arp daddr ip @local_ipv4 drop",
         f"{IP} ip saddr @local_ipv4 drop",

@@ -97,6 +97,12 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
     for name in ("flat_interface", "public_interface"):
         if values[name]:
             _check_with(conf, name, values[name], _device, "a device's name")
+    if values["routing_source_ip"] and not values["public_interface"]:
+        raise ConfigurationError(
+            f"{where(conf, 'public_interface')}: public_interface is empty, "
+            "so that nobody knows where guests' addresses are to become "
+            "routing_source_ip: name the device, or empty that option too"
+        )
     for value in values["forward_bridge_interface"]:
         _check_with(
             conf, "forward_bridge_interface", value, _device, "a device's name"

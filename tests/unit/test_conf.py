@@ -33,6 +33,13 @@ def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
     assert checked(plan) == (plan, ())
 
 
+def test_no_device_to_translate_at_is_named(tmp_path):
+    path = tmp_path / "flatnet.conf"
+    with pytest.raises(ConfigurationError, match="public_interface is empty"):
+        settings(path, "public_interface =", "routing_source_ip = 192.0.2.1")
+    settings(path, "public_interface =", "routing_source_ip =")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -171,6 +171,29 @@ def _check_uplink(
                 f"({other.bridge}) already: give this network a device of "
                 "its own with --uplink"
             )
+    if used:
+        _check_held(used, mine.bridge)
+
+
+def _check_held(uplink: str, bridge: str) -> None:
+    """Refuse an uplink that is a port of another bridge where we are.
+
+    Rows say nothing of bridges that an admin made.
+
+    :raises Conflict: the line says what to do
+    """
+    from flatnet.apply.link import read_links
+
+    here = read_links()
+    names = {each.index: each.name for each in here}
+    for each in here:
+        holder = names.get(each.master)
+        if each.name == uplink and holder and holder != bridge:
+            raise Conflict(
+                f"uplink {uplink} is a port of {holder} on this host: give "
+                "this network a device of its own with --uplink, or the "
+                f"bridge {holder} with --bridge"
+            )
 
 
 def _set_aside(database: "Database", made: Network, wanted: Settings) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import oslo_messaging as messaging
 
+from flatnet import deadline
 from flatnet.exceptions import HostOverloaded
 
 LOG = logging.getLogger(__name__)
@@ -28,6 +29,9 @@ AT_WORK = 64
 WAITING = 256
 # Threads for all of these, and for those who are answered aside.
 THREADS = AT_WORK + WAITING + 32
+# Of a caller's patience, what a call may take: the answer has to be there
+# before it ends.
+SHARE = 0.85
 _LIGHT = frozenset(("ping", "get_host_state", "security_groups_changed"))
 
 
@@ -121,7 +125,8 @@ class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
         try:
             with self._turns.turn(patience - _age(incoming)) as has_turn:
                 if has_turn and _age(incoming) < patience:
-                    return super().dispatch(incoming)
+                    with deadline.within(patience * SHARE - _age(incoming)):
+                        return super().dispatch(incoming)
         except HostOverloaded as error:
             raise messaging.ExpectedException from error
         finally:

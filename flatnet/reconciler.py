@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from flatnet import deadline
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
@@ -28,6 +29,8 @@ LOG = logging.getLogger(__name__)
 FIRST_RETRY = 1.0
 # Addresses of bridges that turn out to be somebody's, one after the other.
 MOST_SWAPS = 4
+# Of the time that a caller has, the share that is waited for a pass.
+PATIENCE = 0.8
 
 
 class HostRows(Protocol):
@@ -169,9 +172,11 @@ class Reconciler:
     def wait(self, ticket: int, timeout: float) -> Pass:
         """Return the outcome of a pass that began after the ticket.
 
-        :param timeout: seconds
+        :param timeout: seconds; less where the caller has less
         :raises HostSetupError: none ended in time; it goes on all the same
         """
+        # What is left is for the answer, which is read from rows.
+        timeout = min(timeout, deadline.left() * PATIENCE)
         with self._changed:
             if not self._changed.wait_for(
                 lambda: self._served >= ticket, timeout

@@ -4,6 +4,7 @@
 the wire, both ways; errors arrive as the classes of `flatnet.exceptions`.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ import oslo_messaging as messaging
 from oslo_config import cfg
 from oslo_messaging.rpc.server import RPCServer
 
+from flatnet import deadline
 from flatnet.exceptions import BrokerUnavailable
 
 TOPIC = "network"
 EXCHANGE = "flatnet"
 NETWORK_VERSION = "1.17"
 Json = dict[str, Any]
+# Seconds; the library takes none for its own default.
+_SHORTEST = 0.1
 # The lowest version that has what we send; servers accept every 1.x.
 _VERSIONS = {None: "1.0", "baseapi": "1.1", "flatnet": "1.0"}
 
@@ -84,6 +88,7 @@ class NetworkAPI:
         self, broker: messaging.Transport, timeout: float | None = None
     ) -> None:
         target = messaging.Target(topic=TOPIC, version="1.0")
+        self._timeout = timeout
         self._client = messaging.get_rpc_client(
             broker, target, timeout=timeout
         )
@@ -243,8 +248,13 @@ class NetworkAPI:
         timeout: float | None = None,
     ) -> Any:
         options: Json = {"version": _VERSIONS[namespace]}
-        if timeout is not None:
-            options["timeout"] = timeout
+        if timeout is None:
+            timeout = self._timeout
+        # Asked on behalf of a call, there is no more time than its caller
+        # has.
+        left = deadline.left(math.inf if timeout is None else timeout)
+        if left < math.inf:
+            options["timeout"] = max(left, _SHORTEST)
         if namespace is not None:
             options["namespace"] = namespace
         if host is not None:

@@ -13,26 +13,24 @@ from dataclasses import replace
 import oslo_messaging as messaging
 from oslo_config import cfg
 
-from flatnet import backlog, endpoints, rpc
+from flatnet import backlog, deadline, endpoints, rpc
 from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.cmd import devices, hostname, needs, serving
-from flatnet.cmd.hostrows import BINARY, DatabaseRows
+from flatnet.cmd.heartbeat import Heartbeat
+from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.notify import notify
 from flatnet.cmd.waiting import await_database
-from flatnet.db import services
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatDHCPManager, FlatManager
 from flatnet.plan.bridge import uplink_names
-from flatnet.plan.conditions import report_interval
 from flatnet.plan.host import host_plan
-from flatnet.reconciler import Reconciler
+from flatnet.reconciler import PATIENCE, Reconciler
 from flatnet.settings import Settings
 
 LOG = logging.getLogger("flatnet")
-# A pass that takes longer than this is reported to who waits for it, in
-# good time before the caller's own rpc_response_timeout.
-PATIENCE = 0.8
+# Seconds that a daemon tries to say that it stops.
+LAST_WORD = 5.0
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -50,6 +48,7 @@ class Daemon:
         self._applier = Applier(started)
         self._broker = serving.transport(conf)
         self._database = Database(settings.connection)
+        self._heartbeat = Heartbeat(settings)
         self._rows = DatabaseRows(
             self._database,
             settings.host,
@@ -90,6 +89,7 @@ class Daemon:
             self._say_stopped()
         finally:
             self._applier.close()
+            self._heartbeat.close()
             self._database.close()
         return self._status
 
@@ -186,7 +186,8 @@ class Daemon:
     def _say_stopped(self) -> None:
         """Tell the cluster, which would else wait for our reports."""
         try:
-            self._rows.tell("stopped", None)
+            with deadline.within(LAST_WORD):
+                self._rows.tell("stopped", None)
         except FlatnetError as error:
             LOG.warning("not told that this host has stopped: %s", error)
 
@@ -205,27 +206,15 @@ class Daemon:
         self._status = status
         os.write(self._stop_writing, bytes([signal.SIGTERM]))
 
-    def _reported(self) -> bool:
-        return services.report(
-            self._database,
-            host=self._settings.host,
-            binary=BINARY,
-            holder=hostname.holder(),
-        )
-
     def _report(self) -> None:
         """Tell the cluster that we live, and end if we cannot work."""
-        pause = report_interval(self._settings.reconcile_interval)
-        while not self._stopping.wait(pause):
-            try:
-                if not self._reported():
-                    LOG.error(
-                        "another daemon serves as host %s by now; ending",
-                        self._settings.host,
-                    )
-                    self._end(status=1)
-            except FlatnetError as error:
-                LOG.warning("not reported: %s", error)
+        while not self._stopping.wait(self._heartbeat.pause):
+            if not self._heartbeat.beat():
+                LOG.error(
+                    "another daemon serves as host %s by now; ending",
+                    self._settings.host,
+                )
+                self._end(status=1)
             if self._applier.is_gone:
                 LOG.error("the applier process is gone; ending to be started")
                 self._end(status=1)

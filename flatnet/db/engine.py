@@ -5,6 +5,8 @@ is called with a `Database`: it runs whole in one transaction, and again
 from the start when another transaction got in its way.  So it must have no
 effect but in the database.
 
+Each has an end, with all its retries: see `waits`.
+
 Writers are serialised where it matters by locking the network's row (on
 SQLite by BEGIN IMMEDIATE), and read what is committed.  Readers see one
 state of the database, whatever commits meanwhile.
@@ -13,55 +15,56 @@ state of the database, whatever commits meanwhile.
 import functools
 import re
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
-import sqlalchemy
-from sqlalchemy import URL, Connection, Engine, event, exc, make_url
+from sqlalchemy import Connection, exc
 from tenacity import (
+    RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_after_attempt,
     wait_random_exponential,
 )
 
-from flatnet.db import failures
-from flatnet.exceptions import ConfigurationError, DatabaseUnavailable
+from flatnet import deadline
+from flatnet.db import drivers, failures, waits
+from flatnet.db.sqlite import WRITES
+from flatnet.exceptions import DatabaseUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Seconds that a statement waits for a lock, and that a server lets a silent
-# transaction live: a node that loses power with a network's row locked must
-# not stop the others for as long as TCP takes to notice.
-LOCK_TIMEOUT = 30
-IDLE_TIMEOUT = 60
-CONNECT_TIMEOUT = 10
+# Of what others got in the way of; a lock is tried for until the end.
 ATTEMPTS = 10
-_WRITE = "flatnet_write"
+Lock: TypeAlias = "threading.Lock | threading.Semaphore"
+_PAUSE = wait_random_exponential(multiplier=0.01, max=1)
 
 
 class Database:
     """A pool of connections to one database; close it when done.
 
     :param url: SQLAlchemy URL of kind sqlite, mysql, mariadb or postgresql
+    :param patience: seconds of a transaction with all its retries
     :raises ConfigurationError: the URL cannot be used
 
     Nothing is connected before the first transaction.
     """
 
-    def __init__(self, url: str) -> None:
-        parsed = _parsed_url(url)
+    def __init__(self, url: str, *, patience: float = waits.PATIENCE) -> None:
+        parsed = drivers.parsed_url(url)
         self.url = url
-        self.name = _printable(parsed)
+        self.name = drivers.printable(parsed)
         self.dialect = parsed.get_backend_name().replace("mariadb", "mysql")
-        self._engine = _engine(parsed, self.dialect)
+        self._patience = patience
+        self._engine = drivers.new_engine(parsed, self.dialect)
+        # Who waits for a connection has an end too; the pool's is its own.
+        self._connections = threading.Semaphore(
+            drivers.CONNECTIONS[self.dialect]
+        )
         # Under eventlet a wait inside sqlite3 would stop every green thread,
         # the one that holds the lock too: so they queue up out here.
-        self._writers_turn: AbstractContextManager[Any] = (
-            threading.Lock() if self.dialect == "sqlite" else nullcontext()
-        )
+        self._writers = threading.Lock()
 
     @property
     def file(self) -> str | None:
@@ -92,57 +95,90 @@ class Database:
         """Close all connections that are not in use."""
         self._engine.dispose()
 
-    def write(self, function: Callable[[Connection], R]) -> R:
+    def write(
+        self,
+        function: Callable[[Connection], R],
+        *,
+        patience: float | None = None,
+    ) -> R:
         """Return `function(connection)`, run in a writing transaction.
 
-        :raises DatabaseUnavailable: no answer, or always in conflict
+        :param patience: seconds, in place of those of this database
+        :raises DatabaseUnavailable: no answer in time, or always in conflict
         """
-        options = {_WRITE: True}
-        with self._writers_turn:
-            return self._run(function, options)
+        with deadline.within(patience or self._patience):
+            turn: AbstractContextManager[None] = nullcontext()
+            if self.dialect == "sqlite":
+                turn = self._turn(self._writers, "others write")
+            with turn:
+                return self._run(function, {WRITES: True})
 
     def read(self, function: Callable[[Connection], R]) -> R:
         """Return `function(connection)`, run on one state of all tables.
 
-        :raises DatabaseUnavailable: no answer
+        :raises DatabaseUnavailable: no answer in time
         """
-        options: dict[str, Any] = {_WRITE: False}
+        options: dict[str, Any] = {WRITES: False}
         if self.dialect != "sqlite":
             options["isolation_level"] = "REPEATABLE READ"
-        return self._run(function, options)
+        with deadline.within(self._patience):
+            return self._run(function, options)
 
     def _run(
         self, function: Callable[[Connection], R], options: dict[str, Any]
     ) -> R:
         retrying = Retrying(
             retry=retry_if_exception(failures.is_worth_another_try),
-            wait=wait_random_exponential(multiplier=0.01, max=1),
-            stop=stop_after_attempt(ATTEMPTS),
+            wait=lambda state: deadline.left(_PAUSE(state)),
+            stop=self._is_over,
             reraise=True,
         )
+        full = "all connections of the pool are in use"
         try:
-            answer: R = retrying(self._run_once, function, options)
+            with self._turn(self._connections, full):
+                answer: R = retrying(self._run_once, function, options)
         except exc.SQLAlchemyError as error:
             raise failures.named(error, self.name) from error
         return answer
 
+    def _is_over(self, state: RetryCallState) -> bool:
+        """Whether a transaction that failed is not tried once more."""
+        error = state.outcome.exception() if state.outcome else None
+        if failures.is_lock(error):
+            needed = 0.0 if self.dialect == "sqlite" else waits.ONE_MORE_LOCK
+            return deadline.left() <= needed
+        return deadline.left() <= 0 or state.attempt_number >= ATTEMPTS
+
+    @contextmanager
+    def _turn(self, lock: Lock, why: str) -> Iterator[None]:
+        if not lock.acquire(timeout=deadline.left()):
+            raise DatabaseUnavailable(
+                f"database {self.name}: not to be had in time: {why}"
+            )
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _run_once(
         self, function: Callable[[Connection], R], options: dict[str, Any]
     ) -> R:
+        budget = deadline.left()
         with self._engine.connect() as fresh:
             connection = fresh.execution_options(**options)
             transaction = connection.begin()
             answer = function(connection)
+            if options[WRITES]:
+                waits.check_commit(self.name, budget)
             try:
                 transaction.commit()
             except exc.DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-                # Whether it was committed is unknown: not ours to repeat.
-                raise DatabaseUnavailable(
-                    f"database {self.name}: the connection was lost at the "
-                    f"commit"
-                ) from error
+                if error.connection_invalidated:
+                    # Not ours to repeat.
+                    raise waits.lost_commit(self.name, error) from error
+                # Refused, and so not done; nor ever, once it is closed.
+                connection.invalidate(error)
+                raise
             return answer
 
 
@@ -172,110 +208,3 @@ def reads(
         )
 
     return run
-
-
-_DRIVERS = {
-    "mysql": "mysql+pymysql",
-    "mariadb": "mysql+pymysql",
-    "postgresql": "postgresql+psycopg2",
-    "sqlite": "sqlite",
-}
-
-
-def _parsed_url(url: str) -> URL:
-    """Return the URL with flatnet's driver where it names none.
-
-    The text of a URL that does not parse may hold a password: it is not
-    repeated.
-    """
-    try:
-        parsed = make_url(url)
-        backend = parsed.get_backend_name()
-    except (exc.ArgumentError, ValueError) as error:
-        raise ConfigurationError(
-            "[database] connection is no SQLAlchemy URL such as "
-            "mysql://user:password@host/flatnet"
-        ) from error
-    if backend not in _DRIVERS:
-        raise ConfigurationError(
-            f"[database] connection: {backend} is none of "
-            f"{', '.join(sorted(_DRIVERS))}"
-        )
-    driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
-    return parsed.set(drivername=driver)
-
-
-def _printable(url: URL) -> str:
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _engine(url: URL, dialect: str) -> Engine:
-    arguments: dict[str, Any] = {
-        "sqlite": {"timeout": LOCK_TIMEOUT},
-        "mysql": {"connect_timeout": CONNECT_TIMEOUT},
-        "postgresql": {"connect_timeout": CONNECT_TIMEOUT},
-    }[dialect]
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if dialect != "sqlite":
-        options["isolation_level"] = "READ COMMITTED"
-        options["max_overflow"] = 50
-        options["pool_recycle"] = 3600
-    try:
-        engine = sqlalchemy.create_engine(
-            url, connect_args=arguments, **options
-        )
-    except (exc.ArgumentError, ImportError) as error:
-        raise ConfigurationError(
-            f"[database] connection {_printable(url)}: {error}"
-        ) from error
-    event.listen(engine, "connect", _PREPARATIONS[dialect])
-    if dialect == "sqlite":
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions: _begin_sqlite does.
-    connection.isolation_level = None
-    _execute(
-        connection, "PRAGMA journal_mode = WAL", "PRAGMA foreign_keys = ON"
-    )
-
-
-def _prepare_mysql(connection: Any, _record: Any) -> None:
-    # MySQL takes the second part for a comment: it knows no such timeout.
-    _execute(
-        connection,
-        f"SET SESSION innodb_lock_wait_timeout = {LOCK_TIMEOUT} "
-        f"/*M!100300 , idle_transaction_timeout = {IDLE_TIMEOUT} */",
-    )
-
-
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    _execute(
-        connection,
-        f"SET lock_timeout = '{LOCK_TIMEOUT}s'",
-        f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}s'",
-    )
-    connection.commit()
-
-
-_PREPARATIONS = {
-    "sqlite": _prepare_sqlite,
-    "mysql": _prepare_mysql,
-    "postgresql": _prepare_postgresql,
-}
-
-
-def _execute(connection: Any, *statements: str) -> None:
-    cursor = connection.cursor()
-    try:
-        for statement in statements:
-            cursor.execute(statement)
-    finally:
-        cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get(_WRITE)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -11,14 +11,17 @@ from flatnet.exceptions import (
 )
 
 # MySQL's error numbers, PostgreSQL's SQLSTATEs and SQLite's result codes.
-_IN_THE_WAY = {
+_LOCKED = {
     1205,  # lock wait timeout
-    1213,  # deadlock
-    "40001",  # serialization failure
-    "40P01",  # deadlock
     "55P03",  # lock timeout
     "SQLITE_BUSY",
     "SQLITE_LOCKED",
+}
+_IN_THE_WAY = {
+    *_LOCKED,
+    1213,  # deadlock
+    "40001",  # serialization failure
+    "40P01",  # deadlock
 }
 _NO_SUCH_TABLE_OR_COLUMN = {1146, 1054, "42P01", "42703"}
 
@@ -39,19 +42,26 @@ def is_worth_another_try(error: BaseException) -> bool:
     )
 
 
+def is_lock(error: BaseException | None) -> bool:
+    """Whether somebody held for too long what a transaction needs."""
+    return isinstance(error, exc.DBAPIError) and _code(error) in _LOCKED
+
+
 def named(error: exc.SQLAlchemyError, database: str) -> Exception:
     """Return what a caller gets to see for an error of SQLAlchemy.
 
     :param database: the URL without its password
     """
-    if isinstance(error, exc.TimeoutError):
-        return DatabaseUnavailable(
-            f"database {database}: all connections of the pool are in use"
-        )
     if not isinstance(error, exc.DBAPIError):
         return error
     if _is_about_schema(error):
         return _mismatch(error, database)
+    if is_lock(error):
+        return DatabaseUnavailable(
+            f"database {database}: somebody else holds a lock there, a backup "
+            f"or an open transaction, and nothing was written "
+            f"({_line(error)})"
+        )
     if error.connection_invalidated or isinstance(
         error, exc.OperationalError | exc.InterfaceError | exc.InternalError
     ):

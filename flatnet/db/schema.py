@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 import flatnet
 from flatnet.db.engine import Database
+from flatnet.db.waits import UPGRADE_PATIENCE
 from flatnet.exceptions import DatabaseUnavailable, SchemaMismatch
 
 # Any number: it names the lock that keeps two upgrades apart.
@@ -74,7 +75,7 @@ def _migrate(
             _unlock(connection)
 
     try:
-        database.write(run)
+        database.write(run, patience=UPGRADE_PATIENCE)
     except CommandError as error:
         raise SchemaMismatch(
             f"database {database.name}: {error}; upgrade this program"

@@ -1,0 +1,57 @@
+"""Telling the cluster that this daemon lives, whatever else waits.
+
+On connections of its own: when all others wait for a lock that somebody
+holds, the host lives all the same.
+"""
+
+import logging
+
+from flatnet.cmd import hostname
+from flatnet.cmd.hostrows import BINARY
+from flatnet.db import services
+from flatnet.db.engine import Database
+from flatnet.exceptions import FlatnetError
+from flatnet.plan.conditions import report_interval
+from flatnet.settings import Settings
+
+LOG = logging.getLogger("flatnet")
+# Seconds that a report is tried for, at least.
+_PATIENCE = 5.0
+
+
+class Heartbeat:
+    """Reports; close it when done."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.pause = float(report_interval(settings.reconcile_interval))
+        self._host = settings.host
+        self._database = Database(
+            settings.connection, patience=max(self.pause, _PATIENCE)
+        )
+        self._is_silent = False
+
+    def beat(self) -> bool:
+        """Report; return false if another daemon has our name by now.
+
+        What cannot be written is told once, until it can again.
+        """
+        try:
+            is_ours = services.report(
+                self._database,
+                host=self._host,
+                binary=BINARY,
+                holder=hostname.holder(),
+            )
+        except FlatnetError as error:
+            if not self._is_silent:
+                LOG.warning("not reported, and trying on: %s", error)
+            self._is_silent = True
+            return True
+        if self._is_silent:
+            LOG.warning("reported again")
+        self._is_silent = False
+        return is_ours
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._database.close()

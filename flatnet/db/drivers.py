@@ -1,0 +1,80 @@
+"""An engine per kind of database: its driver, pool and timeouts."""
+
+from importlib import import_module
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import URL, Engine, exc, make_url
+
+from flatnet.db import waits
+from flatnet.exceptions import ConfigurationError
+
+_DRIVERS = {
+    "mysql": "mysql+pymysql",
+    "mariadb": "mysql+pymysql",
+    "postgresql": "postgresql+psycopg2",
+    "sqlite": "sqlite",
+}
+# Connections of one pool, all told.
+CONNECTIONS = {"sqlite": 15, "mysql": 55, "postgresql": 55}
+_KEPT = 5
+# Seconds that sqlite3 itself waits for another process.  It waits in C,
+# where it would stop every green thread: so hardly at all, and we try again.
+_SQLITE_TIMEOUT = 0.05
+
+
+def parsed_url(url: str) -> URL:
+    """Return the URL with flatnet's driver where it names none.
+
+    The text of a URL that does not parse may hold a password: it is not
+    repeated.
+
+    :raises ConfigurationError: it is of no use
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (exc.ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            "[database] connection is no SQLAlchemy URL such as "
+            "mysql://user:password@host/flatnet"
+        ) from error
+    if backend not in _DRIVERS:
+        raise ConfigurationError(
+            f"[database] connection: {backend} is none of "
+            f"{', '.join(sorted(_DRIVERS))}"
+        )
+    driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
+    return parsed.set(drivername=driver)
+
+
+def printable(url: URL) -> str:
+    """Return the URL without its password."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def new_engine(url: URL, dialect: str) -> Engine:
+    """Return an engine; nothing connects yet.
+
+    :param dialect: sqlite, mysql or postgresql
+    :raises ConfigurationError: there is no such driver
+    """
+    arguments: dict[str, Any] = {"connect_timeout": int(waits.CONNECT_TIMEOUT)}
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if dialect == "sqlite":
+        arguments = {"timeout": _SQLITE_TIMEOUT}
+    else:
+        options["isolation_level"] = "READ COMMITTED"
+        options["pool_size"] = _KEPT
+        options["max_overflow"] = CONNECTIONS[dialect] - _KEPT
+        options["pool_recycle"] = 3600
+    try:
+        engine = sqlalchemy.create_engine(
+            url, connect_args=arguments, **options
+        )
+    except (exc.ArgumentError, ImportError) as error:
+        raise ConfigurationError(
+            f"[database] connection {printable(url)}: {error}"
+        ) from error
+    import_module(f"flatnet.db.{dialect}").listen(engine)
+    return engine

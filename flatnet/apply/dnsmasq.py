@@ -22,6 +22,7 @@ The choices, and what taught them:
 * No tag on a host's line: dnsmasq 2.90 dies of them when it reloads.
 * What every guest is told, its router and the mtu, stands here and not in an
   options file, which would win over the admin's own `dhcp-option-force`.
+* `--log-async`: who reads its log may stop, and DHCP goes on.
 * Names stand in a file of their own too, for dnsmasq resolves a name of the
   hosts file only once it has leased the address.
 """
@@ -39,6 +40,8 @@ _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
 # so the usual 150 are soon gone; how many a guest may ask is limited before
 # they come here.
 _FORWARDED = 10000
+# The most that it keeps while syslog does not read; else it would wait.
+_LOG_LINES = 100
 _DEVICE = re.compile(r"[^\s/,*:]{1,15}")
 
 
@@ -123,6 +126,7 @@ def arguments(
         f"--addn-hosts={file('names')}",
         "--domain-needed",
         f"--dns-forward-max={_FORWARDED}",
+        f"--log-async={_LOG_LINES}",
         *_domain_arguments(server.domain),
         *_forwarders(server.servers),
     )

@@ -193,6 +193,7 @@ def test_the_command_line():
         "--addn-hosts=/n/flatnet-br100.names",
         "--domain-needed",
         "--dns-forward-max=10000",
+        "--log-async=100",
         "--domain=novalocal",
         "--expand-hosts",
         "--local=/novalocal/",

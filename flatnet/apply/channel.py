@@ -68,9 +68,12 @@ def receive_reply(connection: socket.socket) -> Reply:
     """Return the next reply.
 
     :raises ApplierUnavailable: the peer closed the connection
+    :raises TimeoutError: it was silent for as long as the socket allows
     """
     try:
         return msgspec.json.decode(_receive(connection), type=Reply)
+    except TimeoutError:
+        raise
     except (EOFError, OSError) as error:
         raise ApplierUnavailable(
             "the applier process ended during a request; it is started again"

@@ -14,6 +14,9 @@ from flatnet.state import Changes, Plan, Uplink
 from flatnet.taken import InUse
 
 LOG = logging.getLogger(__name__)
+# Seconds that an answer is waited for: far more than the largest host's first
+# pass takes.
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,11 @@ class Applier:
     Not for concurrent use: the reconciler is its only caller.
     """
 
-    def __init__(self, started: ApplierProcess) -> None:
+    def __init__(
+        self, started: ApplierProcess, *, patience: float = PATIENCE
+    ) -> None:
+        """`patience` are seconds; who takes longer is given up on."""
+        self._patience = patience
         self._started = started
         self._connection: socket.socket | None = None
 
@@ -128,6 +135,13 @@ class Applier:
             connection = self._connect()
             channel.send(connection, request)
             reply = channel.receive_reply(connection)
+        except TimeoutError as error:
+            # Its worker is told by that, and killed if it hangs.
+            self._disconnect()
+            raise ApplierUnavailable(
+                f"the applier process has not answered for "
+                f"{self._patience:.0f} s; another worker takes over"
+            ) from error
         except (OSError, ApplierUnavailable) as error:
             self._disconnect()
             raise ApplierUnavailable(
@@ -140,6 +154,7 @@ class Applier:
     def _connect(self) -> socket.socket:
         if self._connection is None:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(self._patience)
             try:
                 connection.connect(self._started.address)
             except OSError:

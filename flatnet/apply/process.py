@@ -19,10 +19,12 @@ import signal
 import socket
 import struct
 import sys
+import warnings
 from collections.abc import Callable
 
 import msgspec
 
+from flatnet import stderr
 from flatnet.apply import channel, lock
 from flatnet.apply.bridge import check_privilege
 from flatnet.apply.claim import claim_host
@@ -34,12 +36,19 @@ from flatnet.exceptions import FlatnetError
 LOG = logging.getLogger("flatnet.applier")
 # Seconds that a dead daemon's applier has to end.
 PATIENCE = 30.0
+# Seconds that a worker has to end when nobody waits for it; less than a new
+# applier waits for the old one.
+WORKER_PATIENCE = 20.0
 _CREDENTIALS = struct.Struct("iII")
 
 
 def main() -> int:
     """Serve until the daemon that started us is gone."""
+    # What a newer Python thinks of a fork beside a thread: ours only writes.
+    warnings.simplefilter("ignore")
     arguments = _arguments()
+    errors = stderr.take_over()
+    errors.start()
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
@@ -57,7 +66,8 @@ def main() -> int:
     )
     os.set_blocking(arguments.events, False)
     with socket.socket(fileno=arguments.listener) as listener:
-        _accept(listener, arguments.lifeline, _service(arguments, paths))
+        serve = _service(arguments, paths)
+        _accept(listener, arguments.lifeline, serve, errors)
     return 0
 
 
@@ -112,6 +122,7 @@ def _accept(
     listener: socket.socket,
     lifeline: int,
     serve: Callable[[socket.socket], int],
+    errors: stderr.Stderr,
 ) -> None:
     daemon = os.getppid()
     while True:
@@ -127,17 +138,43 @@ def _accept(
             if worker == 0:
                 os.setpgid(0, 0)
                 listener.close()
-                os._exit(serve(connection))
-        # One at a time: a second pass must not begin while a worker that
-        # lost its daemon finishes the one before.
-        os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
-        # Nor while a program that it started does its last step.  Before its
-        # pid is given back, so that the group is still its own.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(worker, signal.SIGKILL)
-        _, status = os.waitpid(worker, 0)
+                errors.start()
+                status = serve(connection)
+                errors.drain()
+                os._exit(status)
+            # One at a time: a second pass must not begin while a worker that
+            # lost its daemon finishes the one before.
+            status = _ended(worker, connection, lifeline)
         if status != 0:
             LOG.error("the worker ended with status %d", status)
+
+
+def _ended(worker: int, connection: socket.socket, lifeline: int) -> int:
+    """Return a worker's status, once nothing of it works any more.
+
+    When the daemon has gone, or waits no longer for an answer, it has a
+    while to finish what it does.
+    """
+    handle = os.pidfd_open(worker)
+    try:
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.register(connection, select.POLLRDHUP)
+        poll.register(lifeline, select.POLLIN)
+        poll.poll()
+        is_over, _, _ = select.select([handle], [], [], WORKER_PATIENCE)
+    finally:
+        os.close(handle)
+    if not is_over:
+        LOG.error("the worker hangs, and is killed")
+        os.kill(worker, signal.SIGKILL)
+    os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+    # Nor while a program that it started does its last step.  Before its pid
+    # is given back, so that the group is still its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(worker, signal.SIGKILL)
+    _, status = os.waitpid(worker, 0)
+    return status
 
 
 def _peer(connection: socket.socket) -> int:

@@ -20,7 +20,7 @@ from typing import IO
 from oslo_config import cfg
 from oslo_log import log
 
-from flatnet import __version__, conf
+from flatnet import __version__, conf, stderr
 from flatnet.apply.client import ApplierProcess, start_applier
 from flatnet.cmd import configfiles, devices
 from flatnet.cmd.privilege import check_user, drop_privilege
@@ -39,8 +39,9 @@ def main() -> int:
     """Run until a signal; return the exit status."""
     # What a library thinks of its own future is no business of operators.
     warnings.simplefilter("ignore")
+    errors = stderr.take_over()
     try:
-        return _run(_settings(sys.argv[1:]))
+        return _run(_settings(sys.argv[1:]), errors)
     except FlatnetError as error:
         failure = error
     # Outside of the handler, where oslo.log would add the exception again.
@@ -102,7 +103,7 @@ def _config_files(arguments: list[str], default: list[str]) -> list[str]:
     return configfiles.files_of(given.config_dir, given.config_file or default)
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, errors: stderr.Stderr) -> int:
     check_user(settings.manager_user)
     make_state_directory(settings.state_path, _group(settings.manager_user))
     if settings.manager_user:
@@ -119,6 +120,7 @@ def _run(settings: Settings) -> int:
             bottom_regex=settings.iptables_bottom_regex,
         )
         drop_privilege(settings.manager_user)
+        errors.start()
         return _serve(settings, started)
 
 

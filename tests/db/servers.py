@@ -10,6 +10,13 @@ from sqlalchemy import text
 
 from flatnet.db.engine import Database
 
+# What another client may hold in a transaction that it does not end.
+HELD_ROWS = (
+    "SELECT * FROM networks FOR UPDATE",
+    "SELECT * FROM fixed_ips FOR UPDATE",
+    "SELECT * FROM virtual_interfaces FOR UPDATE",
+)
+
 
 @contextlib.contextmanager
 def frozen(database):

@@ -21,16 +21,11 @@ from tests.db.conftest import (
     contents,
     some_uuid,
 )
-from tests.db.servers import client, frozen
+from tests.db.servers import HELD_ROWS, client, frozen
 
 PATIENCE = 3
 # Far more than the patience, far less than any default.
 BOUND = 15
-HELD_ROWS = (
-    "SELECT * FROM networks FOR UPDATE",
-    "SELECT * FROM fixed_ips FOR UPDATE",
-    "SELECT * FROM virtual_interfaces FOR UPDATE",
-)
 LOCKS = {
     "sqlite": {"writers": ("BEGIN IMMEDIATE",)},
     "mysql": {

@@ -5,8 +5,8 @@ from typing import Any
 
 from flatnet.db import bindings, instances, interfaces, services
 from flatnet.db.engine import Database
+from flatnet.outcome import Pass
 from flatnet.plan import nwinfo
-from flatnet.reconciler import Pass
 from flatnet.settings import Settings
 
 Json = dict[str, Any]

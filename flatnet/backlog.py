@@ -32,6 +32,10 @@ THREADS = AT_WORK + WAITING + 32
 # Of a caller's patience, what a call may take: the answer has to be there
 # before it ends.
 SHARE = 0.85
+# Who needs so much of it is late, and where so many are, that is too much.
+_LATE_SHARE, _MANY = 0.6, 8
+# Seconds after which an overload is told of again.
+_SILENCE = 60.0
 _LIGHT = frozenset(("ping", "get_host_state", "security_groups_changed"))
 
 
@@ -44,7 +48,7 @@ class Turns:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _working: int = 0
     _waiting: list[float] = field(default_factory=list)
-    _is_overloaded: bool = False
+    _told: float = -_SILENCE
 
     def state(self) -> Json:
         """Return how many calls wait, and for how many seconds the oldest."""
@@ -86,8 +90,6 @@ class Turns:
                 )
             finally:
                 self._waiting.remove(begun)
-            if not self._waiting:
-                self._is_overloaded = False
             if not came:
                 self._tell("calls are dropped that nobody waits for any more")
                 # Whoever comes next may have more patience.
@@ -96,12 +98,22 @@ class Turns:
             self._working += 1
             return True
 
+    def note_late(self) -> None:
+        """Note that a call took most of the time that its caller waits."""
+        with self._changed:
+            if self._working >= min(_MANY, self.at_work):
+                self._tell("calls take most of what their callers wait")
+
     def _tell(self, what: str) -> None:
-        if not self._is_overloaded:
+        now = time.monotonic()
+        if now - self._told >= _SILENCE:
+            self._told = now
             LOG.warning(
-                "overloaded: %d calls wait; %s", len(self._waiting), what
+                "overloaded: %d calls are at work and %d wait; %s",
+                self._working,
+                len(self._waiting),
+                what,
             )
-        self._is_overloaded = True
 
 
 class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
@@ -125,8 +137,7 @@ class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
         try:
             with self._turns.turn(patience - _age(incoming)) as has_turn:
                 if has_turn and _age(incoming) < patience:
-                    with deadline.within(patience * SHARE - _age(incoming)):
-                        return super().dispatch(incoming)
+                    return self._answered(incoming, patience)
         except HostOverloaded as error:
             raise messaging.ExpectedException from error
         finally:
@@ -134,6 +145,14 @@ class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
                 # Its queue may be gone: answering would be tried for long.
                 incoming.orig_msg_id = None
         return None
+
+    def _answered(self, incoming: Any, patience: float) -> Any:
+        try:
+            with deadline.within(patience * SHARE - _age(incoming)):
+                return super().dispatch(incoming)
+        finally:
+            if _age(incoming) >= patience * _LATE_SHARE:
+                self._turns.note_late()
 
 
 def caller_patience(incoming: Any, otherwise: float) -> float:

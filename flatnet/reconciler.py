@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from flatnet import deadline
@@ -18,6 +18,7 @@ from flatnet.exceptions import (
     FlatnetError,
     HostSetupError,
 )
+from flatnet.outcome import Pass
 from flatnet.rows import Snapshot
 from flatnet.state import Changes, Plan, Uplink
 from flatnet.taken import Taken
@@ -57,75 +58,6 @@ class AppliesPlans(Protocol):
 
     def apply(self, plan: Plan) -> Changes:
         """Make this host look like the plan."""
-
-
-@dataclass(frozen=True)
-class Pass:
-    """The outcome of one pass; `error` is set if it failed as a whole.
-
-    `groups` are the ids of the security groups that mattered to its plan.
-    """
-
-    plan: Plan | None = None
-    changes: Changes = field(default_factory=Changes)
-    error: FlatnetError | None = None
-    groups: frozenset[int] = frozenset()
-
-    def check(self, instance_uuid: str) -> None:
-        """Raise if this host is not as it should be for an instance.
-
-        :raises FlatnetError: the error of the pass as a whole
-        :raises HostSetupError: a part failed that the instance needs
-        """
-        if self.error is not None:
-            raise self.error
-        for failure in self.changes.failures:
-            if instance_uuid in failure.instances:
-                raise HostSetupError(f"{failure.subject}: {failure.message}")
-
-    @property
-    def is_incomplete(self) -> bool:
-        """Whether something is to be tried again soon."""
-        return self.error is not None or bool(self.changes.failures)
-
-    def has_news(self, before: "Pass") -> bool:
-        """Whether something failed that had not in the pass before."""
-        if self.error is not None:
-            return before.error is None
-        known = {(f.subject, f.instances) for f in before.changes.failures}
-        return any(
-            (failure.subject, failure.instances) not in known
-            for failure in self.changes.failures
-        )
-
-    @property
-    def state(self) -> str:
-        """Ready, degraded (somebody suffers) or failed."""
-        if self.error is not None:
-            return "failed"
-        return "degraded" if self.changes.failures else "ready"
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is not ready, in one line."""
-        if self.error is not None:
-            return str(self.error)
-        lines = [f"{f.subject}: {f.message}" for f in self.changes.failures]
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        return lines[0] + more if lines else None
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What was met in rows and on the host, as lines."""
-        planned = self.plan.warnings if self.plan else ()
-        return planned + self.changes.warnings
-
-    @property
-    def mtus(self) -> dict[str, int]:
-        """The mtu of each bridge of the plan, by name."""
-        if self.plan is None:
-            return {}
-        return {bridge.name: bridge.mtu for bridge in self.plan.bridges}
 
 
 class Reconciler:

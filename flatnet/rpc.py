@@ -89,6 +89,7 @@ class NetworkAPI:
     ) -> None:
         target = messaging.Target(topic=TOPIC, version="1.0")
         self._timeout = timeout
+        self._patience = timeout or broker.conf.rpc_response_timeout
         self._client = messaging.get_rpc_client(
             broker, target, timeout=timeout
         )
@@ -153,7 +154,7 @@ class NetworkAPI:
             "project_id": project_id,
             "host": host,
         }
-        answer: Json | None = self._call(
+        answer: Json | None = self._call_any(
             context, "deallocate_for_instance", arguments
         )
         return answer
@@ -172,7 +173,7 @@ class NetworkAPI:
             "project_id": project_id,
             "host": host,
         }
-        answer: list[Json] = self._call(
+        answer: list[Json] = self._call_any(
             context, "get_instance_nw_info", arguments
         )
         return answer
@@ -197,7 +198,7 @@ class NetworkAPI:
         self, context: Json, *, networks: list[list[str | None]]
     ) -> None:
         """Raise what allocating these networks and addresses would."""
-        self._call(context, "validate_networks", {"networks": networks})
+        self._call_any(context, "validate_networks", {"networks": networks})
 
     def create_networks(self, context: Json, **arguments: Any) -> list[Json]:
         """Create a network; arguments as nova's (label, cidr, bridge...)."""
@@ -262,3 +263,18 @@ class NetworkAPI:
         caller = self._client.prepare(**options)
         with _answered(f"host {host}" if host else "any host"):
             return caller.call(context, method, **arguments)
+
+    def _call_any(self, context: Json, method: str, arguments: Json) -> Any:
+        """Ask whoever takes the message, and another one if he is silent.
+
+        Until it notices, the broker hands messages to a machine, too, that
+        has lost its power or is frozen.  What is asked here is once if it is
+        asked twice.
+        """
+        half = deadline.left(self._patience) / 2
+        try:
+            return self._call(context, method, arguments, timeout=half)
+        except BrokerUnavailable as error:
+            if not isinstance(error.__cause__, messaging.MessagingTimeout):
+                raise
+        return self._call(context, method, arguments, timeout=half)

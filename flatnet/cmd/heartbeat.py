@@ -24,7 +24,7 @@ class Heartbeat:
 
     def __init__(self, settings: Settings) -> None:
         self.pause = float(report_interval(settings.reconcile_interval))
-        self._host = settings.host
+        self._settings = settings
         self._database = Database(
             settings.connection, patience=max(self.pause, _PATIENCE)
         )
@@ -38,10 +38,13 @@ class Heartbeat:
         try:
             is_ours = services.report(
                 self._database,
-                host=self._host,
+                host=self._settings.host,
                 binary=BINARY,
                 holder=hostname.holder(),
             )
+            if not is_ours:
+                found = hostname.claimed(self._database, self._settings)
+                is_ours = found is None
         except FlatnetError as error:
             if not self._is_silent:
                 LOG.warning("not reported, and trying on: %s", error)

@@ -31,6 +31,22 @@ def holder() -> str:
     return f"{boot} {os.stat('/proc/self/ns/net').st_ino}"
 
 
+def claimed(database: Database, settings: Settings) -> services.Claim | None:
+    """Take the name if it is free; return none, or who has it.
+
+    It is also where the row of who had it is gone, with a database that was
+    restored.
+    """
+    return services.claim(
+        database,
+        host=settings.host,
+        binary=BINARY,
+        holder=holder(),
+        machine=f"{socket.gethostname()} ({settings.my_ip})",
+        patience=LONGEST_SILENCE,
+    )
+
+
 def claim(database: Database, settings: Settings) -> None:
     """Return once the name is ours.
 
@@ -42,14 +58,7 @@ def claim(database: Database, settings: Settings) -> None:
     deadline = time.monotonic() + 2 * LONGEST_SILENCE
     first: services.Claim | None = None
     while True:
-        found = services.claim(
-            database,
-            host=settings.host,
-            binary=BINARY,
-            holder=holder(),
-            machine=f"{socket.gethostname()} ({settings.my_ip})",
-            patience=LONGEST_SILENCE,
-        )
+        found = claimed(database, settings)
         if found is None:
             return
         first = first or found

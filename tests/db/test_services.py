@@ -1,6 +1,8 @@
 """Daemons: who reported, and who has the name of a host."""
 
+from flatnet.cmd.heartbeat import Heartbeat
 from flatnet.db import models, services
+from tests.builders import settings
 from tests.db.conftest import HOLDER, a_daemon, rows, silent
 
 NODE = {"host": "node1", "binary": "flatnet-manager"}
@@ -71,3 +73,22 @@ def test_a_row_of_before_is_anybodys(database):
     insert = models.services.insert().values(row)
     database.write(lambda c: c.execute(insert).rowcount)
     assert claimed(database) is None
+
+
+def test_a_name_whose_row_is_gone_is_taken_again(database, url):
+    """As after the restore of a backup; but not from who has it by now."""
+    beating = Heartbeat(settings(connection=url))
+    try:
+        for _ in range(2):
+            delete_services(database)
+            assert beating.beat()
+            assert services.get(database, "node1") is not None
+        delete_services(database)
+        assert claimed(database) is None
+        assert not beating.beat()
+    finally:
+        beating.close()
+
+
+def delete_services(database):
+    database.write(lambda c: c.execute(models.services.delete()).rowcount)

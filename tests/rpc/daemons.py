@@ -61,14 +61,15 @@ class Node:
         self.thread = threading.Thread(target=self.reconciler.run)
         self.thread.start()
         self.turns = turns or backlog.Turns()
+        self.dispatcher = backlog.Dispatcher(
+            endpoints.all_of(manager, self.turns),
+            turns=self.turns,
+            patience=20,
+        )
         self.server = rpc.server(
             broker,
             host=host,
-            dispatcher=backlog.Dispatcher(
-                endpoints.all_of(manager, self.turns),
-                turns=self.turns,
-                patience=20,
-            ),
+            dispatcher=self.dispatcher,
             executor="threading",
         )
         self.server.start(override_pool_size=backlog.THREADS)

@@ -127,6 +127,30 @@ def test_calls_that_nobody_waits_for_are_dropped(
     assert "dropped" in caplog.text
 
 
+def test_a_host_that_is_too_slow_for_its_callers_says_so_once(
+    broker, database, caplog
+):
+    """Also where nobody has to wait for his turn."""
+    node = Node("node1", database, broker)
+    try:
+        gate = Gate(node)
+        gate.is_open.clear()
+        hasty = Callers(broker, 0.5)
+        uuids = [new_instance(database) for _ in range(15)]
+        for _ in range(3):
+            for uuid in uuids:
+                hasty.allocate(uuid)
+            hasty.wait()
+        gate.is_open.set()
+        api = rpc.NetworkAPI(broker, 20)
+        eventually(lambda: calls(api), (0, 0))
+        told = [each for each in caplog.messages if "overloaded" in each]
+        assert len(told) == 1
+        assert "calls take most of what their callers wait" in told[0]
+    finally:
+        node.stop()
+
+
 def test_who_repeats_himself_does_not_make_a_host_mute(broker, node, database):
     """Fifteen of them, whose client is gone in the end."""
     gate = Gate(node)

@@ -1,5 +1,7 @@
 """Where calls go, and what they answer of instances that are elsewhere."""
 
+import threading
+
 import pytest
 from sqlalchemy import update
 from test_rpc import (
@@ -13,7 +15,9 @@ from test_rpc import (
 )
 
 from flatnet import exceptions
+from flatnet.backlog import Dispatcher
 from flatnet.db import bindings, interfaces, models, networks
+from flatnet.rpc import NetworkAPI
 from tests.db.conftest import a_daemon, silent
 from tests.rpc.daemons import Node
 
@@ -202,6 +206,34 @@ def test_a_dead_host_frees_addresses_and_follows_later(
     finally:
         back.stop()
     assert api.deallocate_for_instance(CONTEXT, instance_id=uuid) is None
+
+
+def test_a_frozen_daemon_keeps_nobody_from_being_freed(
+    broker, api, other, node, database, monkeypatch
+):
+    """It still takes its share of what anybody may answer."""
+    goes_on = threading.Event()
+    answered = Dispatcher.dispatch
+    met = []
+
+    def frozen(self, incoming):
+        if self is other.dispatcher:
+            met.append(incoming)
+            goes_on.wait(30)
+        return answered(self, incoming)
+
+    uuids = [new_instance(database) for _ in range(3)]
+    for uuid in uuids:
+        api.allocate_for_instance(CONTEXT, instance_id=uuid, host="node1")
+    monkeypatch.setattr(Dispatcher, "dispatch", frozen)
+    try:
+        hasty = NetworkAPI(broker, 6)
+        for uuid in uuids:
+            hasty.deallocate_for_instance(CONTEXT, instance_id=uuid)
+            assert interfaces.of_instance(database, uuid) == ()
+    finally:
+        goes_on.set()
+    assert met
 
 
 @pytest.mark.parametrize("state", ["stopped", "ready"])

@@ -9,8 +9,9 @@ Units: mtu in bytes, lease time in seconds, addresses as text without a
 prefix unless the field says so, MACs in lower case with colons.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from flatnet.filtering import Filter
 from flatnet.taken import Declined, InUse, Taken
 
 
@@ -94,70 +95,6 @@ class DhcpServer:
 
 
 @dataclass(frozen=True)
-class Chain:
-    """An iptables chain of ours: `rules` without the leading `-A name`.
-
-    `instance_uuid` is the instance that suffers if it cannot be written.
-    """
-
-    name: str
-    rules: tuple[str, ...] = ()
-    instance_uuid: str | None = None
-
-
-@dataclass(frozen=True)
-class Jump:
-    """The one way from a built-in chain into a chain of ours."""
-
-    builtin: str
-    chain: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """What flatnet owns of one iptables table; `family` is 4 or 6."""
-
-    family: int
-    name: str
-    chains: tuple[Chain, ...] = ()
-    jumps: tuple[Jump, ...] = ()
-
-
-@dataclass(frozen=True)
-class AddressSet:
-    """An ipset of addresses (`hash:net`); `family` is 4 or 6."""
-
-    name: str
-    family: int
-    members: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What a rule lets in to an instance, as values.
-
-    `source` is a network and `address_set` the name of an ipset; with
-    neither it is from anywhere.  `protocol` is a number, none for all.
-    `first` and `last` are ports, for ICMP the type and the code; none is
-    any.
-    """
-
-    source: str | None = None
-    address_set: str | None = None
-    protocol: int | None = None
-    first: int | None = None
-    last: int | None = None
-
-
-@dataclass(frozen=True)
-class FilteredAddress:
-    """An address of an instance here, and what may reach it from others."""
-
-    address: str
-    openings: tuple[Opening, ...] = ()
-
-
-@dataclass(frozen=True)
 class GuardedPort:
     """What a port may send at layer 2, and from which addresses.
 
@@ -218,7 +155,6 @@ class Plan:
     """Everything that this host should look like.
 
     `sysctls` are (name, value) pairs.  `guard` is none without a bridge.
-    `filtered` says again, for tracked connections, what `tables` let in.
     `warnings` are lines for the log about rows; they change nothing.
     `renewed` are uuids of instances that begin anew: what they declined is
     served again.  `gone` are names of ports that are to go, whoever uses
@@ -230,10 +166,8 @@ class Plan:
     sysctls: tuple[tuple[str, str], ...] = ()
     bridges: tuple[Bridge, ...] = ()
     dhcp_servers: tuple[DhcpServer, ...] = ()
-    tables: tuple[Table, ...] = ()
-    address_sets: tuple[AddressSet, ...] = ()
+    filter: Filter = field(default_factory=Filter)
     guard: Guard | None = None
-    filtered: tuple[FilteredAddress, ...] = ()
     warnings: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -275,7 +209,8 @@ class Changes:
     `warnings` are lines about what it met, `ports` what became of the plan's
     and of those that are gone, `declined` the addresses that DHCP withholds,
     `reloaded` the bridges whose DHCP server has read its files now, `taken`
-    the addresses of bridges that are somebody else's.
+    the addresses of bridges that are somebody else's, `judged` those that
+    less may reach than before.
     """
 
     made: tuple[str, ...] = ()
@@ -285,6 +220,7 @@ class Changes:
     declined: tuple[Declined, ...] = ()
     reloaded: tuple[str, ...] = ()
     taken: tuple[Taken, ...] = ()
+    judged: frozenset[str] = frozenset()
 
 
 def joined(*parts: Changes) -> Changes:
@@ -295,4 +231,5 @@ def joined(*parts: Changes) -> Changes:
         warnings=tuple(line for part in parts for line in part.warnings),
         reloaded=tuple(each for part in parts for each in part.reloaded),
         taken=tuple(each for part in parts for each in part.taken),
+        judged=frozenset(each for part in parts for each in part.judged),
     )

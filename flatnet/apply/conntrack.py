@@ -2,10 +2,10 @@
 
 Goals, and how each is met:
 
-* A rule that went is gone: what passes as established is judged anew when a
-  pass rewrote the rules of an instance or the members of a source group,
-  and what nothing allows is forgotten by the kernel, so that its next packet
-  is judged as the first of a connection.
+* A rule that went is gone: what passes as established is judged anew for the
+  addresses that a pass let less reach (see `narrowed`), and what nothing
+  allows is forgotten by the kernel, so that its next packet is judged as the
+  first of a connection.
 * Nobody else is hurt: only connections that lead to a filtered instance of
   this host are judged, never those that it began, and each is deleted by
   its full tuple.
@@ -33,36 +33,28 @@ from flatnet.apply import severed
 from flatnet.apply.command import run
 from flatnet.apply.flows import Flow, Judge, parsed
 from flatnet.apply.guard import TABLE
-from flatnet.apply.iptables import INSTANCE_PREFIX
 from flatnet.apply.libnftables import Session
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Changes, Failure, FilteredAddress, Plan, Port
+from flatnet.state import Changes, Failure, Plan, Port
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
-def leaves_instances_alone(rules: Changes) -> bool:
-    """Whether what was written left all rules of instances as they were."""
-    return not any(
-        f" chain {INSTANCE_PREFIX}" in line or line.startswith("ipset: ")
-        for line in rules.made
-    )
-
-
 def cut_connections(
-    plan: Plan, filtered: tuple[FilteredAddress, ...], session: Session
+    plan: Plan, judged: frozenset[str], session: Session
 ) -> Changes:
     """Forget the connections that the rules do not allow any more.
 
-    `filtered` are the addresses of the plan whose connections are to be
+    `judged` are the addresses of the plan whose connections are to be
     judged; call it before new ports are made.
 
     :raises HostSetupError: connections cannot be listed
     """
     fresh = _fresh_addresses(plan)
-    if not fresh and not filtered:
+    judged -= fresh
+    if not fresh and not judged:
         return Changes()
-    judge = Judge(filtered, plan.address_sets)
+    judge = Judge(plan.filter, judged)
     tracked = list(_tracked())
     forbidden = [flow for flow in tracked if judge.forbids(flow)]
     severed.remember(session, TABLE, forbidden)

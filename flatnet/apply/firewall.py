@@ -1,4 +1,4 @@
-"""Bring iptables, ip6tables and the address sets to the plan.
+"""Bring iptables, ip6tables and the address sets to a filter.
 
 Goals, and how each is met:
 
@@ -7,46 +7,41 @@ Goals, and how each is met:
   transaction.
 * No moment without the rules: each table changes in one transaction.  Sets
   are there before the rules that name them and go after them.
-* Fail closed: if a table's transaction is refused, the chains of instances
-  are tried in halves until the bad ones are known; those become a plain
-  DROP and are reported, the rest is applied as planned.
+* Fail closed: if a table's transaction is refused, the chains of groups are
+  tried in halves until the bad ones are known; those let in nothing and
+  their members are reported, the rest is applied as planned.
 * Nobody is blamed for what failed once: it is tried a second time first, and
   a lock that somebody holds is waited for (see `restore`).
 * Unreadable is not empty: see `saved`.
 * Whatever `iptables-restore` is, nft or legacy, is used; leftovers of ours
   in the other one are reported, because both would judge every packet.
+* Who less may reach than before is told, for connections that exist.
 
 Given up: the tables are not changed together, and if a table is refused
-for another reason than an instance's chain it stays as it was; then every
-instance that has a chain in it is reported, and who of them is shut is for
-`force` to say.
+for another reason than a group's chain it stays as it was; then every
+filtered instance is reported, and who of them is shut is for `force` to say.
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from flatnet.apply import ipset
-from flatnet.apply.iptables import (
-    INSTANCE_PREFIX,
-    Edits,
-    Existing,
-    changed,
-    edits,
-)
+from flatnet.apply.filter.profiles import GROUP_PREFIX
+from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.tables import AddressSet, Chain, Rules, Table
+from flatnet.apply.iptables import Edits, Existing, changed, edits
+from flatnet.apply.narrowed import by_chains, by_sets
 from flatnet.apply.native import delete_rules
 from flatnet.apply.placement import Placement, placement
 from flatnet.apply.restore import LockHeldError, refused_chains, restore
 from flatnet.apply.saved import COMMANDS, other_backend, read_tables
 from flatnet.exceptions import HostSetupError
-from flatnet.state import AddressSet, Chain, Changes, Failure, Table, joined
+from flatnet.filtering import Filter
+from flatnet.state import Changes, Failure, joined
 
 
 def apply_firewall(
-    tables: tuple[Table, ...],
-    address_sets: tuple[AddressSet, ...],
-    *,
-    top_regex: str = "",
-    bottom_regex: str = "",
+    wanted: Filter, *, top_regex: str = "", bottom_regex: str = ""
 ) -> Changes:
     """Make everything of ours in iptables and ipset equal the plan.
 
@@ -57,59 +52,58 @@ def apply_firewall(
     try:
         top = placement(top_regex, bottom_regex)
     except HostSetupError as error:
-        failure = Failure("firewall", str(error), _all(tables))
+        failure = Failure("firewall", str(error), _filtered(wanted))
         return Changes(failures=(failure,))
+    planned = rules(wanted)
     try:
         existing = ipset.read_sets()
     except HostSetupError as error:
-        existing = {}
-        named = _naming(tables, [each.name for each in address_sets])
-        missing = (Failure("ipset", str(error), named),)
+        missing = Failure("ipset", str(error), _filtered(wanted))
         return joined(
-            Changes(failures=missing * bool(address_sets)),
-            _apply_families(tables, top),
+            Changes(failures=(missing,) * bool(planned.sets)),
+            _apply_families(planned, wanted, top),
         )
-    made, errors = ipset.write_sets(address_sets, existing)
-    failures = (
-        Failure(f"ipset {name}", text, _naming(tables, [name]))
-        for name, text in sorted(errors.items())
+    made, errors = ipset.write_sets(planned.sets, existing)
+    written = Changes(
+        made,
+        _set_failures(errors, planned.sets, wanted),
+        judged=by_sets(planned.sets, existing, wanted),
     )
-    written = Changes(made, tuple(failures))
-    rules = _apply_families(tables, top)
-    made, errors = ipset.remove_sets(address_sets, existing)
+    done = _apply_families(planned, wanted, top)
+    made, errors = ipset.remove_sets(planned.sets, existing)
     failures = (
         Failure(f"ipset {name}", text) for name, text in sorted(errors.items())
     )
-    return joined(written, rules, Changes(made, tuple(failures)))
+    return joined(written, done, Changes(made, tuple(failures)))
 
 
-def _apply_families(tables: tuple[Table, ...], top: Placement) -> Changes:
+def _apply_families(planned: Rules, wanted: Filter, top: Placement) -> Changes:
     """Both families, which share a lock: who waited for it once, waited."""
     done: list[Changes] = []
-    left = tables
     for family in (4, 6):
         try:
-            done.append(_apply_family(family, tables, top))
+            done.append(_apply_family(family, planned, wanted, top))
         except LockHeldError as error:
-            failure = Failure("firewall", str(error), _all(left))
+            failure = Failure("firewall", str(error), _filtered(wanted))
             return joined(*done, Changes(failures=(failure,)))
-        left = tuple(each for each in tables if each.family != family)
     return joined(*done)
 
 
 def _apply_family(
-    family: int, tables: tuple[Table, ...], top: Placement
+    family: int, planned: Rules, wanted: Filter, top: Placement
 ) -> Changes:
-    wanted = {each.name: each for each in tables if each.family == family}
+    mine = [each for each in planned.tables if each.family == family]
+    tables = {each.name: each for each in mine}
     try:
         saved = read_tables(family)
         existing = saved.tables
         ours = {name for name, each in existing.items() if each.holds_ours}
-        names = sorted(wanted.keys() | ours)
+        names = sorted(tables.keys() | ours)
         parts = [
             _apply_table(
                 existing.get(name, Existing()),
-                wanted.get(name, Table(family, name)),
+                tables.get(name, Table(family, name)),
+                wanted,
                 top,
             )
             for name in names
@@ -121,38 +115,44 @@ def _apply_family(
     except LockHeldError:
         raise
     except HostSetupError as error:
-        if not wanted:
+        if not tables:
             return Changes()
-        failure = Failure("firewall", str(error), _all(wanted.values()))
+        failure = Failure("firewall", str(error), _filtered(wanted))
         return Changes(failures=(failure,))
 
 
-def _apply_table(existing: Existing, wanted: Table, top: Placement) -> Changes:
+def _apply_table(
+    existing: Existing, table: Table, wanted: Filter, top: Placement
+) -> Changes:
     shut: dict[str, str] = {}
-    plan = edits(existing, wanted, top)
-    if _write(wanted, plan):
+    before = existing
+    plan = edits(existing, table, top)
+    if _write(table, plan):
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
-        tables = read_tables(wanted.family).tables
-        existing = tables.get(wanted.name, Existing())
-        plan = edits(existing, wanted, top)
-        error = _write(wanted, plan)
+        tables = read_tables(table.family).tables
+        existing = tables.get(table.name, Existing())
+        plan = edits(existing, table, top)
+        error = _write(table, plan)
         if error:
-            shut = refused_chains(wanted, _candidates(existing, wanted))
-            plan = edits(existing, _closed(wanted, shut), top)
-            error = _write(wanted, plan)
+            shut = refused_chains(table, _candidates(existing, table))
+            plan = edits(existing, _closed(table, shut), top)
+            error = _write(table, plan)
         if error:
-            return _failed(wanted, error)
+            return _failed(table, wanted, error)
     failures = tuple(
         Failure(
             f"firewall chain {chain.name}",
-            f"{shut[chain.name]}; nothing new is let in to the instance",
-            _all([Table(wanted.family, wanted.name, (chain,))]),
+            f"{shut[chain.name]}; security group {chain.group} lets nothing "
+            "in",
+            _members(wanted, {chain.group}),
         )
-        for chain in wanted.chains
+        for chain in table.chains
         if chain.name in shut
     )
-    return Changes(plan.made, failures)
+    return Changes(
+        plan.made, failures, judged=by_chains(before, table, wanted)
+    )
 
 
 def _write(table: Table, plan: Edits) -> str:
@@ -167,44 +167,71 @@ def _write(table: Table, plan: Edits) -> str:
     return error
 
 
-def _candidates(existing: Existing, wanted: Table) -> tuple[Chain, ...]:
-    """The chains of instances that are to be written."""
+def _candidates(existing: Existing, table: Table) -> tuple[Chain, ...]:
+    """The chains of groups that are to be written."""
     return tuple(
         chain
-        for chain in changed(existing, wanted)
-        if chain.name.startswith(INSTANCE_PREFIX)
+        for chain in changed(existing, table)
+        if chain.name.startswith(GROUP_PREFIX)
     )
 
 
 def _closed(table: Table, shut: Iterable[str]) -> Table:
-    """Return the table with nothing but a DROP in the chains named."""
-    chains = {
-        chain.name: replace(chain, rules=("-j DROP",))
-        if chain.name in shut
-        else chain
+    """Return the table with nothing in the chains named."""
+    chains = (
+        replace(chain, rules=()) if chain.name in shut else chain
         for chain in table.chains
-    }
-    return replace(table, chains=tuple(chains.values()))
+    )
+    return replace(table, chains=tuple(chains))
 
 
-def _failed(table: Table, error: str) -> Changes:
+def _failed(table: Table, wanted: Filter, error: str) -> Changes:
     subject = f"firewall {COMMANDS[table.family]} {table.name}"
-    return Changes(failures=(Failure(subject, error, _all([table])),))
+    named = _filtered(wanted) if table.name == "filter" else ()
+    return Changes(failures=(Failure(subject, error, named),))
 
 
-def _all(tables: Iterable[Table]) -> tuple[str, ...]:
-    """The instances that have a chain in these tables, sorted."""
-    found = {c.instance_uuid for table in tables for c in table.chains}
-    return tuple(sorted(uuid for uuid in found if uuid))
+def _set_failures(
+    errors: ipset.Errors, sets: tuple[AddressSet, ...], wanted: Filter
+) -> tuple[Failure, ...]:
+    """What could not be written, with those whom the rules need it for."""
+    return tuple(
+        Failure(f"ipset {each.name}", errors[each.name], _using(each, wanted))
+        for each in sets
+        if each.name in errors
+    )
 
 
-def _naming(tables: tuple[Table, ...], sets: list[str]) -> tuple[str, ...]:
-    """The instances with a rule that names one of the sets, sorted."""
-    found = {
-        chain.instance_uuid
-        for table in tables
-        for chain in table.chains
-        for rule in chain.rules
-        if any(f"--match-set {name} " in rule for name in sets)
-    }
-    return tuple(sorted(uuid for uuid in found if uuid))
+def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:
+    if each.source is not None:
+        return _members(
+            wanted,
+            {
+                group.id
+                for group in wanted.groups
+                if any(o.group == each.source for o in group.openings)
+            },
+        )
+    return _sorted(
+        guest.instance_uuid
+        for guest in wanted.guests
+        if not each.members.isdisjoint(guest.addresses)
+    )
+
+
+def _filtered(wanted: Filter) -> tuple[str, ...]:
+    """The instances that rules are to filter, sorted."""
+    return _sorted(g.instance_uuid for g in wanted.guests if g.filtered)
+
+
+def _members(wanted: Filter, groups: set[int | None]) -> tuple[str, ...]:
+    """The instances here that are in one of the groups, sorted."""
+    return _sorted(
+        guest.instance_uuid
+        for guest in wanted.guests
+        if not groups.isdisjoint(guest.groups)
+    )
+
+
+def _sorted(uuids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(uuids)))

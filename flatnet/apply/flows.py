@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from flatnet.state import AddressSet, FilteredAddress, Opening
+from flatnet.filtering import Filter, FlatNetwork, Opening
 
 _PAIR = re.compile(r"(\S+)=(\S+)")
 _ICMP = (1, 58)
 _FAMILIES = {"ipv4": 4, "ipv6": 6}
+_LINK_LOCAL = "fe80::/10"
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,15 @@ def parsed(listing: str) -> Iterator[Flow]:
 
 
 class Judge:
-    """Says which flows to filtered instances nothing allows any more."""
+    """Says which flows to filtered guests nothing allows any more.
 
-    def __init__(
-        self,
-        filtered: tuple[FilteredAddress, ...],
-        address_sets: tuple[AddressSet, ...],
-    ) -> None:
-        self._openings = {
-            each.address: tuple(dict.fromkeys(each.openings))
-            for each in filtered
-        }
+    :param judged: the addresses that it has to say something of
+    """
+
+    def __init__(self, wanted: Filter, judged: frozenset[str]) -> None:
+        self._openings = _by_address(wanted, judged)
         self._members = {
-            each.name: frozenset(each.members) for each in address_sets
+            each.group: frozenset(each.addresses) for each in wanted.members
         }
 
     def forbids(self, flow: Flow) -> bool:
@@ -96,10 +93,12 @@ class Judge:
         )
 
     def _allows(self, opening: Opening, flow: Flow) -> bool:
+        if opening.family != flow.family:
+            return False
         if opening.protocol not in (None, flow.protocol):
             return False
-        if opening.address_set is not None and flow.source not in (
-            self._members.get(opening.address_set, frozenset())
+        if opening.group is not None and flow.source not in (
+            self._members.get(opening.group, frozenset())
         ):
             return False
         if opening.source is not None and (
@@ -107,6 +106,32 @@ class Judge:
         ):
             return False
         return opening.first is None or _is_service(opening, flow)
+
+
+def _by_address(
+    wanted: Filter, judged: frozenset[str]
+) -> dict[str, tuple[Opening, ...]]:
+    """What is let in to each judged address that is filtered."""
+    groups = {each.id: each.openings for each in wanted.groups}
+    same = {each.bridge: _same_network(each) for each in wanted.networks}
+    found: dict[str, tuple[Opening, ...]] = {}
+    for guest in wanted.guests:
+        mine = judged.intersection(guest.addresses)
+        if not guest.filtered or not mine:
+            continue
+        openings = tuple(o for each in guest.groups for o in groups[each])
+        if wanted.same_network:
+            openings = (*same.get(guest.bridge, ()), *openings)
+        found.update(dict.fromkeys(mine, openings))
+    return found
+
+
+def _same_network(network: FlatNetwork) -> tuple[Opening, ...]:
+    cidrs = filter(None, (_LINK_LOCAL, network.cidr_v6))
+    return (
+        Opening(4, network.cidr),
+        *(Opening(6, cidr) for cidr in cidrs),
+    )
 
 
 def _is_service(opening: Opening, flow: Flow) -> bool:

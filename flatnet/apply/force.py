@@ -4,35 +4,37 @@ Goals, and how each is met:
 
 * Nobody pays for another's failure, nor for a moment's.  A step that failed
   may have changed all, a part or nothing; so the kernel is read again, and
-  only who lacks something that is his own counts as open.
+  only who could be reached by more than is planned counts as open.  That
+  less is let in is no reason to let in nothing.
 * Fail closed.  What cannot be read is not in force.
-* Rules are never parsed.  A chain of an instance is as planned, mark by mark.
-  Of chains that are everybody's only the rules that lead to the instance must
-  be there, which their marks tell of each by itself (see `marks`), in chains
-  that have nothing foreign above them.
-
-Given up: whether members are missing in a set of addresses.  Then less is let
-in than planned, and that is no reason to let in nothing.
+* Rules are never parsed.  What stands on the way to an instance must be
+  planned rules alone, which their marks tell of each by itself (see
+  `marks`), and must end as planned; so must the sets that it is a member of.
 """
 
 import contextlib
-import re
 from collections.abc import Iterable, Mapping
 
 from flatnet.apply import ipset
+from flatnet.apply.filter.isolation import LOCAL, filtered_set, open_set
+from flatnet.apply.filter.profiles import (
+    ROOT,
+    TREE_PREFIX,
+    of_family,
+    tree_sets,
+)
+from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.tables import Rules, Table
 from flatnet.apply.force_guard import unguarded
 from flatnet.apply.iptables import Existing, leads
 from flatnet.apply.libnftables import Session
-from flatnet.apply.marks import marks, recognised
+from flatnet.apply.marks import recognised
 from flatnet.apply.placement import Placement, placement
 from flatnet.apply.saved import read_kernel, read_tables
 from flatnet.apply.sysctl import BRIDGE_NETFILTER, DIRECTORY
 from flatnet.exceptions import HostSetupError
-from flatnet.state import AddressSet, Chain, Plan, Table
-
-_TARGET = re.compile(r"(?:^| )-j (flatnet-\S+)$")
-_DEVICE = re.compile(r"(?:^| )-o (\S+)")
-_SET = re.compile(r"--match-set (\S+) ")
+from flatnet.filtering import Filter, Guest
+from flatnet.state import Plan
 
 
 def open_instances(
@@ -51,22 +53,12 @@ def open_instances(
     )
     if not all(_is_set(name, value) for name, value in plan.sysctls):
         return everyone
-    bridges: dict[str, set[str]] = {uuid: set() for uuid in everyone}
-    for bridge in plan.bridges:
-        for port in bridge.ports:
-            bridges[port.instance_uuid].add(bridge.name)
     try:
         place = placement(top_regex, bottom_regex)
     except HostSetupError:
         place = Placement()
-    found = _too_much(plan.tables, plan.address_sets)
-    for family in (4, 6):
-        wanted = [each for each in plan.tables if each.family == family]
-        existing = _existing(family) if wanted else {}
-        for table in wanted:
-            there = existing.get(table.name, Existing())
-            found |= _Way(there, table, place).unfiltered(bridges)
-    return frozenset(found & everyone) | unguarded(plan, session)
+    found = _unfiltered(plan.filter, place)
+    return (found & everyone) | unguarded(plan, session)
 
 
 def _is_set(name: str, value: str) -> bool:
@@ -80,6 +72,33 @@ def _is_set(name: str, value: str) -> bool:
         return False
 
 
+def _unfiltered(wanted: Filter, place: Placement) -> frozenset[str]:
+    filtered = [guest for guest in wanted.guests if guest.filtered]
+    if not filtered:
+        return frozenset()
+    planned = rules(wanted)
+    try:
+        sets = ipset.read_sets()
+    except HostSetupError:
+        return frozenset(guest.instance_uuid for guest in filtered)
+    found: set[str] = set()
+    for family in (4, 6):
+        (table,) = (
+            each
+            for each in planned.tables
+            if (each.family, each.name) == (family, "filter")
+        )
+        there = _existing(family).get("filter", Existing())
+        way = _Way(there, table, place)
+        known = _Sets(sets, planned, wanted, family)
+        found |= {
+            guest.instance_uuid
+            for guest in filtered
+            if not (way.is_filtered(guest) and known.shut(guest))
+        }
+    return frozenset(found)
+
+
 def _existing(family: int) -> Mapping[str, Existing]:
     with contextlib.suppress(HostSetupError):
         return read_tables(family).tables
@@ -89,90 +108,110 @@ def _existing(family: int) -> Mapping[str, Existing]:
     return {}
 
 
-def _too_much(
-    tables: Iterable[Table], wanted: tuple[AddressSet, ...]
-) -> set[str]:
-    """The instances with a rule that lets in more than planned by its set."""
-    naming: dict[str, set[str]] = {}
-    for table in tables:
-        for chain in table.chains:
-            for name in {n for r in chain.rules for n in _SET.findall(r)}:
-                naming.setdefault(name, set()).add(chain.instance_uuid or "")
-    if not naming:
-        return set()
-    try:
-        existing = ipset.read_sets()
-    except HostSetupError:
-        return set().union(*naming.values())
-    planned = {each.name: each for each in wanted}
-    return {
-        uuid
-        for name, uuids in naming.items()
-        if name in existing
-        and not ipset.is_within(existing[name], planned.get(name))
-        for uuid in uuids
-    }
+class _Sets:
+    """The sets of one family: who is in one that he should not be in."""
+
+    def __init__(
+        self,
+        existing: Mapping[str, ipset.ExistingSet],
+        planned: Rules,
+        wanted: Filter,
+        family: int,
+    ) -> None:
+        self._family = family
+        there = {
+            name: each.members
+            for name, each in existing.items()
+            if each.is_of(family)
+        }
+        mine = [each for each in planned.sets if each.family == family]
+        known = {each.name: each.members for each in mine}
+        self._shut = there.get(filtered_set(family), frozenset())
+        self._let_in: set[str] = set()
+        # Those of a former plan may lead somewhere too.
+        for name, members in there.items():
+            if name.startswith((tree_sets(family), open_set(family))):
+                self._let_in |= members - known.get(name, frozenset())
+        wide = {
+            each.source
+            for each in mine
+            if not there.get(each.name, frozenset()) <= each.members
+        }
+        self._wide_groups = {
+            group.id
+            for group in wanted.groups
+            if any(each.group in wide - {None} for each in group.openings)
+        }
+
+    def shut(self, guest: Guest) -> bool:
+        """Whether a guest is filtered, and led nowhere but as planned."""
+        mine = of_family(guest.addresses, self._family)
+        return (
+            self._shut.issuperset(mine)
+            and self._let_in.isdisjoint(mine)
+            and self._wide_groups.isdisjoint(guest.groups)
+        )
 
 
 class _Way:
-    """The ways to the instances' chains in a table of the kernel."""
+    """The way to the rules of an instance in a table of the kernel."""
 
     def __init__(
-        self, existing: Existing, wanted: Table, place: Placement
+        self, existing: Existing, table: Table, place: Placement
     ) -> None:
         self._existing = existing
-        self._wanted = wanted
-        self._chains = {chain.name: chain for chain in wanted.chains}
-        self._edges: dict[str, list[tuple[str, str]]] = {}
-        for chain in wanted.chains:
-            for rule in chain.rules:
-                if target := _TARGET.search(rule):
-                    edges = self._edges.setdefault(target[1], [])
-                    edges.append((chain.name, rule))
-        self._jumped = {
-            jump.chain: leads(existing, jump, place) for jump in wanted.jumps
-        }
-        self._known: dict[str, frozenset[str]] = {}
-        self._led: dict[tuple[str, frozenset[str]], bool] = {}
-
-    def unfiltered(self, bridges: Mapping[str, set[str]]) -> set[str]:
-        """The instances that their chain, or the way to it, is missing for.
-
-        :param bridges: the bridges that each uuid has a port on
-        """
-        return {
-            chain.instance_uuid
-            for chain in self._wanted.chains
-            if chain.instance_uuid
-            and not self._is_filtered(
-                chain, frozenset(bridges.get(chain.instance_uuid, ()))
-            )
+        self._chains = {chain.name: chain for chain in table.chains}
+        self._bridges = self._led(table, place)
+        # Rules of a former plan lead on by sets, which are looked at.
+        tree = [
+            marks
+            for name, marks in existing.chains.items()
+            if name.startswith((ROOT, TREE_PREFIX))
+        ]
+        self._is_sound = self._closes(LOCAL) and not any(
+            None in marks for marks in tree
+        )
+        self._odd_groups = {
+            chain.group
+            for chain in table.chains
+            if chain.group is not None
+            and not all(self._recognised(chain.name))
         }
 
-    def _is_filtered(self, chain: Chain, bridges: frozenset[str]) -> bool:
-        found = self._existing.chains.get(chain.name)
-        return found == marks(chain) and self._is_led(chain.name, bridges)
+    def is_filtered(self, guest: Guest) -> bool:
+        """Whether no chain lets in to a guest more than is planned."""
+        return (
+            self._is_sound
+            and guest.bridge in self._bridges
+            and self._odd_groups.isdisjoint(guest.groups)
+        )
 
-    def _is_led(self, name: str, bridges: frozenset[str]) -> bool:
-        """Whether all that is planned to lead to a chain does."""
-        key = (name, bridges)
-        if key not in self._led:
-            self._led[key] = self._jumped.get(name, True) and all(
-                rule in self._recognised(parent)
-                and self._is_led(parent, bridges)
-                for parent, rule in self._edges.get(name, ())
-                if _concerns(rule, bridges)
-            )
-        return self._led[key]
+    def _led(self, table: Table, place: Placement) -> set[str]:
+        """The bridges whose traffic is led to the filter."""
+        found: set[str] | None = None
+        for jump in table.jumps:
+            if jump.builtin not in ("FORWARD", "OUTPUT"):
+                continue
+            led: set[str] = set()
+            if leads(self._existing, jump, place):
+                led = set(self._leading(jump.chain))
+            found = led if found is None else found & led
+        return found or set()
 
-    def _recognised(self, name: str) -> frozenset[str]:
-        if name not in self._known:
-            found = self._existing.chains.get(name, [])
-            self._known[name] = recognised(found, self._chains[name])
-        return self._known[name]
+    def _leading(self, name: str) -> Iterable[str]:
+        """The bridges that a chain leads on from, above what is odd."""
+        for rule in self._recognised(name):
+            if rule is None:
+                return
+            words = rule.split()
+            if words[::2] == ["-o", "-j"] and words[-1] == LOCAL:
+                yield words[1]
 
+    def _recognised(self, name: str) -> tuple[str | None, ...]:
+        found = self._existing.chains.get(name, [])
+        return recognised(found, self._chains[name])
 
-def _concerns(rule: str, bridges: frozenset[str]) -> bool:
-    """Whether a rule is for packets to one of the bridges."""
-    device = _DEVICE.search(rule)
-    return device is None or device[1] in bridges
+    def _closes(self, name: str) -> bool:
+        """Whether a chain has planned rules alone, and ends as planned."""
+        found = self._recognised(name) if name in self._chains else ()
+        return all(found) and found[-1:] == self._chains[name].rules[-1:]

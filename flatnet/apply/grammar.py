@@ -14,30 +14,25 @@ from dataclasses import replace
 
 from flatnet.apply import grammar_values as values
 from flatnet.apply.grammar_bounds import check_bounds
+from flatnet.apply.grammar_filter import checked_filter
 from flatnet.apply.grammar_instances import Instances, subject
 from flatnet.apply.grammar_needs import check_in_use
-from flatnet.apply.grammar_rules import SET_NAME
-from flatnet.apply.grammar_tables import checked_table
 from flatnet.apply.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state import (
-    AddressSet,
     Bridge,
     DhcpHost,
     DhcpServer,
     Failure,
-    FilteredAddress,
     Guard,
     GuardedNetwork,
     GuardedPort,
-    Opening,
     Plan,
     Port,
 )
 
 _MTU = range(68, 65536)
 _SECONDS = range(1, 1 << 31)
-_PORTS = range(65536)
 _LONGEST_HOST = 255
 _LONGEST_FAULT = 500
 _MEND = "mend its row"
@@ -64,12 +59,8 @@ def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
                 dhcp_servers=tuple(
                     _dhcp_server(each, found) for each in plan.dhcp_servers
                 ),
-                tables=tuple(
-                    checked_table(each, found) for each in plan.tables
-                ),
-                address_sets=tuple(map(_address_set, plan.address_sets)),
+                filter=checked_filter(plan.filter, found),
                 guard=_guard(guard, found) if guard else None,
-                filtered=_filtered(plan.filtered, found),
                 sysctls=tuple(_sysctl(each, plan) for each in plan.sysctls),
                 renewed=found.kept(plan.renewed, values.uuid, _renewal),
                 gone=found.kept(plan.gone, values.port_name, _nameless),
@@ -227,56 +218,6 @@ def _check_host(host: DhcpHost) -> None:
     values.mac(host.mac)
     values.ipv4(host.address)
     _each(values.hostname, host.name)
-
-
-def _address_set(wanted: AddressSet) -> AddressSet:
-    values.choice(wanted.family, (4, 6))
-    _check_set_name(wanted.name)
-    check = values.network4 if wanted.family == 4 else values.network6
-    for each in wanted.members:
-        check(each)
-    return wanted
-
-
-def _check_set_name(name: object) -> None:
-    if not isinstance(name, str) or not SET_NAME.fullmatch(name):
-        raise ValueError(f"{ascii(name)[:60]} is no set of ours")
-
-
-def _filtered(
-    filtered: tuple[FilteredAddress, ...], found: Instances
-) -> tuple[FilteredAddress, ...]:
-    """What is let in; to an address with an odd opening that is nothing.
-
-    Left out, its connections would not be judged at all.
-    """
-
-    def named(each: FilteredAddress) -> Failure:
-        holders = found.holding(each.address)
-        return Failure(subject("filter of", each.address), _MEND, holders)
-
-    def check_address(each: FilteredAddress) -> None:
-        values.address(each.address)
-
-    def check_openings(each: FilteredAddress) -> None:
-        for opening in each.openings:
-            _check_opening(opening)
-
-    known = found.kept(filtered, check_address, named)
-    sound = frozenset(found.kept(known, check_openings, named))
-    return tuple(
-        each if each in sound else replace(each, openings=()) for each in known
-    )
-
-
-def _check_opening(opening: Opening) -> None:
-    _each(values.network, opening.source)
-    _each(_check_set_name, opening.address_set)
-    if opening.protocol is not None:
-        values.integer(opening.protocol, range(256))
-    for number in (opening.first, opening.last):
-        if number is not None:
-            values.integer(number, _PORTS)
 
 
 def _sysctl(setting: tuple[str, str], plan: Plan) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def check_bounds(plan: Plan) -> None:
     """
     guard = plan.guard
     ports = [port for bridge in plan.bridges for port in bridge.ports]
-    chains = [chain for table in plan.tables for chain in table.chains]
+    rules = plan.filter
     guarded = guard.ports if guard else ()
     for what, most, parts in (
         ("sysctls", _MANY, (plan.sysctls,)),
@@ -31,8 +31,9 @@ def check_bounds(plan: Plan) -> None:
         ("bridges", _FEW, (plan.bridges,)),
         ("networks", _FEW, (guard.networks if guard else (),)),
         ("DHCP servers", _FEW, (plan.dhcp_servers,)),
-        ("tables", _FEW, (plan.tables,)),
-        ("sets", _MANY, (plan.address_sets,)),
+        ("networks", _FEW, (rules.networks, rules.gateways)),
+        ("guests", _MANY, (rules.guests,)),
+        ("groups", _MANY, (rules.groups, rules.members)),
         ("warnings", _MANY, (plan.warnings,)),
         ("instances that begin anew", _MANY, (plan.renewed,)),
         ("addresses that the host needs", _FEW, (plan.in_use,)),
@@ -43,12 +44,13 @@ def check_bounds(plan: Plan) -> None:
         ("addresses", _RULES, [each.addresses for each in guarded]),
         ("DHCP hosts", _MANY, [each.hosts for each in plan.dhcp_servers]),
         ("name servers", _FEW, [each.servers for each in plan.dhcp_servers]),
-        ("chains", _RULES, (chains,)),
-        ("jumps", _FEW, [each.jumps for each in plan.tables]),
-        ("rules", _RULES, [each.rules for each in chains]),
-        ("members of sets", _MEMBERS, [s.members for s in plan.address_sets]),
-        ("filtered addresses", _RULES, (plan.filtered,)),
-        ("openings", _RULES, [each.openings for each in plan.filtered]),
+        ("addresses", _RULES, [each.addresses for each in rules.guests]),
+        ("groups of guests", _RULES, [each.groups for each in rules.guests]),
+        ("openings", _RULES, [each.openings for each in rules.groups]),
+        ("members", _MEMBERS, [each.addresses for each in rules.members]),
+        ("devices", _FEW, (rules.outside.forwards or (),)),
+        ("name servers", _FEW, (rules.outside.name_servers,)),
+        ("ranges", _FEW, (rules.outside.kept, rules.outside.snat_ranges)),
     ):
         _at_most(what, most, parts)
 

@@ -18,11 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flatnet.apply.bridge import apply_bridges, remove_ports
-from flatnet.apply.conntrack import (
-    cut_connections,
-    fresh_ports,
-    leaves_instances_alone,
-)
+from flatnet.apply.conntrack import cut_connections, fresh_ports
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.force import open_instances
@@ -30,6 +26,7 @@ from flatnet.apply.forwarding import apply_forwarding
 from flatnet.apply.found import found_ports
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
+from flatnet.apply.narrowed import filtered_addresses
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.state import Changes, Failure, Plan, joined
 
@@ -84,9 +81,9 @@ def apply_plan(
     )
     rules = joined(Changes(failures=unfit), steps)
     # A step that failed may have changed rules before.
-    owes = owes or bool(rules.failures) or not leaves_instances_alone(rules)
-    filtered = plan.filtered if owes else ()
-    cut = step("conntrack", lambda: cut_connections(plan, filtered, session))
+    everybody = owes or bool(rules.failures)
+    judged = filtered_addresses(plan.filter) if everybody else rules.judged
+    cut = step("conntrack", lambda: cut_connections(plan, judged, session))
     waiting = _waiting(plan, cut)
     shut = _opened(plan, steps, paths, session)
     shut |= affected(joined(Changes(failures=unfit), waiting))
@@ -96,7 +93,7 @@ def apply_plan(
     named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     return Outcome(
         replace(named, ports=found_ports(plan, named)),
-        owes and bool(cut.failures),
+        bool(judged and cut.failures),
     )
 
 
@@ -165,8 +162,7 @@ def _apply_guard(plan: Plan, session: Session) -> Changes:
 
 def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:
     return apply_firewall(
-        plan.tables,
-        plan.address_sets,
+        plan.filter,
         top_regex=paths.top_regex,
         bottom_regex=paths.bottom_regex,
     )

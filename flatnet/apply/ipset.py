@@ -1,29 +1,34 @@
-"""Address sets of source groups, member by member.
+"""Address sets, member by member.
 
-A set is never replaced as a whole: members that came are added and those
-that went are deleted, so that rules which name it see it change in place
-and a change of one member costs one line, however many there are.
+Goals, and how each is met:
+
+* What differs is written, and no more.  A set is never replaced as a whole,
+  so that rules which name it see it change in place, and a change of one
+  member costs one line, however many there are.
+* Nothing is open on the way: who leaves is let in nowhere before somebody
+  else is let in, and is the last to be taken from the set that shuts him.
 """
 
 import ipaddress
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatnet.apply.command import run
+from flatnet.apply.filter.tables import AddressSet
 from flatnet.exceptions import HostSetupError
-from flatnet.state import AddressSet
 
 PREFIX = "flatnet-"
-_NAME = re.compile(r"flatnet-[A-Za-z0-9-]{1,23}")
 _INET = {4: "inet", 6: "inet6"}
-# Memory is taken by members, not by this.
-_MAXIMUM = 1048576
+# Memory is taken by members, not by the maximum; an empty one is small.
+_SIZES = "hashsize 64 maxelem 1048576"
 # Rules that named a set are torn down by the kernel after the command that
 # removed them returned.
 _PATIENCE = 2.0
 _PAUSE = 0.02
+
+
+Errors = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class ExistingSet:
 
     kind: str
     members: frozenset[str]
+
+    def is_of(self, family: int) -> bool:
+        """Whether it is of the kind that we make, and of a family."""
+        return self.kind == _kind(family)
 
 
 def read_sets() -> Mapping[str, ExistingSet]:
@@ -62,33 +71,58 @@ def read_sets() -> Mapping[str, ExistingSet]:
 
 def write_sets(
     wanted: tuple[AddressSet, ...], existing: Mapping[str, ExistingSet]
-) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """Make or correct the sets; return changes made, and errors by set."""
-    made: list[str] = []
+) -> tuple[tuple[str, ...], Errors]:
+    """Make or correct the sets; return changes made, and errors by set.
+
+    Members are added in the order of the sets, and deleted in the other.
+    """
     errors: dict[str, str] = {}
-    lines: dict[str, list[str]] = {}
+    edits: dict[str, _Edits] = {}
     for each in wanted:
         try:
-            lines[each.name] = _lines(each, existing.get(each.name))
+            edits[each.name] = _edits(each, existing.get(each.name))
         except ValueError as unusable:
             errors[each.name] = str(unusable)
-    every = [line for mine in lines.values() for line in mine]
-    if not every:
+    lines = _ordered(list(edits.values()))
+    if not lines:
         return (), errors
-    together = _restore(every)
-    for name, mine in lines.items():
+    if _restore(lines):
         # One bad set must not keep the others from their members.
-        error = _restore(mine) if together and mine else ""
-        if error:
-            errors[name] = error
-        elif mine:
-            made.append(f"ipset: wrote set {name}")
-    return tuple(made), errors
+        for name, mine in edits.items():
+            if error := _restore(_ordered([mine])):
+                errors[name] = error
+    return tuple(
+        f"ipset: wrote set {name}"
+        for name, mine in edits.items()
+        if name not in errors and _ordered([mine])
+    ), errors
+
+
+@dataclass(frozen=True)
+class _Edits:
+    """Lines for `ipset restore` that correct one set."""
+
+    wanted: AddressSet
+    created: tuple[str, ...]
+    deleted: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+def _ordered(edits: list[_Edits]) -> list[str]:
+    closing = [each for each in edits if each.wanted.closes]
+    others = [each for each in edits if not each.wanted.closes]
+    phases = (
+        *(each.created for each in edits),
+        *(each.deleted for each in reversed(others)),
+        *(each.added for each in (*closing, *others)),
+        *(each.deleted for each in closing),
+    )
+    return [line for phase in phases for line in phase]
 
 
 def remove_sets(
     wanted: tuple[AddressSet, ...], existing: Mapping[str, ExistingSet]
-) -> tuple[tuple[str, ...], Mapping[str, str]]:
+) -> tuple[tuple[str, ...], Errors]:
     """Remove what is ours and not planned; return as for `write_sets`."""
     made: list[str] = []
     errors: dict[str, str] = {}
@@ -106,47 +140,34 @@ def remove_sets(
     return tuple(made), errors
 
 
-def is_within(existing: ExistingSet, wanted: AddressSet | None) -> bool:
-    """Whether a set holds nothing but what is planned for it."""
-    if wanted is None or existing.kind != _kind(wanted):
-        return False
-    try:
-        members = {_canonical(member) for member in wanted.members}
-    except ValueError:
-        return False
-    return existing.members <= members
+def _edits(wanted: AddressSet, existing: ExistingSet | None) -> _Edits:
+    """Return what corrects one set.
 
-
-def _kind(wanted: AddressSet) -> str:
-    return f"hash:net family {_INET[wanted.family]}"
-
-
-def _lines(wanted: AddressSet, existing: ExistingSet | None) -> list[str]:
-    """Return the input for `ipset restore` that corrects one set.
-
-    :raises ValueError: what is planned, or what is there, cannot be used
+    :raises ValueError: what is there cannot be used
     """
-    name, family = wanted.name, wanted.family
-    if not _NAME.fullmatch(name) or family not in _INET:
-        raise ValueError(f"{name!r} is no set of ours")
-    members = {_canonical(member) for member in wanted.members}
-    kind = _kind(wanted)
-    lines = []
+    name = wanted.name
+    kind = _kind(wanted.family)
+    created: tuple[str, ...] = ()
     if existing is None:
         existing = ExistingSet(kind, frozenset())
-        lines = [f"create {name} {kind} maxelem {_MAXIMUM}"]
+        created = (f"create {name} {kind} {_SIZES}",)
     if existing.kind != kind:
         raise ValueError(
             f"a set of another type has this name ({existing.kind}): "
             f"remove the rules that name it, then: ipset destroy {name}"
         )
-    gone = sorted(existing.members - members)
-    new = sorted(members - existing.members)
-    return [
-        *lines,
-        *(f"del {name} {member} -exist" for member in gone),
-        *(f"add {name} {member} -exist" for member in new),
-    ]
+    gone = sorted(existing.members - wanted.members)
+    new = sorted(wanted.members - existing.members)
+    return _Edits(
+        wanted,
+        created,
+        tuple(f"del {name} {member} -exist" for member in gone),
+        tuple(f"add {name} {member} -exist" for member in new),
+    )
+
+
+def _kind(family: int) -> str:
+    return f"hash:net family {_INET[family]}"
 
 
 def _canonical(member: str) -> str:

@@ -20,12 +20,11 @@ prints rules differently from how they are written.
 import re
 from dataclasses import dataclass, field
 
+from flatnet.apply.filter.tables import Chain, Jump, Table
 from flatnet.apply.marks import comment, marks
 from flatnet.apply.placement import Placement
-from flatnet.state import Chain, Jump, Table
 
 PREFIX = "flatnet-"
-INSTANCE_PREFIX = "flatnet-i-"
 BUILTINS = {
     "filter": ("FORWARD", "INPUT", "OUTPUT"),
     "mangle": ("POSTROUTING",),

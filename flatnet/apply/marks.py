@@ -8,7 +8,7 @@ in its place.
 import hashlib
 import re
 
-from flatnet.state import Chain
+from flatnet.apply.filter.tables import Chain
 
 MARK = re.compile("flatnet:([0-9a-f]{16})")
 
@@ -27,28 +27,32 @@ def _mark(before: str, rule: str) -> str:
     return hashlib.sha256(f"{before}\n{rule}".encode()).hexdigest()[:16]
 
 
-def recognised(found: list[str | None], chain: Chain) -> frozenset[str]:
-    """Return the planned rules that a chain of the kernel has.
+def recognised(
+    found: list[str | None], chain: Chain
+) -> tuple[str | None, ...]:
+    """Return the planned rule behind each mark of a chain of the kernel.
 
-    A mark is made of the rule and the mark before, which is known too.  What
-    stands below a rule that bears no mark does not count.
+    A mark is made of the rule and the mark before, which is known too.  One
+    of a former plan is an empty rule; what stands from a rule on that bears
+    no mark is none.
 
     :param found: the marks of the chain
     """
-    known: set[str] = set()
+    rules: list[str | None] = []
     before = chain.name
     place = 0
     for mark in found:
         if mark is None:
             break
+        rule = ""
         # Nearly always it is the one that comes next.
         for each in (*range(place, len(chain.rules)), *range(place)):
             if _mark(before, chain.rules[each]) == mark:
-                known.add(chain.rules[each])
-                place = each + 1
+                rule, place = chain.rules[each], each + 1
                 break
+        rules.append(rule)
         before = mark
-    return frozenset(known)
+    return (*rules, *(None for _ in found[len(rules) :]))
 
 
 def comment(mark: str) -> str:

@@ -6,10 +6,10 @@ for, in each pass for some seconds; that it is held says nothing about chains.
 """
 
 from flatnet.apply.command import run
+from flatnet.apply.filter.tables import Chain, Table
 from flatnet.apply.iptables import chains_text
 from flatnet.apply.saved import COMMANDS
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Chain, Table
 
 _WAIT_SECONDS = "10"
 _LOCK = "/run/xtables.lock"

@@ -5,10 +5,9 @@ rest is the guard's: which MAC and addresses a port owns, and which of them
 nobody beyond an uplink may claim.
 """
 
-import ipaddress
-import re
 from collections.abc import Mapping
 
+from flatnet.plan.addresses import made_by
 from flatnet.rows import Network, Snapshot
 from flatnet.settings import Settings
 from flatnet.state import (
@@ -18,9 +17,6 @@ from flatnet.state import (
     GuardedPort,
     Port,
 )
-
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_LINK_LOCAL = "fe80::/64"
 
 
 def guard(
@@ -61,18 +57,6 @@ def _network(
     )
 
 
-def eui64_address(prefix: str, mac: str) -> str:
-    """Return the IPv6 address that a MAC makes in a /64 (RFC 4291, A).
-
-    >>> eui64_address("fe80::/64", "fa:16:3e:00:00:01")
-    'fe80::f816:3eff:fe00:1'
-    """
-    octets = bytearray.fromhex(mac.replace(":", ""))
-    octets[0] ^= 2
-    octets[3:3] = b"\xff\xfe"
-    return str(ipaddress.IPv6Network(prefix)[int.from_bytes(octets)])
-
-
 def _grouped(snapshot: Snapshot) -> frozenset[str]:
     """The uuids of the instances that are in a group."""
     return frozenset(
@@ -107,11 +91,5 @@ def _addresses(port: Port, network: Network) -> tuple[str, ...]:
     What is malformed stays as it is: it is for the applier to refuse the
     port, closed and by name.
     """
-    prefixes = [_LINK_LOCAL]
-    if network.cidr_v6 and network.cidr_v6.endswith("/64"):
-        prefixes.append(network.cidr_v6)
-    mac = port.mac.lower()
-    if not _MAC.fullmatch(mac):
-        return tuple(sorted(set(port.addresses)))
-    own = {eui64_address(prefix, mac) for prefix in prefixes}
+    own = made_by(port.mac, network.cidr_v6)
     return tuple(sorted({*port.addresses, *own}))

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from flatnet.plan.bridge import bridges, gone_ports, unfit_bridges
 from flatnet.plan.dhcp import servers
-from flatnet.plan.firewall import tables
+from flatnet.plan.filter import filter_plan
 from flatnet.plan.fit import fit
-from flatnet.plan.flows import filtered_addresses
 from flatnet.plan.guard import guard
 from flatnet.rows import Snapshot
 from flatnet.settings import Settings
@@ -28,16 +27,14 @@ def host_plan(
     unfit = unfit_bridges(everything, settings, found.unfit)
     mtus = {bridge.name: bridge.mtu for bridge in planned}
     dhcp_servers, dhcp_warnings = servers(snapshot, settings, mtus)
-    firewall, address_sets, warnings = tables(snapshot, settings)
+    filtering, warnings = filter_plan(snapshot, settings)
     return Plan(
         host=snapshot.host,
         sysctls=sysctls(planned),
         bridges=tuple(sorted(planned + unfit, key=lambda each: each.name)),
         dhcp_servers=dhcp_servers,
-        tables=firewall,
-        address_sets=address_sets,
+        filter=filtering,
         guard=guard(snapshot, settings, planned),
-        filtered=filtered_addresses(snapshot, settings),
         warnings=found.warnings + dhcp_warnings + warnings,
         gone=gone_ports(everything),
         forwarding=forwarding(planned, settings),

@@ -8,8 +8,8 @@ there, `devname` is the device's name and `active` says that it is plugged.
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import port_name, uplink_name
-from flatnet.plan.security import of_family
 from flatnet.rows import Interface, Network, address_order
 from flatnet.settings import Settings
 

@@ -12,7 +12,7 @@ from flatnet.exceptions import (
     SecurityGroupInUse,
     SecurityGroupNotFound,
 )
-from flatnet.plan.security import matches
+from flatnet.plan.openings import openings
 from flatnet.rows import SecurityRule
 from tests.db.conftest import an_instance, contents, rows
 
@@ -94,7 +94,7 @@ def test_rule_is_kept_as_it_will_be_used(database, given, kept):
     rule = security_groups.create_rule(database, group=group.id, **given)
     assert (rule.protocol, rule.from_port, rule.to_port, rule.cidr) == kept
     assert security_groups.get(database, "web").rules == (rule,)
-    assert matches(rule, {}) != ()
+    assert openings(rule, {}) != ()
     security_groups.delete_rule(database, rule.id)
     with pytest.raises(NotFound, match=str(rule.id)):
         security_groups.delete_rule(database, rule.id)
@@ -144,7 +144,7 @@ def test_bad_rule_is_refused_and_changes_nothing(database, given):
     family = given.pop("family", 6 if "ipv6" in str(given) else 4)
     row = {"cidr": "::/0" if family == 6 else ANYWHERE, **given}
     with pytest.raises(InvalidSecurityGroupRule) as again:
-        matches(SecurityRule(1, **row), {})
+        openings(SecurityRule(1, **row), {})
     assert str(again.value) == str(caught.value)
 
 

@@ -5,10 +5,7 @@ import socket
 
 from segment import guest, segment
 
-from flatnet.apply.conntrack import (
-    cut_connections,
-    leaves_instances_alone,
-)
+from flatnet.apply.conntrack import cut_connections
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
@@ -105,11 +102,10 @@ def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
 
     def everything():
         apply_sysctls(plan)
-        written = apply_firewall(plan.tables, plan.address_sets)
-        filtered = () if leaves_instances_alone(written) else plan.filtered
+        written = apply_firewall(plan.filter)
         with Session() as session:
             apply_guard(session, plan.guard)
-            return written, cut_connections(plan, filtered, session)
+            return written, cut_connections(plan, written.judged, session)
 
     written, cut = net.node.call(everything)
     assert (written.failures, cut.failures) == ((), ())

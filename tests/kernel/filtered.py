@@ -4,7 +4,7 @@ from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.plan.bridge import bridges
-from flatnet.plan.firewall import tables
+from flatnet.plan.filter import filter_plan
 from flatnet.plan.guard import guard
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import joined
@@ -27,9 +27,9 @@ def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
         group_members=members,
     )
     options = settings(**options)
-    planned, sets, warnings = tables(rows, options)
+    planned, warnings = filter_plan(rows, options)
     guarded = guard(rows, options, bridges(rows, options, {}))
-    first, again = net.node.call(twice, planned, sets, guarded)
+    first, again = net.node.call(twice, planned, guarded)
     assert first.failures == ()
     assert (again.made, again.failures) == ((), ())
     # Flows of the test before would pass as established.
@@ -37,12 +37,10 @@ def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
     return warnings
 
 
-def twice(planned, sets, guarded):
+def twice(planned, guarded):
     with Session() as session:
         first, again = (
-            joined(
-                apply_firewall(planned, sets), apply_guard(session, guarded)
-            )
+            joined(apply_firewall(planned), apply_guard(session, guarded))
             for _ in range(2)
         )
     return first, again

@@ -20,8 +20,8 @@ RULES = (
 PORTS = tuple(f"tapaaaaaa0{number}-aa" for number in range(1, 4))
 
 
-def guest(number, **fields):
-    return interface(number, security_group_ids=(1,), **fields)
+def guest(number, *, group=1, **fields):
+    return interface(number, security_group_ids=(group,), **fields)
 
 
 def plan(*numbers, **fields):
@@ -33,6 +33,16 @@ def plan(*numbers, **fields):
         group_members=((7, ("10.0.0.9",)),),
     )
     return host_plan(replace(rows, **fields), OPTIONS, {})
+
+
+def plan_of_groups(*numbers):
+    """Each guest is in a group of its own, with rules of its own."""
+    return plan(
+        interfaces=tuple(guest(each, group=each) for each in numbers),
+        security_groups=tuple(
+            SecurityGroup(each, "web", RULES) for each in numbers
+        ),
+    )
 
 
 BOTH, ALL = plan(1, 2), plan(1, 2, 3)

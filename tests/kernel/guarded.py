@@ -17,7 +17,7 @@ from namespaces import Namespace, enter
 
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
-from flatnet.plan.guard import eui64_address
+from flatnet.plan.addresses import eui64_address
 from flatnet.state import Guard, GuardedNetwork, GuardedPort
 
 PORT_A = "tapaaaaaa01-aa"

@@ -3,9 +3,12 @@
 from segment import guest
 
 from flatnet.apply.firewall import apply_firewall
-from flatnet.plan.firewall import tables
+from flatnet.filtering import Filter
+from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
+
+EMPTY = Filter()
 
 RULES = (
     SecurityRule(1, "tcp", 22, 22, "0.0.0.0/0"),
@@ -16,7 +19,7 @@ RULES = (
 
 
 def planned(*numbers, rules=RULES, members=("10.0.0.9",), **options):
-    """Tables and sets of a host with these guests, all in group 1."""
+    """The filter of a host with these guests, all in group 1."""
     rows = snapshot(
         interfaces=tuple(
             guest(
@@ -33,7 +36,7 @@ def planned(*numbers, rules=RULES, members=("10.0.0.9",), **options):
         "public_interface": "ext0",
         **options,
     }
-    return tables(rows, settings(**options))[:2]
+    return filter_plan(rows, settings(**options))[0]
 
 
 def address(number):
@@ -42,7 +45,7 @@ def address(number):
 
 def applied(namespace, plan, **options):
     """Apply a plan, which must succeed; return what was done."""
-    changes = namespace.call(apply_firewall, *plan, **options)
+    changes = namespace.call(apply_firewall, plan, **options)
     assert changes.failures == ()
     return changes.made
 

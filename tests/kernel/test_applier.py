@@ -11,8 +11,9 @@ import pytest
 from flatnet.apply import channel
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
+from flatnet.filtering import Filter, FlatNetwork
 from flatnet.plan.host import host_plan
-from flatnet.state import Bridge, Plan, Table, Uplink
+from flatnet.state import Bridge, Plan, Uplink
 from tests.builders import interface, settings, snapshot
 
 PLAN = Plan(
@@ -138,7 +139,9 @@ FILTERED = host_plan(
 ATTACKS = (
     replace(
         FILTERED,
-        tables=(Table(4, "filter\n-F FORWARD\n-A FORWARD -j ACCEPT"),),
+        filter=Filter(
+            networks=(FlatNetwork("x\n-F FORWARD\n-A FORWARD", "10.0.0.0/24"),)
+        ),
     ),
     replace(
         FILTERED,

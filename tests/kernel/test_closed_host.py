@@ -10,7 +10,7 @@ from dhcp_hosts import MAC_1, line, serving_host, wait_until
 from rules import applied
 
 from flatnet.plan.dhcp import servers
-from flatnet.plan.firewall import tables
+from flatnet.plan.filter import filter_plan
 from tests.builders import interface, network, settings, snapshot
 
 UPSTREAM = {4: "192.0.2.9", 6: "2001:db8::9"}
@@ -53,7 +53,7 @@ def plan(**options):
     )
     options = settings(routing_source_ip="", **options)
     (server,), _ = servers(rows, options, {"br100": 1450})
-    return server, tables(rows, options)[:2]
+    return server, filter_plan(rows, options)[0]
 
 
 def served(host, namespaces, tmp_path, **options):

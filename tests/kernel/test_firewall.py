@@ -9,7 +9,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 from namespaces import fresh_namespace
-from rules import RULES, applied, mentions, planned, saved
+from rules import (
+    EMPTY,
+    RULES,
+    address,
+    applied,
+    mentions,
+    planned,
+    saved,
+)
 
 
 def generation(namespace):
@@ -40,12 +48,29 @@ def test_only_what_differs_is_written(namespace):
     fewer = {"rules": (RULES[0], RULES[3])}
     narrowed = planned(1, 2, **fewer)
     made = applied(namespace, narrowed)
-    assert mentions(made, "chain flatnet-i-00000001")
+    assert mentions(made, "chain flatnet-g-1")
     assert not mentions(made, "flatnet-local")
     assert mentions(made, "removed set flatnet-g4-7")
-    assert applied(namespace, planned(2, **fewer))
-    assert "flatnet-i-00000001" not in "".join(saved(namespace))
-    assert "flatnet-i-00000001" not in "".join(saved(namespace, "ip6"))
+    applied(namespace, planned(**fewer))
+    assert "flatnet" not in namespace.run("ipset list -n")
+    for family in ("ip", "ip6"):
+        assert "flatnet-local" not in "".join(saved(namespace, family))
+
+
+def test_who_comes_and_goes_touches_no_rule(namespace):
+    """One's groups are known here; he is a member of sets and no more."""
+    applied(namespace, planned(1))
+    before = generation(namespace)
+    made = applied(namespace, planned(1, 2))
+    assert {line.rpartition("-")[0] for line in made} == {
+        "ipset: wrote set flatnet",
+        "ipset: wrote set flatnet-p4",
+        "ipset: wrote set flatnet-p6",
+    }
+    assert applied(namespace, planned(2))
+    assert generation(namespace) == before
+    members = namespace.run("ipset list flatnet-filtered4").split("Members:")
+    assert members[1].split() == [address(2)]
 
 
 def test_a_member_more_touches_no_rule(namespace):
@@ -89,7 +114,7 @@ def foreign(namespace):
 def test_foreign_rules_stay_byte_for_byte(namespace):
     namespace.run("iptables-restore", "-c", text=FOREIGN)
     before = [line for line in foreign(namespace) if line.startswith("[")]
-    for plan in (planned(1, 2), planned(1), ((), ())):
+    for plan in (planned(1, 2), planned(1), EMPTY):
         applied(namespace, plan, top_regex="keep: top")
         after = [line for line in foreign(namespace) if line.startswith("[")]
         assert after == before
@@ -135,7 +160,7 @@ def test_a_stale_chain_that_a_foreign_one_needs_is_emptied(namespace):
     namespace.run("iptables -N ADMIN")
     namespace.run("iptables -A ADMIN -j flatnet-local")
     for _ in range(2):
-        made = applied(namespace, ((), ()))
+        made = applied(namespace, EMPTY)
         lines = namespace.run("iptables -S").splitlines()[3:]
         assert lines == [
             "-N ADMIN",
@@ -147,15 +172,17 @@ def test_a_stale_chain_that_a_foreign_one_needs_is_emptied(namespace):
 
 CLOBBERS = (
     "iptables -F",
-    "iptables -F flatnet-i-00000001-00",
-    "iptables -D flatnet-i-00000001-00 1",
-    "iptables -I flatnet-i-00000001-00 1 -j ACCEPT",
+    "iptables -F flatnet-g-1",
+    "iptables -D flatnet-g-1 1",
+    "iptables -I flatnet-g-1 1 -j ACCEPT",
+    "iptables -F flatnet-p-6",
     "iptables -A flatnet-local -j ACCEPT",
-    "iptables -R flatnet-i-00000001-00 1 -j ACCEPT",
+    "iptables -R flatnet-g-1 1 -j ACCEPT",
     "iptables -D FORWARD 1",
     "iptables -I FORWARD 1 -j flatnet-FORWARD",
     "iptables -A OUTPUT -j flatnet-local",
     "iptables -N flatnet-i-00000009-00",
+    "iptables -N flatnet-g-9",
     "iptables -t nat -F",
     "iptables -t nat -I PREROUTING 1 -j flatnet-PREROUTING",
     "iptables -t mangle -N flatnet-old",
@@ -165,6 +192,9 @@ CLOBBERS = (
     "nft delete table ip6 filter",
     "ipset add flatnet-g4-7 203.0.113.0/24",
     "ipset flush flatnet-g4-7",
+    "ipset flush flatnet-filtered4",
+    "ipset add flatnet-p6-6 2001:db8::1",
+    "ipset flush",
     "ipset create flatnet-g4-99 hash:ip",
 )
 
@@ -227,7 +257,7 @@ def test_the_time_a_pass_takes(namespace, capsys):
         other = planned(*range(1, count + 1), rules=RULES[:3])
         fewer = planned(*range(1, count))
         took = []
-        for each in (plan, plan, other, fewer, ((), ())):
+        for each in (plan, plan, other, fewer, EMPTY):
             started = time.monotonic()
             applied(namespace, each)
             took.append(1000 * (time.monotonic() - started))

@@ -55,12 +55,21 @@ def test_an_error_after_the_work_costs_nobody(
 
 
 HOLES = {
-    "iptables -F flatnet-i-aaaaaa01-aa": PORTS[1:],
-    "ip6tables -I flatnet-i-aaaaaa02-aa -j ACCEPT": PORTS[::2],
+    # Less is let in.
+    "iptables -F flatnet-g-1": PORTS,
+    "iptables -D flatnet-p-6 1": PORTS,
+    "ipset flush flatnet-p4-6": PORTS,
     # The way to one, and what goes around it.
-    "iptables -D flatnet-d-0a00000 1": PORTS[2:],
+    "iptables -I flatnet-g-1 -j ACCEPT": (),
+    "iptables -I flatnet-p-6 -j ACCEPT": (),
     "iptables -I flatnet-local -d 10.0.0.3 -j ACCEPT": (),
-    "iptables -I flatnet-local 3 -j ACCEPT": PORTS,
+    "iptables -D flatnet-local 4": (),
+    "iptables -D flatnet-local 5": (),
+    "iptables -I flatnet-tree -j ACCEPT": (),
+    "ip6tables -F flatnet-local": (),
+    "ipset del flatnet-filtered4 10.0.0.2": PORTS[1:],
+    "ipset flush flatnet-filtered6": (),
+    "ipset add flatnet-p4-6 10.0.0.77": PORTS,
     "iptables -D FORWARD 1": (),
     "ip6tables -I OUTPUT -j ACCEPT": (),
     "iptables -F flatnet-FORWARD": (),
@@ -103,7 +112,7 @@ def test_who_is_open_is_shut_and_nobody_else(
 def test_iptables_may_be_away_for_a_while(
     namespace, apply, monkeypatch, tmp_path
 ):
-    """As while its package is upgraded."""
+    """As while its package is upgraded; who comes needs none of it."""
     assert apply(BOTH).failures == ()
     for name in ("ipset", "conntrack"):
         (tmp_path / name).symlink_to(shutil.which(name))
@@ -112,4 +121,4 @@ def test_iptables_may_be_away_for_a_while(
         monkeypatch.setattr(command, "_PATH", str(tmp_path))
 
     assert apply(ALL, away).failures != ()
-    assert up(namespace) == PORTS[:2]
+    assert up(namespace) == PORTS

@@ -11,7 +11,7 @@ from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.forwarding import apply_forwarding
-from flatnet.plan.firewall import tables
+from flatnet.plan.filter import filter_plan
 from flatnet.plan.host import host_plan
 from flatnet.state import Changes, Forwarding, Plan
 from tests.builders import settings, snapshot
@@ -28,7 +28,7 @@ MS_REMOUNT_READ_ONLY = 1 << 5 | 1 << 12 | 1
 def net():
     with segment() as built:
         options = settings(routing_source_ip="", public_interface="ext0")
-        applied(built.node, tables(ROWS, options)[:2])
+        applied(built.node, filter_plan(ROWS, options)[0])
         yield built
 
 

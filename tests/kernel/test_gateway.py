@@ -6,7 +6,7 @@ import pytest
 from rules import applied, mentions, planned, saved
 from segment import guest, segment
 
-from flatnet.plan.firewall import tables
+from flatnet.plan.filter import filter_plan
 from tests.builders import settings, snapshot
 
 
@@ -19,13 +19,13 @@ def net():
 def gateway(net, **options):
     rows = snapshot(interfaces=(guest(1), guest(2)))
     options = {"public_interface": "ext0", **options}
-    plan = tables(rows, settings(**options))[:2]
-    applied(net.node, plan)
+    planned, _ = filter_plan(rows, settings(**options))
+    applied(net.node, planned)
     net.node.run("conntrack -F", check=False)
 
 
 def test_counters_of_an_unchanged_chain_survive(net):
-    chain = "flatnet-i-00000002-00"
+    chain = "flatnet-local"
 
     def rules():
         lines = saved(net.node, counters=("-c",))
@@ -36,8 +36,7 @@ def test_counters_of_an_unchanged_chain_survive(net):
     before = rules()
     assert re.match(r"\[[1-9]", before[-1])
     made = applied(net.node, planned(1, 2, 3))
-    assert mentions(made, "flatnet-i-00000003")
-    assert mentions(made, "chain flatnet-d-0a00000")
+    assert mentions(made, "wrote set flatnet-filtered4")
     assert rules() == before
 
 

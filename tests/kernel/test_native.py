@@ -4,7 +4,7 @@ iptables-save then shows an empty table, a part of it, or an error.
 """
 
 import pytest
-from rules import applied, planned
+from rules import EMPTY, RULES, applied, planned
 
 from flatnet.apply import firewall
 from flatnet.apply.firewall import apply_firewall
@@ -67,7 +67,7 @@ def test_unreadable_is_not_empty(namespace, family, rule):
     chain = "INPUT" if family == "ip" else "FORWARD"
     native(namespace, f"{family} filter {chain}", rule)
     for _ in range(3):
-        changes = namespace.call(apply_firewall, *planned(1, 2))
+        changes = namespace.call(apply_firewall, planned(1, 2))
         assert (changes.made, changes.failures) == ((), ())
         (told,) = changes.warnings
         assert f"cannot read its table {family} filter" in told
@@ -78,7 +78,7 @@ def test_unreadable_is_not_empty(namespace, family, rule):
     assert set(before.splitlines()) <= set(after.splitlines())
     # What the line says is what helps.
     namespace.run(told.rpartition("; ")[2])
-    changes = namespace.call(apply_firewall, *planned(1, 2))
+    changes = namespace.call(apply_firewall, planned(1, 2))
     assert (changes.made, changes.warnings) == ((), ())
     assert listed(namespace, family) == before
 
@@ -98,15 +98,17 @@ def test_after_a_fresh_start_all_is_in_force(namespaces, family, rule):
 def test_changes_are_made_and_all_can_go(namespace):
     applied(namespace, planned(1, 2))
     native(namespace, "ip filter INPUT", UNREADABLE[0])
-    made = applied(namespace, planned(2, 3))
-    assert "iptables filter: wrote chain flatnet-i-00000003-00" in made
-    assert "iptables filter: removed chain flatnet-i-00000001-00" in made
-    assert applied(namespace, planned(2, 3)) == ()
+    namespace.run("iptables -N flatnet-g-9")
+    fewer = planned(2, 3, rules=RULES[:2])
+    made = applied(namespace, fewer)
+    assert "iptables filter: wrote chain flatnet-g-1" in made
+    assert "iptables filter: removed chain flatnet-g-9" in made
+    assert applied(namespace, fewer) == ()
     assert jumps(namespace)["INPUT"] == 1
-    namespace.run("iptables -F flatnet-i-00000003-00")
-    made = applied(namespace, planned(2, 3))
-    assert made == ("iptables filter: wrote chain flatnet-i-00000003-00",)
-    applied(namespace, ((), ()))
+    namespace.run("iptables -F flatnet-g-1")
+    made = applied(namespace, fewer)
+    assert made == ("iptables filter: wrote chain flatnet-g-1",)
+    applied(namespace, EMPTY)
     assert "flatnet" not in listed(namespace)
     assert "ct state" in listed(namespace)
 
@@ -145,7 +147,7 @@ def test_the_nat_table_likewise(namespace):
     plan = planned(1, metadata_host="192.0.2.7")
     applied(namespace, plan)
     native(namespace, "ip nat PREROUTING", "tcp dport 80 redirect to :8080")
-    changes = namespace.call(apply_firewall, *plan)
+    changes = namespace.call(apply_firewall, plan)
     assert (changes.made, changes.failures) == ((), ())
     assert "table ip nat" in changes.warnings[0]
     assert jumps(namespace, table="nat")["PREROUTING"] == 1
@@ -153,5 +155,5 @@ def test_the_nat_table_likewise(namespace):
 
 def test_tables_that_are_not_ours_are_nobodys_business(namespace):
     native(namespace, "ip filter INPUT", UNREADABLE[0])
-    changes = namespace.call(apply_firewall, (), ())
+    changes = namespace.call(apply_firewall, EMPTY)
     assert changes == firewall.Changes()

@@ -8,8 +8,9 @@ import pytest
 from filtered import plan, rule
 from segment import ethernet, guest, segment
 
+from flatnet.apply.filter.matches import accepted
 from flatnet.grouprules import PROTOCOLS, fault
-from flatnet.plan.security import matches
+from flatnet.plan.openings import openings
 from flatnet.rows import SecurityRule
 
 COUNT = itertools.count(1)
@@ -127,13 +128,13 @@ def test_what_is_not_refused_is_taken_by_iptables(net, cidr, program):
         for pair in ports
     ]
     texts = [
-        match.text
+        accepted(opening)
         for each in rules
         if fault(each) is None
-        for match in matches(each, {})
+        for opening in openings(each, {})
     ]
     assert len(texts) > len(PROTOCOLS)
-    lines = "".join(f"-A taken {text} -j ACCEPT\n" for text in texts)
+    lines = "".join(f"-A taken {text}\n" for text in texts)
     restore = f"{family}tables{program}-restore --noflush --test"
     said = net.node.run(
         *("sh", "-c", f"{restore} 2>&1"),

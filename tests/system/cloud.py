@@ -10,7 +10,7 @@ from flatnet.db import instances, security_groups
 from flatnet.db.engine import Database
 from flatnet.lab.lab import Lab
 from flatnet.lab.spec import STATE_DIRECTORY, LabSpec
-from flatnet.plan.guard import eui64_address
+from flatnet.plan.addresses import eui64_address
 from tests import sockets
 from tests.system.rows import allocate, new_network
 

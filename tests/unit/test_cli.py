@@ -10,7 +10,7 @@ import pytest
 
 from flatnet.cmd.cli.commands import COMMANDS
 from flatnet.db import allocation, security_groups, snapshot
-from flatnet.plan.security import matches
+from flatnet.plan.openings import openings
 from tests.db.conftest import a_daemon
 from tests.unit.tool import (
     INSTANCE,
@@ -249,7 +249,7 @@ def test_a_rule_without_a_source_is_written_and_is_in_force(
     assert shown["cidr"] == cidr
     assert shown["fault"] is None
     (group,) = snapshot.read(database, instance.host).security_groups
-    assert matches(group.rules[0], {}) != ()
+    assert openings(group.rules[0], {}) != ()
 
 
 def test_a_row_that_lets_nothing_in_is_shown_with_the_reason(tool, database):

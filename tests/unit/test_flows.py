@@ -3,10 +3,10 @@
 import pytest
 
 from flatnet.apply.flows import Judge, parsed
-from flatnet.plan.flows import filtered_addresses
+from flatnet.filtering import Filter, Group, Guest, Members, Opening
+from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import AddressSet, FilteredAddress, Opening
-from tests.builders import interface, settings, snapshot
+from tests.builders import interface, network, settings, snapshot
 
 TCP = (
     "ipv4 2 tcp 6 431999 ESTABLISHED src=10.0.0.3 dst=10.0.0.2 sport=4000 "
@@ -29,19 +29,26 @@ BEGUN = (
     "ipv4 2 tcp 6 431999 ESTABLISHED src=10.0.0.2 dst=192.0.2.9 sport=4000 "
     "dport=22 src=192.0.2.9 dst=192.0.2.1 sport=22 dport=4000 [ASSURED] use=1"
 )
-SETS = (AddressSet("flatnet-g4-7", 4, ("10.0.0.3",)),)
+GUEST = Guest("1", "1", "br100", ("10.0.0.2",), filtered=True, groups=(1,))
+ADDRESSES = frozenset({"10.0.0.2"})
 
 
 def forbidden(line, *openings):
-    judge = Judge((FilteredAddress("10.0.0.2", openings),), SETS)
+    wanted = Filter(
+        same_network=False,
+        guests=(GUEST,),
+        groups=(Group(1, openings),),
+        members=(Members(7, ("10.0.0.3",)),),
+    )
     (flow,) = parsed(line)
-    return judge.forbids(flow)
+    assert not Judge(wanted, frozenset()).forbids(flow)
+    return Judge(wanted, ADDRESSES).forbids(flow)
 
 
 @pytest.mark.parametrize("line", [TCP, DNAT, PING, GRE])
 def test_nothing_is_allowed_without_a_rule_and_all_by_the_widest(line):
     assert forbidden(line)
-    assert not forbidden(line, Opening())
+    assert not forbidden(line, Opening(4))
 
 
 def test_what_the_instance_began_is_not_judged():
@@ -51,23 +58,23 @@ def test_what_the_instance_began_is_not_judged():
 @pytest.mark.parametrize(
     ("line", "opening", "forbids"),
     [
-        (TCP, Opening(protocol=6), False),
-        (TCP, Opening(protocol=17), True),
-        (TCP, Opening(protocol=6, first=22, last=22), False),
-        (TCP, Opening(protocol=6, first=1, last=21), True),
-        (TCP, Opening(source="10.0.0.0/30"), False),
-        (TCP, Opening(source="10.0.0.4/30"), True),
-        (TCP, Opening(source="::/0"), True),
-        (TCP, Opening(address_set="flatnet-g4-7"), False),
-        (TCP, Opening(address_set="flatnet-g4-8"), True),
-        (DNAT, Opening(protocol=17, first=53, last=53), False),
-        (DNAT, Opening(protocol=17, first=5353, last=5353), True),
-        (DNAT, Opening(address_set="flatnet-g4-7"), True),
-        (PING, Opening(protocol=1, first=8), False),
-        (PING, Opening(protocol=1, first=8, last=0), False),
-        (PING, Opening(protocol=1, first=8, last=1), True),
-        (PING, Opening(protocol=1, first=13), True),
-        (GRE, Opening(protocol=47), False),
+        (TCP, Opening(4, protocol=6), False),
+        (TCP, Opening(4, protocol=17), True),
+        (TCP, Opening(4, protocol=6, first=22, last=22), False),
+        (TCP, Opening(4, protocol=6, first=1, last=21), True),
+        (TCP, Opening(4, source="10.0.0.0/30"), False),
+        (TCP, Opening(4, source="10.0.0.4/30"), True),
+        (TCP, Opening(6, source="::/0"), True),
+        (TCP, Opening(4, group=7), False),
+        (TCP, Opening(4, group=8), True),
+        (DNAT, Opening(4, protocol=17, first=53, last=53), False),
+        (DNAT, Opening(4, protocol=17, first=5353, last=5353), True),
+        (DNAT, Opening(4, group=7), True),
+        (PING, Opening(4, protocol=1, first=8), False),
+        (PING, Opening(4, protocol=1, first=8, last=0), False),
+        (PING, Opening(4, protocol=1, first=8, last=1), True),
+        (PING, Opening(4, protocol=1, first=13), True),
+        (GRE, Opening(4, protocol=47), False),
     ],
 )
 def test_one_rule(line, opening, forbids):
@@ -91,34 +98,55 @@ def test_openings_say_what_the_rules_say():
         security_groups=(SecurityGroup(1, "web", rules),),
         group_members=((7, ("10.0.0.9",)),),
     )
-    same_net = Opening("10.0.0.0/24")
-    v4, v6 = filtered_addresses(rows, settings())
-    assert v4 == FilteredAddress(
-        "10.0.0.2",
-        (
-            same_net,
-            Opening(protocol=6, first=22, last=22),
-            Opening(
-                address_set="flatnet-g4-7", protocol=17, first=53, last=60
+    wanted, (line,) = filter_plan(rows, settings())
+    assert "rule 8 of group 1" in line
+    assert wanted.groups == (
+        Group(
+            1,
+            (
+                Opening(4, protocol=6, first=22, last=22),
+                Opening(4, group=7, protocol=17, first=53, last=60),
+                Opening(4, "10.0.0.0/8", protocol=1, first=8, last=0),
+                Opening(4, protocol=1, first=3),
+                Opening(4, "192.0.2.1/32", protocol=47),
+                Opening(4),
+                Opening(6, protocol=58, first=128, last=0),
+                Opening(4, "10.0.0.0/8", protocol=132, first=7, last=9),
             ),
-            Opening("10.0.0.0/8", protocol=1, first=8, last=0),
-            Opening(protocol=1, first=3),
-            Opening("192.0.2.1/32", protocol=47),
-            Opening(),
-            Opening("10.0.0.0/8", protocol=132, first=7, last=9),
         ),
     )
-    assert v6 == FilteredAddress(
-        "fe80::f816:3eff:fe00:1",
-        (Opening("fe80::/10"), Opening(protocol=58, first=128, last=0)),
-    )
+    assert wanted.members == (Members(7, ("10.0.0.9",)),)
 
 
-def test_who_is_not_filtered_has_no_place_here():
+def test_the_same_network_is_let_in_where_it_may():
+    def judged(line, **options):
+        rows = snapshot(
+            networks=(network(cidr_v6="2001:db8::/64"),),
+            interfaces=(interface(1, security_group_ids=(1,)),),
+            security_groups=(SecurityGroup(1, "web", ()),),
+        )
+        wanted, _ = filter_plan(rows, settings(**options))
+        (flow,) = parsed(line)
+        return Judge(wanted, frozenset({flow.target})).forbids(flow)
+
+    for line in (TCP, GRE):
+        assert not judged(line)
+        assert judged(line, allow_same_net_traffic=False)
+    assert judged(DNAT)
+    six = "ipv6 10 tcp 6 9 ESTABLISHED src={0} dst={1} sport=4 dport=22 "
+    six += "src={1} dst={0} sport=22 dport=4 use=1"
+    mine = "2001:db8::f816:3eff:fe00:1"
+    for source in ("fe80::1", "2001:db8::9"):
+        assert not judged(six.format(source, mine))
+    assert judged(six.format("2001:db9::9", mine))
+
+
+def test_who_is_not_filtered_is_not_judged():
     rows = snapshot(interfaces=(interface(1),))
-    assert filtered_addresses(rows, settings()) == ()
-    closed = settings(allow_same_net_traffic=False)
-    assert [each.openings for each in filtered_addresses(rows, closed)] == [
-        (),
-        (),
-    ]
+    (flow,) = parsed(TCP)
+    for options, forbids in (
+        ({}, False),
+        ({"allow_same_net_traffic": False}, True),
+    ):
+        wanted, _ = filter_plan(rows, settings(**options))
+        assert Judge(wanted, ADDRESSES).forbids(flow) is forbids

@@ -6,9 +6,10 @@ import pytest
 
 from flatnet.apply.grammar import checked
 from flatnet.exceptions import HostSetupError
+from flatnet.filtering import Opening
 from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import Chain, DhcpHost, Jump, Table
+from flatnet.state import DhcpHost
 from flatnet.taken import InUse
 from tests.builders import interface, network, settings, snapshot
 
@@ -72,9 +73,17 @@ def test_what_is_planned_is_of_the_grammar(options):
     assert checked(wanted) == (wanted, ())
 
 
-def of_table(**fields):
-    (first, *rest) = plan().tables
-    return replace(plan(), tables=(replace(first, **fields), *rest))
+def of_filter(**fields):
+    return replace(plan(), filter=replace(plan().filter, **fields))
+
+
+def of_part(name, **fields):
+    first, *rest = getattr(plan().filter, name)
+    return of_filter(**{name: (replace(first, **fields), *rest)})
+
+
+def of_outside(**fields):
+    return of_filter(outside=replace(plan().filter.outside, **fields))
 
 
 def of_network(**fields):
@@ -102,17 +111,28 @@ def of_server(**fields):
         replace(plan(), in_use=(InUse("192.0.2.1", "the\nbroker"),)),
         replace(plan(), in_use=(InUse("192.0.2.1", ""),)),
         # As they were seen.
-        of_table(name="filter\n-F FORWARD", jumps=(), chains=()),
         of_network(mac="02:00:00:00:00:01 }\nflush ruleset\n#"),
         of_network(mac='02:00:00:00:00:01" ; include "/etc/shadow'),
-        of_table(name="raw"),
-        of_table(family=5),
-        of_table(family=True),
-        of_table(jumps=(Jump("INPUT", "DOCKER"),)),
-        of_table(jumps=(Jump("mine", "flatnet-x"),)),
-        of_table(chains=(Chain("INPUT", ("-j DROP",)),)),
-        of_table(chains=(Chain("flatnet-x"), Chain("flatnet-x"))),
-        of_table(chains=(Chain("flatnet-x", ("-j REJECT",)),)),
+        of_filter(same_network=2),
+        of_part("networks", bridge="br100 -j ACCEPT"),
+        of_part("networks", cidr="10.0.0.0/33"),
+        of_part("networks", cidr_v6="10.0.0.0/24"),
+        of_part("guests", bridge="br+"),
+        of_part("groups", id="1 -j ACCEPT"),
+        of_part("groups", id=0),
+        of_part("members", group="theirs"),
+        of_part("members", addresses=("1.2.3.4 timeout 1",)),
+        of_part("gateways", address="10.0.0.1\n-F FORWARD"),
+        of_part("gateways", cidr="any"),
+        of_part("gateways", serves="yes"),
+        of_outside(forwards=("eth+",)),
+        of_outside(source_ip="192.0.2.1 --random"),
+        of_outside(public_interface="-j"),
+        of_outside(snat_ranges=("0.0.0.0/0.0.0.0",)),
+        of_outside(kept=("fe80::1%\x0e\n/64",)),
+        of_outside(metadata=("192.0.2.8", 70000)),
+        of_outside(name_servers=("192.0.2.53:53",)),
+        of_outside(any_name_server=None),
         of_network(cidr="10.0.0.0/24 accept"),
         of_network(cidr="10.0.0.1/24"),
         of_network(address="10.0.0.1\n"),
@@ -152,47 +172,54 @@ def test_what_is_wrong_with_the_host_refuses_the_plan(wanted):
 
 
 @pytest.mark.parametrize(
-    "rule",
+    "odd",
     [
-        "-j ACCEPT\n-A INPUT -j ACCEPT",
-        '-m comment --comment "x" -j ACCEPT',
-        "-j ACCEPT --modprobe=/bin/true",
-        "-M /bin/true -j ACCEPT",
-        "-t nat -j ACCEPT",
-        "-j ACCEPT -X flatnet-local",
-        "-j  ACCEPT",
-        "-j ACC\\EPT",
-        "-s 10.0.0.0/33 -j ACCEPT",
-        "-s any -j ACCEPT",
-        "-s fe80::1%\x0e\n/64 -j ACCEPT",
-        "-p tcp -m tcp --dport 70000 -j ACCEPT",
-        "-p tcp -m tcp --dport 22: -j ACCEPT",
-        "-m set --match-set theirs src -j ACCEPT",
-        "-m set --match-set flatnet-g4-1 dst -j ACCEPT",
-        "-m string -j ACCEPT",
-        "-i br+ -j ACCEPT",
-        "-j",
-        "ACCEPT",
+        Opening(5),
+        Opening(True),
+        Opening(4, source="rubbish"),
+        Opening(4, source="10.0.0.0/24 -j ACCEPT\n-A INPUT"),
+        Opening(4, source="fe80::/10"),
+        Opening(6, source="10.0.0.0/8"),
+        Opening(4, group="theirs"),
+        Opening(4, group=-1),
+        Opening(4, protocol=256),
+        Opening(4, protocol="tcp"),
+        Opening(4, protocol=0),
+        Opening(4, protocol=6, first=70000, last=70000),
+        Opening(4, protocol=6, first=22),
+        Opening(4, protocol=6, first="22", last="22 -j ACCEPT"),
     ],
 )
-def test_a_rule_that_is_odd_shuts_its_instance_alone(rule):
-    wanted = plan()
-    (table,) = (
-        each
-        for each in wanted.tables
-        if (each.family, each.name) == (4, "filter")
-    )
-    own = Chain("flatnet-i-x", (rule, "-j ACCEPT"), "uuid-1")
-    odd = replace(table, chains=(*table.chains, own))
-    given = replace(wanted, tables=(odd,))
+def test_a_group_with_an_odd_opening_lets_in_nothing(odd):
+    first, *rest = plan().filter.groups
+    given = of_part("groups", openings=(*first.openings, odd))
     found, (failure,) = checked(given)
-    assert failure.instances == ("uuid-1",)
-    assert failure.subject == "firewall chain flatnet-i-x"
+    assert found.filter.groups == (replace(first, openings=()), *rest)
+    assert failure.subject == "group 1"
     assert failure.message.isprintable()
-    assert found.tables[0].chains == (
-        *table.chains,
-        replace(own, rules=("-j DROP",)),
-    )
+    assert failure.instances == (plan().filter.guests[0].instance_uuid,)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"uuid": "a b"},
+        {"instance_uuid": "x -j ACCEPT"},
+        {"groups": (1, "2")},
+        {"filtered": 1},
+        {"addresses": ("10.0.0.2", "10.0.0.300")},
+    ],
+)
+def test_a_guest_that_is_odd_is_shut_alone(fields):
+    first, *rest = plan().filter.guests
+    given = of_part("guests", **fields)
+    found, (failure,) = checked(given)
+    mine, *others = found.filter.guests
+    assert others == rest
+    assert (mine.filtered, mine.groups) == (True, ())
+    assert "10.0.0.2" in mine.addresses
+    assert first.instance_uuid in failure.instances
+    assert f"{failure.subject}{failure.message}".isprintable()
 
 
 @pytest.mark.parametrize(
@@ -253,8 +280,3 @@ def test_a_line_for_dnsmasq_that_is_odd_is_left_out(host):
     assert found.dhcp_servers[0].hosts == ()
     assert failure.subject == "dhcp br100"
     assert plan().bridges[0].ports[0].instance_uuid in failure.instances
-
-
-def test_an_empty_table_is_one_of_ours():
-    wanted = replace(plan(), tables=(Table(4, "filter"),))
-    assert checked(wanted) == (wanted, ())

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatnet.apply import dnsmasq, ipset, nft, sysctl
+from flatnet.apply.filter.rules import rules
 from flatnet.apply.grammar import checked
 from flatnet.apply.guard import guard_tables
 from flatnet.apply.iptables import Existing, edits
@@ -68,9 +69,10 @@ LINES = {
     "hosts": re.compile(r"[0-9a-f:]{17}(,[A-Za-z0-9_.-]+)?,[0-9.]{7,15}"),
     "names": re.compile(r"[0-9.]{7,15} [A-Za-z0-9_-]{1,63}"),
 }
+SET_NAME = r"flatnet-(filtered[46]|open6|g[46]-[0-9]+|p[46]-[0-9a-f]{1,12})"
 SET = re.compile(
-    r"(create flatnet-g[46]-[0-9]+ hash:net family inet6? maxelem 1048576"
-    r"|(add|del) flatnet-g[46]-[0-9]+ [0-9a-f.:/]+ -exist)"
+    rf"create {SET_NAME} hash:net family inet6? hashsize 64 maxelem 1048576"
+    rf"|(add|del) {SET_NAME} [0-9a-f.:/]+ -exist"
 )
 ELEMENT = r'("[A-Za-z0-9_.@-]{1,15}"|[0-9a-fx:.]+)'
 NFT_SET = re.compile(
@@ -189,21 +191,24 @@ def judge(spoils):
 
 def rendered(found):
     """Render all that differs from the plan that is known as good."""
-    for table, known in zip(found.tables, BASE.tables, strict=True):
-        if table != known:
-            text = edits(Existing(), table, Placement()).text
-            for line in text.splitlines():
-                assert RESTORE.fullmatch(line), line
-    for each, known in zip(found.address_sets, BASE.address_sets, strict=True):
-        if each != known:
-            for line in ipset._lines(each, None):
-                assert SET.fullmatch(line), line
+    if found.filter != BASE.filter:
+        of_iptables(rules(found.filter))
     if found.dhcp_servers != BASE.dhcp_servers:
         for server in found.dhcp_servers:
             of_dnsmasq(server)
     if found.guard != BASE.guard:
         of_nft(found.guard)
     of_kernel(found)
+
+
+def of_iptables(planned):
+    for table in planned.tables:
+        text = edits(Existing(), table, Placement()).text
+        for line in text.splitlines():
+            assert RESTORE.fullmatch(line), line
+    for each in planned.sets:
+        for line in ipset._ordered([ipset._edits(each, None)]):
+            assert SET.fullmatch(line), line
 
 
 def of_kernel(found):

@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import settings as of_test
 from hypothesis import strategies as st
 
+from flatnet.apply.filter.rules import rules
 from flatnet.apply.grammar import checked
 from flatnet.exceptions import HostSetupError
+from flatnet.filtering import Opening
 from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import Changes, Failure, Opening, Plan
+from flatnet.state import Changes, Failure, Plan
 from tests.builders import NoRows, interface, network, settings, snapshot
-from tests.unit.test_grammar import of_server, plan
+from tests.unit.test_grammar import of_part, of_server, plan
 from tests.unit.test_grammar_fuzz import (
     PATHS,
     SAME_EACH_TIME,
@@ -38,12 +40,11 @@ def of_row(**fields):
     return host_plan(rows, settings(allow_same_net_traffic=False), {})
 
 
-def chains_of(wanted):
+def other(wanted):
     return [
-        chain
-        for table in wanted.tables
-        for chain in table.chains
-        if chain.instance_uuid == OTHER.instance_uuid
+        guest
+        for guest in wanted.filter.guests
+        if guest.instance_uuid == OTHER.instance_uuid
     ]
 
 
@@ -71,55 +72,18 @@ def test_an_odd_row_costs_its_own_instance(fields):
     for each in failures:
         assert each.subject.isprintable()
         assert each.message.endswith("mend its row")
-    assert chains_of(found) == chains_of(wanted) != []
+    assert other(found) == other(wanted) != []
+    assert found.filter.groups == wanted.filter.groups
     (bridge,) = found.bridges
     assert OTHER.mac in {port.mac for port in bridge.ports}
 
 
 @pytest.mark.parametrize("uuid", ["a b", "x -j ACCEPT", "x\n-F FORWARD"])
-def test_what_led_to_a_chain_that_is_not_made_drops(uuid):
+def test_nothing_is_let_in_to_an_odd_one(uuid):
     found, _ = checked(of_row(uuid=uuid))
-    rules = [
-        rule
-        for table in found.tables
-        for chain in table.chains
-        for rule in chain.rules
-        if rule.startswith("-d 10.0.0.2/32")
-    ]
-    assert rules == ["-d 10.0.0.2/32 -j DROP"]
-
-
-def test_a_chain_that_two_claim_is_shut_for_both():
-    twin = interface(3, uuid=OTHER.uuid, security_group_ids=(1,))
-    rows = snapshot(interfaces=(OTHER, twin), security_groups=(GROUP,))
-    wanted = host_plan(rows, settings(allow_same_net_traffic=False), {})
-    found, failures = checked(wanted)
-    assert {uuid for each in failures for uuid in each.instances} == {
-        OTHER.instance_uuid,
-        twin.instance_uuid,
-    }
-    for table in found.tables:
-        for chain in table.chains:
-            if chain.name.startswith("flatnet-i-"):
-                assert chain.rules == ("-j DROP",)
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        Opening(source="rubbish"),
-        Opening(address_set="theirs"),
-        Opening(protocol=256),
-        Opening(protocol=6, first=70000),
-    ],
-)
-def test_an_odd_opening_opens_nothing(odd):
-    first, *rest = plan().filtered
-    given_ = replace(first, openings=(*first.openings, odd))
-    wanted = replace(plan(), filtered=(given_, *rest))
-    found, (failure,) = checked(wanted)
-    assert found.filtered == (replace(first, openings=()), *rest)
-    assert len(failure.instances) == 1
+    sets = {each.name: each.members for each in rules(found.filter).sets}
+    assert "10.0.0.2" in sets["flatnet-filtered4"]
+    assert "10.0.0.2" not in sets["flatnet-p4-6"]
 
 
 def test_an_instance_that_begins_anew_under_an_odd_name_is_left_out():
@@ -146,15 +110,13 @@ def test_a_host_of_an_odd_name_is_refused(name):
 
 
 def is_an_instances(path):
-    """Whether a path leads to what one instance alone has."""
-    if path[0] in ("filtered", "renewed"):
+    """Whether a path leads to what one instance, or one group, has."""
+    if path[0] == "renewed":
         return True
-    if path[0] == "tables":
-        # An odd name may be one of the host's.
-        if path[2] != "chains" or path[4] == "name":
-            return False
-        chain = plan().tables[path[1]].chains[path[3]]
-        return chain.name.startswith("flatnet-i-")
+    if path[0] == "filter":
+        return (path[1] == "guests" and path[3] != "bridge") or (
+            path[1] == "groups" and path[3] == "openings"
+        )
     return "ports" in path or "hosts" in path
 
 
@@ -183,14 +145,8 @@ def test_no_value_of_an_instance_refuses_the_host(spoils):
         replace(plan(), renewed=("x",) * 100_000),
         replace(plan(), bridges=plan().bridges * 5_000),
         of_server(hosts=plan().dhcp_servers[0].hosts * 50_000),
-        replace(
-            plan(),
-            address_sets=(
-                replace(
-                    plan().address_sets[0], members=("10.0.0.1",) * 1_100_000
-                ),
-            ),
-        ),
+        of_part("members", addresses=("10.0.0.1",) * 1_100_000),
+        of_part("groups", openings=(Opening(4),) * 3_000_000),
     ],
 )
 def test_too_much_is_refused_before_it_is_looked_at(wanted):

@@ -2,17 +2,19 @@
 
 import pytest
 
-from flatnet.plan.firewall import tables
+from flatnet.apply.filter.rules import rules
+from flatnet.plan.filter import filter_plan
 from tests.builders import interface, network, settings, snapshot
 
 
 def text(rows, **options):
-    """The tables like iptables-save shows them; no warnings, no sets."""
+    """The tables like iptables-save shows them; no warnings."""
     options = {"routing_source_ip": "192.0.2.1", **options}
-    planned, sets, warnings = tables(rows, settings(**options))
-    assert (sets, warnings) == ((), ())
+    wanted, warnings = filter_plan(rows, settings(**options))
+    planned = rules(wanted)
+    assert warnings == ()
     lines = []
-    for table in planned:
+    for table in planned.tables:
         lines.append(f"*{table.name} {table.family}")
         lines += [f"-A {jump.builtin} -j {jump.chain}" for jump in table.jumps]
         lines += [

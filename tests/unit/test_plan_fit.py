@@ -116,8 +116,8 @@ def test_what_is_empty_is_none():
 def test_an_odd_member_of_a_group_elsewhere_costs_nobody(odd):
     plan, _, failures = planned(members=("10.0.0.9", odd))
     assert failures == ()
-    (members,) = plan.address_sets
-    assert members.members == ("10.0.0.9",)
+    (members,) = plan.filter.members
+    assert members.addresses == ("10.0.0.9",)
 
 
 def test_an_address_with_a_zone_costs_its_own_instance():
@@ -130,20 +130,23 @@ def test_an_address_with_a_zone_costs_its_own_instance():
     "address", ["10.0.0.3", "10.9.0.0", "10.9.0.255", "127.0.0.1", "224.0.0.1"]
 )
 def test_an_address_of_another_network_takes_nobody_elses_rules(address):
-    """The well one has 10.0.0.3: a packet goes to the chain that is first."""
+    """The well one has 10.0.0.3."""
     odd = replace(ODD, addresses=(address,), security_group_ids=(1,))
     plan, _, failures = planned(odd=odd)
     assert failures == ()
     text = f"instance {ODD.instance_uuid}: {address} is no host's address"
     assert text in " ".join(plan.warnings)
-    rules = [
-        rule
-        for table in plan.tables
-        for chain in table.chains
-        for rule in chain.rules
-        if rule.startswith("-d 10.0.0.3/32 ")
+    holders = [
+        guest.instance_uuid
+        for guest in plan.filter.guests
+        if "10.0.0.3" in guest.addresses
     ]
-    assert rules == [f"-d 10.0.0.3/32 -j flatnet-i-{WELL.uuid[:11]}"]
+    assert holders == [WELL.instance_uuid]
+    assert not any(
+        address in each.addresses
+        for each in plan.filter.guests
+        if each.instance_uuid == ODD.instance_uuid
+    )
 
 
 def test_capital_letters_are_small_ones():

@@ -2,8 +2,9 @@
 
 import pytest
 
+from flatnet.plan.addresses import eui64_address
 from flatnet.plan.bridge import bridge_mac, bridges
-from flatnet.plan.guard import eui64_address, guard
+from flatnet.plan.guard import guard
 from flatnet.state import Guard, GuardedNetwork, GuardedPort
 from tests.builders import interface, network, settings, snapshot
 

@@ -1,0 +1,1 @@
+"""What may reach whom, put into effect with iptables and address sets."""

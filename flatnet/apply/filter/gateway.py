@@ -1,0 +1,113 @@
+"""Rules for what the host does as its guests' gateway."""
+
+import ipaddress
+
+from flatnet.apply.filter.matches import ACCEPT, DROP
+from flatnet.filtering import Filter, Gateway, Outside
+
+_METADATA = "169.254.169.254/32"
+
+
+def turned_back(wanted: Filter) -> tuple[str, ...]:
+    """Drop what the host would route back into the bridge it came from.
+
+    Guests of a flat network reach each other across it.  By way of the
+    gateway one of them could make the host look for any number of addresses
+    that nobody has.  What the host translated has to turn.
+    """
+    return tuple(
+        f"-i {each.bridge} -o {each.bridge} -m physdev "
+        f"! --physdev-is-bridged -m conntrack ! --ctstate DNAT,SNAT {DROP}"
+        for each in wanted.gateways
+    )
+
+
+def crossing(wanted: Filter, family: int) -> tuple[str, ...]:
+    """Let guests talk across a bridge that the host is no router for."""
+    routed = {each.bridge for each in wanted.gateways} if family == 4 else ()
+    return tuple(
+        f"-i {each.bridge} -o {each.bridge} {ACCEPT}"
+        for each in wanted.networks
+        if each.bridge not in routed
+    )
+
+
+def forwarding(wanted: Filter) -> tuple[str, ...]:
+    """What bridges may forward to."""
+    devices = wanted.outside.forwards
+    return tuple(
+        rule
+        for each in wanted.gateways
+        for rule in _forwarding(each.bridge, devices)
+    )
+
+
+def _forwarding(
+    bridge: str, devices: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    if devices is None:
+        return (f"-i {bridge} {ACCEPT}", f"-o {bridge} {ACCEPT}")
+    pairs = tuple(
+        rule
+        for device in devices
+        for rule in (
+            f"-i {bridge} -o {device} {ACCEPT}",
+            f"-i {device} -o {bridge} {ACCEPT}",
+        )
+    )
+    return (
+        *pairs,
+        f"-i {bridge} -o {bridge} {ACCEPT}",
+        f"-i {bridge} {DROP}",
+        f"-o {bridge} {DROP}",
+    )
+
+
+def checksums(wanted: Filter) -> tuple[str, ...]:
+    """Fill UDP checksums that a virtual NIC would leave to hardware.
+
+    DHCP clients that read raw frames discard answers without.
+    """
+    return tuple(
+        f"-o {each.bridge} -p udp -m udp --dport 68 "
+        "-j CHECKSUM --checksum-fill"
+        for each in wanted.gateways
+    )
+
+
+def metadata(wanted: Filter) -> tuple[str, ...]:
+    """Lead 169.254.169.254 port 80 to the metadata service."""
+    if not wanted.outside.metadata:
+        return ()
+    address, port = wanted.outside.metadata
+    target = f"DNAT --to-destination {address}:{port}"
+    if ipaddress.ip_address(address).is_loopback:
+        # Loopback is no destination for what came from elsewhere.
+        target = f"REDIRECT --to-ports {port}"
+    return tuple(
+        f"-d {_METADATA} -i {each.bridge} -p tcp -m tcp --dport 80 -j {target}"
+        for each in wanted.gateways
+    )
+
+
+def source_nat(wanted: Filter) -> tuple[str, ...]:
+    """Give guests' traffic to the outside an address that is known there."""
+    outside = wanted.outside
+    if not outside.source_ip:
+        return ()
+    return tuple(
+        rule for each in wanted.gateways for rule in _source_nat(each, outside)
+    )
+
+
+def _source_nat(gateway: Gateway, outside: Outside) -> tuple[str, ...]:
+    source = f"-s {gateway.cidr}"
+    target = f"-j SNAT --to-source {outside.source_ip}"
+    kept = (
+        *(f"{source} -d {cidr} {ACCEPT}" for cidr in outside.kept),
+        f"{source} -d {gateway.cidr} -m conntrack ! --ctstate DNAT {ACCEPT}",
+    )
+    if gateway.external:
+        ranges = outside.snat_ranges
+        return (*kept, *(f"{source} -d {cidr} {target}" for cidr in ranges))
+    return (*kept, f"{source} -o {outside.public_interface} {target}")

@@ -1,0 +1,56 @@
+"""What flatnet owns of iptables and ipset, as text."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chain:
+    """An iptables chain of ours: `rules` without the leading `-A name`.
+
+    `group` is the id of the security group whose rules these are, or none.
+    """
+
+    name: str
+    rules: tuple[str, ...] = ()
+    group: int | None = None
+
+
+@dataclass(frozen=True)
+class Jump:
+    """The one way from a built-in chain into a chain of ours."""
+
+    builtin: str
+    chain: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """What flatnet owns of one iptables table; `family` is 4 or 6."""
+
+    family: int
+    name: str
+    chains: tuple[Chain, ...] = ()
+    jumps: tuple[Jump, ...] = ()
+
+
+@dataclass(frozen=True)
+class AddressSet:
+    """An ipset of single addresses; `family` is 4 or 6.
+
+    `closes` says that its members are shut, and not let in somewhere;
+    `source` is the group whose members these are, wherever they are.
+    """
+
+    name: str
+    family: int
+    members: frozenset[str] = frozenset()
+    closes: bool = False
+    source: int | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All of it: tables by family and name, sets by name."""
+
+    tables: tuple[Table, ...] = ()
+    sets: tuple[AddressSet, ...] = ()

@@ -1,0 +1,153 @@
+"""The filter of a plan: what is the host's own, and what is a guest's."""
+
+from dataclasses import replace
+
+from flatnet.apply import grammar_values as values
+from flatnet.apply.grammar_instances import Instances, subject
+from flatnet.filtering import (
+    Filter,
+    FlatNetwork,
+    Gateway,
+    Group,
+    Guest,
+    Members,
+    Opening,
+    Outside,
+)
+from flatnet.state import Failure
+
+_PORTS = range(65536)
+_IDS = range(1, 10**18)
+_CLOSED = "nothing new is let in to the instance: mend its row"
+
+
+def checked_filter(wanted: Filter, found: Instances) -> Filter:
+    """Return the filter with odd guests shut, and odd groups empty.
+
+    :raises ValueError: what is the host's own is not of the grammar
+    """
+    values.choice(wanted.same_network, (True, False))
+    for network in wanted.networks:
+        _check_network(network)
+    for gateway in wanted.gateways:
+        _check_gateway(gateway)
+    _check_outside(wanted.outside)
+    for members in wanted.members:
+        _check_members(members)
+    for guest in wanted.guests:
+        values.device(guest.bridge)
+    return replace(
+        wanted,
+        guests=tuple(_guest(each, found) for each in wanted.guests),
+        groups=tuple(_group(each, wanted, found) for each in wanted.groups),
+    )
+
+
+def _guest(guest: Guest, found: Instances) -> Guest:
+    """A guest as planned; to one that is odd nothing is let in.
+
+    Left out, its addresses would not be filtered at all.
+    """
+    try:
+        values.uuid(guest.uuid)
+        values.uuid(guest.instance_uuid)
+        values.choice(guest.filtered, (True, False))
+        for each in guest.groups:
+            values.integer(each, _IDS)
+        for address in guest.addresses:
+            values.address(address)
+    except ValueError as error:
+        named = subject("filter of", guest.uuid)
+        holders = {guest.instance_uuid, *found.holding(*guest.addresses)}
+        text = f"{error}: {_CLOSED}"
+        found.fail(Failure(named, text, tuple(sorted(holders))))
+        sound = tuple(filter(_is_address, guest.addresses))
+        return replace(guest, addresses=sound, filtered=True, groups=())
+    return guest
+
+
+def _is_address(text: object) -> bool:
+    try:
+        values.address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _group(group: Group, wanted: Filter, found: Instances) -> Group:
+    """A group as planned; one that is odd lets in nothing.
+
+    :raises ValueError: it has no id that can be written
+    """
+    values.integer(group.id, _IDS)
+    try:
+        for opening in group.openings:
+            _check_opening(opening)
+    except ValueError as error:
+        named = [
+            guest.instance_uuid
+            for guest in wanted.guests
+            if group.id in guest.groups
+        ]
+        text = f"{error}: it lets in nothing"
+        found.fail(Failure(f"group {group.id}", text, tuple(sorted(named))))
+        return replace(group, openings=())
+    return group
+
+
+def _check_opening(opening: Opening) -> None:
+    values.choice(opening.family, (4, 6))
+    if opening.source is not None:
+        _check_network_of(opening.source, opening.family)
+    if opening.group is not None:
+        values.integer(opening.group, _IDS)
+    if opening.protocol is not None:
+        values.integer(opening.protocol, range(1, 256))
+    for number in (opening.first, opening.last):
+        if number is not None:
+            values.integer(number, _PORTS)
+    if opening.last is None and opening.protocol not in (1, 58, None):
+        values.choice(opening.first, (None,))
+
+
+def _check_network_of(text: str, family: int) -> None:
+    check = values.network4 if family == 4 else values.network6
+    check(text)
+
+
+def _check_members(members: Members) -> None:
+    values.integer(members.group, _IDS)
+    for each in members.addresses:
+        values.address(each)
+
+
+def _check_network(network: FlatNetwork) -> None:
+    values.device(network.bridge)
+    values.network4(network.cidr)
+    if network.cidr_v6 is not None:
+        values.network6(network.cidr_v6)
+
+
+def _check_gateway(gateway: Gateway) -> None:
+    values.device(gateway.bridge)
+    values.network4(gateway.cidr)
+    values.ipv4(gateway.address)
+    for each in (gateway.serves, gateway.external):
+        values.choice(each, (True, False))
+
+
+def _check_outside(outside: Outside) -> None:
+    for device in outside.forwards or ():
+        values.device(device)
+    if outside.source_ip is not None:
+        values.ipv4(outside.source_ip)
+        values.device(outside.public_interface)
+    for each in (*outside.snat_ranges, *outside.kept):
+        values.network4(each)
+    if outside.metadata is not None:
+        address, port = outside.metadata
+        values.ipv4(address)
+        values.integer(port, range(1, 65536))
+    for each in outside.name_servers:
+        values.network(each)
+    values.choice(outside.any_name_server, (True, False))

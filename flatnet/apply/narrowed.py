@@ -1,0 +1,82 @@
+"""Whom less may reach than before, by what is about to be written.
+
+The addresses are those whose tracked connections are to be judged anew.  An
+address that is shut for the first time is among them, and one that no
+connection can have yet does no harm.
+"""
+
+from collections.abc import Mapping
+
+from flatnet.apply.filter.profiles import GROUP_PREFIX
+from flatnet.apply.filter.tables import AddressSet, Table
+from flatnet.apply.ipset import ExistingSet
+from flatnet.apply.iptables import Existing, changed
+from flatnet.filtering import Filter
+
+
+def by_sets(
+    planned: tuple[AddressSet, ...],
+    existing: Mapping[str, ExistingSet],
+    wanted: Filter,
+) -> frozenset[str]:
+    """Return who leaves a set that lets him in, or comes to one that shuts."""
+    found: set[str] = set()
+    for each in planned:
+        there = existing.get(each.name)
+        before = there.members if there else frozenset()
+        if each.closes:
+            found |= each.members - before
+        elif each.source is None:
+            found |= before - each.members
+        elif before - each.members:
+            found |= _of_groups(wanted, _naming(wanted, each.source))
+    return frozenset(found) & filtered_addresses(wanted)
+
+
+def by_chains(
+    existing: Existing, table: Table, wanted: Filter
+) -> frozenset[str]:
+    """Return whose chains are there and become others.
+
+    Where it is no group's own chain, that may be anybody.
+    """
+    groups: set[int] = set()
+    for chain in changed(existing, table):
+        if chain.name not in existing.chains:
+            continue
+        if chain.group is None:
+            return filtered_addresses(wanted)
+        groups.add(chain.group)
+    planned = {chain.name for chain in table.chains}
+    gone = existing.chains.keys() - planned
+    if any(not name.startswith(GROUP_PREFIX) for name in gone):
+        return filtered_addresses(wanted)
+    return _of_groups(wanted, groups)
+
+
+def filtered_addresses(wanted: Filter) -> frozenset[str]:
+    """Return all addresses that are filtered here."""
+    return frozenset(
+        address
+        for guest in wanted.guests
+        if guest.filtered
+        for address in guest.addresses
+    )
+
+
+def _naming(wanted: Filter, source: int) -> set[int]:
+    """The groups that let in members of another, or of themselves."""
+    return {
+        group.id
+        for group in wanted.groups
+        if any(opening.group == source for opening in group.openings)
+    }
+
+
+def _of_groups(wanted: Filter, groups: set[int]) -> frozenset[str]:
+    return frozenset(
+        address
+        for guest in wanted.guests
+        if not groups.isdisjoint(guest.groups)
+        for address in guest.addresses
+    )

@@ -1,0 +1,123 @@
+"""What may reach the instances of a host, as values.
+
+No chain, set or rule has a name here: what a backend makes of these values is
+its own affair, and connections that exist already are judged by the same.
+
+Addresses are text without a prefix, networks text with one.  All sequences
+are sorted, but those of openings and networks, which are tried in order.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is let in, in one family (4 or 6).
+
+    `source` is a network, `group` the id of a group whose members may send;
+    with neither it is from anywhere.  `protocol` is a number, none for all.
+    `first` and `last` are ports, for ICMP the type and the code; none is
+    any.
+    """
+
+    family: int
+    source: str | None = None
+    group: int | None = None
+    protocol: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """A security group that somebody here is in, and what it lets in."""
+
+    id: int
+    openings: tuple[Opening, ...] = ()
+
+
+@dataclass(frozen=True)
+class Members:
+    """The addresses of a group that an opening names, wherever they are."""
+
+    group: int
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guest:
+    """An interface here; `groups` are the ids of those that exist.
+
+    `filtered` says that what is bound for it is judged, `addresses` are of
+    both families, with those that its MAC makes.
+    """
+
+    uuid: str
+    instance_uuid: str
+    bridge: str
+    addresses: tuple[str, ...] = ()
+    filtered: bool = False
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class FlatNetwork:
+    """A network with guests here: what counts as the same network."""
+
+    bridge: str
+    cidr: str
+    cidr_v6: str | None = None
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A bridge with an address of ours, where the host is the gateway.
+
+    `serves` says that it answers DHCP and DNS there, `external` that the
+    guests' own gateway is somebody else's router.
+    """
+
+    bridge: str
+    cidr: str
+    address: str
+    serves: bool = False
+    external: bool = False
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How gateways lead to the outside.
+
+    :param forwards: devices that they forward to; none for all
+    :param source_ip: what guests' addresses become, none to keep them
+    :param public_interface: the device where they become that
+    :param snat_ranges: networks that they become it for, wherever these are,
+        where the guests' gateway is another
+    :param kept: networks that see guests' own addresses
+    :param metadata: address and port of the metadata service
+    :param name_servers: networks of servers that DNS is forwarded to
+    :param any_name_server: whether it may be anybody that the host itself
+        asks
+    """
+
+    forwards: tuple[str, ...] | None = None
+    source_ip: str | None = None
+    public_interface: str = ""
+    snat_ranges: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    metadata: tuple[str, int] | None = None
+    name_servers: tuple[str, ...] = ()
+    any_name_server: bool = False
+
+
+@dataclass(frozen=True)
+class Filter:
+    """All of it; `same_network` says that a network's own traffic passes."""
+
+    same_network: bool = True
+    networks: tuple[FlatNetwork, ...] = ()
+    guests: tuple[Guest, ...] = ()
+    groups: tuple[Group, ...] = ()
+    members: tuple[Members, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
+    outside: Outside = Outside()

@@ -1,0 +1,52 @@
+"""The addresses of rows, which may hold anything, and those MACs make."""
+
+import ipaddress
+import re
+
+_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
+_LINK_LOCAL = "fe80::/64"
+
+
+def is_mac(text: str) -> bool:
+    """Whether it is one, in capitals or not."""
+    return bool(_MAC.fullmatch(text))
+
+
+def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
+    """Return the valid addresses of one family, once each, sorted.
+
+    One with a zone (`fe80::1%eth0`) means something on one machine alone.
+    """
+    found = set()
+    for text in addresses:
+        if "%" in text:
+            continue
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            continue
+        if address.version == family:
+            found.add(address)
+    return tuple(str(address) for address in sorted(found, key=int))
+
+
+def eui64_address(prefix: str, mac: str) -> str:
+    """Return the IPv6 address that a MAC makes in a /64 (RFC 4291, A).
+
+    >>> eui64_address("fe80::/64", "fa:16:3e:00:00:01")
+    'fe80::f816:3eff:fe00:1'
+    """
+    octets = bytearray.fromhex(mac.replace(":", ""))
+    octets[0] ^= 2
+    octets[3:3] = b"\xff\xfe"
+    return str(ipaddress.IPv6Network(prefix)[int.from_bytes(octets)])
+
+
+def made_by(mac: str, cidr_v6: str | None) -> tuple[str, ...]:
+    """Return the IPv6 addresses that a MAC makes, none if it is no MAC."""
+    if not is_mac(mac):
+        return ()
+    prefixes = [_LINK_LOCAL]
+    if cidr_v6 and cidr_v6.endswith("/64"):
+        prefixes.append(cidr_v6)
+    return tuple(eui64_address(prefix, mac) for prefix in prefixes)

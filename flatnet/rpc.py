@@ -89,10 +89,11 @@ class NetworkAPI:
     ) -> None:
         target = messaging.Target(topic=TOPIC, version="1.0")
         self._timeout = timeout
-        self._patience = timeout or broker.conf.rpc_response_timeout
         self._client = messaging.get_rpc_client(
             broker, target, timeout=timeout
         )
+        # That knows the option.
+        self._patience = timeout or broker.conf.rpc_response_timeout
 
     def ping(self, context: Json, *, arg: Any, host: str | None = None) -> Any:
         """Return {"service": "network", "arg": arg} from `host` or any."""

@@ -1,12 +1,15 @@
 """PyMySQL, with an end to whatever it waits for."""
 
+import socket
 from typing import Any
 
 from pymysql.connections import Connection as Plain
+from pymysql.constants import CR
+from pymysql.err import OperationalError
 from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
-from flatnet.db import waits
+from flatnet.db import names, waits
 
 # Rows, and with the second what `FLUSH TABLES WITH READ LOCK` and a change
 # of tables hold, which the first says nothing of: 24 hours by default.
@@ -42,10 +45,53 @@ def listen(engine: Engine) -> None:
 def _connect(
     _dialect: Any, _record: Any, arguments: Any, options: Any
 ) -> BoundConnection:
-    seconds = max(deadline.left(waits.CONNECT_TIMEOUT), 0.1)
-    return BoundConnection(
-        *arguments, **{**options, "connect_timeout": seconds}
+    """Connect to the first address of the server that is well."""
+    connection = BoundConnection(
+        *arguments,
+        **{**options, "defer_connect": True, "connect_timeout": _seconds()},
     )
+    if connection.unix_socket:
+        connection.connect()
+        return connection
+
+    def reach(address: str) -> BoundConnection:
+        connection.connect(_socket(connection, address))
+        return connection
+
+    try:
+        found = names.addresses(connection.host)
+    except OSError as error:
+        raise _unreachable(connection, error) from error
+    return names.first(found, reach, OperationalError)
+
+
+def _socket(connection: BoundConnection, address: str) -> socket.socket:
+    """A socket to an address of the server, as PyMySQL would make it."""
+    source = connection.bind_address
+    try:
+        made = socket.create_connection(
+            (address, connection.port),
+            _seconds(),
+            source_address=(source, 0) if source else None,
+        )
+    except OSError as error:
+        raise _unreachable(connection, error) from error
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return made
+
+
+def _unreachable(
+    connection: BoundConnection, error: OSError
+) -> OperationalError:
+    return OperationalError(
+        CR.CR_CONN_HOST_ERROR,
+        f"Can't connect to MySQL server on {connection.host!r} ({error})",
+    )
+
+
+def _seconds() -> float:
+    return max(deadline.left(waits.CONNECT_TIMEOUT), 0.1)
 
 
 def _prepare(connection: Any, _record: Any) -> None:

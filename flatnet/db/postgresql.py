@@ -7,6 +7,7 @@ without an end either, which ours replaces.
 """
 
 import selectors
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
@@ -14,7 +15,7 @@ from psycopg2 import extensions
 from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
-from flatnet.db import waits
+from flatnet.db import names, waits
 
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '{}s'"
 _DIRECTIONS = {
@@ -26,6 +27,7 @@ _DIRECTIONS = {
 def listen(engine: Engine) -> None:
     """See to it that every connection of an engine has its timeouts."""
     extensions.set_wait_callback(_wait)
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", waits.forget)
     event.listen(engine, "before_cursor_execute", _before)
@@ -45,6 +47,52 @@ def _wait(connection: Any) -> None:
             selector.register(connection.fileno(), _DIRECTIONS[state])
             if not selector.select(deadline.left(at_most)):
                 raise psycopg2.OperationalError("no answer in time")
+
+
+def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+    """Connect to the first address of the first host that is well.
+
+    As libpq does where it is not polled, but for a server that refuses: the
+    next one is asked then too.
+    """
+
+    def reach(host: dict[str, Any]) -> Any:
+        return names.first(
+            tuple(_addresses(host)),
+            lambda way: psycopg2.connect(*arguments, **{**options, **way}),
+            psycopg2.OperationalError,
+        )
+
+    return names.first(_hosts(options), reach, psycopg2.OperationalError)
+
+
+def _hosts(options: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The hosts that options name, as options of one each."""
+    if options.get("hostaddr") or not options.get("host"):
+        return ({},)
+    hosts = str(options["host"]).split(",")
+    ports = str(options.get("port") or "").split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return tuple(
+        {"host": host, "port": port or None}
+        for host, port in zip(hosts, ports, strict=False)
+    )
+
+
+def _addresses(host: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The addresses of a host, as options; a socket has none."""
+    name = host.get("host")
+    if not name or name.startswith(("/", "@")):
+        yield host
+        return
+    try:
+        for address in names.addresses(name):
+            yield {**host, "hostaddr": address}
+    except OSError as error:
+        raise psycopg2.OperationalError(
+            f"the address of {name} is not known: {error}"
+        ) from error
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -100,6 +100,8 @@ class Daemon:
         """
         self._withdraw()
         await_database(self._database)
+        if self._needs.look():
+            self._withdraw()
         notify("STATUS=waiting for the applier")
         # Where another daemon's works here, nothing is said in its name.
         self._applier.uplinks(())
@@ -179,6 +181,8 @@ class Daemon:
             broker=rpc.broker_name(self._conf),
             stopping=self._stopping,
         )
+        # Of several brokers all were perhaps not known before.
+        self._needs.look()
         if self._server is not None:
             LOG.info("host %s is ready", self._settings.host)
             notify(f"STATUS=serving host {self._settings.host}")

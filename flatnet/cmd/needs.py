@@ -4,8 +4,10 @@ The broker, the database and the default router are where the daemon and its
 operator come from.  A bridge that takes such an address makes the host talk to
 itself, and a guest that has it is one that no rule keeps the host from.
 
-Names are looked up once, at the start, and for so long and no longer; who
-moves the broker to another address starts the daemon again.
+Names are looked up at the start, and for so long and no longer.  One that is
+not known then, as when a host boots before its name server, is looked up again
+once who has it was reached.  Who moves the broker to another address starts
+the daemon again.
 """
 
 import ipaddress
@@ -30,10 +32,37 @@ ROUTER, MY_IP = "the default router", "my_ip"
 
 
 class Needs:
-    """The addresses that a host depends on; names were looked up before."""
+    """The addresses that a host depends on, as far as they are known."""
 
-    def __init__(self, fixed: Iterable[InUse]) -> None:
-        self._fixed = tuple(fixed)
+    def __init__(
+        self, own: Iterable[InUse], named: Iterable[tuple[str, str]]
+    ) -> None:
+        """`named` are (what, name), whose addresses `look` finds."""
+        self._own = tuple(own)
+        self._unknown = tuple(dict.fromkeys(named))
+        self._found: tuple[InUse, ...] = ()
+        self._has_told = False
+
+    def look(self) -> bool:
+        """Look up the names that are not known yet; whether any is now."""
+        if not self._unknown:
+            return False
+        answers = _looked_up(self._unknown)
+        new = tuple(
+            InUse(address, what)
+            for (what, _), addresses in answers.items()
+            for address in addresses
+        )
+        self._found += new
+        self._unknown = tuple(
+            each
+            for each in self._unknown
+            if not answers.get(each) and not _is_here(each[1])
+        )
+        if not self._has_told:
+            _tell_unknown(self._unknown)
+        self._has_told = True
+        return bool(new)
 
     @property
     def now(self) -> tuple[InUse, ...]:
@@ -43,9 +72,8 @@ class Needs:
         except (FlatnetError, OSError) as error:
             LOG.warning("the default routers are not known: %s", error)
             found = []
-        by_address = {
-            each.address: each for each in (*found, *self._fixed[::-1])
-        }
+        known = (*found, *self._own, *self._found[::-1])
+        by_address = {each.address: each for each in known}
         return tuple(
             sorted(
                 by_address.values(),
@@ -64,16 +92,23 @@ def needs(
     """
     named = [(BROKER, each) for each in _brokers(conf)]
     named += [(DATABASE, each) for each in database_servers]
-    found = [
-        InUse(address, what)
-        for (what, name), addresses in _looked_up(named).items()
-        for address in addresses
-    ]
     own = [
         InUse(address, MY_IP, is_own=True)
         for address in _usable([settings.my_ip])
     ]
-    return Needs((*found, *own))
+    made = Needs(own, named)
+    made.look()
+    return made
+
+
+def _tell_unknown(named: Iterable[tuple[str, str]]) -> None:
+    for what, name in named:
+        LOG.warning(
+            "%s is called %s, which has no known address: a network that "
+            "holds it is not recognised",
+            what,
+            name,
+        )
 
 
 def _brokers(conf: cfg.ConfigOpts) -> Iterator[str]:
@@ -92,7 +127,7 @@ def _looked_up(
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """Return the IPv4 addresses of each name, as far as they are found."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
-    wanted = dict.fromkeys(named)
+    wanted = tuple(named)
 
     def look() -> None:
         for what, name in wanted:
@@ -105,14 +140,6 @@ def _looked_up(
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
     thread.join(PATIENCE)
-    for what, name in wanted:
-        if not found.get((what, name)) and not _is_here(name):
-            LOG.warning(
-                "%s is called %s, which has no known address: a network that "
-                "holds it is not recognised",
-                what,
-                name,
-            )
     return dict(found)
 
 

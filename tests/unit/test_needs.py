@@ -99,6 +99,25 @@ def test_a_name_that_nobody_knows_is_said_and_waited_for_no_longer(
     assert "the database is called slow.example" in caplog.text
 
 
+def test_a_name_that_is_known_later_is_looked_up_again(broker, names, caplog):
+    """A host that boots before its name server does."""
+    url = "rabbit://u:p@mq.example//"
+    found = needs.needs(broker(url), settings(), ["late.example"])
+    assert caplog.text.count("has no known address") == 2
+    assert not found.look()
+    names["late.example"] = ["192.0.2.40"]
+    assert found.look()
+    assert InUse("192.0.2.40", needs.DATABASE) in found.now
+    assert not found.look()
+    names["mq.example"] = ["192.0.2.41"]
+    assert found.look()
+    assert [each.what for each in found.now] == [
+        *(needs.ROUTER, needs.DATABASE, needs.BROKER),
+    ]
+    # It is told once.
+    assert caplog.text.count("has no known address") == 2
+
+
 @pytest.mark.parametrize("url", ["rabbit", "rabbit://u:p@h:port//", "://"])
 def test_a_url_that_is_none_is_for_others_to_complain_of(broker, names, url):
     found = needs.needs(broker(url), settings(my_ip="192.0.2.5"), [])

@@ -53,7 +53,7 @@ def swap(
     """Set aside an address that is somebody else's, and take the next.
 
     Returns the new one; none where machines on the segment have answered for
-    so many lately that they get no more.
+    so many, lately or in all, that they get no more.
 
     :raises NetworkNotFound: the network does not exist
     :raises NoMoreFixedIps: its pool is exhausted
@@ -61,8 +61,7 @@ def swap(
     network = requests.locked_network(connection, taken.network_uuid)
     reason = taken.reason
     if taken.answered:
-        lately = reservations.answered_lately(connection, network)
-        if lately >= reservations.MOST_ANSWERED:
+        if not reservations.may_be_answered(connection, network):
             return None
         reason = reservations.ANSWERED + reason
     connection.execute(

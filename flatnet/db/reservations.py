@@ -17,8 +17,10 @@ from flatnet.taken import InUse
 
 FIXED_IPS = models.fixed_ips
 # What machines on a segment say, nobody vouches for: so many of a network's
-# addresses they may take in an hour.
+# addresses they may take in an hour, and that share of them in all, or one
+# that answers for everything has eaten a /24 in four days.
 MOST_ANSWERED = 3
+_SHARE = 8
 _HOUR = timedelta(hours=1)
 ANSWERED = "on the segment: "
 
@@ -86,18 +88,21 @@ def reasons(connection: Connection, network_id: int) -> dict[str, str]:
     return {row.address: row.reason or "" for row in rows}
 
 
-def answered_lately(connection: Connection, network: AnyRow) -> int:
-    """How many addresses machines on the segment took in the last hour."""
+def may_be_answered(connection: Connection, network: AnyRow) -> bool:
+    """Whether machines on the segment may take one more address."""
     present = connection.execute(select(Now())).scalar_one()
-    count: int = connection.execute(
-        select(func.count()).where(
-            FIXED_IPS.c.network_id == network.id,
-            FIXED_IPS.c.reserved.is_(True),
-            FIXED_IPS.c.reason.startswith(ANSWERED, autoescape=True),
-            FIXED_IPS.c.updated_at > present - _HOUR,
-        )
-    ).scalar_one()
-    return count
+    theirs = (
+        FIXED_IPS.c.network_id == network.id,
+        FIXED_IPS.c.reserved.is_(True),
+        FIXED_IPS.c.reason.startswith(ANSWERED, autoescape=True),
+    )
+    count = select(func.count()).where(*theirs)
+    lately = count.where(FIXED_IPS.c.updated_at > present - _HOUR)
+    most = max(MOST_ANSWERED, ranges.size(network.cidr) // _SHARE)
+    return (
+        connection.execute(lately).scalar_one() < MOST_ANSWERED
+        and connection.execute(count).scalar_one() < most
+    )
 
 
 def _reason(each: InUse, host: str) -> str:

@@ -120,19 +120,43 @@ def test_after_an_hour_it_is_believed_again(database):
         held = swap(database, network, held)
     assert swap(database, network, held) is None
 
-    def long_ago(connection):
-        table = models.fixed_ips
-        (first,) = connection.execute(
-            table.select().where(table.c.address == "10.0.0.1")
-        ).all()
-        connection.execute(
-            update(table)
-            .where(table.c.id == first.id)
-            .values(updated_at=first.updated_at.replace(year=2020))
-        )
-
-    database.write(long_ago)
+    long_ago(database, "10.0.0.1")
     assert swap(database, network, held) is not None
+
+
+def long_ago(database, *addresses):
+    """Let what became of addresses be years ago."""
+    table = models.fixed_ips
+
+    def run(connection):
+        chosen = table.select().where(table.c.address.in_(addresses))
+        for row in connection.execute(chosen).all():
+            connection.execute(
+                update(table)
+                .where(table.c.id == row.id)
+                .values(updated_at=row.updated_at.replace(year=2020))
+            )
+
+    database.write(run)
+
+
+def test_in_all_it_gets_a_share(database):
+    """However long it goes on: the pool is for instances."""
+    network = a_network(database, cidr="10.0.0.0/26")
+    instance = an_instance(database)
+    allocate(database, instance)
+    held = "10.0.0.1"
+    taken = []
+    while held is not None and len(taken) < 64:
+        taken.append(held)
+        held = swap(database, network, held)
+        long_ago(database, *taken)
+    assert len(reserved(database, network)) == 64 // 8
+    # What rows say is without limit, and others are served.
+    assert swap(database, network, taken[-1], answered=False)
+    other = an_instance(database, hostname="vm_2")
+    allocate(database, other)
+    assert addresses_of(database, other)
 
 
 def test_a_pool_that_is_exhausted_keeps_its_rows(database):

@@ -276,10 +276,13 @@ class FlatManager:
         """
         if not groups:
             return
+        failure = None
         try:
             self._peers.security_groups_changed({}, group_ids=groups)
         except BrokerUnavailable as error:
-            LOG.warning("other hosts were not told of members: %s", error)
+            failure = error
+        if failure is not None:
+            LOG.warning("other hosts were not told of members: %s", failure)
 
     def host_state(self) -> Json:
         """What this host made of its last pass, as JSON primitives."""

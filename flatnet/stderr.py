@@ -75,6 +75,8 @@ class Stderr(io.TextIOBase):
         a thread keeps what it was started with.
         """
         self._waiting = SimpleQueue()
+        # The parent's thread may have held it at the fork.
+        self._counting = _new_lock()
         self._lost = 0
         _new_thread(self._work, (self._waiting,))
 

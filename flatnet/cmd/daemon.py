@@ -189,11 +189,14 @@ class Daemon:
 
     def _say_stopped(self) -> None:
         """Tell the cluster, which would else wait for our reports."""
+        failure = None
         try:
             with deadline.within(LAST_WORD):
                 self._rows.tell("stopped", None)
         except FlatnetError as error:
-            LOG.warning("not told that this host has stopped: %s", error)
+            failure = error
+        if failure is not None:
+            LOG.warning("not told that this host has stopped: %s", failure)
 
     def _stop_serving(self) -> None:
         notify("STOPPING=1", "STATUS=stopping; guests keep their network")

@@ -35,25 +35,29 @@ class Heartbeat:
 
         What cannot be written is told once, until it can again.
         """
+        failure = None
         try:
-            is_ours = services.report(
-                self._database,
-                host=self._settings.host,
-                binary=BINARY,
-                holder=hostname.holder(),
-            )
-            if not is_ours:
-                found = hostname.claimed(self._database, self._settings)
-                is_ours = found is None
+            is_ours = self._report()
         except FlatnetError as error:
-            if not self._is_silent:
-                LOG.warning("not reported, and trying on: %s", error)
-            self._is_silent = True
-            return True
-        if self._is_silent:
+            # Told outside of the handler, where oslo.log appends it again.
+            failure, is_ours = error, True
+        if failure is not None and not self._is_silent:
+            LOG.warning("not reported, and trying on: %s", failure)
+        if failure is None and self._is_silent:
             LOG.warning("reported again")
-        self._is_silent = False
+        self._is_silent = failure is not None
         return is_ours
+
+    def _report(self) -> bool:
+        is_ours = services.report(
+            self._database,
+            host=self._settings.host,
+            binary=BINARY,
+            holder=hostname.holder(),
+        )
+        return (
+            is_ours or hostname.claimed(self._database, self._settings) is None
+        )
 
     def close(self) -> None:
         """Close the connections."""

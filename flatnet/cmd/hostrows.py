@@ -64,6 +64,7 @@ class DatabaseRows:
         """
         swapped = False
         for each in taken:
+            failure = None
             try:
                 new = host_addresses.swap(
                     self._database,
@@ -73,8 +74,9 @@ class DatabaseRows:
                 )
             except (Conflict, NotFound) as error:
                 # That one network's pool is empty is no other's trouble.
-                LOG.warning("%s is kept for now: %s", each.address, error)
-                continue
+                failure, new = error, None
+            if failure is not None:
+                LOG.warning("%s is kept for now: %s", each.address, failure)
             if new:
                 swapped = True
                 LOG.warning(

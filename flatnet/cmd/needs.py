@@ -67,11 +67,13 @@ class Needs:
     @property
     def now(self) -> tuple[InUse, ...]:
         """All of them, with the default routers that there are now, sorted."""
+        found, failure = [], ""
         try:
             found = [InUse(each, ROUTER) for each in routers()]
         except (FlatnetError, OSError) as error:
-            LOG.warning("the default routers are not known: %s", error)
-            found = []
+            failure = str(error)
+        if failure:
+            LOG.warning("the default routers are not known: %s", failure)
         known = (*found, *self._own, *self._found[::-1])
         by_address = {each.address: each for each in known}
         return tuple(

@@ -25,13 +25,16 @@ def notify(*lines: str) -> None:
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
+    failure = None
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
             connection.settimeout(_PATIENCE)
             connection.connect(address)
             connection.sendall("\n".join(lines).encode())
     except OSError as error:
-        LOG.warning("NOTIFY_SOCKET %s is not heard: %s", address, error)
+        failure = error
+    if failure is not None:
+        LOG.warning("NOTIFY_SOCKET %s is not heard: %s", address, failure)
 
 
 class BrokerWatch(logging.Handler):

@@ -22,6 +22,8 @@ FORKED = (
     "child and os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]));"
     "e.start();"
 )
+# The moment in which the parent's thread counts what is lost.
+FORKED_AT_ODDS = FORKED.replace("child =", "e._counting.acquire(); child =")
 LOG = f"""
 import logging
 logging.basicConfig(stream=sys.stderr, format="%(message)s")
@@ -43,7 +45,7 @@ def started(code):
     )
 
 
-@pytest.mark.parametrize("kind", [NATIVE, GREEN, FORKED])
+@pytest.mark.parametrize("kind", [NATIVE, GREEN, FORKED, FORKED_AT_ODDS])
 def test_nobody_waits_for_a_reader_and_the_lost_are_counted(kind):
     reading, writing = os.pipe()
     process = subprocess.Popen(

@@ -151,11 +151,7 @@ def own_ways(
     index = _index(bridge)
     used = [IPv4Address(each.address) for each in in_use]
     found = {around.way(each) for each in used if each in network}
-    found |= {
-        route.device
-        for route in around.ranges(network, index)
-        if route.is_on_link
-    }
+    found |= {route.device for route in around.ranges(network, index)}
     return frozenset(map(device_name, found - {0, index}))
 
 

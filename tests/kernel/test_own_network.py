@@ -212,6 +212,26 @@ def test_the_guard_takes_nobody_there_for_a_forger(namespaces, address):
     assert "1 received" in far.run(f"ping -c1 -W5 {own}")
 
 
+def test_the_guard_takes_nobody_behind_a_router_for_a_forger(namespaces):
+    """The network is refused for that route, and whoever is there stays."""
+    host, far = namespaces(), namespaces()
+    host.run("ip link add eth0 type veth peer name eth0 netns " + far.name)
+    for space, ip in ((host, "192.0.2.5/24"), (far, "192.0.2.1/24")):
+        space.run("ip link set eth0 up")
+        space.run(f"ip addr add {ip} dev eth0")
+    host.run("ip route add 10.0.0.128/25 via 192.0.2.1")
+    far.run("ip addr add 10.0.0.200/32 dev eth0")
+    network = guarded_network(bridge="br100", address="10.0.0.2")
+
+    def guarded():
+        with Session() as session:
+            apply_guard(session, guard(networks=(network,)))
+
+    host.call(guarded)
+    said = far.run("ping -c1 -W5 -I 10.0.0.200 192.0.2.5")
+    assert "1 received" in said
+
+
 def test_what_is_foreseen_of_a_new_network(namespace):
     card(namespace, *LAN)
 

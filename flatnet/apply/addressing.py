@@ -53,6 +53,14 @@ def check_address(
                 f"its address {ip} is {each.what} of this host and is not "
                 "taken: reserve it, or move what has it"
             )
+    way = conflicts.led_to(ip, bridge=bridge.name, around=around)
+    if way:
+        reason = f"{way} of a host leads to it"
+        found.taken.append(Taken(bridge.network_uuid, ip, reason))
+        raise HostSetupError(
+            f"its address {ip} is not taken, for {way} leads to whoever has "
+            "it: remove that route, or reserve the address"
+        )
 
 
 def warn_of_conflict(

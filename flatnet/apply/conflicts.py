@@ -15,8 +15,9 @@ What counts, and why:
 
 What does not: a wider route through a gateway, beside which the network is the
 narrower; single addresses (/32, as on lo, or of a tunnel's far end), which
-take nothing but themselves and are for `members` to warn of; and the bridge's
-own, for the LAN may be the flat network where its address is on the bridge.
+take nothing but themselves: only the bridge's own must be none (`led_to`); and
+ranges of the bridge, for the LAN may be the flat network where its address is
+on the bridge.
 
 Given up: devices that are down.  They have no routes, and once they come up
 they are told of as a conflict of an address that stands.
@@ -117,6 +118,15 @@ def overlap(cidr: str, *, bridge: str, around: Surroundings) -> str:
             f"network {network} of {bridge} overlaps {around.shown(route)}, "
             f"what is reached there would be no more: {REMEDY}"
         )
+    return ""
+
+
+def led_to(address: str, *, bridge: str, around: Surroundings) -> str:
+    """Return the route by another device to just an address, or empty."""
+    index = _index(bridge)
+    for route in around.routes:
+        if route.device != index and route.to == IPv4Network(address):
+            return around.shown(route)
     return ""
 
 

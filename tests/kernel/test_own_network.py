@@ -113,6 +113,27 @@ def test_what_is_no_conflict(namespace, route):
     reach(namespace, wanted(InUse("192.0.2.9", "the broker")))
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ip route add 10.0.0.2/32 via 192.0.2.1",
+        "ip addr add 198.51.100.1 peer 10.0.0.2 dev eth0",
+    ],
+)
+def test_a_single_address_that_is_the_bridges_own(namespace, command):
+    card(namespace, "eth0", "192.0.2.5/24")
+    namespace.run(command)
+    changes = apply(namespace, wanted())
+    (only,) = changes.failures
+    assert "its address 10.0.0.2 is not taken" in only.message
+    assert "10.0.0.2/32" in only.message
+    assert "by eth0" in only.message
+    # So that the next one is.
+    (taken,) = changes.taken
+    assert (taken.address, taken.answered) == ("10.0.0.2", False)
+    reach(namespace, wanted(address="10.0.0.3/24"))
+
+
 def test_a_broker_beyond_a_router_but_in_the_range(namespace):
     card(namespace, "eth0", "192.0.2.5/24")
     namespace.run("ip route add default via 192.0.2.1")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flatnet.stderr import MOST
+
 SOURCES = Path(__file__).parents[2]
 SECONDS = 30
 # Said on standard output while nobody reads the other.
@@ -67,7 +69,9 @@ def test_nobody_waits_for_a_reader_and_the_lost_are_counted(kind):
     assert process.returncode == 0
     *lines, last = text.decode().splitlines()
     numbers = [int(line.split()[1]) for line in lines]
-    assert numbers == list(range(len(numbers)))
+    # Before the pipe was full some may have been dropped and others not.
+    assert numbers == sorted(set(numbers))
+    assert numbers[:MOST] == list(range(MOST))
     assert last == (
         f"flatnet: {LINES - len(lines)} lines of the log are lost: nobody "
         "read standard error"

@@ -22,7 +22,6 @@ _PACKAGES = {
     "dhcp_release": "dnsmasq-utils",
     "dnsmasq": "dnsmasq-base",
     "conntrack": "conntrack",
-    "ipset": "ipset",
     "nft": "nftables",
 }
 

@@ -26,6 +26,7 @@ from flatnet.apply.filter.profiles import (
 from flatnet.apply.filter.rules import rules
 from flatnet.apply.filter.tables import Rules, Table
 from flatnet.apply.force_guard import unguarded
+from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Existing, leads
 from flatnet.apply.libnftables import Session
 from flatnet.apply.marks import recognised
@@ -113,7 +114,7 @@ class _Sets:
 
     def __init__(
         self,
-        existing: Mapping[str, ipset.ExistingSet],
+        existing: Mapping[str, FoundSet],
         planned: Rules,
         wanted: Filter,
         family: int,
@@ -122,12 +123,12 @@ class _Sets:
         there = {
             name: each.members
             for name, each in existing.items()
-            if each.is_of(family)
+            if each.family == family
         }
         mine = [each for each in planned.sets if each.family == family]
-        known = {each.name: each.members for each in mine}
+        known = {each.name: ipset.all_packed(each.members) for each in mine}
         self._shut = there.get(filtered_set(family), frozenset())
-        self._let_in: set[str] = set()
+        self._let_in: set[bytes] = set()
         # Those of a former plan may lead somewhere too.
         for name, members in there.items():
             if name.startswith((tree_sets(family), open_set(family))):
@@ -135,7 +136,7 @@ class _Sets:
         wide = {
             each.source
             for each in mine
-            if not there.get(each.name, frozenset()) <= each.members
+            if not there.get(each.name, frozenset()) <= known[each.name]
         }
         self._wide_groups = {
             group.id
@@ -145,7 +146,7 @@ class _Sets:
 
     def shut(self, guest: Guest) -> bool:
         """Whether a guest is filtered, and led nowhere but as planned."""
-        mine = of_family(guest.addresses, self._family)
+        mine = ipset.all_packed(of_family(guest.addresses, self._family))
         return (
             self._shut.issuperset(mine)
             and self._let_in.isdisjoint(mine)

@@ -9,28 +9,34 @@ from collections.abc import Mapping
 
 from flatnet.apply.filter.profiles import GROUP_PREFIX
 from flatnet.apply.filter.tables import AddressSet, Table
-from flatnet.apply.ipset import ExistingSet
+from flatnet.apply.ipset import all_packed, packed
+from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Existing, changed
 from flatnet.filtering import Filter
 
 
 def by_sets(
     planned: tuple[AddressSet, ...],
-    existing: Mapping[str, ExistingSet],
+    existing: Mapping[str, FoundSet],
     wanted: Filter,
 ) -> frozenset[str]:
     """Return who leaves a set that lets him in, or comes to one that shuts."""
-    found: set[str] = set()
+    found: set[bytes] = set()
+    of_groups: frozenset[str] = frozenset()
     for each in planned:
         there = existing.get(each.name)
         before = there.members if there else frozenset()
+        members = all_packed(each.members)
         if each.closes:
-            found |= each.members - before
+            found |= members - before
         elif each.source is None:
-            found |= before - each.members
-        elif before - each.members:
-            found |= _of_groups(wanted, _naming(wanted, each.source))
-    return frozenset(found) & filtered_addresses(wanted)
+            found |= before - members
+        elif before - members:
+            of_groups |= _of_groups(wanted, _naming(wanted, each.source))
+    if not found:
+        return of_groups
+    filtered = filtered_addresses(wanted)
+    return of_groups | {each for each in filtered if packed(each) in found}
 
 
 def by_chains(

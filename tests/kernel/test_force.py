@@ -114,8 +114,7 @@ def test_iptables_may_be_away_for_a_while(
 ):
     """As while its package is upgraded; who comes needs none of it."""
     assert apply(BOTH).failures == ()
-    for name in ("ipset", "conntrack"):
-        (tmp_path / name).symlink_to(shutil.which(name))
+    (tmp_path / "conntrack").symlink_to(shutil.which("conntrack"))
 
     def away():
         monkeypatch.setattr(command, "_PATH", str(tmp_path))

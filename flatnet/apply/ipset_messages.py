@@ -1,0 +1,263 @@
+"""ipset's messages, straight to the kernel.
+
+The program writes nothing that netlink does not, needs two milliseconds to be
+started, and prints addresses as text, of which there are ten thousand on a
+full host.
+
+A member is the address as the kernel has it, packed; one of another prefix
+than a single address, or with a flag such as `nomatch`, has more bytes and so
+is never one of ours.
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from flatnet.apply.rtnl import attributes
+from flatnet.exceptions import HostSetupError
+
+# From linux/netlink.h, linux/netfilter/nfnetlink.h and ipset/ip_set.h.
+_NETFILTER, _SUBSYSTEM = 12, 6
+_CREATE, _DESTROY, _LIST, _ADD, _DELETE, _TYPE = 2, 3, 7, 9, 10, 13
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_ERROR, _DONE = 2, 3
+_PROTOCOL, _NAME, _TYPE_NAME, _REVISION, _FAMILY = 1, 2, 3, 4, 5
+_FLAGS, _DATA, _MANY, _LINE = 6, 7, 8, 9
+_IP, _PREFIX, _MEMBER_FLAGS = 1, 3, 8
+_HASH_SIZE, _MAXIMUM = 18, 19
+_NAMES_ALONE = 1 << 1
+_NESTED, _NETWORK_ORDER = 0x8000, 0x4000
+_VERSION = 6
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
+_HEADER = struct.Struct("=IHHII")
+_KIND = "hash:net"
+# Memory is taken by members, not by the maximum; an empty one is small.
+_SIZES = ((_HASH_SIZE, 64), (_MAXIMUM, 1048576))
+# An attribute has less than 64 KiB.
+_AT_ONCE = 1000
+_SECONDS = 10
+_BUSY = 4100
+_TEXTS = {
+    4099: "the kernel has all the sets that it is made for",
+    _BUSY: "it is in use",
+    4102: "a set of another type has this name",
+    4103: "a set of this name is there already",
+}
+
+
+@dataclass(frozen=True)
+class FoundSet:
+    """A set of the kernel; `family` is 4 or 6, or 0 for another type's."""
+
+    name: str
+    family: int
+    members: frozenset[bytes] = frozenset()
+
+
+class SetError(HostSetupError):
+    """The kernel refused to change a set; `is_busy` if rules name it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_TEXTS.get(number) or _text_of(number))
+        self.is_busy = number == _BUSY
+
+
+def names() -> list[str]:
+    """Return the names of all sets of the current namespace.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    flags = struct.pack(">I", _NAMES_ALONE)
+    asked = _attribute(_FLAGS | _NETWORK_ORDER, flags)
+    return [_text(each[_NAME]) for each in _dump(asked)]
+
+
+def listed(only: Iterable[str] | None = None) -> dict[str, FoundSet]:
+    """Return sets with their members, by name; all, or those named.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    questions = [b""] if only is None else [_named(each) for each in only]
+    families: dict[str, int] = {}
+    members: dict[str, list[bytes]] = {}
+    for question in questions:
+        for values in _dump(question):
+            name = _text(values[_NAME])
+            members.setdefault(name, []).extend(_members(values))
+            if _TYPE_NAME in values:
+                families[name] = _family(values)
+    return {
+        name: FoundSet(name, families.get(name, 0), frozenset(found))
+        for name, found in members.items()
+    }
+
+
+class Writer:
+    """One connection that changes sets; each change is done or refused."""
+
+    def __init__(self) -> None:
+        self._kernel = _connected()
+        self._revisions: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        """End it."""
+        self._kernel.close()
+
+    def create(self, name: str, family: int) -> None:
+        """Make an empty set of addresses.
+
+        :raises SetError: the kernel refuses
+        """
+        number = _FAMILIES[family]
+        if family not in self._revisions:
+            asked = _attribute(_TYPE_NAME, _KIND.encode() + b"\0")
+            asked += _attribute(_FAMILY, bytes([number]))
+            found = self._asked(_TYPE, asked)
+            self._revisions[family] = found[_REVISION]
+        sizes = b"".join(
+            _attribute(kind | _NETWORK_ORDER, struct.pack(">I", size))
+            for kind, size in _SIZES
+        )
+        body = (
+            _named(name)
+            + _attribute(_TYPE_NAME, _KIND.encode() + b"\0")
+            + _attribute(_REVISION, self._revisions[family])
+            + _attribute(_FAMILY, bytes([number]))
+            + _attribute(_DATA | _NESTED, sizes)
+        )
+        self._asked(_CREATE, body)
+
+    def destroy(self, name: str) -> None:
+        """Remove a set; errors as for `create`."""
+        self._asked(_DESTROY, _named(name))
+
+    def add(self, name: str, members: Iterable[bytes]) -> None:
+        """Add members that may be there; errors as for `create`."""
+        self._change(_ADD, name, members)
+
+    def delete(self, name: str, members: Iterable[bytes]) -> None:
+        """Delete members that may be gone; errors as for `create`."""
+        self._change(_DELETE, name, members)
+
+    def _change(self, kind: int, name: str, members: Iterable[bytes]) -> None:
+        left = sorted(members)
+        while left:
+            now, left = left[:_AT_ONCE], left[_AT_ONCE:]
+            many = b"".join(map(_element, now))
+            body = (
+                _named(name)
+                + _attribute(_LINE, struct.pack("=I", 0))
+                + _attribute(_MANY | _NESTED, many)
+            )
+            self._asked(kind, body)
+
+    def _asked(self, kind: int, body: bytes) -> dict[int, bytes]:
+        self._kernel.send(_message(kind, _REQUEST | _ACK, body))
+        found: dict[int, bytes] = {}
+        while True:
+            for answer, values in _answers(self._kernel.recv(1 << 16)):
+                if answer != _ERROR:
+                    found = values
+                    continue
+                (number,) = struct.unpack_from("=i", values[0])
+                if number:
+                    raise SetError(-number)
+                return found
+
+
+def _dump(question: bytes) -> Iterator[dict[int, bytes]]:
+    with _connected() as kernel:
+        kernel.send(_message(_LIST, _REQUEST | _ACK | _DUMP, question))
+        while True:
+            for kind, values in _answers(kernel.recv(1 << 18)):
+                if kind == _DONE:
+                    return
+                if kind == _ERROR:
+                    (number,) = struct.unpack_from("=i", values[0])
+                    raise SetError(-number)
+                yield values
+
+
+def _connected() -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
+    kernel.settimeout(_SECONDS)
+    return kernel
+
+
+def _answers(data: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
+    """Yield (type, attributes) of each message; of an error its body at 0."""
+    while data:
+        length, kind, *_ = _HEADER.unpack_from(data)
+        message, data = data[:length], data[(length + 3) & ~3 :]
+        body = message[_HEADER.size :]
+        if kind in (_ERROR, _DONE):
+            yield kind, {0: body}
+        else:
+            yield kind, dict(attributes(body[4:]))
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    head = struct.pack("=BBH", socket.AF_INET, 0, 0)
+    whole = head + _attribute(_PROTOCOL, bytes([_VERSION])) + body
+    size = _HEADER.size + len(whole)
+    return _HEADER.pack(size, _SUBSYSTEM << 8 | kind, flags, 1, 0) + whole
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    size = 4 + len(value)
+    return struct.pack("=HH", size, kind) + value + b"\0" * (-size % 4)
+
+
+def _named(name: str) -> bytes:
+    return _attribute(_NAME, name.encode() + b"\0")
+
+
+def _element(member: bytes) -> bytes:
+    """A member as the kernel takes it; what was added to it goes along."""
+    size = 4 if len(member) < 16 else 16
+    kind = (1 if size == 4 else 2) | _NETWORK_ORDER
+    data = _attribute(_IP | _NESTED, _attribute(kind, member[:size]))
+    if len(member) > size:
+        data += _attribute(_PREFIX, member[size : size + 1])
+    if len(member) > size + 1:
+        flags = member[size + 1 :]
+        data += _attribute(_MEMBER_FLAGS | _NETWORK_ORDER, flags)
+    data += _attribute(_LINE, struct.pack("=I", 0))
+    return _attribute(_DATA | _NESTED, data)
+
+
+def _members(values: dict[int, bytes]) -> Iterator[bytes]:
+    for _, element in attributes(values.get(_MANY, b"")):
+        data = dict(attributes(element))
+        if _IP not in data:
+            continue
+        ((_, address),) = attributes(data[_IP])
+        prefix = data.get(_PREFIX, b"")
+        flags = data.get(_MEMBER_FLAGS, b"")
+        if flags:
+            yield address + (prefix or bytes([8 * len(address)])) + flags
+        elif prefix and prefix[0] != 8 * len(address):
+            yield address + prefix
+        else:
+            yield address
+
+
+def _family(values: dict[int, bytes]) -> int:
+    """4 or 6 for a set of addresses as we make them, else 0."""
+    if _text(values[_TYPE_NAME]) != _KIND:
+        return 0
+    number = values[_FAMILY][0]
+    return next((f for f, n in _FAMILIES.items() if n == number), 0)
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")
+
+
+def _text_of(number: int) -> str:
+    if number < 4096:
+        return os.strerror(number)
+    return f"the kernel refuses it with ipset's error {number}"

@@ -21,7 +21,6 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {
     "dhcp_release": "dnsmasq-utils",
     "dnsmasq": "dnsmasq-base",
-    "conntrack": "conntrack",
     "nft": "nftables",
 }
 

@@ -21,23 +21,16 @@ Given up: a UDP peer that an instance goes on sending to counts as one that the
 instance turned to, as for any packet that it sends first.
 """
 
-import errno
+import contextlib
 import socket
-from collections.abc import Iterable
-
-from pyroute2 import NFCTSocket
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
 from flatnet.apply import severed
-from flatnet.apply.command import run
-from flatnet.apply.flows import Flow, Judge, parsed
+from flatnet.apply.flows import Flow, Judge
 from flatnet.apply.guard import TABLE
+from flatnet.apply.ipset import all_packed
 from flatnet.apply.libnftables import Session
-from flatnet.exceptions import HostSetupError
+from flatnet.apply.tracked import Forgetting, flows_of
 from flatnet.state import Changes, Failure, Plan, Port
-
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
 def cut_connections(
@@ -55,7 +48,7 @@ def cut_connections(
     if not fresh and not judged:
         return Changes()
     judge = Judge(plan.filter, judged)
-    tracked = list(_tracked())
+    tracked = list(flows_of(all_packed(judged | fresh)))
     forbidden = [flow for flow in tracked if judge.forbids(flow)]
     severed.remember(session, TABLE, forbidden)
     doomed = dict.fromkeys(
@@ -96,51 +89,23 @@ def _ends(flow: Flow) -> frozenset[str]:
     )
 
 
-def _tracked() -> Iterable[Flow]:
-    for family in ("ipv4", "ipv6"):
-        outcome = run("conntrack", "-L", "-f", family, "-o", "extended")
-        if outcome.status:
-            raise HostSetupError(f"conntrack -L: {outcome.error}")
-        yield from parsed(outcome.output)
-
-
 def _forget(doomed: list[Flow]) -> Changes:
     """Delete flows; one that ended by itself meanwhile is as good."""
+    if not doomed:
+        return Changes()
     cut = 0
     failures = []
-    for family, number in _FAMILIES.items():
-        mine = [flow for flow in doomed if flow.family == family]
-        if not mine:
-            continue
-        with NFCTSocket(nfgen_family=number) as tracking:
-            for flow in mine:
-                try:
-                    tracking.entry(
-                        "del", tuple_orig=_tuple(flow), zone=flow.zone
-                    )
-                    cut += 1
-                except NetlinkError as error:
-                    if error.code != errno.ENOENT:
-                        failures.append(_failure(flow, error))
+    with contextlib.closing(Forgetting()) as forgetting:
+        for flow in doomed:
+            try:
+                cut += forgetting.forget(flow)
+            except OSError as error:
+                failures.append(_failure(flow, error))
     made = (f"conntrack: cut {cut} connections",) if cut else ()
     return Changes(made, tuple(failures))
 
 
-def _tuple(flow: Flow) -> NFCTAttrTuple:
-    return NFCTAttrTuple(
-        family=_FAMILIES[flow.family],
-        saddr=flow.source,
-        daddr=flow.destination,
-        proto=flow.protocol,
-        sport=flow.source_port,
-        dport=flow.port,
-        icmp_id=flow.icmp_id,
-        icmp_type=flow.icmp_type,
-        icmp_code=flow.icmp_code,
-    )
-
-
-def _failure(flow: Flow, error: NetlinkError) -> Failure:
+def _failure(flow: Flow, error: OSError) -> Failure:
     text = (
         f"{flow.source} to {flow.target}, protocol {flow.protocol}, could "
         f"not be cut: {error}"

@@ -1,16 +1,12 @@
 """Tracked connections as values, and whether a plan still allows them."""
 
 import ipaddress
-import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from flatnet.filtering import Filter, FlatNetwork, Opening
 
-_PAIR = re.compile(r"(\S+)=(\S+)")
 _ICMP = (1, 58)
-_FAMILIES = {"ipv4": 4, "ipv6": 6}
 _LINK_LOCAL = "fe80::/10"
 
 
@@ -21,7 +17,7 @@ class Flow:
     They differ from `destination` and `port` after DNAT, and are what the
     filter sees.  ICMP has no ports, and those of GRE are its keys.
     `answered_to` and `answered_port` are where answers go: not the source
-    after SNAT.
+    after SNAT.  `key` is what the kernel knows it by.
     """
 
     family: int
@@ -38,39 +34,7 @@ class Flow:
     icmp_code: int | None = None
     icmp_id: int | None = None
     zone: int | None = None
-
-
-def parsed(listing: str) -> Iterator[Flow]:
-    """Yield the flows of `conntrack -L -o extended`."""
-    for line in listing.splitlines():
-        words = line.split()
-        if len(words) < 4 or words[0] not in _FAMILIES:
-            continue
-        pairs = _PAIR.findall(line)
-        keys = [key for key, _ in pairs]
-        reply_at = keys.index("src", keys.index("src") + 1)
-        there, back = dict(pairs[:reply_at]), dict(pairs[reply_at:])
-
-        def number(values: Mapping[str, str], *keys: str) -> int | None:
-            found = (int(values[key], 0) for key in keys if key in values)
-            return next(found, None)
-
-        yield Flow(
-            family=_FAMILIES[words[0]],
-            protocol=int(words[3]),
-            source=there["src"],
-            destination=there["dst"],
-            target=back["src"],
-            answered_to=back["dst"],
-            source_port=number(there, "sport", "srckey"),
-            port=number(there, "dport", "dstkey"),
-            target_port=number(back, "sport"),
-            answered_port=number(back, "dport"),
-            icmp_type=number(there, "type"),
-            icmp_code=number(there, "code"),
-            icmp_id=number(there, "id"),
-            zone=number(there, "zone") or number(back, "zone"),
-        )
+    key: bytes = b""
 
 
 class Judge:

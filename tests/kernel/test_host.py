@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flatnet.apply import channel, command, conntrack, firewall, host
+from flatnet.apply import channel, conntrack, firewall, host
 from flatnet.apply.host import HostPaths, apply_plan
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
@@ -90,18 +90,18 @@ def test_what_a_dead_pass_left_uncut_is_cut_by_the_first(namespace, directory):
 
 
 class Flaky:
-    """A program whose first runs fail, in the child that a test forks."""
+    """A kernel that does not list connections at first, for a fork."""
 
     def __init__(self, monkeypatch, failures):
-        self._run = command.run
+        self._list = conntrack.flows_of
         self._failures = failures
-        monkeypatch.setattr(conntrack, "run", self)
+        monkeypatch.setattr(conntrack, "flows_of", self)
 
-    def __call__(self, *argv, **fields):
+    def __call__(self, addresses):
         if self._failures:
             self._failures -= 1
-            return command.Outcome(1, "", "out of memory")
-        return self._run(*argv, **fields)
+            raise HostSetupError("out of memory")
+        return self._list(addresses)
 
 
 def test_what_could_not_be_cut_is_owed_until_it_is(

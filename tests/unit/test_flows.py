@@ -2,53 +2,53 @@
 
 import pytest
 
-from flatnet.apply.flows import Judge, parsed
+from flatnet.apply.flows import Flow, Judge
 from flatnet.filtering import Filter, Group, Guest, Members, Opening
 from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 
-TCP = (
-    "ipv4 2 tcp 6 431999 ESTABLISHED src=10.0.0.3 dst=10.0.0.2 sport=4000 "
-    "dport=22 src=10.0.0.2 dst=10.0.0.3 sport=22 dport=4000 [ASSURED] mark=0 "
-    "use=1"
+TCP = Flow(
+    *(4, 6, "10.0.0.3", "10.0.0.2", "10.0.0.2", "10.0.0.3"),
+    *(4000, 22, 22, 4000),
 )
-DNAT = (
-    "ipv4 2 udp 17 29 src=192.0.2.9 dst=192.0.2.1 sport=4000 dport=5353 "
-    "[UNREPLIED] src=10.0.0.2 dst=192.0.2.9 sport=53 dport=4000 mark=0 use=1"
+DNAT = Flow(
+    *(4, 17, "192.0.2.9", "192.0.2.1", "10.0.0.2", "192.0.2.9"),
+    *(4000, 5353, 53, 4000),
 )
-PING = (
-    "ipv4 2 icmp 1 29 src=10.0.0.3 dst=10.0.0.2 type=8 code=0 id=7 "
-    "src=10.0.0.2 dst=10.0.0.3 type=0 code=0 id=7 mark=0 use=1"
+PING = Flow(
+    *(4, 1, "10.0.0.3", "10.0.0.2", "10.0.0.2", "10.0.0.3"),
+    icmp_type=8,
+    icmp_code=0,
+    icmp_id=7,
 )
-GRE = (
-    "ipv4 2 gre 47 29 src=10.0.0.3 dst=10.0.0.2 srckey=0x0 dstkey=0x0 "
-    "[UNREPLIED] src=10.0.0.2 dst=10.0.0.3 srckey=0x0 dstkey=0x0 use=1"
+GRE = Flow(
+    *(4, 47, "10.0.0.3", "10.0.0.2", "10.0.0.2", "10.0.0.3"),
+    *(0, 0, 0, 0),
 )
-BEGUN = (
-    "ipv4 2 tcp 6 431999 ESTABLISHED src=10.0.0.2 dst=192.0.2.9 sport=4000 "
-    "dport=22 src=192.0.2.9 dst=192.0.2.1 sport=22 dport=4000 [ASSURED] use=1"
+BEGUN = Flow(
+    *(4, 6, "10.0.0.2", "192.0.2.9", "192.0.2.9", "192.0.2.1"),
+    *(4000, 22, 22, 4000),
 )
 GUEST = Guest("1", "1", "br100", ("10.0.0.2",), filtered=True, groups=(1,))
 ADDRESSES = frozenset({"10.0.0.2"})
 
 
-def forbidden(line, *openings):
+def forbidden(flow, *openings):
     wanted = Filter(
         same_network=False,
         guests=(GUEST,),
         groups=(Group(1, openings),),
         members=(Members(7, ("10.0.0.3",)),),
     )
-    (flow,) = parsed(line)
     assert not Judge(wanted, frozenset()).forbids(flow)
     return Judge(wanted, ADDRESSES).forbids(flow)
 
 
-@pytest.mark.parametrize("line", [TCP, DNAT, PING, GRE])
-def test_nothing_is_allowed_without_a_rule_and_all_by_the_widest(line):
-    assert forbidden(line)
-    assert not forbidden(line, Opening(4))
+@pytest.mark.parametrize("flow", [TCP, DNAT, PING, GRE])
+def test_nothing_is_allowed_without_a_rule_and_all_by_the_widest(flow):
+    assert forbidden(flow)
+    assert not forbidden(flow, Opening(4))
 
 
 def test_what_the_instance_began_is_not_judged():
@@ -56,7 +56,7 @@ def test_what_the_instance_began_is_not_judged():
 
 
 @pytest.mark.parametrize(
-    ("line", "opening", "forbids"),
+    ("flow", "opening", "forbids"),
     [
         (TCP, Opening(4, protocol=6), False),
         (TCP, Opening(4, protocol=17), True),
@@ -77,8 +77,8 @@ def test_what_the_instance_began_is_not_judged():
         (GRE, Opening(4, protocol=47), False),
     ],
 )
-def test_one_rule(line, opening, forbids):
-    assert forbidden(line, opening) == forbids
+def test_one_rule(flow, opening, forbids):
+    assert forbidden(flow, opening) == forbids
 
 
 def test_openings_say_what_the_rules_say():
@@ -119,34 +119,34 @@ def test_openings_say_what_the_rules_say():
 
 
 def test_the_same_network_is_let_in_where_it_may():
-    def judged(line, **options):
+    def judged(flow, **options):
         rows = snapshot(
             networks=(network(cidr_v6="2001:db8::/64"),),
             interfaces=(interface(1, security_group_ids=(1,)),),
             security_groups=(SecurityGroup(1, "web", ()),),
         )
         wanted, _ = filter_plan(rows, settings(**options))
-        (flow,) = parsed(line)
         return Judge(wanted, frozenset({flow.target})).forbids(flow)
 
-    for line in (TCP, GRE):
-        assert not judged(line)
-        assert judged(line, allow_same_net_traffic=False)
+    for flow in (TCP, GRE):
+        assert not judged(flow)
+        assert judged(flow, allow_same_net_traffic=False)
     assert judged(DNAT)
-    six = "ipv6 10 tcp 6 9 ESTABLISHED src={0} dst={1} sport=4 dport=22 "
-    six += "src={1} dst={0} sport=22 dport=4 use=1"
     mine = "2001:db8::f816:3eff:fe00:1"
-    for source in ("fe80::1", "2001:db8::9"):
-        assert not judged(six.format(source, mine))
-    assert judged(six.format("2001:db9::9", mine))
+    for source, forbids in (
+        ("fe80::1", False),
+        ("2001:db8::9", False),
+        ("2001:db9::9", True),
+    ):
+        flow = Flow(6, 6, source, mine, mine, source, 4, 22, 22, 4)
+        assert judged(flow) is forbids
 
 
 def test_who_is_not_filtered_is_not_judged():
     rows = snapshot(interfaces=(interface(1),))
-    (flow,) = parsed(TCP)
     for options, forbids in (
         ({}, False),
         ({"allow_same_net_traffic": False}, True),
     ):
         wanted, _ = filter_plan(rows, settings(**options))
-        assert Judge(wanted, ADDRESSES).forbids(flow) is forbids
+        assert Judge(wanted, ADDRESSES).forbids(TCP) is forbids

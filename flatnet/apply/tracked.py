@@ -1,0 +1,174 @@
+"""Tracked connections, straight from the kernel: listed, and forgotten.
+
+The program `conntrack` prints all of them as text, for each family from a
+walk of its own through the kernel's whole table.  Here one walk is enough,
+and of a connection that nobody asks for only its addresses are read.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from flatnet.apply.flows import Flow
+from flatnet.apply.rtnl import attributes
+from flatnet.exceptions import HostSetupError
+
+# From linux/netlink.h and linux/netfilter/nfnetlink_conntrack.h.
+_NETFILTER, _SUBSYSTEM = 12, 1
+_GET, _DELETE = 1, 2
+_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
+_ERROR, _DONE = 2, 3
+_ORIGINAL, _REPLY, _ZONE = 1, 2, 18
+_ADDRESSES, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
+# Source and destination, of either family.
+_ENDS = ((1, 2), (3, 4))
+_NUMBER, _SOURCE_PORT, _PORT = 1, 2, 3
+# Id, type and code.
+_ICMP = {1: (4, 5, 6), 58: (7, 8, 9)}
+_NESTED = 0x8000
+_HEADER = struct.Struct("=IHHII")
+_FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 6}
+_COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+_SECONDS = 10
+Values = dict[int, bytes]
+
+
+def flows_of(addresses: frozenset[bytes]) -> Iterator[Flow]:
+    """Yield the flows that one of these addresses, packed, is an end of.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    if not addresses or _is_empty():
+        return
+    with _connected() as kernel:
+        kernel.send(_message(socket.AF_UNSPEC, _GET, _REQUEST | _DUMP, b""))
+        while True:
+            for kind, family, body in _answers(kernel.recv(1 << 18)):
+                if kind == _DONE:
+                    return
+                if kind == _ERROR:
+                    raise HostSetupError(
+                        "the kernel does not list its connections: "
+                        f"{os.strerror(_error(body))}"
+                    )
+                values = dict(attributes(body))
+                ends = _ends(values)
+                if not addresses.isdisjoint(ends):
+                    yield _flow(family, values, ends)
+
+
+class Forgetting:
+    """One connection that deletes flows."""
+
+    def __init__(self) -> None:
+        self._kernel = _connected()
+
+    def close(self) -> None:
+        """End it."""
+        self._kernel.close()
+
+    def forget(self, flow: Flow) -> bool:
+        """Delete a flow; false if it ended by itself meanwhile.
+
+        :raises OSError: the kernel refuses
+        """
+        family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
+        flags = _REQUEST | _ACK
+        self._kernel.send(_message(family, _DELETE, flags, flow.key))
+        ((_, _, body),) = _answers(self._kernel.recv(1 << 16))
+        number = _error(body)
+        if number not in (0, errno.ENOENT):
+            raise OSError(number, os.strerror(number))
+        return not number
+
+
+def _is_empty() -> bool:
+    """Whether nothing is tracked here; who cannot tell looks."""
+    try:
+        return int(_COUNT.read_text()) == 0
+    except (OSError, ValueError):
+        return False
+
+
+def _flow(family: int, values: Values, ends: tuple[bytes, ...]) -> Flow:
+    there, back = (
+        dict(attributes(dict(attributes(values[each])).get(_PROTOCOL, b"")))
+        for each in (_ORIGINAL, _REPLY)
+    )
+    source, destination, target, answered_to = map(_address, ends)
+    number = there[_NUMBER][0]
+    identity, kind, code = _ICMP.get(number, (0, 0, 0))
+    zone = values.get(_ZONE)
+    return Flow(
+        family=_FAMILIES[socket.AddressFamily(family)],
+        protocol=number,
+        source=source,
+        destination=destination,
+        target=target,
+        answered_to=answered_to,
+        source_port=_number(there, _SOURCE_PORT),
+        port=_number(there, _PORT),
+        target_port=_number(back, _SOURCE_PORT),
+        answered_port=_number(back, _PORT),
+        icmp_type=_number(there, kind),
+        icmp_code=_number(there, code),
+        icmp_id=_number(there, identity),
+        zone=int.from_bytes(zone) if zone else None,
+        key=_attribute(_ORIGINAL | _NESTED, values[_ORIGINAL])
+        + (_attribute(_ZONE, zone) if zone else b""),
+    )
+
+
+def _ends(values: Values) -> tuple[bytes, ...]:
+    """Source, destination, and the same of what answers."""
+    found: tuple[bytes, ...] = ()
+    for each in (_ORIGINAL, _REPLY):
+        parts = dict(attributes(values[each]))
+        addresses = dict(attributes(parts[_ADDRESSES]))
+        kinds = next(each for each in _ENDS if each[0] in addresses)
+        found += tuple(addresses[kind] for kind in kinds)
+    return found
+
+
+def _address(value: bytes) -> str:
+    family = socket.AF_INET if len(value) == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, value)
+
+
+def _number(values: Values, kind: int) -> int | None:
+    return int.from_bytes(values[kind]) if kind in values else None
+
+
+def _connected() -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
+    kernel.settimeout(_SECONDS)
+    return kernel
+
+
+def _answers(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (type, family, body) of each message."""
+    while data:
+        length, kind, *_ = _HEADER.unpack_from(data)
+        message, data = data[:length], data[(length + 3) & ~3 :]
+        if kind in (_ERROR, _DONE):
+            yield kind, 0, message[_HEADER.size :]
+        else:
+            yield kind, message[_HEADER.size], message[_HEADER.size + 4 :]
+
+
+def _error(body: bytes) -> int:
+    return -int(struct.unpack_from("=i", body)[0])
+
+
+def _message(family: int, kind: int, flags: int, body: bytes) -> bytes:
+    whole = struct.pack("=BBH", family, 0, 0) + body
+    size = _HEADER.size + len(whole)
+    return _HEADER.pack(size, _SUBSYSTEM << 8 | kind, flags, 1, 0) + whole
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    size = 4 + len(value)
+    return struct.pack("=HH", size, kind) + value + b"\0" * (-size % 4)

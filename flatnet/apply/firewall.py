@@ -22,29 +22,41 @@ for another reason than a group's chain it stays as it was; then every
 filtered instance is reported, and who of them is shut is for `force` to say.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from flatnet.apply import ipset
 from flatnet.apply.filter.profiles import GROUP_PREFIX
 from flatnet.apply.filter.rules import rules
 from flatnet.apply.filter.tables import AddressSet, Chain, Rules, Table
+from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Edits, Existing, changed, edits
 from flatnet.apply.narrowed import by_chains, by_sets
 from flatnet.apply.native import delete_rules
 from flatnet.apply.placement import Placement, placement
+from flatnet.apply.proven import Proven
 from flatnet.apply.restore import LockHeldError, refused_chains, restore
-from flatnet.apply.saved import COMMANDS, other_backend, read_tables
+from flatnet.apply.saved import (
+    COMMANDS,
+    known_tables,
+    other_backend,
+    read_tables,
+)
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Filter
 from flatnet.state import Changes, Failure, joined
 
 
 def apply_firewall(
-    wanted: Filter, *, top_regex: str = "", bottom_regex: str = ""
+    wanted: Filter,
+    proven: Proven,
+    *,
+    top_regex: str = "",
+    bottom_regex: str = "",
 ) -> Changes:
     """Make everything of ours in iptables and ipset equal the plan.
 
+    :param proven: what is known of the tables as long as nobody writes
     :param top_regex: foreign rules at the top of a built-in chain that
         match stay above our jump
     :param bottom_regex: those that match stay below in any case
@@ -55,13 +67,14 @@ def apply_firewall(
         failure = Failure("firewall", str(error), _filtered(wanted))
         return Changes(failures=(failure,))
     planned = rules(wanted)
+    task = _Task(planned, wanted, top, proven)
     try:
         existing = ipset.read_sets()
     except HostSetupError as error:
         missing = Failure("ipset", str(error), _filtered(wanted))
         return joined(
             Changes(failures=(missing,) * bool(planned.sets)),
-            _apply_families(planned, wanted, top),
+            _apply_families(task),
         )
     made, errors = ipset.write_sets(planned.sets, existing)
     written = Changes(
@@ -69,33 +82,46 @@ def apply_firewall(
         _set_failures(errors, planned.sets, wanted),
         judged=by_sets(planned.sets, existing, wanted),
     )
-    done = _apply_families(planned, wanted, top)
+    done = _apply_families(task)
+    return joined(written, done, _removed(planned, existing))
+
+
+def _removed(planned: Rules, existing: Mapping[str, FoundSet]) -> Changes:
+    """Remove the sets that no rule names any more."""
     made, errors = ipset.remove_sets(planned.sets, existing)
     failures = (
         Failure(f"ipset {name}", text) for name, text in sorted(errors.items())
     )
-    return joined(written, done, Changes(made, tuple(failures)))
+    return Changes(made, tuple(failures))
 
 
-def _apply_families(planned: Rules, wanted: Filter, top: Placement) -> Changes:
+@dataclass(frozen=True)
+class _Task:
+    """What is to be in force, and what it takes to get there."""
+
+    planned: Rules
+    wanted: Filter
+    top: Placement
+    proven: Proven
+
+
+def _apply_families(task: _Task) -> Changes:
     """Both families, which share a lock: who waited for it once, waited."""
     done: list[Changes] = []
     for family in (4, 6):
         try:
-            done.append(_apply_family(family, planned, wanted, top))
+            done.append(_apply_family(family, task))
         except LockHeldError as error:
-            failure = Failure("firewall", str(error), _filtered(wanted))
+            failure = Failure("firewall", str(error), _filtered(task.wanted))
             return joined(*done, Changes(failures=(failure,)))
     return joined(*done)
 
 
-def _apply_family(
-    family: int, planned: Rules, wanted: Filter, top: Placement
-) -> Changes:
-    mine = [each for each in planned.tables if each.family == family]
+def _apply_family(family: int, task: _Task) -> Changes:
+    mine = [each for each in task.planned.tables if each.family == family]
     tables = {each.name: each for each in mine}
     try:
-        saved = read_tables(family)
+        saved = known_tables(family, task.proven)
         existing = saved.tables
         ours = {name for name, each in existing.items() if each.holds_ours}
         names = sorted(tables.keys() | ours)
@@ -103,8 +129,8 @@ def _apply_family(
             _apply_table(
                 existing.get(name, Existing()),
                 tables.get(name, Table(family, name)),
-                wanted,
-                top,
+                task.wanted,
+                task.top,
             )
             for name in names
         ]
@@ -117,7 +143,7 @@ def _apply_family(
     except HostSetupError as error:
         if not tables:
             return Changes()
-        failure = Failure("firewall", str(error), _filtered(wanted))
+        failure = Failure("firewall", str(error), _filtered(task.wanted))
         return Changes(failures=(failure,))
 
 

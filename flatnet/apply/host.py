@@ -76,7 +76,7 @@ def apply_plan(
     steps = joined(
         step("sysctl", lambda: apply_sysctls(plan)),
         step("ports", lambda: remove_ports(plan)),
-        step("firewall", lambda: _apply_firewall(plan, paths)),
+        step("firewall", lambda: _apply_firewall(plan, paths, session)),
         step("guard", lambda: _apply_guard(plan, session)),
     )
     rules = joined(Changes(failures=unfit), steps)
@@ -150,7 +150,7 @@ def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
         ),
         guarded(
             "firewall",
-            lambda: _apply_firewall(plan, paths),
+            lambda: _apply_firewall(plan, paths, session),
             instances=everyone,
         ),
     )
@@ -160,9 +160,10 @@ def _apply_guard(plan: Plan, session: Session) -> Changes:
     return apply_guard(session, plan.guard, plan.in_use)
 
 
-def _apply_firewall(plan: Plan, paths: HostPaths) -> Changes:
+def _apply_firewall(plan: Plan, paths: HostPaths, session: Session) -> Changes:
     return apply_firewall(
         plan.filter,
+        session.proven,
         top_regex=paths.top_regex,
         bottom_regex=paths.bottom_regex,
     )

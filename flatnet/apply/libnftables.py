@@ -28,6 +28,7 @@ from typing import Self
 
 from flatnet.apply.nft_batch import transacted
 from flatnet.apply.nft_dump import NETFILTER, request
+from flatnet.apply.proven import Proven
 from flatnet.exceptions import HostSetupError
 
 Name = tuple[str, str]
@@ -44,6 +45,7 @@ class Session:
     def __init__(self) -> None:
         self._library = _library()
         self._adopted: set[Name] = set()
+        self.proven = Proven()
         before = _sockets()
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
@@ -85,9 +87,10 @@ class Session:
 
         :raises HostSetupError: refused, and so nothing was changed
         """
-        status = self._library.nft_run_cmd_from_buffer(
-            self._context, text.encode()
-        )
+        with self.proven.writing():
+            status = self._library.nft_run_cmd_from_buffer(
+                self._context, text.encode()
+            )
         self._library.nft_ctx_get_output_buffer(self._context)
         error = self._library.nft_ctx_get_error_buffer(self._context)
         if status:

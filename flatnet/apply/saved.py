@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from flatnet.apply.command import resolved, run
 from flatnet.apply.iptables import BUILTINS, Existing, parsed
 from flatnet.apply.native import odd_text, read_native
+from flatnet.apply.proven import Proven
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure
 
@@ -53,6 +54,16 @@ def read_tables(family: int) -> Saved:
     if outcome.status and not warnings:
         warnings = dict.fromkeys(tables, error)
     return Saved(tables, warnings)
+
+
+def known_tables(family: int, proven: Proven) -> Saved:
+    """Return what the kernel has, from memory where that is proven.
+
+    :raises HostSetupError: nobody can tell
+    """
+    if _is_legacy(COMMANDS[family]):
+        return read_tables(family)
+    return proven.read(("iptables", family), lambda: read_tables(family))
 
 
 def read_kernel(family: int) -> dict[str, Existing]:

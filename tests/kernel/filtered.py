@@ -40,7 +40,10 @@ def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
 def twice(planned, guarded):
     with Session() as session:
         first, again = (
-            joined(apply_firewall(planned), apply_guard(session, guarded))
+            joined(
+                apply_firewall(planned, session.proven),
+                apply_guard(session, guarded),
+            )
             for _ in range(2)
         )
     return first, again

@@ -3,6 +3,7 @@
 from segment import guest
 
 from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.proven import Proven
 from flatnet.filtering import Filter
 from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
@@ -45,7 +46,7 @@ def address(number):
 
 def applied(namespace, plan, **options):
     """Apply a plan, which must succeed; return what was done."""
-    changes = namespace.call(apply_firewall, plan, **options)
+    changes = namespace.call(apply_firewall, plan, Proven(), **options)
     assert changes.failures == ()
     return changes.made
 

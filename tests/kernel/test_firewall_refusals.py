@@ -9,6 +9,7 @@ from flatnet.apply import firewall
 from flatnet.apply.command import _PATH
 from flatnet.apply.filter.rules import rules
 from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.proven import Proven
 
 
 def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
@@ -34,7 +35,7 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
 
     monkeypatch.setattr(firewall, "rules", spoilt)
     for _ in range(2):
-        changes = namespace.call(apply_firewall, good)
+        changes = namespace.call(apply_firewall, good, Proven())
         (failure,) = changes.failures
         assert failure.subject == f"firewall chain {name}"
         assert "70000" in failure.message
@@ -50,7 +51,7 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
 
 def test_a_set_of_another_type_is_reported(namespace):
     namespace.run("ipset create flatnet-g4-7 hash:ip")
-    changes = namespace.call(apply_firewall, planned(1))
+    changes = namespace.call(apply_firewall, planned(1), Proven())
     failure = changes.failures[0]
     assert failure.subject == "ipset flatnet-g4-7"
     assert failure.instances == (guest(1).instance_uuid,)
@@ -58,7 +59,7 @@ def test_a_set_of_another_type_is_reported(namespace):
 
 def test_leftovers_in_the_other_backend_are_told(namespace):
     namespace.run("iptables-legacy -N flatnet-local")
-    changes = namespace.call(apply_firewall, planned(1))
+    changes = namespace.call(apply_firewall, planned(1), Proven())
     assert "iptables-legacy" in changes.failures[0].message
 
 
@@ -83,7 +84,7 @@ def test_the_legacy_backend_does_as_well(namespace, monkeypatch, tmp_path):
 
 def test_without_iptables_one_line_says_so(namespace, monkeypatch):
     monkeypatch.setattr("flatnet.apply.command._PATH", "/nonexistent")
-    changes = namespace.call(apply_firewall, planned(1))
+    changes = namespace.call(apply_firewall, planned(1), Proven())
     messages = {failure.message for failure in changes.failures}
     assert "iptables is not installed: apt-get install iptables" in messages
-    assert namespace.call(apply_firewall, EMPTY).failures == ()
+    assert namespace.call(apply_firewall, EMPTY, Proven()).failures == ()

@@ -1,0 +1,87 @@
+"""What was read of nftables, for as long as nobody can have changed it.
+
+The kernel counts the transactions that were done in a network namespace,
+whoever sent them, and iptables-nft's are among them.  So what was read
+between two equal counts is still true while the count stays; and a
+transaction of ours that raised it by just one was the only one.
+
+Given up: iptables-legacy and ipset count nothing; they are read each time.
+"""
+
+import contextlib
+import socket
+import struct
+from collections.abc import Callable, Hashable, Iterator
+from typing import TypeVar, cast
+
+from flatnet.apply.nft_dump import NETFILTER, SUBSYSTEM
+from flatnet.apply.rtnl import attributes
+from flatnet.exceptions import HostSetupError
+
+# From linux/netfilter/nf_tables.h.
+_GET_GENERATION = 16
+_ID = 1
+_HEADER = struct.Struct("=IHHII")
+_REQUEST = 0x1
+_SECONDS = 5
+T = TypeVar("T")
+
+
+def generation() -> int:
+    """Return the count of transactions in the current namespace.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    body = struct.pack(">BBH", 0, 0, 0)
+    kind = SUBSYSTEM << 8 | _GET_GENERATION
+    head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 1, 0)
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
+    ) as kernel:
+        kernel.settimeout(_SECONDS)
+        try:
+            kernel.send(head + body)
+            answer = kernel.recv(8192)
+        except OSError as error:
+            raise HostSetupError(
+                f"nftables cannot be used: {error}"
+            ) from error
+    values = dict(attributes(answer[_HEADER.size + len(body) :]))
+    if _ID not in values:
+        raise HostSetupError("nftables cannot be used: it has no generation")
+    return int.from_bytes(values[_ID])
+
+
+class Proven:
+    """Values by key, each with the count that it was read at.
+
+    Of one process and one network namespace.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, tuple[int, object]] = {}
+
+    def read(self, key: Hashable, look: Callable[[], T]) -> T:
+        """Return what `look` found, if nobody wrote since, or finds now.
+
+        :raises HostSetupError: the kernel does not tell, or as `look` does
+        """
+        before = generation()
+        at, value = self._known.get(key, (None, None))
+        if at == before:
+            return cast(T, value)
+        self._known.pop(key, None)
+        found = look()
+        if generation() == before:
+            self._known[key] = (before, found)
+        return found
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Do one transaction of ours that changes nothing that is known."""
+        before = generation()
+        yield
+        if generation() == before + 1:
+            for key, (at, value) in self._known.items():
+                if at == before:
+                    self._known[key] = (before + 1, value)

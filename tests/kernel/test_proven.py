@@ -1,0 +1,110 @@
+"""What is known of nftables, and when it is known no more."""
+
+import subprocess
+
+from rules import planned
+from test_firewall import CLOBBERS, filled
+
+from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.libnftables import Session
+from flatnet.apply.proven import Proven
+
+
+class Looks:
+    """Counts how often somebody looks."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self):
+        self.count += 1
+        return self.count
+
+
+def run(*commands):
+    for command in commands:
+        subprocess.run(command.split(), check=True, capture_output=True)
+
+
+def printed(*command):
+    return subprocess.check_output(command, text=True)
+
+
+def test_what_is_known_stands_until_somebody_writes(namespace):
+    def steps():
+        proven, look, found = Proven(), Looks(), []
+
+        def read():
+            found.append(proven.read("it", look))
+
+        read()
+        read()
+        run("nft list ruleset", "ip link add br0 type bridge")
+        read()
+        run("nft add table ip others")
+        read()
+        read()
+        run("iptables -A INPUT -s 192.0.2.1 -j DROP")
+        read()
+        return found
+
+    assert namespace.call(steps) == [1, 1, 1, 2, 2, 3]
+
+
+def test_what_we_write_is_no_loss_if_nobody_else_does(namespace):
+    def steps():
+        with Session() as session:
+            proven, look, found = session.proven, Looks(), []
+            proven.read("it", look)
+            session.run("add table bridge ours\n")
+            found.append(proven.read("it", look))
+            with proven.writing():
+                run("nft add table ip theirs", "nft add table ip others")
+            found.append(proven.read("it", look))
+            # Refused: nothing was done.
+            with proven.writing():
+                pass
+            found.append(proven.read("it", look))
+            return found
+
+    assert namespace.call(steps) == [1, 2, 2]
+
+
+def test_what_changes_while_one_looks_is_not_known(namespace):
+    def steps():
+        proven, look = Proven(), Looks()
+
+        def disturbed():
+            run(f"nft add table ip t{look.count}")
+            return look()
+
+        return [proven.read("it", disturbed) for _ in range(3)]
+
+    assert namespace.call(steps) == [1, 2, 3]
+
+
+def test_whatever_is_clobbered_is_repaired_by_who_remembers(namespace):
+    wanted = planned(1, 2)
+
+    def shown():
+        rules = []
+        for family in ("ip", "ip6"):
+            saved = subprocess.check_output(
+                [f"{family}tables-save"], text=True
+            )
+            rules.append(filled(saved.splitlines()))
+        return rules, subprocess.check_output(["ipset", "list", "-n"])
+
+    def steps():
+        proven = Proven()
+        assert apply_firewall(wanted, proven).failures == ()
+        assert apply_firewall(wanted, proven).made == ()
+        good = shown()
+        for command in CLOBBERS:
+            run(command)
+            assert apply_firewall(wanted, proven).failures == (), command
+            assert shown() == good, command
+            assert apply_firewall(wanted, proven).made == (), command
+        return True
+
+    assert namespace.call(steps)

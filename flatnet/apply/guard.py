@@ -38,11 +38,12 @@ spoofing allowed a guest is not held to the limits by address.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from flatnet.apply import claims, guard_routed, guard_rules, nft, nft_keys
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
+from flatnet.apply.nft_dump import elements
 from flatnet.state import Changes, Guard
 from flatnet.taken import InUse
 
@@ -62,14 +63,18 @@ def apply_guard(
         return Changes(_removed(session))
     found = members(guard, in_use)
     tables = guard_tables(guard, found)
-    present = {
-        table: nft.read(session, table.family, table.name) for table in tables
-    }
-    bridge = present[tables[0]]
-    claimed = bridge.elements.get(claims.SET, ()) if bridge else ()
-    made = _written(session, present)
+    claimed = elements("bridge", TABLE, claims.SET)
+    made = _written(session, {each: _known(session, each) for each in tables})
     return Changes(
         made, warnings=found.warnings + claims.claims(guard, claimed)
+    )
+
+
+def _known(session: Session, table: nft.Table) -> nft.Found | None:
+    """What the kernel has of a table, from memory where that is proven."""
+    return session.proven.read(
+        ("guard", table.family),
+        lambda: nft.read(session, table.family, table.name),
     )
 
 
@@ -78,39 +83,43 @@ def _written(
 ) -> tuple[str, ...]:
     session.adopt((table.family, table.name) for table in found)
     lines, told, rewritten = [], [], []
+    becomes: dict[Hashable, nft.Found | None] = {}
     for table, present in found.items():
+        key = ("guard", table.family)
         if present is None or not nft.matches(table, present):
+            # With what rules put into its sets since.
+            present = nft.read(session, table.family, table.name)
             lines.append(nft.replacement(table, present))
             rewritten.append(f"guard: table {table.family} {table.name} made")
+            becomes[key] = None
             continue
         text, changes = nft.amendment(table, present.elements)
         lines.append(text)
+        becomes[key] = nft.amended(table, present)
         # The same ports stand in all tables; once is enough for the log.
         if table.family == "bridge":
             told += [f"guard: {change}" for change in changes]
     text = "".join(lines)
     if text:
-        session.run(text)
+        session.run(text, becomes)
     return (*rewritten, *told)
 
 
 def guard_tables(guard: Guard, found: Members) -> tuple[nft.Table, ...]:
     """Return the tables, that of the bridge first."""
-    elements = set_elements(guard, found)
+    held = set_elements(guard, found)
     bridge = guard_rules.bridge_chains(
         prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
     )
     return (
-        _table("bridge", bridge, guard_rules.SET_KEYS, elements),
+        _table("bridge", bridge, guard_rules.SET_KEYS, held),
         _table(
             "inet",
             guard_routed.inet_chains(guard, found),
             guard_routed.SET_KEYS,
-            elements,
+            held,
         ),
-        _table(
-            "arp", guard_routed.arp_chains(), guard_routed.SET_KEYS, elements
-        ),
+        _table("arp", guard_routed.arp_chains(), guard_routed.SET_KEYS, held),
     )
 
 
@@ -118,10 +127,10 @@ def _table(
     family: str,
     chains: tuple[nft.Chain, ...],
     keys: dict[str, str],
-    elements: dict[str, frozenset[nft_keys.Element]],
+    held: dict[str, frozenset[nft_keys.Element]],
 ) -> nft.Table:
     sets = tuple(
-        nft.Set(name, keys[name], elements.get(name, frozenset()))
+        nft.Set(name, keys[name], held.get(name, frozenset()))
         for name in sorted(nft.set_names(chains))
     )
     return nft.Table(family, TABLE, chains, sets)
@@ -207,7 +216,10 @@ def _removed(session: Session) -> tuple[str, ...]:
         if nft.read(session, family, TABLE) is not None
     ]
     session.adopt((family, TABLE) for family in present)
-    session.run("".join(f"delete table {each} {TABLE}\n" for each in present))
+    session.run(
+        "".join(f"delete table {each} {TABLE}\n" for each in present),
+        {("guard", each): None for each in FAMILIES},
+    )
     for family in present:
         session.lost((family, TABLE))
     return tuple(

@@ -22,8 +22,8 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
-from types import TracebackType
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from flatnet.apply.nft_batch import transacted
@@ -37,6 +37,7 @@ _NEW_TABLE, _CREATE = 0, 0x400
 _TABLE_NAME, _TABLE_FLAGS = 1, 2
 _OWNER_PERSIST = 0x2 | 0x4
 _SECONDS = 5
+_NONE: Mapping[Hashable, object] = MappingProxyType({})
 
 
 class Session:
@@ -82,12 +83,15 @@ class Session:
         """End it; the tables stay in force, but anybody may change them."""
         self._library.nft_ctx_free(self._context)
 
-    def run(self, text: str) -> None:
+    def run(
+        self, text: str, changes: Mapping[Hashable, object] = _NONE
+    ) -> None:
         """Do all of `text` or nothing of it.
 
+        :param changes: as for `Proven.writing`
         :raises HostSetupError: refused, and so nothing was changed
         """
-        with self.proven.writing():
+        with self.proven.writing(changes):
             status = self._library.nft_run_cmd_from_buffer(
                 self._context, text.encode()
             )

@@ -12,7 +12,7 @@ noticed.
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flatnet.apply import nft_keys
@@ -231,6 +231,18 @@ def amendment(
         if new or old:
             told.append(f"{each.name} +{len(new)} -{len(old)}")
     return "".join(lines), tuple(told)
+
+
+def amended(table: Table, present: Found) -> Found:
+    """Return what a table is once it was amended."""
+    held = {
+        each.name: frozenset(
+            nft_keys.encoded(each.key, element) for element in each.elements
+        )
+        for each in table.sets
+        if not each.is_dynamic
+    }
+    return replace(present, elements={**present.elements, **held})
 
 
 def _elements_text(each: Set, elements: Iterable[Element]) -> str:

@@ -64,6 +64,21 @@ def dump(family: str, name: str) -> Dump | None:
     return read(family, name, _dumped)
 
 
+def elements(family: str, name: str, of: str) -> frozenset[bytes]:
+    """Return the keys in a set of a table, none where either is not there.
+
+    :raises HostSetupError: as for `dump`
+    """
+
+    def look(table: Reading) -> frozenset[bytes]:
+        asked = {**table.table, 2: of.encode() + b"\0"}
+        answers = table.asked(_GET_ELEMENT, _DUMP, asked)
+        found = [_elements(values.get(3, b"")) for values in answers]
+        return frozenset(key for those in found for key, _ in those)
+
+    return read(family, name, look) or frozenset()
+
+
 def read(
     family: str, name: str, look: Callable[["Reading"], _Found]
 ) -> _Found | None:

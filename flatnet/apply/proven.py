@@ -11,7 +11,7 @@ Given up: iptables-legacy and ipset count nothing; they are read each time.
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TypeVar, cast
 
 from flatnet.apply.nft_dump import NETFILTER, SUBSYSTEM
@@ -77,11 +77,20 @@ class Proven:
         return found
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Do one transaction of ours that changes nothing that is known."""
+    def writing(self, changes: Mapping[Hashable, object]) -> Iterator[None]:
+        """Do one transaction of ours.
+
+        :param changes: what becomes of values by it, by key; none where that
+            has to be read
+        """
         before = generation()
         yield
-        if generation() == before + 1:
-            for key, (at, value) in self._known.items():
-                if at == before:
-                    self._known[key] = (before + 1, value)
+        after = generation()
+        if after == before:
+            return
+        for key, (at, value) in list(self._known.items()):
+            becomes = changes.get(key, value)
+            if at == before and after == before + 1 and becomes is not None:
+                self._known[key] = (after, becomes)
+            else:
+                del self._known[key]

@@ -58,11 +58,11 @@ def test_what_we_write_is_no_loss_if_nobody_else_does(namespace):
             proven.read("it", look)
             session.run("add table bridge ours\n")
             found.append(proven.read("it", look))
-            with proven.writing():
+            with proven.writing({}):
                 run("nft add table ip theirs", "nft add table ip others")
             found.append(proven.read("it", look))
             # Refused: nothing was done.
-            with proven.writing():
+            with proven.writing({}):
                 pass
             found.append(proven.read("it", look))
             return found

@@ -2,9 +2,12 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _LINK_LOCAL = "fe80::/64"
+# Nearly all rows are what they were in the pass before.
+_REMEMBERED = 1 << 14
 
 
 def is_mac(text: str) -> bool:
@@ -12,6 +15,7 @@ def is_mac(text: str) -> bool:
     return bool(_MAC.fullmatch(text))
 
 
+@lru_cache(_REMEMBERED)
 def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
     """Return the valid addresses of one family, once each, sorted.
 
@@ -42,6 +46,7 @@ def eui64_address(prefix: str, mac: str) -> str:
     return str(ipaddress.IPv6Network(prefix)[int.from_bytes(octets)])
 
 
+@lru_cache(_REMEMBERED)
 def made_by(mac: str, cidr_v6: str | None) -> tuple[str, ...]:
     """Return the IPv6 addresses that a MAC makes, none if it is no MAC."""
     if not is_mac(mac):

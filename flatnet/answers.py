@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from flatnet.db import bindings, instances, interfaces, services
+from flatnet.db import attached
 from flatnet.db.engine import Database
 from flatnet.outcome import Pass
 from flatnet.plan import nwinfo
@@ -25,38 +25,11 @@ def network_info(
     :param last: the last pass of this host, which knows its mtus
     :raises InstanceNotFound: no living instance has that uuid
     """
-    attached = tuple(
-        (
-            interface,
-            network,
-            interfaces.host_address(
-                database, network_id=network.id, host=host
-            ),
-        )
-        for interface, network in interfaces.of_instance(
-            database, instance_uuid
-        )
+    found = attached.of_instance(
+        database, instance_uuid=instance_uuid, host=host
     )
     return nwinfo.network_info(
-        attached,
-        settings,
-        mtus=last.mtus,
-        plugged=_plugged(database, instance_uuid),
-    )
-
-
-def _plugged(database: Database, instance_uuid: str) -> frozenset[str]:
-    """The interfaces that the last pass of their instance's host made."""
-    own_host = instances.get(database, instance_uuid).host
-    if own_host is None:
-        return frozenset()
-    reported = services.get(database, own_host)
-    if reported is not None and reported.state == "failed":
-        return frozenset()
-    return frozenset(
-        binding.interface_uuid
-        for host, binding in bindings.list_all(database, uuid=instance_uuid)
-        if host == own_host and binding.found == "up"
+        found.networks, settings, mtus=last.mtus, plugged=found.up
     )
 
 

@@ -106,7 +106,8 @@ class FlatManager:
             macs=macs,
         )
         # They need not wait for this host, nor for it to be well.
-        self._tell_members(self._groups_of(instance_uuid))
+        groups = interfaces.groups_of(self._database, instance_uuid)
+        self._tell_members(groups)
         outcome = self._reconciler.ask_and_wait(
             self._timeout, renewed=instance_uuid
         )
@@ -124,7 +125,7 @@ class FlatManager:
         :raises HostSetupError: this host could not
         """
         instance_uuid = instances.uuid_of(self._database, reference)
-        groups = self._groups_of(instance_uuid)
+        groups = interfaces.groups_of(self._database, instance_uuid)
         hosts = allocation.deallocate(
             self._database, instance_uuid=instance_uuid, hint=hint
         )
@@ -258,16 +259,6 @@ class FlatManager:
             if now.isdisjoint(groups):
                 return
         self._reconciler.ask()
-
-    def _groups_of(self, instance_uuid: str) -> list[int]:
-        attached = interfaces.of_instance(self._database, instance_uuid)
-        return sorted(
-            {
-                group
-                for interface, _ in attached
-                for group in interface.security_group_ids
-            }
-        )
 
     def _tell_members(self, groups: list[int]) -> None:
         """Let all hosts look at who is in these groups now.

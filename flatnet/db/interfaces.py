@@ -25,17 +25,26 @@ def of_instance(
 
     An instance without a row, or without interfaces, has none.
     """
+    return attached(connection, instance_uuid)
+
+
+@engine.reads
+def groups_of(connection: Connection, instance_uuid: str) -> list[int]:
+    """Return the ids of the security groups of an instance, sorted."""
+    return _groups(connection, instance_uuid)
+
+
+def attached(
+    connection: Connection, instance_uuid: str
+) -> tuple[tuple[Interface, Network], ...]:
+    """Return the same as `of_instance`, within a transaction."""
     rows = _rows(connection, instance_uuid)
     addresses = connection.execute(
         select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
         .where(FIXED_IPS.c.instance_uuid == instance_uuid)
         .order_by(FIXED_IPS.c.position)
     ).all()
-    groups = connection.scalars(
-        select(MEMBERS.c.security_group_id)
-        .where(MEMBERS.c.instance_uuid == instance_uuid)
-        .order_by(MEMBERS.c.security_group_id)
-    ).all()
+    groups = _groups(connection, instance_uuid)
     return tuple(
         (
             Interface(
@@ -148,6 +157,16 @@ def host_address(
         )
     )
     return found
+
+
+def _groups(connection: Connection, instance_uuid: str) -> list[int]:
+    return list(
+        connection.scalars(
+            select(MEMBERS.c.security_group_id)
+            .where(MEMBERS.c.instance_uuid == instance_uuid)
+            .order_by(MEMBERS.c.security_group_id)
+        )
+    )
 
 
 def _rows(connection: Connection, instance_uuid: str) -> Sequence[AnyRow]:

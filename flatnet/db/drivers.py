@@ -53,18 +53,25 @@ def printable(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def new_engine(url: URL, dialect: str) -> Engine:
+def new_engine(
+    url: URL, dialect: str, *, isolation: str = "READ COMMITTED"
+) -> Engine:
     """Return an engine; nothing connects yet.
 
     :param dialect: sqlite, mysql or postgresql
+    :param isolation: of its transactions, but on SQLite, which has one level
     :raises ConfigurationError: there is no such driver
     """
     arguments: dict[str, Any] = {"connect_timeout": int(waits.CONNECT_TIMEOUT)}
-    options: dict[str, Any] = {"pool_pre_ping": True}
+    # Every transaction is ended by us: there is nothing to undo on return.
+    options: dict[str, Any] = {
+        "pool_pre_ping": True,
+        "pool_reset_on_return": None,
+    }
     if dialect == "sqlite":
         arguments = {"timeout": _SQLITE_TIMEOUT}
     else:
-        options["isolation_level"] = "READ COMMITTED"
+        options["isolation_level"] = isolation
         options["pool_size"] = _KEPT
         options["max_overflow"] = CONNECTIONS[dialect] - _KEPT
         options["pool_recycle"] = 3600

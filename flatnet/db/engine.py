@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, exc
 from tenacity import (
@@ -57,7 +57,14 @@ class Database:
         self.name = drivers.printable(parsed)
         self.dialect = parsed.get_backend_name().replace("mariadb", "mysql")
         self._patience = patience
-        self._engine = drivers.new_engine(parsed, self.dialect)
+        # Each keeps its level of isolation: telling a server costs two more
+        # round trips a transaction.
+        self._writing = drivers.new_engine(parsed, self.dialect)
+        self._reading = self._writing
+        if self.dialect != "sqlite":
+            self._reading = drivers.new_engine(
+                parsed, self.dialect, isolation="REPEATABLE READ"
+            )
         # Who waits for a connection has an end too; the pool's is its own.
         self._connections = threading.Semaphore(
             drivers.CONNECTIONS[self.dialect]
@@ -72,7 +79,7 @@ class Database:
 
         Nor of one in memory, or that is named by a URI of SQLite's own.
         """
-        name = self._engine.url.database
+        name = self._writing.url.database
         if self.dialect != "sqlite" or not name:
             return None
         return None if name.startswith((":memory:", "file:")) else name
@@ -83,7 +90,7 @@ class Database:
 
         None where it is a file, or is reached by a socket of this machine.
         """
-        url = self._engine.url
+        url = self._writing.url
         given = url.query.get("host", ())
         several = (given,) if isinstance(given, str) else given
         names = ",".join((url.host or "", *several)).split(",")
@@ -93,7 +100,8 @@ class Database:
 
     def close(self) -> None:
         """Close all connections that are not in use."""
-        self._engine.dispose()
+        self._writing.dispose()
+        self._reading.dispose()
 
     def write(
         self,
@@ -111,22 +119,17 @@ class Database:
             if self.dialect == "sqlite":
                 turn = self._turn(self._writers, "others write")
             with turn:
-                return self._run(function, {WRITES: True})
+                return self._run(function, writes=True)
 
     def read(self, function: Callable[[Connection], R]) -> R:
         """Return `function(connection)`, run on one state of all tables.
 
         :raises DatabaseUnavailable: no answer in time
         """
-        options: dict[str, Any] = {WRITES: False}
-        if self.dialect != "sqlite":
-            options["isolation_level"] = "REPEATABLE READ"
         with deadline.within(self._patience):
-            return self._run(function, options)
+            return self._run(function, writes=False)
 
-    def _run(
-        self, function: Callable[[Connection], R], options: dict[str, Any]
-    ) -> R:
+    def _run(self, function: Callable[[Connection], R], *, writes: bool) -> R:
         retrying = Retrying(
             retry=retry_if_exception(failures.is_worth_another_try),
             wait=lambda state: deadline.left(_PAUSE(state)),
@@ -136,7 +139,7 @@ class Database:
         full = "all connections of the pool are in use"
         try:
             with self._turn(self._connections, full):
-                answer: R = retrying(self._run_once, function, options)
+                answer: R = retrying(self._run_once, function, writes)
         except exc.SQLAlchemyError as error:
             raise failures.named(error, self.name) from error
         return answer
@@ -161,14 +164,15 @@ class Database:
             lock.release()
 
     def _run_once(
-        self, function: Callable[[Connection], R], options: dict[str, Any]
+        self, function: Callable[[Connection], R], writes: bool
     ) -> R:
         budget = deadline.left()
-        with self._engine.connect() as fresh:
-            connection = fresh.execution_options(**options)
+        engine = self._writing if writes else self._reading
+        with engine.connect() as fresh:
+            connection = fresh.execution_options(**{WRITES: writes})
             transaction = connection.begin()
             answer = function(connection)
-            if options[WRITES]:
+            if writes:
                 waits.check_commit(self.name, budget)
             try:
                 transaction.commit()

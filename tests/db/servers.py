@@ -57,7 +57,7 @@ def client(url, *statements):
 
     It ends with the block, with a ROLLBACK.
     """
-    engine = sqlalchemy.create_engine(Database(url)._engine.url)
+    engine = sqlalchemy.create_engine(Database(url)._writing.url)
     try:
         with engine.connect() as connection:
             for statement in statements:

@@ -183,7 +183,7 @@ def test_number_of_queries_is_constant(database, number):
         if statement.lstrip().startswith("SELECT"):
             asked.append(statement)
 
-    event.listen(database._engine, "before_cursor_execute", count)
+    event.listen(database._reading, "before_cursor_execute", count)
     found = snapshot.read(database, "node1")
     assert len(found.interfaces) == number
     assert len(asked) == 12

@@ -1,5 +1,7 @@
 """The operator's tool against daemons on a real RabbitMQ."""
 
+import time
+
 import pytest
 from oslo_config import cfg
 from test_rpc import Node
@@ -150,6 +152,14 @@ def test_a_host_that_reports_no_more_is_not_waited_for(tool, database):
     silent(database, 60)
     for words in (("instance", "allocate", "vm_1"), ("host", "show", "node1")):
         assert "host node1 is stale (no report for" in tool.refused(*words)
+
+
+def test_a_daemon_that_died_just_now_is_not_waited_for_long(tool, node):
+    """It still counts as up, by its last report."""
+    node.stop()
+    begun = time.monotonic()
+    assert "no answer from host node1" in tool.refused("host", "show", "node1")
+    assert time.monotonic() - begun < 40
 
 
 @pytest.mark.parametrize(

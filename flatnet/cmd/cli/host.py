@@ -11,6 +11,9 @@ from flatnet.plan.conditions import host_condition
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
 
+# Seconds: it is answered at once, whatever else waits there, or never.
+_PATIENCE = 10.0
+
 
 class List(Lister):
     """List the hosts: in what state, with how many instances.
@@ -76,7 +79,7 @@ class Show(ShowOne):
         from flatnet.cmd.cli.broker import network_api
 
         with network_api() as api:
-            found = api.get_host_state({}, host=host)
+            found = api.get_host_state({}, host=host, timeout=_PATIENCE)
         return self.columns, (
             found["host"],
             found.get("state", state),

@@ -36,6 +36,7 @@ from flatnet.apply.host import (
 )
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
+from flatnet.apply.shape import Shape, shape
 from flatnet.apply.stale import withdraw
 from flatnet.apply.usage import check_not_emptied
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
@@ -69,6 +70,7 @@ class Worker:
         self._plan: Plan | None = None
         self._members = Members()
         self._plugged: tuple[tuple[str, bool], ...] = ()
+        self._shape: Shape = frozenset()
         # What the last pass could not open; it would not again.
         self._closed: tuple[str, ...] = ()
         # The worker before may have died between the rules and the rest.
@@ -149,6 +151,7 @@ class Worker:
         )
         self._owes = outcome.owes
         self._plugged = plugged(outcome.changes.ports)
+        self._shape = shape(plan)
         self._closed = closed(plan.forwarding)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
@@ -202,6 +205,7 @@ class Worker:
             own = _OWN_TOOLS
         if noticed.links and (
             plugged(found_ports(self._plan, Changes())) != self._plugged
+            or shape(self._plan) != self._shape
             or not set(closed(self._plan.forwarding)) <= set(self._closed)
         ):
             self._wake()

@@ -1,17 +1,21 @@
 """What others change is put back at once, by a real applier process."""
 
+import contextlib
+import json
 import os
 import socket
 import subprocess
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from flatnet.apply import watch
 from flatnet.apply.client import Applier, start_applier
 from flatnet.plan.host import host_plan
-from tests.builders import interface, settings, snapshot
+from flatnet.state import Uplink
+from tests.builders import interface, network, settings, snapshot
 
 SECONDS = 10
 ROWS = snapshot(interfaces=(interface(1), interface(2)))
@@ -118,6 +122,73 @@ def test_whoever_did_it(namespace, tmp_path, damage):
             eventually(lambda: set(rules()) >= set(before))
 
     namespace.call(damaged)
+
+
+PORT = "tapaaaaaa01-aa"
+TWISTS = (
+    f"ip link set {PORT} down",
+    f"ip link set {PORT} nomaster",
+    f"ip link set {PORT} address 02:00:00:00:00:77",
+    f"ip link delete {PORT}",
+    "ip link set br100 down",
+    "ip link set br100 mtu 1300",
+    "ip link set br100 type bridge stp_state 1",
+    "ip link set br100 type bridge nf_call_iptables 0",
+    "ip link delete br100",
+    "ip address delete 10.0.0.1/24 dev br100",
+    "ip link set up0 down",
+    "ip link set up0 nomaster",
+)
+
+
+@pytest.mark.parametrize("twist", TWISTS)
+def test_what_is_done_to_devices_asks_for_a_pass_that_mends_it(
+    namespace, tmp_path, twist
+):
+    """Not at the next tick of a timer."""
+    namespace.run("ip link add up0 type veth peer name up1")
+    options = replace(
+        OPTIONS, dhcp=True, flat_interface="up0", public_interface="up0"
+    )
+    rows = replace(ROWS, networks=(network(enable_dhcp=False),))
+    plan = host_plan(rows, options, {"up0": Uplink("up0", 1500)})
+
+    def state():
+        shown = json.loads(output("ip -j -d address"))
+        return sorted(
+            json.dumps({name: link.get(name) for name in SHOWN})
+            for link in shown
+            if link["ifname"] not in ("lo", "up1")
+        )
+
+    def twisted():
+        with applier(tmp_path, tmp_path / "log") as serving:
+            assert serving.apply(plan).failures == ()
+            before = state()
+            _drain(serving)
+            output(twist)
+            assert serving.wait_for_event()
+            eventually(lambda: _mended(serving, plan))
+            return before, state()
+
+    before, after = namespace.call(twisted)
+    assert before == after
+
+
+SHOWN = ("ifname", "flags", "mtu", "address", "ifalias", "addr_info")
+
+
+def _drain(serving):
+    """Wait until what a pass did itself has had its say."""
+    os.set_blocking(serving._started.events, False)
+    time.sleep(0.5)
+    with contextlib.suppress(BlockingIOError):
+        os.read(serving._started.events, 4096)
+    os.set_blocking(serving._started.events, True)
+
+
+def _mended(serving, plan):
+    return serving.apply(plan).failures == ()
 
 
 def test_a_rule_that_iptables_cannot_read_is_mended_once(namespace, tmp_path):

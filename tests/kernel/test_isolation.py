@@ -261,3 +261,21 @@ def test_nothing_of_the_rules_is_left_when_nothing_is_planned(net):
     assert changes.failures == ()
     assert "flatnet" not in net.node.run("iptables-save")
     assert "flatnet" not in net.node.run("ip6tables-save")
+
+
+@pytest.mark.parametrize("same_net", [True, False])
+def test_sets_that_somebody_empties_let_nobody_in(net, same_net):
+    guests = (guest(1, security_group_ids=(1,)), guest(2))
+    plan(
+        net, guests, [rule(1, "tcp", 22, 22)], allow_same_net_traffic=same_net
+    )
+    wanted = reached(net)
+    net.node.run("ipset flush")
+    net.node.run("conntrack -F", check=False)
+    found = reached(net)
+    assert found["outside"] == set()
+    assert all(found[name] <= wanted[name] for name in found)
+    plan(
+        net, guests, [rule(1, "tcp", 22, 22)], allow_same_net_traffic=same_net
+    )
+    assert reached(net) == wanted

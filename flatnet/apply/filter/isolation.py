@@ -8,7 +8,8 @@ Goals, and how each is met:
   the rules of its guest's groups (see `profiles`), or is dropped.  FORWARD
   (bridged, routed, hairpinned, after DNAT) and OUTPUT (the host itself) both
   go there; other bridges and other traffic of the host never do.
-* Who comes or goes is a member of sets, and no chain is touched.
+* Who comes or goes is a member of sets, and no chain is touched.  Sets that
+  somebody empties close: that all are empty is no reason to filter nobody.
 * Addresses of the flat network that are not here stay reachable: the host
   that has them judges.
 * Broadcast and multicast have no instance's address, and what is bridged
@@ -78,7 +79,8 @@ def isolation(wanted: Filter, family: int) -> Isolation:
         _FIRST,
         *(_DISCOVERY if family == 6 else ()),
         *_open(wanted, family),
-        f"-m set ! --match-set {filtered_set(family)} dst -j RETURN",
+        f"-m set ! --match-set {filtered_set(family)} dst "
+        f"-m set --match-set {every_set(family)} dst -j RETURN",
         _INVALID,
         *(rule for each in networks for rule in _same(each, wanted, family)),
         f"-j {ROOT}",
@@ -97,12 +99,24 @@ def filtered_set(family: int) -> str:
     return f"flatnet-filtered{family}"
 
 
+def every_set(family: int) -> str:
+    """Return the name of the set of all addresses there are.
+
+    Whoever empties all sets (`ipset flush`) empties it too, and then nothing
+    passes for not being filtered.
+    """
+    return f"flatnet-every{family}"
+
+
 def open_set(family: int) -> str:
     """Return the name of the set of those that are not filtered here."""
     return f"flatnet-open{family}"
 
 
 def _sets(wanted: Filter, family: int) -> Iterator[AddressSet]:
+    # No set takes a prefix of no length.
+    every = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
+    yield AddressSet(every_set(family), family, frozenset(every[family]))
     found: dict[str, set[str]] = {filtered_set(family): set()}
     if _open(wanted, family):
         found[open_set(family)] = set()

@@ -177,7 +177,7 @@ def _apply_table(
         if chain.name in shut
     )
     return Changes(
-        plan.made, failures, judged=by_chains(before, table, wanted)
+        plan.made, failures, judged=by_chains(before, table, wanted, top)
     )
 
 

@@ -11,7 +11,8 @@ from flatnet.apply.filter.profiles import GROUP_PREFIX
 from flatnet.apply.filter.tables import AddressSet, Table
 from flatnet.apply.ipset import all_packed, packed
 from flatnet.apply.ipset_messages import FoundSet
-from flatnet.apply.iptables import Existing, changed
+from flatnet.apply.iptables import Existing, changed, leads
+from flatnet.apply.placement import Placement
 from flatnet.filtering import Filter
 
 
@@ -40,12 +41,17 @@ def by_sets(
 
 
 def by_chains(
-    existing: Existing, table: Table, wanted: Filter
+    existing: Existing, table: Table, wanted: Filter, place: Placement
 ) -> frozenset[str]:
     """Return whose chains are there and become others.
 
-    Where it is no group's own chain, that may be anybody.
+    Where it is no group's own chain, that may be anybody.  So it is where
+    nothing led to ours, for then everybody was open.
+
+    :param place: which foreign rules stay above our jumps
     """
+    if not all(leads(existing, jump, place) for jump in table.jumps):
+        return filtered_addresses(wanted)
     groups: set[int] = set()
     for chain in changed(existing, table):
         if chain.name not in existing.chains:

@@ -76,6 +76,21 @@ def test_a_member_that_leaves_a_source_group_is_cut(net, made):
     assert stalls(lost)
 
 
+@pytest.mark.parametrize(
+    "hole", ["iptables -D FORWARD 1", "nft delete table ip filter"]
+)
+def test_who_connected_while_nothing_was_filtered_is_cut(net, made, hole):
+    """Also where what was missing is only put back."""
+    apply(net, SSH)
+    net.node.run(hole)
+    served = net.guests[SERVED]
+    kept = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 22)
+    lost = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 80)
+    assert apply(net, SSH) == ("conntrack: cut 1 connections",)
+    assert both_ways(kept)
+    assert stalls(lost)
+
+
 def test_the_same_network_stays_open_where_the_flag_says_so(net, made):
     options = {"allow_same_net_traffic": True}
     apply(net, SSH, **options)

@@ -7,6 +7,8 @@ Goals, and how each is met:
   transaction.
 * No moment without the rules: each table changes in one transaction.  Sets
   are there before the rules that name them and go after them.
+* Nor one between two plans that lets in what neither does: who is let in by
+  a set leaves it before rules change and comes to it after (see `ipset`).
 * Fail closed: if a table's transaction is refused, the chains of groups are
   tried in halves until the bad ones are known; those let in nothing and
   their members are reported, the rest is applied as planned.
@@ -38,6 +40,7 @@ from flatnet.apply.proven import Proven
 from flatnet.apply.restore import LockHeldError, refused_chains, restore
 from flatnet.apply.saved import (
     COMMANDS,
+    Saved,
     known_tables,
     other_backend,
     read_tables,
@@ -66,33 +69,55 @@ def apply_firewall(
     except HostSetupError as error:
         failure = Failure("firewall", str(error), _filtered(wanted))
         return Changes(failures=(failure,))
-    planned = rules(wanted)
-    task = _Task(planned, wanted, top, proven)
+    # Read first: who changes groups waits in no set for longer than it takes
+    # to write rules.
+    found = {family: _read(family, proven) for family in (4, 6)}
+    task = _Task(rules(wanted), wanted, top, found)
     try:
         existing = ipset.read_sets()
     except HostSetupError as error:
         missing = Failure("ipset", str(error), _filtered(wanted))
         return joined(
-            Changes(failures=(missing,) * bool(planned.sets)),
+            Changes(failures=(missing,) * bool(task.planned.sets)),
             _apply_families(task),
         )
-    made, errors = ipset.write_sets(planned.sets, existing)
-    written = Changes(
-        made,
-        _set_failures(errors, planned.sets, wanted),
-        judged=by_sets(planned.sets, existing, wanted),
-    )
+    return _apply_with_sets(task, existing)
+
+
+def _apply_with_sets(
+    task: "_Task", existing: Mapping[str, FoundSet]
+) -> Changes:
+    """Rules in between what sets lose and what they come to have."""
+    sets, wanted = task.planned.sets, task.wanted
+    closed, errors = ipset.close_sets(sets, existing)
     done = _apply_families(task)
-    return joined(written, done, _removed(planned, existing))
-
-
-def _removed(planned: Rules, existing: Mapping[str, FoundSet]) -> Changes:
-    """Remove the sets that no rule names any more."""
-    made, errors = ipset.remove_sets(planned.sets, existing)
-    failures = (
-        Failure(f"ipset {name}", text) for name, text in sorted(errors.items())
+    opened, more = ipset.open_sets(sets, existing)
+    written = Changes(
+        tuple(f"ipset: wrote set {name}" for name in sorted(closed | opened)),
+        _set_failures({**more, **errors}, sets, wanted),
+        judged=by_sets(sets, existing, wanted),
     )
-    return Changes(made, tuple(failures))
+    gone, errors = ipset.remove_sets(sets, existing)
+    removed = Changes(
+        tuple(f"ipset: removed set {name}" for name in sorted(gone)),
+        tuple(Failure(f"ipset {n}", e) for n, e in sorted(errors.items())),
+    )
+    return joined(written, done, removed)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The tables of a family, or why nobody can tell."""
+
+    saved: Saved
+    error: str = ""
+
+
+def _read(family: int, proven: Proven) -> _Read:
+    try:
+        return _Read(known_tables(family, proven))
+    except HostSetupError as error:
+        return _Read(Saved({}), str(error))
 
 
 @dataclass(frozen=True)
@@ -102,7 +127,7 @@ class _Task:
     planned: Rules
     wanted: Filter
     top: Placement
-    proven: Proven
+    found: Mapping[int, _Read]
 
 
 def _apply_families(task: _Task) -> Changes:
@@ -120,8 +145,10 @@ def _apply_families(task: _Task) -> Changes:
 def _apply_family(family: int, task: _Task) -> Changes:
     mine = [each for each in task.planned.tables if each.family == family]
     tables = {each.name: each for each in mine}
+    saved = task.found[family].saved
     try:
-        saved = known_tables(family, task.proven)
+        if task.found[family].error:
+            raise HostSetupError(task.found[family].error)
         existing = saved.tables
         ours = {name for name, each in existing.items() if each.holds_ours}
         names = sorted(tables.keys() | ours)

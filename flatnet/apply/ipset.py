@@ -5,8 +5,10 @@ Goals, and how each is met:
 * What differs is written, and no more.  A set is never replaced as a whole,
   so that rules which name it see it change in place, and a change of one
   member costs one message, however many there are.
-* Nothing is open on the way: who leaves is let in nowhere before somebody
-  else is let in, and is the last to be taken from the set that shuts him.
+* Nothing is open on the way.  `close_sets` takes away what lets in, before
+  rules are written, and `open_sets` gives it after them, so that nobody
+  meets a new member by an old rule or the reverse.  A set that is made meets
+  no rule yet and is filled at once.
 * One bad set keeps no other from its members.
 """
 
@@ -48,9 +50,10 @@ def read_sets() -> Mapping[str, FoundSet]:
 
 @lru_cache(_REMEMBERED)
 def packed(address: str) -> bytes:
-    """Return an address as a member of a set of the kernel."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    return socket.inet_pton(family, address)
+    """Return an address, or a network, as a member of a set of the kernel."""
+    ip, _, prefix = address.partition("/")
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    return socket.inet_pton(family, ip) + bytes(map(int, prefix.split()))
 
 
 def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
@@ -67,88 +70,95 @@ class _Edits:
     gone: frozenset[bytes]
     new: frozenset[bytes]
 
-    @property
-    def are_any(self) -> bool:
-        return bool(self.is_new or self.gone or self.new)
+    def create(self, writer: Writer) -> None:
+        writer.create(self.wanted.name, self.wanted.family)
+
+    def delete(self, writer: Writer) -> None:
+        writer.delete(self.wanted.name, self.gone)
+
+    def add(self, writer: Writer) -> None:
+        writer.add(self.wanted.name, self.new)
 
 
-def write_sets(
+Written = tuple[frozenset[str], Errors]
+_Steps = Iterable[tuple[_Edits, Callable[[Writer], None]]]
+
+
+def close_sets(
     wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
-) -> tuple[tuple[str, ...], Errors]:
-    """Make or correct the sets; return changes made, and errors by set.
+) -> Written:
+    """Make sets, and take from those there are what is let in by them.
 
-    Members are added in the order of the sets, and deleted in the other.
+    Return the names of those written, and errors by set.
 
     :raises HostSetupError: the kernel is not to be talked to
     """
-    errors: dict[str, str] = {}
-    edits = []
-    for each in wanted:
-        try:
-            found = _edits(each, existing.get(each.name))
-        except ValueError as unusable:
-            errors[each.name] = str(unusable)
-        else:
-            edits += [found] * found.are_any
-    if edits:
-        with contextlib.closing(Writer()) as writer:
-            _write(writer, edits, errors)
-    return tuple(
-        f"ipset: wrote set {each.wanted.name}"
-        for each in edits
-        if each.wanted.name not in errors
-    ), errors
-
-
-def _write(
-    writer: Writer, edits: list[_Edits], errors: dict[str, str]
-) -> None:
-    closing = [each for each in edits if each.wanted.closes]
-    others = [each for each in edits if not each.wanted.closes]
-
-    def create(each: _Edits) -> None:
-        if each.is_new:
-            writer.create(each.wanted.name, each.wanted.family)
-
-    def delete(each: _Edits) -> None:
-        writer.delete(each.wanted.name, each.gone)
-
-    def add(each: _Edits) -> None:
-        writer.add(each.wanted.name, each.new)
-
-    phases: tuple[tuple[Callable[[_Edits], None], Iterable[_Edits]], ...] = (
-        (create, edits),
-        (delete, reversed(others)),
-        (add, (*closing, *others)),
-        (delete, closing),
+    edits, errors = _all_edits(wanted, existing)
+    made = [each for each in edits if each.is_new]
+    there = [each for each in edits if not each.is_new]
+    shutting = [each for each in there if each.wanted.closes]
+    others = [each for each in there if not each.wanted.closes]
+    steps = (
+        *((each, each.create) for each in made),
+        *((each, each.delete) for each in reversed(others) if each.gone),
+        *((each, each.add) for each in (*shutting, *made) if each.new),
     )
-    for change, of in phases:
-        for each in of:
+    names, refused = _written(steps)
+    return names, {**errors, **refused}
+
+
+def open_sets(
+    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
+) -> Written:
+    """Give the sets the rest of their members; return as `close_sets` does.
+
+    What `close_sets` could not use is passed over.
+    """
+    edits, _ = _all_edits(wanted, existing)
+    there = [each for each in edits if not each.is_new]
+    shutting = [each for each in there if each.wanted.closes]
+    others = [each for each in there if not each.wanted.closes]
+    return _written(
+        (
+            *((each, each.add) for each in others if each.new),
+            *((each, each.delete) for each in shutting if each.gone),
+        )
+    )
+
+
+def _written(steps: _Steps) -> Written:
+    names: set[str] = set()
+    errors: dict[str, str] = {}
+    steps = list(steps)
+    if not steps:
+        return frozenset(), errors
+    with contextlib.closing(Writer()) as writer:
+        for edits, change in steps:
+            name = edits.wanted.name
+            names.add(name)
             try:
-                change(each)
+                change(writer)
             except SetError as error:
-                errors.setdefault(each.wanted.name, str(error))
+                errors.setdefault(name, str(error))
+    return frozenset(names - errors.keys()), errors
 
 
 def remove_sets(
     wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
-) -> tuple[tuple[str, ...], Errors]:
-    """Remove what is ours and not planned; return as for `write_sets`."""
-    gone = sorted(existing.keys() - {each.name for each in wanted})
-    if not gone:
-        return (), {}
-    made: list[str] = []
+) -> Written:
+    """Remove what is ours and not planned; return as `close_sets` does."""
+    gone = existing.keys() - {each.name for each in wanted}
     errors: dict[str, str] = {}
+    if not gone:
+        return frozenset(), errors
     deadline = time.monotonic() + _PATIENCE
     with contextlib.closing(Writer()) as writer:
-        for name in gone:
+        for name in sorted(gone):
             try:
                 _destroy(writer, name, deadline)
             except SetError as error:
                 errors[name] = str(error)
-            else:
-                made.append(f"ipset: removed set {name}")
-    return tuple(made), errors
+    return frozenset(gone - errors.keys()), errors
 
 
 def _destroy(writer: Writer, name: str, deadline: float) -> None:
@@ -159,6 +169,19 @@ def _destroy(writer: Writer, name: str, deadline: float) -> None:
             if not error.is_busy or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE)
+
+
+def _all_edits(
+    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
+) -> tuple[list[_Edits], dict[str, str]]:
+    """Return what corrects each set, in order, and errors by set."""
+    edits, errors = [], {}
+    for each in wanted:
+        try:
+            edits.append(_edits(each, existing.get(each.name)))
+        except ValueError as unusable:
+            errors[each.name] = str(unusable)
+    return edits, errors
 
 
 def _edits(wanted: AddressSet, existing: FoundSet | None) -> _Edits:

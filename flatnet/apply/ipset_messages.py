@@ -45,6 +45,7 @@ _TEXTS = {
     _BUSY: "it is in use",
     4102: "a set of another type has this name",
     4103: "a set of this name is there already",
+    4352: "it is full",
 }
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rules import EMPTY, applied, mentions, planned
+from rules import EMPTY, address, applied, mentions, planned
 from segment import guest
 
 from flatnet.apply import firewall
@@ -55,6 +55,24 @@ def test_a_set_of_another_type_is_reported(namespace):
     failure = changes.failures[0]
     assert failure.subject == "ipset flatnet-g4-7"
     assert failure.instances == (guest(1).instance_uuid,)
+
+
+def test_a_stale_set_of_another_type_is_no_hindrance(namespace):
+    namespace.run("ipset create flatnet-old hash:ip,port")
+    namespace.run("ipset add flatnet-old 10.0.0.2,tcp:22")
+    assert "ipset: removed set flatnet-old" in applied(namespace, planned(1))
+
+
+def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
+    namespace.run("ipset create flatnet-g4-7 hash:net hashsize 64 maxelem 1")
+    plan = planned(1, members=("10.0.0.8", "10.0.0.9"))
+    changes = namespace.call(apply_firewall, plan, Proven())
+    (failure,) = changes.failures
+    assert failure.subject == "ipset flatnet-g4-7"
+    assert "full" in failure.message
+    for name in ("flatnet-filtered4", "flatnet-p4-6"):
+        members = namespace.run("ipset", "list", name).split("Members:")[1]
+        assert members.split() == [address(1)]
 
 
 def test_leftovers_in_the_other_backend_are_told(namespace):

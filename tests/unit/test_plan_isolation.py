@@ -50,7 +50,8 @@ def test_all_chains_of_a_closed_host():
         "flatnet-OUTPUT": ["-o br100 -j flatnet-local"],
         "flatnet-local": [
             "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-            "-m set ! --match-set flatnet-filtered4 dst -j RETURN",
+            "-m set ! --match-set flatnet-filtered4 dst "
+            "-m set --match-set flatnet-every4 dst -j RETURN",
             "-m conntrack --ctstate INVALID -j DROP",
             "-j flatnet-tree",
             "-j DROP",
@@ -76,6 +77,8 @@ def test_all_sets_of_a_closed_host():
     _, sets, _ = filters(rows, allow_same_net_traffic=False)
     eui64 = "f816:3eff:fe00"
     assert sets == {
+        "flatnet-every4": ["0.0.0.0/1", "128.0.0.0/1"],
+        "flatnet-every6": ["8000::/1", "::/1"],
         "flatnet-filtered4": ["10.0.0.2", "10.0.0.3"],
         "flatnet-p4-6": ["10.0.0.2"],
         "flatnet-p4-6b": ["10.0.0.2"],
@@ -183,7 +186,8 @@ def test_ipv6_of_a_closed_host():
         "-p icmpv6 -m icmp6 --icmpv6-type 130 -j ACCEPT",
         "-p icmpv6 -m icmp6 --icmpv6-type 135 -j ACCEPT",
         "-p icmpv6 -m icmp6 --icmpv6-type 136 -j ACCEPT",
-        "-m set ! --match-set flatnet-filtered6 dst -j RETURN",
+        "-m set ! --match-set flatnet-filtered6 dst "
+        "-m set --match-set flatnet-every6 dst -j RETURN",
         "-m conntrack --ctstate INVALID -j DROP",
     ]
     assert chains["flatnet-g-1"] == [
@@ -201,7 +205,8 @@ def test_ipv6_of_the_same_network_passes_where_it_may():
     chains, sets, _ = filters(rows, 6)
     assert chains["flatnet-local"][4:] == [
         "-m set --match-set flatnet-open6 dst -j ACCEPT",
-        "-m set ! --match-set flatnet-filtered6 dst -j RETURN",
+        "-m set ! --match-set flatnet-filtered6 dst "
+        "-m set --match-set flatnet-every6 dst -j RETURN",
         "-m conntrack --ctstate INVALID -j DROP",
         "-s fe80::/10 -o br100 -j ACCEPT",
         "-s 2001:db8::/64 -o br100 -j ACCEPT",

@@ -10,6 +10,8 @@ from flatnet.plan import nwinfo
 from flatnet.settings import Settings
 
 Json = dict[str, Any]
+# Seconds; a pass over a full host that is new takes a few.
+_LONG = 30.0
 
 
 def network_info(
@@ -33,12 +35,16 @@ def network_info(
     )
 
 
-def host_state(host: str, last: Pass) -> Json:
-    """Return what a host made of its last pass."""
+def host_state(host: str, last: Pass, *, running: float) -> Json:
+    """Return what a host made of its last pass.
+
+    :param running: seconds that the present one has taken so far
+    """
+    state, error = _state(last, running)
     return {
         "host": host,
-        "state": last.state,
-        "error": str(last.error) if last.error else None,
+        "state": state,
+        "error": error,
         "failures": [
             {
                 "subject": failure.subject,
@@ -69,3 +75,14 @@ def host_state(host: str, last: Pass) -> Json:
             for bridge in (last.plan.bridges if last.plan else ())
         ],
     }
+
+
+def _state(last: Pass, running: float) -> tuple[str, str | None]:
+    if last.error:
+        return last.state, str(last.error)
+    if running > _LONG:
+        return "degraded", (
+            f"a pass has been running for {running:.0f} s; what is shown is "
+            "of the one before"
+        )
+    return last.state, None

@@ -277,7 +277,11 @@ class FlatManager:
 
     def host_state(self) -> Json:
         """What this host made of its last pass, as JSON primitives."""
-        return answers.host_state(self._settings.host, self._reconciler.last)
+        return answers.host_state(
+            self._settings.host,
+            self._reconciler.last,
+            running=self._reconciler.running,
+        )
 
 
 class FlatDHCPManager(FlatManager):

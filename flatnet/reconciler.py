@@ -8,6 +8,7 @@ waits for a pass that started after it asked, and so after its commit.
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -84,11 +85,18 @@ class Reconciler:
         self._last = Pass()
         self._stopping = False
         self._retry = FIRST_RETRY
+        self._begun: float | None = None
 
     @property
     def last(self) -> Pass:
         """The outcome of the pass that ended last."""
         return self._last
+
+    @property
+    def running(self) -> float:
+        """Seconds that the present pass has taken so far, 0 without one."""
+        begun = self._begun
+        return 0.0 if begun is None else time.monotonic() - begun
 
     def ask(self, *, renewed: str | None = None) -> int:
         """Ask for a pass; return a ticket to wait with.
@@ -141,7 +149,9 @@ class Reconciler:
         with self._changed:
             serving = self._asked
             renewed = frozenset(self._renewed)
+        self._begun = time.monotonic()
         outcome = self._told(self._pass(renewed))
+        self._begun = None
         _report(outcome, self._last)
         with self._changed:
             # What fails for good must not hold up what fails for a moment.

@@ -6,7 +6,7 @@ import time
 import pytest
 from test_rpc import CONTEXT, api, broker, database, new_instance
 
-from flatnet import exceptions, rpc
+from flatnet import answers, exceptions, rpc
 from flatnet.backlog import Turns
 from tests.rpc.daemons import Node
 
@@ -97,6 +97,22 @@ def test_what_waits_is_bounded_and_ping_is_answered(
     ended = callers.wait()
     assert [ended[uuid] for uuid in uuids[:4]] == ["done"] * 4
     assert calls(api) == (0, 0)
+
+
+def test_a_pass_that_does_not_end_is_shown(api, node, monkeypatch):
+    monkeypatch.setattr(answers, "_LONG", 0.1)
+    gate = Gate(node)
+    gate.is_open.clear()
+    node.reconciler.ask()
+
+    def state():
+        return api.get_host_state(CONTEXT, host="node1")["state"]
+
+    eventually(state, "degraded")
+    found = api.get_host_state(CONTEXT, host="node1")
+    assert "a pass has been running for" in found["error"]
+    gate.is_open.set()
+    eventually(state, "ready")
 
 
 def test_calls_that_nobody_waits_for_are_dropped(

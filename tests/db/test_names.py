@@ -36,8 +36,9 @@ def resolver(monkeypatch):
 
 
 @pytest.fixture
-def server(url):
-    parsed = make_url(url)
+def server(database):
+    """The URL of a server whose tables are empty."""
+    parsed = make_url(database.url)
     if parsed.get_backend_name() == "sqlite":
         pytest.skip("a file has no name to look up")
     return parsed

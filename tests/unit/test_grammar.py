@@ -63,6 +63,7 @@ def plan(**options):
         {"vif_plug": "veth"},
         {"vif_plug": "external"},
         {"tap_owner": "nobody", "tap_group": "kvm"},
+        {"tap_owner": "qemu@example.org", "tap_group": "EXAMPLE\\kvm"},
         {"metadata_host": "127.0.0.1"},
         {"forward_bridge_interface": ("eth0", "eth2.100")},
         {"dhcp_domain": "", "foreign_ports": "closed"},

@@ -89,13 +89,14 @@ def _apply_with_sets(
 ) -> Changes:
     """Rules in between what sets lose and what they come to have."""
     sets, wanted = task.planned.sets, task.wanted
-    closed, errors = ipset.close_sets(sets, existing)
+    edits, unusable = ipset.differences(sets, existing)
+    closed, errors = ipset.close_sets(edits)
     done = _apply_families(task)
-    opened, more = ipset.open_sets(sets, existing)
+    opened, more = ipset.open_sets(edits)
     written = Changes(
         tuple(f"ipset: wrote set {name}" for name in sorted(closed | opened)),
-        _set_failures({**more, **errors}, sets, wanted),
-        judged=by_sets(sets, existing, wanted),
+        _set_failures({**more, **errors, **unusable}, sets, wanted),
+        judged=by_sets(edits, wanted),
     )
     gone, errors = ipset.remove_sets(sets, existing)
     removed = Changes(

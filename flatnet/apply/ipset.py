@@ -62,8 +62,8 @@ def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
 
 
 @dataclass(frozen=True)
-class _Edits:
-    """What corrects one set."""
+class Edits:
+    """What corrects one set: members that are to go, and that are to come."""
 
     wanted: AddressSet
     is_new: bool
@@ -71,58 +71,73 @@ class _Edits:
     new: frozenset[bytes]
 
     def create(self, writer: Writer) -> None:
+        """Make the set; errors as of the writer."""
         writer.create(self.wanted.name, self.wanted.family)
 
     def delete(self, writer: Writer) -> None:
+        """Take away what is to go."""
         writer.delete(self.wanted.name, self.gone)
 
     def add(self, writer: Writer) -> None:
+        """Add what is to come."""
         writer.add(self.wanted.name, self.new)
 
 
 Written = tuple[frozenset[str], Errors]
-_Steps = Iterable[tuple[_Edits, Callable[[Writer], None]]]
+_Steps = Iterable[tuple[Edits, Callable[[Writer], None]]]
 
 
-def close_sets(
+def differences(
     wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
-) -> Written:
+) -> tuple[tuple[Edits, ...], Errors]:
+    """Return what corrects each set, in order, and errors by set.
+
+    Of what cannot be used there is an error and nothing else.
+    """
+    edits, errors = [], {}
+    for each in wanted:
+        try:
+            edits.append(_edits(each, existing.get(each.name)))
+        except ValueError as unusable:
+            errors[each.name] = str(unusable)
+    return tuple(edits), errors
+
+
+def close_sets(edits: tuple[Edits, ...]) -> Written:
     """Make sets, and take from those there are what is let in by them.
 
     Return the names of those written, and errors by set.
 
     :raises HostSetupError: the kernel is not to be talked to
     """
-    edits, errors = _all_edits(wanted, existing)
     made = [each for each in edits if each.is_new]
-    there = [each for each in edits if not each.is_new]
-    shutting = [each for each in there if each.wanted.closes]
-    others = [each for each in there if not each.wanted.closes]
-    steps = (
-        *((each, each.create) for each in made),
-        *((each, each.delete) for each in reversed(others) if each.gone),
-        *((each, each.add) for each in (*shutting, *made) if each.new),
+    shutting, others = _there(edits)
+    return _written(
+        (
+            *((each, each.create) for each in made),
+            *((each, each.delete) for each in reversed(others) if each.gone),
+            *((each, each.add) for each in (*shutting, *made) if each.new),
+        )
     )
-    names, refused = _written(steps)
-    return names, {**errors, **refused}
 
 
-def open_sets(
-    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
-) -> Written:
-    """Give the sets the rest of their members; return as `close_sets` does.
-
-    What `close_sets` could not use is passed over.
-    """
-    edits, _ = _all_edits(wanted, existing)
-    there = [each for each in edits if not each.is_new]
-    shutting = [each for each in there if each.wanted.closes]
-    others = [each for each in there if not each.wanted.closes]
+def open_sets(edits: tuple[Edits, ...]) -> Written:
+    """Give the sets the rest of their members; return as `close_sets` does."""
+    shutting, others = _there(edits)
     return _written(
         (
             *((each, each.add) for each in others if each.new),
             *((each, each.delete) for each in shutting if each.gone),
         )
+    )
+
+
+def _there(edits: tuple[Edits, ...]) -> tuple[list[Edits], list[Edits]]:
+    """Those of sets that are there: of those that shut, and of the others."""
+    there = [each for each in edits if not each.is_new]
+    return (
+        [each for each in there if each.wanted.closes],
+        [each for each in there if not each.wanted.closes],
     )
 
 
@@ -171,31 +186,18 @@ def _destroy(writer: Writer, name: str, deadline: float) -> None:
         time.sleep(_PAUSE)
 
 
-def _all_edits(
-    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
-) -> tuple[list[_Edits], dict[str, str]]:
-    """Return what corrects each set, in order, and errors by set."""
-    edits, errors = [], {}
-    for each in wanted:
-        try:
-            edits.append(_edits(each, existing.get(each.name)))
-        except ValueError as unusable:
-            errors[each.name] = str(unusable)
-    return edits, errors
-
-
-def _edits(wanted: AddressSet, existing: FoundSet | None) -> _Edits:
+def _edits(wanted: AddressSet, existing: FoundSet | None) -> Edits:
     """Return what corrects one set.
 
     :raises ValueError: what is there cannot be used
     """
     members = all_packed(wanted.members)
     if existing is None:
-        return _Edits(wanted, True, frozenset(), members)
+        return Edits(wanted, True, frozenset(), members)
     if existing.family != wanted.family:
         raise ValueError(
             "a set of another type has this name: remove the rules that name "
             f"it, then: ipset destroy {wanted.name}"
         )
     gone, new = existing.members - members, members - existing.members
-    return _Edits(wanted, False, gone, new)
+    return Edits(wanted, False, gone, new)

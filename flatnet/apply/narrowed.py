@@ -5,35 +5,26 @@ address that is shut for the first time is among them, and one that no
 connection can have yet does no harm.
 """
 
-from collections.abc import Mapping
-
 from flatnet.apply.filter.profiles import GROUP_PREFIX
-from flatnet.apply.filter.tables import AddressSet, Table
-from flatnet.apply.ipset import all_packed, packed
-from flatnet.apply.ipset_messages import FoundSet
+from flatnet.apply.filter.tables import Table
+from flatnet.apply.ipset import Edits, packed
 from flatnet.apply.iptables import Existing, changed, leads
 from flatnet.apply.placement import Placement
 from flatnet.filtering import Filter
 
 
-def by_sets(
-    planned: tuple[AddressSet, ...],
-    existing: Mapping[str, FoundSet],
-    wanted: Filter,
-) -> frozenset[str]:
+def by_sets(edits: tuple[Edits, ...], wanted: Filter) -> frozenset[str]:
     """Return who leaves a set that lets him in, or comes to one that shuts."""
     found: set[bytes] = set()
     of_groups: frozenset[str] = frozenset()
-    for each in planned:
-        there = existing.get(each.name)
-        before = there.members if there else frozenset()
-        members = all_packed(each.members)
-        if each.closes:
-            found |= members - before
-        elif each.source is None:
-            found |= before - members
-        elif before - members:
-            of_groups |= _of_groups(wanted, _naming(wanted, each.source))
+    for each in edits:
+        source = each.wanted.source
+        if each.wanted.closes:
+            found |= each.new
+        elif source is None:
+            found |= each.gone
+        elif each.gone:
+            of_groups |= _of_groups(wanted, _naming(wanted, source))
     if not found:
         return of_groups
     filtered = filtered_addresses(wanted)

@@ -15,14 +15,13 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from flatnet.apply.rtnl import attributes
+from flatnet.apply import netlink
+from flatnet.apply.netlink import attribute, attributes
 from flatnet.exceptions import HostSetupError
 
-# From linux/netlink.h, linux/netfilter/nfnetlink.h and ipset/ip_set.h.
-_NETFILTER, _SUBSYSTEM = 12, 6
+# From linux/netfilter/nfnetlink.h and ipset/ip_set.h.
+_SUBSYSTEM = 6
 _CREATE, _DESTROY, _LIST, _ADD, _DELETE, _TYPE = 2, 3, 7, 9, 10, 13
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
 _PROTOCOL, _NAME, _TYPE_NAME, _REVISION, _FAMILY = 1, 2, 3, 4, 5
 _FLAGS, _DATA, _MANY, _LINE = 6, 7, 8, 9
 _IP, _PREFIX, _MEMBER_FLAGS = 1, 3, 8
@@ -31,8 +30,6 @@ _NAMES_ALONE = 1 << 1
 _NESTED, _NETWORK_ORDER = 0x8000, 0x4000
 _VERSION = 6
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_BITS = {socket.AF_INET: 32, socket.AF_INET6: 128}
-_HEADER = struct.Struct("=IHHII")
 _KIND = "hash:net"
 # Memory is taken by members, not by the maximum; an empty one is small.
 _SIZES = ((_HASH_SIZE, 64), (_MAXIMUM, 1048576))
@@ -72,7 +69,7 @@ def names() -> list[str]:
     :raises HostSetupError: the kernel does not tell
     """
     flags = struct.pack(">I", _NAMES_ALONE)
-    asked = _attribute(_FLAGS | _NETWORK_ORDER, flags)
+    asked = attribute(_FLAGS | _NETWORK_ORDER, flags)
     return [_text(each[_NAME]) for each in _dump(asked)]
 
 
@@ -100,7 +97,7 @@ class Writer:
     """One connection that changes sets; each change is done or refused."""
 
     def __init__(self) -> None:
-        self._kernel = _connected()
+        self._kernel = netlink.connected(netlink.NETFILTER, _SECONDS)
         self._revisions: dict[int, bytes] = {}
 
     def close(self) -> None:
@@ -114,20 +111,20 @@ class Writer:
         """
         number = _FAMILIES[family]
         if family not in self._revisions:
-            asked = _attribute(_TYPE_NAME, _KIND.encode() + b"\0")
-            asked += _attribute(_FAMILY, bytes([number]))
+            asked = attribute(_TYPE_NAME, _KIND.encode() + b"\0")
+            asked += attribute(_FAMILY, bytes([number]))
             found = self._asked(_TYPE, asked)
             self._revisions[family] = found[_REVISION]
         sizes = b"".join(
-            _attribute(kind | _NETWORK_ORDER, struct.pack(">I", size))
+            attribute(kind | _NETWORK_ORDER, struct.pack(">I", size))
             for kind, size in _SIZES
         )
         body = (
             _named(name)
-            + _attribute(_TYPE_NAME, _KIND.encode() + b"\0")
-            + _attribute(_REVISION, self._revisions[family])
-            + _attribute(_FAMILY, bytes([number]))
-            + _attribute(_DATA | _NESTED, sizes)
+            + attribute(_TYPE_NAME, _KIND.encode() + b"\0")
+            + attribute(_REVISION, self._revisions[family])
+            + attribute(_FAMILY, bytes([number]))
+            + attribute(_DATA | _NESTED, sizes)
         )
         self._asked(_CREATE, body)
 
@@ -150,84 +147,60 @@ class Writer:
             many = b"".join(map(_element, now))
             body = (
                 _named(name)
-                + _attribute(_LINE, struct.pack("=I", 0))
-                + _attribute(_MANY | _NESTED, many)
+                + attribute(_LINE, struct.pack("=I", 0))
+                + attribute(_MANY | _NESTED, many)
             )
             self._asked(kind, body)
 
     def _asked(self, kind: int, body: bytes) -> dict[int, bytes]:
-        self._kernel.send(_message(kind, _REQUEST | _ACK, body))
+        flags = netlink.REQUEST | netlink.ACK
+        self._kernel.send(_message(kind, flags, body))
         found: dict[int, bytes] = {}
         while True:
-            for answer, values in _answers(self._kernel.recv(1 << 16)):
-                if answer != _ERROR:
-                    found = values
-                    continue
-                (number,) = struct.unpack_from("=i", values[0])
-                if number:
-                    raise SetError(-number)
-                return found
+            for answer, told in netlink.messages(self._kernel.recv(1 << 16)):
+                if answer != netlink.ERROR:
+                    found = dict(attributes(told[4:]))
+                elif number := netlink.error(told):
+                    raise SetError(number)
+                else:
+                    return found
 
 
 def _dump(question: bytes) -> Iterator[dict[int, bytes]]:
-    with _connected() as kernel:
-        kernel.send(_message(_LIST, _REQUEST | _ACK | _DUMP, question))
+    with netlink.connected(netlink.NETFILTER, _SECONDS) as kernel:
+        flags = netlink.REQUEST | netlink.ACK | netlink.DUMP
+        kernel.send(_message(_LIST, flags, question))
         while True:
-            for kind, values in _answers(kernel.recv(1 << 18)):
-                if kind == _DONE:
+            for kind, body in netlink.messages(kernel.recv(1 << 18)):
+                if kind == netlink.DONE:
                     return
-                if kind == _ERROR:
-                    (number,) = struct.unpack_from("=i", values[0])
-                    raise SetError(-number)
-                yield values
-
-
-def _connected() -> socket.socket:
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
-    kernel.settimeout(_SECONDS)
-    return kernel
-
-
-def _answers(data: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
-    """Yield (type, attributes) of each message; of an error its body at 0."""
-    while data:
-        length, kind, *_ = _HEADER.unpack_from(data)
-        message, data = data[:length], data[(length + 3) & ~3 :]
-        body = message[_HEADER.size :]
-        if kind in (_ERROR, _DONE):
-            yield kind, {0: body}
-        else:
-            yield kind, dict(attributes(body[4:]))
+                if kind == netlink.ERROR:
+                    raise SetError(netlink.error(body))
+                yield dict(attributes(body[4:]))
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:
     head = struct.pack("=BBH", socket.AF_INET, 0, 0)
-    whole = head + _attribute(_PROTOCOL, bytes([_VERSION])) + body
-    size = _HEADER.size + len(whole)
-    return _HEADER.pack(size, _SUBSYSTEM << 8 | kind, flags, 1, 0) + whole
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    size = 4 + len(value)
-    return struct.pack("=HH", size, kind) + value + b"\0" * (-size % 4)
+    whole = head + attribute(_PROTOCOL, bytes([_VERSION])) + body
+    return netlink.message(_SUBSYSTEM << 8 | kind, flags, whole)
 
 
 def _named(name: str) -> bytes:
-    return _attribute(_NAME, name.encode() + b"\0")
+    return attribute(_NAME, name.encode() + b"\0")
 
 
 def _element(member: bytes) -> bytes:
     """A member as the kernel takes it; what was added to it goes along."""
     size = 4 if len(member) < 16 else 16
     kind = (1 if size == 4 else 2) | _NETWORK_ORDER
-    data = _attribute(_IP | _NESTED, _attribute(kind, member[:size]))
+    data = attribute(_IP | _NESTED, attribute(kind, member[:size]))
     if len(member) > size:
-        data += _attribute(_PREFIX, member[size : size + 1])
+        data += attribute(_PREFIX, member[size : size + 1])
     if len(member) > size + 1:
         flags = member[size + 1 :]
-        data += _attribute(_MEMBER_FLAGS | _NETWORK_ORDER, flags)
-    data += _attribute(_LINE, struct.pack("=I", 0))
-    return _attribute(_DATA | _NESTED, data)
+        data += attribute(_MEMBER_FLAGS | _NETWORK_ORDER, flags)
+    data += attribute(_LINE, struct.pack("=I", 0))
+    return attribute(_DATA | _NESTED, data)
 
 
 def _members(values: dict[int, bytes]) -> Iterator[bytes]:

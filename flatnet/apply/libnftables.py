@@ -26,8 +26,9 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from flatnet.apply.netlink import NETFILTER
 from flatnet.apply.nft_batch import transacted
-from flatnet.apply.nft_dump import NETFILTER, request
+from flatnet.apply.nft_dump import request
 from flatnet.apply.proven import Proven
 from flatnet.exceptions import HostSetupError
 

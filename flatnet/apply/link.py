@@ -11,7 +11,8 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flatnet.apply.rtnl import answer, attributes, dump
+from flatnet.apply.netlink import attribute, attributes
+from flatnet.apply.rtnl import answer, dump
 
 MARK = "flatnet:"
 # The origin that we give to our addresses (IFA_PROTO, Linux 5.18).  Values
@@ -43,7 +44,7 @@ _INET6, _INET6_CONF, _DISABLE_IPV6 = 10, 2, 26
 _FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
 _UP = 1
 _SCOPE_GLOBAL = 0
-_SKIP_STATISTICS = struct.pack("=HHI", 8, _EXT_MASK, 1 << 3)
+_SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
 # Bodies of about a kilobyte.
 _REMEMBERED = 1 << 13
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
@@ -122,10 +123,7 @@ def read_link(name: str) -> Link:
 
     :raises OSError: it does not exist, or the kernel does not tell
     """
-    text = name.encode() + b"\0"
-    named = struct.pack("=HH", 4 + len(text), _NAME) + text.ljust(
-        len(text) + 3 & ~3, b"\0"
-    )
+    named = attribute(_NAME, name.encode() + b"\0")
     question = _LINK.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS + named
     return link(answer(_GET_LINK, question))
 

@@ -24,19 +24,18 @@ from dataclasses import dataclass, field
 
 from flatnet.apply.iptables import PREFIX, Existing, jump_rule
 from flatnet.apply.marks import MARK
+from flatnet.apply.netlink import NETFILTER, attributes
 from flatnet.apply.nft_batch import transacted
 from flatnet.apply.nft_dump import (
     GET_CHAIN,
     GET_RULE,
     GET_TABLE,
-    NETFILTER,
     Reading,
     Values,
     read,
     request,
     text,
 )
-from flatnet.apply.rtnl import attributes
 from flatnet.exceptions import HostSetupError
 
 _FAMILIES = {4: "ip", 6: "ip6"}

@@ -3,13 +3,11 @@
 import socket
 import struct
 
+from flatnet.apply.netlink import ACK, ERROR, HEADER, REQUEST, error, message
 from flatnet.apply.nft_dump import SUBSYSTEM
 
-# From linux/netlink.h and linux/netfilter/nfnetlink.h.
+# From linux/netfilter/nfnetlink.h.
 _BATCH_BEGIN, _BATCH_END = 16, 17
-_REQUEST, _ACK = 0x1, 0x4
-_ERROR = 2
-_HEADER = struct.Struct("=IHHII")
 
 
 def transacted(
@@ -23,17 +21,12 @@ def transacted(
     """
     bounds = struct.pack(">BBH", 0, 0, SUBSYSTEM)
     kernel.send(
-        _message(_BATCH_BEGIN, _REQUEST, bounds)
-        + _message(SUBSYSTEM << 8 | kind, _REQUEST | _ACK | flags, body)
-        + _message(_BATCH_END, _REQUEST, bounds)
+        message(_BATCH_BEGIN, REQUEST, bounds)
+        + message(SUBSYSTEM << 8 | kind, REQUEST | ACK | flags, body)
+        + message(_BATCH_END, REQUEST, bounds)
     )
     while True:
         answer = kernel.recv(8192)
-        _, received, *_ = _HEADER.unpack_from(answer)
-        if received == _ERROR:
-            (number,) = struct.unpack_from("=i", answer, _HEADER.size)
-            return -int(number)
-
-
-def _message(kind: int, flags: int, body: bytes) -> bytes:
-    return _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body
+        _, received, *_ = HEADER.unpack_from(answer)
+        if received == ERROR:
+            return error(answer[HEADER.size :])

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flatnet.apply.rtnl import attributes
+from flatnet.apply.netlink import NETFILTER, attribute, attributes
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
-NETFILTER = 12
 SUBSYSTEM = 10
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "bridge": 7, "ip6": 10}
 GET_TABLE, GET_CHAIN, GET_RULE = 1, 4, 7
@@ -158,9 +157,7 @@ def request(family: str, asked: Values) -> bytes:
     """Return the body of a message about a family, with attributes."""
     body = struct.pack(">BBH", FAMILIES[family], 0, 0)
     for number, value in asked.items():
-        length = 4 + len(value)
-        body += struct.pack("=HH", length, number)
-        body += value + b"\0" * (-length % 4)
+        body += attribute(number, value)
     return body
 
 

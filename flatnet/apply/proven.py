@@ -9,20 +9,24 @@ Given up: iptables-legacy and ipset count nothing; they are read each time.
 """
 
 import contextlib
-import socket
 import struct
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import TypeVar, cast
 
-from flatnet.apply.nft_dump import NETFILTER, SUBSYSTEM
-from flatnet.apply.rtnl import attributes
+from flatnet.apply.netlink import (
+    HEADER,
+    NETFILTER,
+    REQUEST,
+    attributes,
+    connected,
+    message,
+)
+from flatnet.apply.nft_dump import SUBSYSTEM
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nf_tables.h.
 _GET_GENERATION = 16
 _ID = 1
-_HEADER = struct.Struct("=IHHII")
-_REQUEST = 0x1
 _SECONDS = 5
 T = TypeVar("T")
 
@@ -34,19 +38,15 @@ def generation() -> int:
     """
     body = struct.pack(">BBH", 0, 0, 0)
     kind = SUBSYSTEM << 8 | _GET_GENERATION
-    head = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST, 1, 0)
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
-    ) as kernel:
-        kernel.settimeout(_SECONDS)
+    with connected(NETFILTER, _SECONDS) as kernel:
         try:
-            kernel.send(head + body)
+            kernel.send(message(kind, REQUEST, body))
             answer = kernel.recv(8192)
         except OSError as error:
             raise HostSetupError(
                 f"nftables cannot be used: {error}"
             ) from error
-    values = dict(attributes(answer[_HEADER.size + len(body) :]))
+    values = dict(attributes(answer[HEADER.size + len(body) :]))
     if _ID not in values:
         raise HostSetupError("nftables cannot be used: it has no generation")
     return int.from_bytes(values[_ID])

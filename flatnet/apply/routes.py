@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from flatnet.apply.rtnl import attributes, dump
+from flatnet.apply.netlink import attributes
+from flatnet.apply.rtnl import dump
 
 # From linux/rtnetlink.h.
 _NEW_ROUTE, _GET_ROUTE = 24, 26

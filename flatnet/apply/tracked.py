@@ -12,15 +12,14 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from flatnet.apply import netlink
 from flatnet.apply.flows import Flow
-from flatnet.apply.rtnl import attributes
+from flatnet.apply.netlink import attribute, attributes
 from flatnet.exceptions import HostSetupError
 
-# From linux/netlink.h and linux/netfilter/nfnetlink_conntrack.h.
-_NETFILTER, _SUBSYSTEM = 12, 1
+# From linux/netfilter/nfnetlink_conntrack.h.
+_SUBSYSTEM = 1
 _GET, _DELETE = 1, 2
-_REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
-_ERROR, _DONE = 2, 3
 _ORIGINAL, _REPLY, _ZONE = 1, 2, 18
 _ADDRESSES, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
 # Source and destination, of either family.
@@ -29,7 +28,6 @@ _NUMBER, _SOURCE_PORT, _PORT = 1, 2, 3
 # Id, type and code.
 _ICMP = {1: (4, 5, 6), 58: (7, 8, 9)}
 _NESTED = 0x8000
-_HEADER = struct.Struct("=IHHII")
 _FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 6}
 _COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 _SECONDS = 10
@@ -43,28 +41,29 @@ def flows_of(addresses: frozenset[bytes]) -> Iterator[Flow]:
     """
     if not addresses or _is_empty():
         return
-    with _connected() as kernel:
-        kernel.send(_message(socket.AF_UNSPEC, _GET, _REQUEST | _DUMP, b""))
+    with netlink.connected(netlink.NETFILTER, _SECONDS) as kernel:
+        flags = netlink.REQUEST | netlink.DUMP
+        kernel.send(_message(socket.AF_UNSPEC, _GET, flags, b""))
         while True:
-            for kind, family, body in _answers(kernel.recv(1 << 18)):
-                if kind == _DONE:
+            for kind, body in netlink.messages(kernel.recv(1 << 18)):
+                if kind == netlink.DONE:
                     return
-                if kind == _ERROR:
+                if kind == netlink.ERROR:
                     raise HostSetupError(
                         "the kernel does not list its connections: "
-                        f"{os.strerror(_error(body))}"
+                        f"{os.strerror(netlink.error(body))}"
                     )
-                values = dict(attributes(body))
+                values = dict(attributes(body[4:]))
                 ends = _ends(values)
                 if not addresses.isdisjoint(ends):
-                    yield _flow(family, values, ends)
+                    yield _flow(body[0], values, ends)
 
 
 class Forgetting:
     """One connection that deletes flows."""
 
     def __init__(self) -> None:
-        self._kernel = _connected()
+        self._kernel = netlink.connected(netlink.NETFILTER, _SECONDS)
 
     def close(self) -> None:
         """End it."""
@@ -76,10 +75,10 @@ class Forgetting:
         :raises OSError: the kernel refuses
         """
         family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
-        flags = _REQUEST | _ACK
+        flags = netlink.REQUEST | netlink.ACK
         self._kernel.send(_message(family, _DELETE, flags, flow.key))
-        ((_, _, body),) = _answers(self._kernel.recv(1 << 16))
-        number = _error(body)
+        ((_, body),) = netlink.messages(self._kernel.recv(1 << 16))
+        number = netlink.error(body)
         if number not in (0, errno.ENOENT):
             raise OSError(number, os.strerror(number))
         return not number
@@ -117,8 +116,8 @@ def _flow(family: int, values: Values, ends: tuple[bytes, ...]) -> Flow:
         icmp_code=_number(there, code),
         icmp_id=_number(there, identity),
         zone=int.from_bytes(zone) if zone else None,
-        key=_attribute(_ORIGINAL | _NESTED, values[_ORIGINAL])
-        + (_attribute(_ZONE, zone) if zone else b""),
+        key=attribute(_ORIGINAL | _NESTED, values[_ORIGINAL])
+        + (attribute(_ZONE, zone) if zone else b""),
     )
 
 
@@ -142,33 +141,6 @@ def _number(values: Values, kind: int) -> int | None:
     return int.from_bytes(values[kind]) if kind in values else None
 
 
-def _connected() -> socket.socket:
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER)
-    kernel.settimeout(_SECONDS)
-    return kernel
-
-
-def _answers(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (type, family, body) of each message."""
-    while data:
-        length, kind, *_ = _HEADER.unpack_from(data)
-        message, data = data[:length], data[(length + 3) & ~3 :]
-        if kind in (_ERROR, _DONE):
-            yield kind, 0, message[_HEADER.size :]
-        else:
-            yield kind, message[_HEADER.size], message[_HEADER.size + 4 :]
-
-
-def _error(body: bytes) -> int:
-    return -int(struct.unpack_from("=i", body)[0])
-
-
 def _message(family: int, kind: int, flags: int, body: bytes) -> bytes:
     whole = struct.pack("=BBH", family, 0, 0) + body
-    size = _HEADER.size + len(whole)
-    return _HEADER.pack(size, _SUBSYSTEM << 8 | kind, flags, 1, 0) + whole
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    size = 4 + len(value)
-    return struct.pack("=HH", size, kind) + value + b"\0" * (-size % 4)
+    return netlink.message(_SUBSYSTEM << 8 | kind, flags, whole)

@@ -15,8 +15,8 @@ import socket
 import struct
 from dataclasses import dataclass
 
-from flatnet.apply.nft_dump import NETFILTER, SUBSYSTEM
-from flatnet.apply.rtnl import attributes
+from flatnet.apply.netlink import NETFILTER, attributes
+from flatnet.apply.nft_dump import SUBSYSTEM
 
 # From linux/rtnetlink.h, linux/netfilter/nfnetlink.h and nf_tables.h.
 _LINK_GROUPS = (1, 5, 9, 24)

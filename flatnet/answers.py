@@ -70,9 +70,9 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
                 "address": bridge.address,
                 "mtu": bridge.mtu,
                 "uplink": bridge.uplink,
-                "ports": len(bridge.ports),
+                "ports": ports,
             }
-            for bridge in (last.plan.bridges if last.plan else ())
+            for bridge, ports in last.bridges
         ],
     }
 

@@ -32,6 +32,7 @@ from flatnet.exceptions import (
 from flatnet.reconciler import Reconciler
 from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
+from flatnet.scope import EVERYTHING, Scope, of_instance
 from flatnet.settings import Settings
 from flatnet.taken import InUse
 
@@ -109,7 +110,7 @@ class FlatManager:
         groups = interfaces.groups_of(self._database, instance_uuid)
         self._tell_members(groups)
         outcome = self._reconciler.ask_and_wait(
-            self._timeout, renewed=instance_uuid
+            self._timeout, of_instance(instance_uuid, renewed=True)
         )
         outcome.check(instance_uuid)
         return self.network_info(instance_uuid, self._settings.host)
@@ -130,7 +131,9 @@ class FlatManager:
             self._database, instance_uuid=instance_uuid, hint=hint
         )
         self._tell_members(groups)
-        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, of_instance(instance_uuid)
+        )
         behind = {}
         for host in hosts:
             if host == self._settings.host:
@@ -173,7 +176,7 @@ class FlatManager:
             plug=self._settings.vif_plug,
         )
         outcome = self._reconciler.ask_and_wait(
-            self._timeout, renewed=instance_uuid
+            self._timeout, of_instance(instance_uuid, renewed=True)
         )
         outcome.check(instance_uuid)
 
@@ -185,7 +188,9 @@ class FlatManager:
             instance_uuid=instance_uuid,
             host=self._settings.host,
         )
-        outcome = self._reconciler.ask_and_wait(self._timeout)
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, of_instance(instance_uuid)
+        )
         outcome.check(instance_uuid)
 
     def living(self, reference: str) -> Instance:
@@ -245,7 +250,7 @@ class FlatManager:
         if not uuid:
             raise NetworkNotFound("the call names no network")
         networks.delete(self._database, uuid)
-        self._reconciler.ask()
+        self._reconciler.ask(EVERYTHING)
 
     def groups_changed(self, groups: Collection[int]) -> None:
         """Ask for a pass and do not wait, if these groups matter here.
@@ -258,7 +263,8 @@ class FlatManager:
             now = snapshot.groups(self._database, self._settings.host)
             if now.isdisjoint(groups):
                 return
-        self._reconciler.ask()
+        changed = frozenset(groups)
+        self._reconciler.ask(Scope(groups=changed, members=changed))
 
     def _tell_members(self, groups: list[int]) -> None:
         """Let all hosts look at who is in these groups now.

@@ -3,20 +3,22 @@
 from dataclasses import dataclass, field
 
 from flatnet.exceptions import FlatnetError, HostSetupError
-from flatnet.state import Changes, Plan
+from flatnet.plan.planned import Planned
+from flatnet.state import Bridge, Changes
 
 
 @dataclass(frozen=True)
 class Pass:
     """The outcome of one pass; `error` is set if it failed as a whole.
 
-    `groups` are the ids of the security groups that mattered to its plan.
+    `changes` has the failures and the ports of the whole host, `warnings`
+    what was met in rows and on it, as lines.
     """
 
-    plan: Plan | None = None
+    planned: Planned | None = None
     changes: Changes = field(default_factory=Changes)
     error: FlatnetError | None = None
-    groups: frozenset[int] = frozenset()
+    warnings: tuple[str, ...] = ()
 
     def check(self, instance_uuid: str) -> None:
         """Raise if this host is not as it should be for an instance.
@@ -62,14 +64,28 @@ class Pass:
         return lines[0] + more if lines else None
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What was met in rows and on the host, as lines."""
-        planned = self.plan.warnings if self.plan else ()
-        return planned + self.changes.warnings
+    def groups(self) -> frozenset[int]:
+        """The ids of the security groups that mattered to it."""
+        if self.planned is None:
+            return frozenset()
+        return self.planned.rows.group_ids
 
     @property
     def mtus(self) -> dict[str, int]:
-        """The mtu of each bridge of the plan, by name."""
-        if self.plan is None:
+        """The mtu of each bridge, by name."""
+        if self.planned is None:
             return {}
-        return {bridge.name: bridge.mtu for bridge in self.plan.bridges}
+        networks = self.planned.parts.networks.values()
+        return {each.bridge.name: each.bridge.mtu for each in networks}
+
+    @property
+    def bridges(self) -> tuple[tuple[Bridge, int], ...]:
+        """The bridges of the plan by name, each with its number of ports."""
+        if self.planned is None:
+            return ()
+        parts = self.planned.parts
+        counts = dict.fromkeys(parts.networks, 0)
+        for guest in parts.guests.values():
+            counts[guest.network] += 1
+        found = [(n.bridge, counts[k]) for k, n in parts.networks.items()]
+        return tuple(sorted(found, key=lambda each: each[0].name))

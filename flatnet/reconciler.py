@@ -1,27 +1,32 @@
 """Asks fold into passes; the only one who sends plans to the applier.
 
-A pass reads the rows of this host, plans, and applies.  Any number of asks
-that arrive while one runs are served together by the next.  Whoever waits,
-waits for a pass that started after it asked, and so after its commit.
+A pass reads rows of this host, plans, and applies.  An ask names what it is
+about; any number of asks that arrive while a pass runs are served together
+by the next, which reads what all of them are about and no more.  The timer
+and every doubt read all.  Whoever waits, waits for a pass that started after
+it asked, and so after its commit.
 """
 
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
-from flatnet import deadline
+from flatnet import deadline, passlog
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
     HostSetupError,
 )
 from flatnet.outcome import Pass
-from flatnet.rows import Snapshot
-from flatnet.state import Changes, Plan, Uplink
+from flatnet.parts import Parts
+from flatnet.plan.kept import Kept
+from flatnet.plan.planned import Planned
+from flatnet.scope import EVERYTHING, NOTHING, Scope
+from flatnet.state import Changes, Uplink
 from flatnet.taken import Taken
 
 LOG = logging.getLogger(__name__)
@@ -38,11 +43,11 @@ PATIENCE = 0.8
 class HostRows(Protocol):
     """What the reconciler needs of the rows of its host."""
 
-    def read(self) -> Snapshot:
-        """What the database says about this host."""
+    def read(self, scope: Scope, before: Kept) -> Kept:
+        """What the database says about this host, as far as asked."""
 
-    def record(self, snapshot: Snapshot, changes: Changes) -> bool:
-        """Write what a pass found; return whether there is more to do."""
+    def record(self, rows: Kept, changes: Changes) -> tuple[Kept, Scope]:
+        """Write what a pass found; return the rows, and what is to do."""
 
     def swap(self, taken: tuple[Taken, ...]) -> bool:
         """Take other addresses for bridges; return whether there are any."""
@@ -57,8 +62,26 @@ class AppliesPlans(Protocol):
     def uplinks(self, names: tuple[str, ...]) -> tuple[Uplink, ...]:
         """What the kernel says of the devices that exist."""
 
-    def apply(self, plan: Plan) -> Changes:
-        """Make this host look like the plan."""
+    def apply(
+        self,
+        parts: Parts,
+        *,
+        renewed: Iterable[str],
+        looked_at: Iterable[str] | None,
+    ) -> Changes:
+        """Make this host look like its parts; look at some guests, or all."""
+
+
+class MakesPlans(Protocol):
+    """What the reconciler needs of the planner."""
+
+    def uplink_names(self, rows: Kept) -> tuple[str, ...]:
+        """The devices that the plan depends on."""
+
+    def plan(
+        self, rows: Kept, uplinks: dict[str, Uplink], before: Planned | None
+    ) -> Planned:
+        """What a host with these rows should look like."""
 
 
 class Reconciler:
@@ -68,21 +91,22 @@ class Reconciler:
         self,
         *,
         rows: HostRows,
-        uplink_names: Callable[[Snapshot], tuple[str, ...]],
-        plan: Callable[[Snapshot, dict[str, Uplink]], Plan],
+        planner: MakesPlans,
         applier: AppliesPlans,
         interval: float,
     ) -> None:
         self._rows = rows
-        self._uplink_names = uplink_names
-        self._plan = plan
+        self._planner = planner
         self._applier = applier
         self._interval = interval
         self._changed = threading.Condition()
         self._asked = 0
-        self._renewed: set[str] = set()
+        self._scope = NOTHING
         self._served = 0
         self._last = Pass()
+        self._planned: Planned | None = None
+        self._uplinks: dict[str, Uplink] = {}
+        self._whole_due = time.monotonic() + interval
         self._stopping = False
         self._retry = FIRST_RETRY
         self._begun: float | None = None
@@ -98,13 +122,10 @@ class Reconciler:
         begun = self._begun
         return 0.0 if begun is None else time.monotonic() - begun
 
-    def ask(self, *, renewed: str | None = None) -> int:
-        """Ask for a pass; return a ticket to wait with.
-
-        :param renewed: the uuid of an instance that begins anew
-        """
+    def ask(self, scope: Scope) -> int:
+        """Ask for a pass; return a ticket to wait with."""
         with self._changed:
-            self._renewed |= {renewed} if renewed else set()
+            self._scope |= scope
             self._asked += 1
             self._changed.notify_all()
             return self._asked
@@ -127,16 +148,14 @@ class Reconciler:
                 )
             return self._last
 
-    def ask_and_wait(
-        self, timeout: float, *, renewed: str | None = None
-    ) -> Pass:
+    def ask_and_wait(self, timeout: float, scope: Scope) -> Pass:
         """Ask for a pass and return its outcome; errors as for `wait`."""
-        return self.wait(self.ask(renewed=renewed), timeout)
+        return self.wait(self.ask(scope), timeout)
 
     def run(self) -> None:
         """Serve asks, and the timer, until `stop`."""
         while self._wait_for_work():
-            self.run_pass()
+            self.run_pass(NOTHING)
 
     def stop(self) -> None:
         """Let `run` return once the pass that it is in has ended."""
@@ -144,15 +163,17 @@ class Reconciler:
             self._stopping = True
             self._changed.notify_all()
 
-    def run_pass(self) -> Pass:
+    def run_pass(self, scope: Scope = EVERYTHING) -> Pass:
         """Run one pass now; all asks so far are served by it."""
         with self._changed:
             serving = self._asked
-            renewed = frozenset(self._renewed)
+            scope, self._scope = scope | self._scope, NOTHING
+        if time.monotonic() >= self._whole_due or self._planned is None:
+            scope |= EVERYTHING
         self._begun = time.monotonic()
-        outcome = self._told(self._pass(renewed))
+        outcome = self._told(self._pass(scope))
         self._begun = None
-        _report(outcome, self._last)
+        passlog.report(outcome, self._last)
         with self._changed:
             # What fails for good must not hold up what fails for a moment.
             self._retry = (
@@ -162,51 +183,75 @@ class Reconciler:
             )
             self._last = outcome
             self._served = serving
-            if outcome.error is None:
-                self._renewed -= renewed
+            if outcome.error is not None:
+                # Nobody knows what came of it.
+                self._scope |= scope | EVERYTHING
+            self._whole_due = self._next_whole(scope, outcome)
             self._changed.notify_all()
         return outcome
 
-    def _wait_for_work(self) -> bool:
+    def _next_whole(self, scope: Scope, outcome: Pass) -> float:
+        """When all is looked at next, by the clock of `monotonic`."""
         # Jitter, so that the hosts of a cloud that lost power together do
         # not ask the database together for ever after.
         pause = self._interval * random.uniform(0.9, 1.1)
-        if self._last.is_incomplete:
+        if outcome.is_incomplete:
             pause = self._retry
+        due = time.monotonic() + pause
+        return due if scope.everything else min(due, self._whole_due)
+
+    def _wait_for_work(self) -> bool:
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stopping or self._asked > self._served, pause
+                lambda: self._stopping or self._asked > self._served,
+                self._whole_due - time.monotonic(),
             )
             return not self._stopping
 
-    def _pass(self, renewed: frozenset[str]) -> Pass:
+    def _pass(self, scope: Scope) -> Pass:
         try:
-            made: tuple[str, ...] = ()
-            for _ in range(MOST_SWAPS):
-                snapshot, plan = self._planned(renewed)
-                changes = self._applier.apply(plan)
-                made += changes.made
-                # Whoever waits for this pass waits for the next address too.
-                if not (changes.taken and self._rows.swap(changes.taken)):
-                    break
-            if self._rows.record(snapshot, changes):
-                self.ask()
-            changes = replace(changes, made=made)
-            return Pass(plan, changes, groups=snapshot.group_ids)
+            return self._applied(scope)
         except FlatnetError as error:
-            return Pass(error=error)
+            return Pass(self._planned, error=error)
         except Exception as error:
             # A defect must not end the worker: guests that are well stay
             # so, and the timer tries again.
             LOG.exception("a pass met an unforeseen error")
             text = f"{type(error).__name__}: {error}"
-            return Pass(error=HostSetupError(text))
+            return Pass(self._planned, error=HostSetupError(text))
 
-    def _planned(self, renewed: frozenset[str]) -> tuple[Snapshot, Plan]:
-        rows = self._rows.read()
-        found = self._applier.uplinks(self._uplink_names(rows))
-        plan = self._plan(rows, {each.name: each for each in found})
-        return rows, replace(plan, renewed=tuple(sorted(renewed)))
+    def _applied(self, scope: Scope) -> Pass:
+        made: tuple[str, ...] = ()
+        for _ in range(MOST_SWAPS):
+            planned = self._plan(scope)
+            changes = self._applier.apply(
+                planned.parts,
+                renewed=scope.renewed,
+                looked_at=_guests(planned, scope),
+            )
+            made += changes.made
+            # Whoever waits for this pass waits for the next address too.
+            if not (changes.taken and self._rows.swap(changes.taken)):
+                break
+            scope |= EVERYTHING
+        rows, more = self._rows.record(planned.rows, changes)
+        self._planned = replace(planned, rows=rows)
+        if more != NOTHING:
+            self.ask(more)
+        changes = replace(changes, made=made)
+        warnings = (*planned.warnings(), *changes.warnings)
+        return Pass(self._planned, changes, warnings=warnings)
+
+    def _plan(self, scope: Scope) -> Planned:
+        """Plan from the rows that are in the scope, and those known."""
+        before = self._planned
+        rows = self._rows.read(scope, before.rows if before else Kept())
+        names = self._planner.uplink_names(rows)
+        if scope.everything or not self._uplinks.keys() >= set(names):
+            found = self._applier.uplinks(names)
+            self._uplinks = {each.name: each for each in found}
+        self._planned = self._planner.plan(rows, self._uplinks, before)
+        return self._planned
 
     def _told(self, outcome: Pass) -> Pass:
         """Tell the cluster of a pass; what cannot be told is not done."""
@@ -219,29 +264,12 @@ class Reconciler:
         return outcome
 
 
-def _report(outcome: Pass, before: Pass) -> None:
-    """Log what changed; a state that lasts is said once, not each time."""
-    if outcome.error is not None:
-        LOG.error("pass failed: %s", outcome.error)
-        return
-    for line in outcome.changes.made:
-        LOG.info("%s", line)
-    for failure in outcome.changes.failures:
-        if failure not in before.changes.failures:
-            LOG.error(
-                "%s: %s (instances: %s)",
-                failure.subject,
-                failure.message,
-                ", ".join(map(_shown, failure.instances)) or "none",
-            )
-    known = before.warnings
-    for line in outcome.warnings:
-        if line not in known:
-            LOG.warning("%s", _shown(line))
-
-
-def _shown(text: str) -> str:
-    """Text of rows in a way that cannot break a line of the log."""
-    return "".join(
-        each if each.isprintable() else ascii(each)[1:-1] for each in text
+def _guests(planned: Planned, scope: Scope) -> tuple[str, ...] | None:
+    """The guests that a scope is about, or none for all that there is."""
+    if scope.everything:
+        return None
+    return tuple(
+        uuid
+        for uuid, each in planned.rows.interfaces.items()
+        if each.instance_uuid in scope.instances
     )

@@ -154,6 +154,15 @@ class SecurityGroup:
 
 
 @dataclass(frozen=True)
+class SourceMember:
+    """An instance anywhere that is in a group which rules here name."""
+
+    group: int
+    instance_uuid: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All rows that concern one host, read in one transaction.
 
@@ -164,8 +173,8 @@ class Snapshot:
     host by now.  `departed` are the uuids of deleted instances that are
     bound here.
     `host_addresses` maps a network's id to the address of its bridge on
-    this host.  `group_members` maps the id of each source group to the
-    addresses of its members on all hosts.
+    this host.  `members` are those of the groups that rules name, on all
+    hosts.
     """
 
     host: str
@@ -173,18 +182,10 @@ class Snapshot:
     host_addresses: tuple[tuple[int, str], ...] = ()
     interfaces: tuple[Interface, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
-    group_members: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    members: tuple[SourceMember, ...] = ()
     bindings: tuple[Binding, ...] = ()
     elsewhere: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
-
-    @property
-    def group_ids(self) -> frozenset[int]:
-        """The groups that instances here are in, or that their rules name."""
-        return frozenset(
-            [group.id for group in self.security_groups]
-            + [group_id for group_id, _ in self.group_members]
-        )
 
 
 def address_order(text: str) -> tuple[int, int, str]:

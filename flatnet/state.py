@@ -155,7 +155,6 @@ class Plan:
     """Everything that this host should look like.
 
     `sysctls` are (name, value) pairs.  `guard` is none without a bridge.
-    `warnings` are lines for the log about rows; they change nothing.
     `renewed` are uuids of instances that begin anew: what they declined is
     served again.  `gone` are names of ports that are to go, whoever uses
     them.  `forwarding` is what guests reach the outside by, `in_use` what
@@ -168,7 +167,6 @@ class Plan:
     dhcp_servers: tuple[DhcpServer, ...] = ()
     filter: Filter = field(default_factory=Filter)
     guard: Guard | None = None
-    warnings: tuple[str, ...] = ()
     renewed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()

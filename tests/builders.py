@@ -1,6 +1,8 @@
 """Rows with defaults, so that a test names only what matters to it."""
 
+from flatnet.plan.kept import Kept
 from flatnet.rows import Interface, Network, Snapshot
+from flatnet.scope import NOTHING
 from flatnet.settings import Settings
 
 
@@ -51,11 +53,11 @@ def settings(**fields):
 class NoRows:
     """A host without instances, whose database takes everything."""
 
-    def read(self):
-        return Snapshot(host="node1")
+    def read(self, scope, before):
+        return Kept()
 
-    def record(self, snapshot, changes):
-        return False
+    def record(self, rows, changes):
+        return rows, NOTHING
 
     def swap(self, taken):
         return False

@@ -3,7 +3,7 @@
 A message is a length (4 bytes, big endian) and that many bytes of JSON.
 msgspec checks every field of a request against the dataclasses of
 `flatnet.state` while it decodes, so that a broken or hostile peer gets an
-error and not a half-read plan.
+error and not half a plan.
 """
 
 import socket
@@ -13,17 +13,36 @@ from dataclasses import dataclass
 import msgspec
 
 from flatnet.exceptions import ApplierUnavailable
-from flatnet.state import Changes, Plan, Uplink
+from flatnet.parts import Delta
+from flatnet.state import Changes, Uplink
 from flatnet.taken import InUse
 
 _LENGTH = struct.Struct(">I")
-# A plan of 1000 instances in ten groups each is below 4 MiB.
+# The parts of 1000 instances in ten groups each are below 4 MiB.
 MAXIMUM_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
+class Work:
+    """Parts to bring the host to: all, or a delta on those of `base`.
+
+    `number` is that of the parts that come of it.  `renewed` are the uuids
+    of instances that begin anew.  `whole` asks to look at all that there
+    is, and else at what is in the delta, at the guests `looked_at`, and at
+    what is doubted.
+    """
+
+    number: int
+    delta: Delta
+    base: int | None = None
+    renewed: tuple[str, ...] = ()
+    whole: bool = True
+    looked_at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Request:
-    """Ask what the kernel says of `uplinks`, or to apply `plan`.
+    """Ask what the kernel says of `uplinks`, or to apply `work`.
 
     Or what is in the way of a `prospect`: an uplink that no network uses yet,
     and the bridge that it would be enslaved to.  Or to take back addresses of
@@ -31,19 +50,24 @@ class Request:
     """
 
     uplinks: tuple[str, ...] = ()
-    plan: Plan | None = None
+    work: Work | None = None
     prospect: tuple[str, str] | None = None
     needed: tuple[InUse, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a Request; `trouble` and `error` are one line or none."""
+    """The answer to a Request; `trouble` and `error` are one line or none.
+
+    `lacks_base`: what the delta of the work is based on is not here, so that
+    nothing was done.
+    """
 
     uplinks: tuple[Uplink, ...] = ()
     changes: Changes | None = None
     trouble: str = ""
     error: str | None = None
+    lacks_base: bool = False
 
 
 def send(connection: socket.socket, message: Request | Reply) -> None:

@@ -5,12 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flatnet.apply import channel
-from flatnet.apply.channel import Reply, Request
+from flatnet.apply.channel import Reply, Request, Work
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.state import Changes, Plan, Uplink
+from flatnet.parts import Parts, difference
+from flatnet.state import Changes, Uplink
 from flatnet.taken import InUse
 
 LOG = logging.getLogger(__name__)
@@ -87,6 +89,9 @@ class Applier:
         self._patience = patience
         self._started = started
         self._connection: socket.socket | None = None
+        # What the applier confirmed last, under that number.
+        self._base: Parts | None = None
+        self._number = 0
 
     def uplinks(self, names: tuple[str, ...]) -> tuple[Uplink, ...]:
         """What the kernel says of the devices `names` that exist.
@@ -96,9 +101,37 @@ class Applier:
         """
         return self._ask(Request(uplinks=names)).uplinks
 
-    def apply(self, plan: Plan) -> Changes:
-        """Make this host look like `plan`; errors as for `uplinks`."""
-        return self._ask(Request(plan=plan)).changes or Changes()
+    def apply(
+        self,
+        parts: Parts,
+        *,
+        renewed: Iterable[str] = (),
+        looked_at: Iterable[str] | None = None,
+    ) -> Changes:
+        """Make this host look like its parts; errors as for `uplinks`.
+
+        Only what the applier has not confirmed yet goes there.
+
+        :param renewed: uuids of instances that begin anew
+        :param looked_at: the guests to look at beside those whose parts
+            differ; none for all that there is
+        """
+        whole = looked_at is None or self._base is None
+        self._number += 1
+        work = Work(
+            number=self._number,
+            delta=difference(self._base or Parts(parts.host), parts),
+            base=None if self._base is None else self._number - 1,
+            renewed=tuple(sorted(renewed)),
+            whole=whole,
+            looked_at=() if looked_at is None else tuple(sorted(looked_at)),
+        )
+        base, self._base = self._base, None
+        reply = self._ask(Request(work=work))
+        if reply.lacks_base and base is not None:
+            return self.apply(parts, renewed=renewed)
+        self._base = parts
+        return reply.changes or Changes()
 
     def trouble(self, *, uplink: str, bridge: str) -> str:
         """What would keep a device from being a bridge's uplink, or empty.

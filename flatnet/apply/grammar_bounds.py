@@ -34,7 +34,6 @@ def check_bounds(plan: Plan) -> None:
         ("networks", _FEW, (rules.networks, rules.gateways)),
         ("guests", _MANY, (rules.guests,)),
         ("groups", _MANY, (rules.groups, rules.members)),
-        ("warnings", _MANY, (plan.warnings,)),
         ("instances that begin anew", _MANY, (plan.renewed,)),
         ("addresses that the host needs", _FEW, (plan.in_use,)),
         ("ports", _MANY, (ports,)),

@@ -40,7 +40,9 @@ from flatnet.apply.shape import Shape, shape
 from flatnet.apply.stale import withdraw
 from flatnet.apply.usage import check_not_emptied
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
+from flatnet.composed import composed
 from flatnet.exceptions import FlatnetError
+from flatnet.parts import HostPart, Parts, changed
 from flatnet.state import Changes, Plan
 
 LOG = logging.getLogger("flatnet.applier")
@@ -67,6 +69,9 @@ class Worker:
         self._session = session
         self._events = events
         self._watch = Watch()
+        self._parts = Parts(HostPart(""))
+        # Of the parts, none where they did not all come into force.
+        self._number: int | None = None
         self._plan: Plan | None = None
         self._members = Members()
         self._plugged: tuple[tuple[str, bool], ...] = ()
@@ -121,7 +126,7 @@ class Worker:
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)
         channel.send(self._connection, self._reply(request))
-        if request.plan is not None:
+        if request.work is not None:
             self._look(own=_OWN_TOOLS)
 
     def _reply(self, request: channel.Request) -> channel.Reply:
@@ -131,11 +136,23 @@ class Worker:
                 return channel.Reply(trouble=uplink_trouble(*request.prospect))
             if request.needed is not None:
                 return channel.Reply(changes=withdraw(request.needed))
-            if request.plan is None:
+            if request.work is None:
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
-            return channel.Reply(changes=self._apply(request.plan))
+            if request.work.base not in (None, self._number):
+                return channel.Reply(lacks_base=True)
+            return channel.Reply(changes=self._work(request.work))
         except FlatnetError as error:
             return channel.Reply(error=str(error))
+
+    def _work(self, work: channel.Work) -> Changes:
+        base, self._number = self._number, None
+        before = Parts(work.delta.put.host)
+        if base is not None and work.base is not None:
+            before = self._parts
+        self._parts = changed(before, work.delta)
+        changes = self._apply(composed(self._parts, work.renewed))
+        self._number = work.number
+        return changes
 
     def _apply(self, wanted: Plan) -> Changes:
         plan, unfit = checked(wanted)

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 
 import oslo_messaging as messaging
 from oslo_config import cfg
@@ -19,13 +18,13 @@ from flatnet.cmd import devices, hostname, needs, serving
 from flatnet.cmd.heartbeat import Heartbeat
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.notify import notify
+from flatnet.cmd.planner import HostPlanner
 from flatnet.cmd.waiting import await_database
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatDHCPManager, FlatManager
-from flatnet.plan.bridge import uplink_names
-from flatnet.plan.host import host_plan
 from flatnet.reconciler import PATIENCE, Reconciler
+from flatnet.scope import EVERYTHING
 from flatnet.settings import Settings
 
 LOG = logging.getLogger("flatnet")
@@ -58,10 +57,7 @@ class Daemon:
         self._needs = needs.needs(conf, settings, self._database.servers)
         self._reconciler = Reconciler(
             rows=self._rows,
-            uplink_names=lambda rows: uplink_names(rows, settings),
-            plan=lambda rows, uplinks: replace(
-                host_plan(rows, settings, uplinks), in_use=self._needs.now
-            ),
+            planner=HostPlanner(settings, lambda: self._needs.now),
             applier=self._applier,
             interval=settings.reconcile_interval,
         )
@@ -125,9 +121,8 @@ class Daemon:
 
     def _idle_uplink(self) -> str:
         """What is wrong with an uplink that no network has shown yet."""
-        plan = self._reconciler.last.plan
         uplink = self._settings.flat_interface
-        used = {bridge.uplink for bridge in plan.bridges} if plan else set()
+        used = {each.uplink for each, _ in self._reconciler.last.bridges}
         if not uplink or uplink in used:
             return ""
         bridge = self._settings.flat_network_bridge
@@ -207,7 +202,7 @@ class Daemon:
     def _listen(self) -> None:
         """Ask for a pass whenever the host changed under us."""
         while self._applier.wait_for_event():
-            self._reconciler.ask()
+            self._reconciler.ask(EVERYTHING)
 
     def _end(self, *, status: int) -> None:
         self._status = status

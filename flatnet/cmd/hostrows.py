@@ -6,13 +6,16 @@ from flatnet.db import (
     allocation,
     findings,
     host_addresses,
+    scoped,
     services,
     snapshot,
 )
 from flatnet.db.engine import Database
 from flatnet.exceptions import Conflict, NotFound
 from flatnet.plan import findings as found
+from flatnet.plan.kept import Kept, kept, rebound
 from flatnet.rows import Snapshot
+from flatnet.scope import NOTHING, Covered, Scope
 from flatnet.state import Changes
 from flatnet.taken import Taken
 
@@ -41,20 +44,52 @@ class DatabaseRows:
         self._holder = holder
         self._told: tuple[str, str | None] | None = None
 
-    def read(self) -> Snapshot:
-        """Return the rows, with nothing left of deleted instances."""
-        rows = snapshot.read(self._database, self._host)
-        if not rows.departed:
-            return rows
-        allocation.deallocate_departed(self._database, host=self._host)
-        return snapshot.read(self._database, self._host)
+    def read(self, scope: Scope, before: Kept) -> Kept:
+        """Return the rows, with nothing left of deleted instances.
 
-    def record(self, rows: Snapshot, changes: Changes) -> bool:
-        """Write what a pass found of its ports, where that is new."""
-        new = found.findings(rows, changes.ports)
+        :param scope: whose rows may differ from `before`
+        """
+        found = self._settled(scope, before)
+        others = found.claiming(scope.instances)
+        while others:
+            # Else an address that was given out again would be two guests',
+            # one of whom has it no more.
+            scope |= Scope(instances=others)
+            found = self._settled(scope, before)
+            others = found.claiming(scope.instances)
+        return found
+
+    def record(self, rows: Kept, changes: Changes) -> tuple[Kept, Scope]:
+        """Write what a pass found of its ports, where that is new.
+
+        Return the rows as they are now, and what there is more to do about.
+        """
+        new = found.findings(rows, self._host, changes.ports)
         if not new:
-            return False
-        return findings.record(self._database, host=self._host, findings=new)
+            return rows, NOTHING
+        recorded = findings.record(
+            self._database, host=self._host, findings=new
+        )
+        uuids = [each.interface_uuid for each in new]
+        rows = rebound(rows, recorded.bindings, uuids)
+        if not recorded.uncovered:
+            return rows, NOTHING
+        return rows, Scope(instances=frozenset(f.instance_uuid for f in new))
+
+    def _settled(self, scope: Scope, before: Kept) -> Kept:
+        rows, covered = self._read(scope, before)
+        if rows.departed:
+            allocation.deallocate_departed(self._database, host=self._host)
+            rows, covered = self._read(scope, before)
+        return kept(before, rows, covered)
+
+    def _read(self, scope: Scope, before: Kept) -> tuple[Snapshot, Covered]:
+        if scope.everything:
+            rows = snapshot.read(self._database, self._host)
+            return rows, Covered(everything=True)
+        return scoped.read(
+            self._database, self._host, scope, before.known(scope)
+        )
 
     def swap(self, taken: tuple[Taken, ...]) -> bool:
         """Set aside bridges' addresses that are somebody's, and take others.

@@ -5,7 +5,7 @@ made of it.  That a port is to go is said by a row too, a tombstone, so that
 no port ever goes because rows are missing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -98,9 +98,22 @@ def release(
     return tuple(sorted(hosts))
 
 
-def of_host(connection: Connection, host: str) -> tuple[Binding, ...]:
-    """Return the bindings of a host, by interface."""
-    return tuple(map(_binding, _rows(connection, host)))
+def of_host(
+    connection: Connection, host: str, instances: Collection[str] | None = None
+) -> tuple[Binding, ...]:
+    """Return the bindings of a host, or of instances there, by interface."""
+    chosen = []
+    if instances is not None:
+        chosen.append(BINDINGS.c.instance_uuid.in_(instances))
+    return tuple(map(_binding, _rows(connection, host, *chosen)))
+
+
+def of_interfaces(
+    connection: Connection, host: str, interfaces: Collection[str]
+) -> tuple[Binding, ...]:
+    """Return the bindings of interfaces on a host, by interface."""
+    chosen = BINDINGS.c.interface_uuid.in_(interfaces)
+    return tuple(map(_binding, _rows(connection, host, chosen)))
 
 
 @engine.reads

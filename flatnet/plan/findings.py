@@ -1,6 +1,7 @@
 """What a pass found, as rows are to have it: only what they do not say yet."""
 
-from flatnet.plan.bridge import port_name
+from flatnet.plan.kept import Kept
+from flatnet.plan.port import port_name
 from flatnet.rows import (
     ARRIVING,
     GONE,
@@ -8,31 +9,29 @@ from flatnet.rows import (
     SERVING,
     Binding,
     Finding,
-    Snapshot,
 )
 from flatnet.state import FoundPort
 
 
 def findings(
-    snapshot: Snapshot, ports: tuple[FoundPort, ...]
+    rows: Kept, host: str, ports: tuple[FoundPort, ...]
 ) -> tuple[Finding, ...]:
     """Return what is new of the ports of a host, by interface.
 
-    `snapshot` is what the pass was planned from.
+    `rows` are those that the pass was planned from.
     """
     found = {each.name: each for each in ports}
-    hosts = {each.uuid: each.host for each in snapshot.interfaces}
-    bound = {each.interface_uuid for each in snapshot.bindings}
-    unbound = tuple(
-        Binding(each.uuid, each.instance_uuid, wanted=SERVING)
-        for each in snapshot.interfaces
-        if each.uuid not in bound
-    )
     new = []
-    for binding in snapshot.bindings + unbound:
-        port = found.get(port_name(binding.interface_uuid))
-        is_here = hosts.get(binding.interface_uuid) == snapshot.host
-        if port and _is_news(binding, port, is_here=is_here):
+    for uuid in {**rows.bindings, **rows.interfaces}:
+        port = found.get(port_name(uuid))
+        if port is None:
+            continue
+        interface = rows.interfaces.get(uuid)
+        binding = rows.bindings.get(uuid) or Binding(
+            uuid, interface.instance_uuid if interface else "", SERVING
+        )
+        is_here = interface is not None and interface.host == host
+        if _is_news(binding, port, is_here=is_here):
             new.append(_finding(binding, port))
     return tuple(sorted(new, key=lambda each: each.interface_uuid))
 

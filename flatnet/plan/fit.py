@@ -12,64 +12,60 @@ import ipaddress
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import starmap
 
 from flatnet.plan.addresses import of_family
-from flatnet.rows import DEVICE_NAME, MTUS, Interface, Network, Snapshot
+from flatnet.rows import DEVICE_NAME, MTUS, Interface, Network
 
 
 @dataclass(frozen=True)
 class Fit:
-    """`snapshot` has what can be planned, `unfit` is the rest.
+    """A network as it can be planned with, or the `fault` that it has.
 
-    `unfit` are networks, each with the reason as a phrase; their interfaces
-    and addresses are not in the snapshot.  `warnings` are lines about rows.
+    `warnings` are lines about its row.
     """
 
-    snapshot: Snapshot
-    unfit: tuple[tuple[Network, str], ...] = ()
+    network: Network
+    fault: str = ""
     warnings: tuple[str, ...] = ()
 
 
-def fit(snapshot: Snapshot) -> Fit:
-    """Part the rows that can be planned with from those that cannot."""
-    addresses = dict(snapshot.host_addresses)
-    faults = {
-        network.id: _fault(network, addresses.get(network.id))
-        for network in snapshot.networks
-    }
-    usable = {
-        network.id: network
-        for network in snapshot.networks
-        if not faults[network.id]
-    }
-    interfaces = [
-        (each, _outside(each, usable[each.network_id]))
-        for each in snapshot.interfaces
-        if each.network_id in usable
-    ]
-    odd = {key: _oddities(network) for key, network in usable.items()}
-    left = replace(
-        snapshot,
-        networks=tuple(_without(usable[key], odd[key]) for key in usable),
-        host_addresses=tuple(
-            each for each in snapshot.host_addresses if each[0] in usable
-        ),
-        interfaces=tuple(starmap(_inside, interfaces)),
+def fit_network(network: Network, host_address: str | None) -> Fit:
+    """Return what of a network's row can be used.
+
+    :param host_address: that of its bridge on this host
+    """
+    fault = _fault(network, host_address)
+    if fault:
+        return Fit(network, fault)
+    odd = _oddities(network)
+    return Fit(
+        _without(network, odd),
+        warnings=tuple(_odd(network, name) for name in odd),
     )
-    unfit = tuple(
-        (network, faults[network.id])
-        for network in snapshot.networks
-        if network.id not in usable
+
+
+def fit_interface(
+    interface: Interface, network: Network
+) -> tuple[Interface, tuple[str, ...]]:
+    """Return an interface with the addresses that can be used, and warnings.
+
+    What is no address at all is for the applier, which shuts who has it.
+    """
+    outside = tuple(
+        text
+        for text in interface.addresses
+        if of_family((text,), 4) and not _is_hosts(text, network)
     )
-    lines = [_odd(usable[key], name) for key in odd for name in odd[key]]
-    lines += [
+    kept = tuple(
+        each if "/" in each else _written(each)
+        for each in interface.addresses
+        if each not in outside
+    )
+    return replace(interface, addresses=kept), tuple(
         f"instance {interface.instance_uuid}: {text} is no host's address in "
-        f"{usable[interface.network_id].cidr} of its network and is left out"
-        for interface, outside in interfaces
+        f"{network.cidr} of its network and is left out"
         for text in outside
-    ]
-    return Fit(left, unfit, tuple(lines))
+    )
 
 
 def _odd(network: Network, name: str) -> str:
@@ -143,27 +139,6 @@ def _written(text: str) -> str:
         if "%" not in text:
             return str(ipaddress.ip_address(text))
     return text
-
-
-def _outside(interface: Interface, network: Network) -> tuple[str, ...]:
-    """The IPv4 addresses of an interface that are not of its network.
-
-    What is no address at all is for the applier, which shuts who has it.
-    """
-    return tuple(
-        text
-        for text in interface.addresses
-        if of_family((text,), 4) and not _is_hosts(text, network)
-    )
-
-
-def _inside(interface: Interface, outside: tuple[str, ...]) -> Interface:
-    kept = tuple(
-        each if "/" in each else _written(each)
-        for each in interface.addresses
-        if each not in outside
-    )
-    return replace(interface, addresses=kept)
 
 
 def _is_cidr(

@@ -1,70 +1,66 @@
-"""The plan of a whole host: every part, from one snapshot."""
+"""What is said once for a host: its settings, and its ways out."""
 
-from collections.abc import Mapping
+import contextlib
+import ipaddress
+from collections.abc import Iterable
 
-from flatnet.plan.bridge import bridges, gone_ports, unfit_bridges
-from flatnet.plan.dhcp import servers
-from flatnet.plan.filter import filter_plan
-from flatnet.plan.fit import fit
-from flatnet.plan.guard import guard
-from flatnet.rows import Snapshot
+from flatnet.filtering import Outside
+from flatnet.parts import HostPart
+from flatnet.plan.network import PlannedNetwork, forwarders
 from flatnet.settings import Settings
-from flatnet.state import Bridge, Forwarding, Plan, Uplink
+from flatnet.state import Bridge, Forwarding
+from flatnet.taken import InUse
 
 
-def host_plan(
-    snapshot: Snapshot, settings: Settings, uplinks: Mapping[str, Uplink]
-) -> Plan:
-    """Return everything that this host should look like.
+def host_part(
+    networks: Iterable[PlannedNetwork],
+    settings: Settings,
+    in_use: tuple[InUse, ...] = (),
+) -> HostPart:
+    """Return what a host with these networks is as a whole.
 
-    `uplinks` maps the names of the devices that exist to what the kernel
-    says of them.
+    :param in_use: what it needs itself, and no network may take
     """
-    everything = snapshot
-    found = fit(everything)
-    snapshot = found.snapshot
-    planned = bridges(snapshot, settings, uplinks)
-    unfit = unfit_bridges(everything, settings, found.unfit)
-    mtus = {bridge.name: bridge.mtu for bridge in planned}
-    dhcp_servers, dhcp_warnings = servers(snapshot, settings, mtus)
-    filtering, warnings = filter_plan(snapshot, settings)
-    return Plan(
-        host=snapshot.host,
-        sysctls=sysctls(planned),
-        bridges=tuple(sorted(planned + unfit, key=lambda each: each.name)),
-        dhcp_servers=dhcp_servers,
-        filter=filtering,
-        guard=guard(snapshot, settings, planned),
-        warnings=found.warnings + dhcp_warnings + warnings,
-        gone=gone_ports(everything),
-        forwarding=forwarding(planned, settings),
+    made = [each for each in networks if not each.fit.fault]
+    gateways = [each for each in made if each.part.gateway]
+    bridges = [each.part.bridge for each in made]
+    return HostPart(
+        host=settings.host,
+        sysctls=_sysctls(bridges),
+        forwarding=_forwarding(bridges, settings),
+        outside=_outside(gateways, settings),
+        same_network=settings.allow_same_net_traffic,
+        is_guarded=bool(made),
+        prevent_spoofing=settings.prevent_spoofing,
+        isolated=not settings.allow_same_net_traffic,
+        in_use=in_use,
     )
 
 
-def sysctls(planned: tuple[Bridge, ...]) -> tuple[tuple[str, str], ...]:
+def _sysctls(bridges: list[Bridge]) -> tuple[tuple[str, str], ...]:
     """The kernel settings that the plan stands on, as (name, value).
 
     Without bridge-nf-call-* iptables silently never sees bridged traffic;
     forwarding is for hosts that are a gateway, and only those.
     """
-    if not planned:
+    if not bridges:
         return ()
     bridged = tuple(
         (f"net.bridge.bridge-nf-call-{tables}", "1")
         for tables in ("ip6tables", "iptables")
     )
-    if any(bridge.address for bridge in planned):
+    if any(bridge.address for bridge in bridges):
         return (*bridged, ("net.ipv4.ip_forward", "1"))
     return bridged
 
 
-def forwarding(planned: tuple[Bridge, ...], settings: Settings) -> Forwarding:
+def _forwarding(bridges: list[Bridge], settings: Settings) -> Forwarding:
     """The devices by which packets to and from the outside come in.
 
     With forward_bridge_interface=all the outside is where public_interface
     and the host's own default routes lead.
     """
-    devices = {bridge.name for bridge in planned if bridge.address}
+    devices = {bridge.name for bridge in bridges if bridge.address}
     if not devices:
         return Forwarding()
     devices |= set(settings.forward_bridge_interface)
@@ -74,3 +70,39 @@ def forwarding(planned: tuple[Bridge, ...], settings: Settings) -> Forwarding:
     return Forwarding(
         tuple(sorted(devices - {"all", ""})), default_routes=anywhere
     )
+
+
+def _outside(gateways: list[PlannedNetwork], settings: Settings) -> Outside:
+    known = [
+        forwarders(each.fit.network, settings)
+        for each in gateways
+        if each.fit.network.enable_dhcp
+    ]
+    devices = settings.forward_bridge_interface
+    kept = list(settings.dmz_cidr)
+    metadata = None
+    if settings.metadata_host:
+        kept.insert(0, f"{settings.metadata_host}/32")
+        metadata = settings.metadata_host, settings.metadata_port
+    return Outside(
+        forwards=None if "all" in devices else devices,
+        source_ip=settings.routing_source_ip or None,
+        public_interface=settings.public_interface,
+        snat_ranges=settings.force_snat_range,
+        # The metadata service tells guests apart by their own address.
+        kept=tuple(kept),
+        metadata=metadata,
+        name_servers=_servers({each for found in known for each in found}),
+        # A dnsmasq that is told of none asks those of the host.
+        any_name_server=not all(known),
+    )
+
+
+def _servers(addresses: set[str]) -> tuple[str, ...]:
+    """The servers as networks; what is none is for others to tell."""
+    found = []
+    for each in addresses:
+        with contextlib.suppress(ValueError):
+            found.append(ipaddress.ip_network(each))
+    ordered = sorted(found, key=lambda each: (each.version, str(each)))
+    return tuple(str(each) for each in ordered)

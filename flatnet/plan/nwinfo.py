@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flatnet.plan.addresses import of_family
-from flatnet.plan.bridge import port_name, uplink_name
+from flatnet.plan.bridge import uplink_name
+from flatnet.plan.port import port_name
 from flatnet.rows import Interface, Network, address_order
 from flatnet.settings import Settings
 

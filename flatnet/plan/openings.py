@@ -1,55 +1,47 @@
 """What security groups let in, or why a rule of theirs lets in nothing.
 
-What a row means is said in `flatnet.grouprules`; whether its source group
-exists only a snapshot knows.
+What a row means is said in `flatnet.grouprules`; in which families a source
+group has members comes from outside.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from flatnet.exceptions import InvalidSecurityGroupRule
 from flatnet.filtering import Group, Opening
 from flatnet.grouprules import allowed
-from flatnet.plan.addresses import of_family
-from flatnet.rows import SecurityGroup, SecurityRule, Snapshot
+from flatnet.rows import SecurityGroup, SecurityRule
 
-Reasons = dict[tuple[int, int], str]
-
-
-def groups(snapshot: Snapshot) -> tuple[tuple[Group, ...], Reasons]:
-    """Return the groups by id, and by (group id, rule id) what is left out."""
-    members = dict(snapshot.group_members)
-    reasons: Reasons = {}
-    found = [
-        Group(each.id, tuple(_openings(each, members, reasons)))
-        for each in sorted(snapshot.security_groups, key=lambda each: each.id)
-    ]
-    return tuple(found), reasons
+Families = Mapping[int | None, frozenset[int]]
 
 
-def _openings(
-    group: SecurityGroup,
-    members: Mapping[int, tuple[str, ...]],
-    reasons: Reasons,
-) -> Iterator[Opening]:
-    seen = set()
+@dataclass(frozen=True)
+class PlannedGroup:
+    """A group, and the ids of the rules that are left out, with reasons."""
+
+    part: Group
+    reasons: tuple[tuple[int, str], ...] = ()
+
+
+def planned_group(group: SecurityGroup, families: Families) -> PlannedGroup:
+    """Return what a group lets in, each thing once.
+
+    :param families: maps the ids of groups that rules name to the families
+        that their members have addresses of
+    """
+    found: dict[Opening, None] = {}
+    reasons = []
     for rule in sorted(group.rules, key=lambda rule: rule.id):
         try:
-            mine = openings(rule, members)
+            found.update(dict.fromkeys(openings(rule, families)))
         except InvalidSecurityGroupRule as error:
-            reasons[group.id, rule.id] = str(error)
-            continue
-        for opening in mine:
-            if opening not in seen:
-                seen.add(opening)
-                yield opening
+            reasons.append((rule.id, str(error)))
+    return PlannedGroup(Group(group.id, tuple(found)), tuple(reasons))
 
 
-def openings(
-    rule: SecurityRule, members: Mapping[int, tuple[str, ...]]
-) -> tuple[Opening, ...]:
+def openings(rule: SecurityRule, families: Families) -> tuple[Opening, ...]:
     """Return what a rule lets in, at most one opening per family.
 
-    `members` maps the ids of groups that exist to their members' addresses.
     ICMP numbers are those of ICMPv6 where the cidr is an IPv6 one.  A
     source group without an IPv6 member has no opening there.
 
@@ -59,9 +51,9 @@ def openings(
     source = None
     if found.cidr is not None:
         source = str(found.cidr) if found.cidr.prefixlen else None
-        families: set[int] = {found.cidr.version}
+        possible: frozenset[int] = frozenset((found.cidr.version,))
     else:
-        families = _group_families(found.group_id, members)
+        possible = families.get(found.group_id, frozenset())
     return tuple(
         Opening(
             family,
@@ -71,16 +63,5 @@ def openings(
             first=found.first,
             last=found.last,
         )
-        for family in sorted(families & found.families)
+        for family in sorted(possible & found.families)
     )
-
-
-def _group_families(
-    group_id: int | None, members: Mapping[int, tuple[str, ...]]
-) -> set[int]:
-    """Where a source group has members; IPv6 is rare, IPv4 is as good as."""
-    if group_id is None or group_id not in members:
-        raise InvalidSecurityGroupRule(
-            f"source group {group_id!r} does not exist"
-        )
-    return {4, 6} if of_family(members[group_id], 6) else {4}

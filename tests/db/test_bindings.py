@@ -52,7 +52,7 @@ def record(database, host, instance, found, *, uuid=None, **fields):
     finding = Finding(
         uuid or interface(database, instance), instance.uuid, found, **fields
     )
-    return findings.record(database, host=host, findings=[finding])
+    return findings.record(database, host=host, findings=[finding]).uncovered
 
 
 @pytest.fixture

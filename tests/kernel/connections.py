@@ -11,10 +11,10 @@ from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.apply.proven import Proven
 from flatnet.apply.sysctl import apply_sysctls
-from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import Uplink
 from tests.builders import settings, snapshot
+from tests.planned import host_plan, in_groups
 from tests.sockets import connection, inside, listener, passes
 
 EVERYWHERE = "0.0.0.0/0"
@@ -96,7 +96,7 @@ def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
             guest(number, security_group_ids=(1,)) for number in numbers
         ),
         security_groups=(SecurityGroup(1, "web", rules),),
-        group_members=((7, members),),
+        members=in_groups({7: members}),
     )
     options = {"allow_same_net_traffic": False, **options}
     plan = host_plan(rows, settings(**options), {"up0": Uplink("up0", 1500)})

@@ -3,12 +3,10 @@
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
-from flatnet.plan.bridge import bridges
-from flatnet.plan.filter import filter_plan
-from flatnet.plan.guard import guard
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import joined
 from tests.builders import network, settings, snapshot
+from tests.planned import filter_plan, host_plan, in_groups
 
 EVERYWHERE = "0.0.0.0/0"
 
@@ -24,11 +22,11 @@ def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
         networks=(network(cidr_v6=cidr_v6),),
         interfaces=guests,
         security_groups=(SecurityGroup(1, "web", tuple(rules)),),
-        group_members=members,
+        members=in_groups(dict(members)),
     )
     options = settings(**options)
     planned, warnings = filter_plan(rows, options)
-    guarded = guard(rows, options, bridges(rows, options, {}))
+    guarded = host_plan(rows, options).guard
     first, again = net.node.call(twice, planned, guarded)
     assert first.failures == ()
     assert (again.made, again.failures) == ((), ())

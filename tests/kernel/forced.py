@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from flatnet.apply.host import HostPaths, apply_plan
 from flatnet.apply.libnftables import Session
-from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import host_plan, in_groups
 
 OPTIONS = settings(
     dhcp_domain="novalocal",
@@ -30,7 +30,7 @@ def plan(*numbers, **fields):
         networks=(network(enable_dhcp=False),),
         interfaces=tuple(map(guest, numbers)),
         security_groups=(SecurityGroup(1, "web", RULES),),
-        group_members=((7, ("10.0.0.9",)),),
+        members=in_groups({7: ("10.0.0.9",)}),
     )
     return host_plan(replace(rows, **fields), OPTIONS, {})
 

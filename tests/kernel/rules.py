@@ -5,9 +5,9 @@ from segment import guest
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.proven import Proven
 from flatnet.filtering import Filter
-from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
+from tests.planned import filter_plan, in_groups
 
 EMPTY = Filter()
 
@@ -29,7 +29,7 @@ def planned(*numbers, rules=RULES, members=("10.0.0.9",), **options):
             for number in numbers
         ),
         security_groups=(SecurityGroup(1, "web", rules),),
-        group_members=((7, members),),
+        members=in_groups({7: members}),
     )
     options = {
         "allow_same_net_traffic": False,

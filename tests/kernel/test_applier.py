@@ -11,10 +11,10 @@ import pytest
 from flatnet.apply import channel
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.filtering import Filter, FlatNetwork
-from flatnet.plan.host import host_plan
+from flatnet.filtering import Outside
 from flatnet.state import Bridge, Plan, Uplink
 from tests.builders import interface, settings, snapshot
+from tests.planned import host_plan, parted
 
 PLAN = Plan(
     host="node1",
@@ -50,7 +50,7 @@ def bridge_names(namespace):
 
 def test_a_plan_goes_in_and_changes_come_out(namespace, tmp_path):
     def twice(applier, started):
-        return applier.apply(PLAN), applier.apply(PLAN)
+        return applier.apply(parted(PLAN)), applier.apply(parted(PLAN))
 
     first, second = namespace.call(with_applier, twice, tmp_path)
     assert first.failures == second.failures == ()
@@ -71,12 +71,12 @@ def test_uplinks_that_exist_are_told(namespace, tmp_path):
 
 def test_a_killed_worker_costs_one_failed_pass(namespace, tmp_path):
     def kill(applier, started):
-        applier.apply(PLAN)
+        applier.apply(parted(PLAN))
         os.kill(worker_of(started.process.pid), signal.SIGKILL)
         with pytest.raises(ApplierUnavailable):
-            applier.apply(PLAN)
+            applier.apply(parted(PLAN))
         assert not applier.is_gone
-        return applier.apply(PLAN)
+        return applier.apply(parted(PLAN))
 
     assert namespace.call(with_applier, kill, tmp_path).failures == ()
 
@@ -85,11 +85,11 @@ def test_rubbish_is_refused_and_changes_nothing(namespace, tmp_path):
     def rubbish(applier, started):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(started.address)
-            body = b'{"plan": {"host": 7, "bridges": "rm -rf"}}'
+            body = b'{"work": {"number": 7, "delta": "rm -rf"}}'
             connection.sendall(len(body).to_bytes(4, "big") + body)
             with pytest.raises(ApplierUnavailable):
                 channel.receive_reply(connection)
-        return applier.apply(PLAN)
+        return applier.apply(parted(PLAN))
 
     assert namespace.call(with_applier, rubbish, tmp_path).failures == ()
 
@@ -139,8 +139,12 @@ FILTERED = host_plan(
 ATTACKS = (
     replace(
         FILTERED,
-        filter=Filter(
-            networks=(FlatNetwork("x\n-F FORWARD\n-A FORWARD", "10.0.0.0/24"),)
+        filter=replace(
+            FILTERED.filter,
+            outside=Outside(
+                source_ip="192.0.2.1",
+                public_interface="x\n-F FORWARD\n-A FORWARD",
+            ),
         ),
     ),
     replace(
@@ -179,7 +183,7 @@ def test_a_plan_that_would_say_more_is_refused_whole(
 
     def refused(applier, started):
         with pytest.raises(HostSetupError) as error:
-            applier.apply(attack)
+            applier.apply(parted(attack))
         return str(error.value)
 
     before = namespace.run("nft list ruleset")

@@ -15,6 +15,8 @@ from test_applier import FILTERED, PLAN, with_applier, worker_of
 from flatnet.apply import channel, claim, lock
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import HostSetupError
+from flatnet.parts import Delta
+from tests.planned import parted
 
 
 def started_and_killed(directory, told):
@@ -23,7 +25,7 @@ def started_and_killed(directory, told):
         networks_path=str(directory), dnsmasq_config_file="", top_regex=""
     )
     serving = Applier(started)
-    serving.apply(PLAN)
+    serving.apply(parted(PLAN))
     worker = worker_of(started.process.pid)
     os.kill(worker, signal.SIGSTOP)
     os.write(told, f"{started.process.pid} {worker}".encode())
@@ -39,7 +41,7 @@ def test_a_new_applier_waits_for_the_last_step_of_the_old(namespace, tmp_path):
     def asks(applier, started):
         done = []
         asking = threading.Thread(
-            target=lambda: done.append(applier.apply(PLAN))
+            target=lambda: done.append(applier.apply(parted(PLAN)))
         )
         asking.start()
         asking.join(1)
@@ -133,7 +135,10 @@ def test_what_a_dead_worker_started_ends_with_it(namespace, tmp_path, whole):
 
     def killed():
         process, writing, connection = slow_applier(code, tmp_path)
-        channel.send(connection, channel.Request(plan=FILTERED))
+        channel.send(
+            connection,
+            channel.Request(work=channel.Work(1, Delta(parted(FILTERED)))),
+        )
         deadline = time.monotonic() + 20
         while not (tmp_path / "pid").exists():
             assert time.monotonic() < deadline
@@ -159,7 +164,7 @@ def test_two_daemons_with_files_of_their_own_are_two_too_many(
     """They would undo each other's rules, whatever they keep where."""
 
     def second(applier, started):
-        applier.apply(PLAN)
+        applier.apply(parted(PLAN))
         with pytest.raises(HostSetupError) as error:
             claim.claim_host(lifeline=os.pipe()[0], seconds=0.2)
         return str(error.value), started.process.pid
@@ -185,6 +190,6 @@ def test_nobody_else_keeps_an_applier_from_working(
     assert squatter.stdout.readline() == b"ready\n"
 
     def works(applier, started):
-        return applier.apply(PLAN).failures
+        return applier.apply(parted(PLAN)).failures
 
     assert namespace.call(with_applier, works, tmp_path) == ()

@@ -11,6 +11,7 @@ from test_applier_alone import slow_applier
 
 from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.exceptions import ApplierUnavailable
+from tests.planned import parted
 
 HASTY = (
     "import sys; from flatnet.apply import process;"
@@ -32,12 +33,12 @@ def test_a_worker_that_hangs_is_replaced_by_one_that_works(
         )
         applier = Applier(started, patience=PATIENCE)
         try:
-            applier.apply(PLAN)
+            applier.apply(parted(PLAN))
             worker = worker_of(process.pid)
             os.kill(worker, signal.SIGSTOP)
             with pytest.raises(ApplierUnavailable, match="for 5 s"):
-                applier.apply(PLAN)
-            failures = applier.apply(PLAN).failures
+                applier.apply(parted(PLAN))
+            failures = applier.apply(parted(PLAN)).failures
             # It waited for the other to be gone.
             assert not os.path.exists(f"/proc/{worker}")
             assert worker_of(process.pid) != worker
@@ -72,16 +73,16 @@ def test_a_worker_whose_daemon_went_is_not_waited_for_for_ever(
 
 def test_nobody_who_reads_its_log_does_not_stop_it(namespace, tmp_path):
     def full(applier, started):
-        applier.apply(FILTERED)
+        applier.apply(parted(FILTERED))
         os.kill(worker_of(started.process.pid), signal.SIGKILL)
         with pytest.raises(ApplierUnavailable):
-            applier.apply(FILTERED)
-        applier.apply(FILTERED)
+            applier.apply(parted(FILTERED))
+        applier.apply(parted(FILTERED))
         # What the worker mends it tells its log.
         for number in range(3):
             namespace.run("iptables -F FORWARD")
             os.read(started.events, 4096)
-            assert applier.apply(FILTERED).failures == (), number
+            assert applier.apply(parted(FILTERED)).failures == (), number
         return namespace.run("iptables -S FORWARD")
 
     def unread():

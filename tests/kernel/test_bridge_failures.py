@@ -17,9 +17,9 @@ from bridged import (
     veth,
 )
 
-from flatnet.plan.bridge import bridges
 from flatnet.state import Plan
 from tests.builders import network, settings, snapshot
+from tests.planned import bridges
 
 CLONE_NEWNS = 0x00020000
 MS_REC = 1 << 14

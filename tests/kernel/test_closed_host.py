@@ -9,9 +9,8 @@ import pytest
 from dhcp_hosts import MAC_1, line, serving_host, wait_until
 from rules import applied
 
-from flatnet.plan.dhcp import servers
-from flatnet.plan.filter import filter_plan
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import filter_plan, servers
 
 UPSTREAM = {4: "192.0.2.9", 6: "2001:db8::9"}
 POLICIES = "*filter\n:INPUT DROP\n:FORWARD DROP\n:OUTPUT DROP\nCOMMIT\n"

@@ -14,9 +14,9 @@ from dhcp_hosts import (
     wait_until,
 )
 
-from flatnet.plan.dhcp import servers
 from flatnet.state import DhcpHost
 from tests.builders import interface, settings, snapshot
+from tests.planned import servers
 
 # Some are given to dnsmasq and some are not: all guests get an address.
 HOSTNAMES = (

@@ -3,8 +3,8 @@
 import pytest
 from dhcp_hosts import MAC_1, serving_host
 
-from flatnet.plan.dhcp import servers
 from tests.builders import interface, settings, snapshot
+from tests.planned import servers
 
 CONVENTIONAL = ("wpad", "localhost", "metadata", "ISATAP", "novalocal")
 

@@ -6,9 +6,9 @@ import pytest
 from test_applier import with_applier
 
 from flatnet.apply.sysctl import apply_sysctls
-from flatnet.plan.host import host_plan
 from flatnet.state import Plan
 from tests.builders import interface, settings, snapshot
+from tests.planned import host_plan, parted
 
 ROWS = snapshot(interfaces=(interface(1),))
 
@@ -31,7 +31,7 @@ def test_a_whole_pass(namespace, tmp_path, environment):
         os.environ.update(environment | kept)
         return with_applier(
             lambda applier, _: [
-                applier.apply(each) for each in (plan, nothing)
+                applier.apply(parted(each)) for each in (plan, nothing)
             ],
             tmp_path,
         )

@@ -11,10 +11,9 @@ from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.forwarding import apply_forwarding
-from flatnet.plan.filter import filter_plan
-from flatnet.plan.host import host_plan
 from flatnet.state import Changes, Forwarding, Plan
 from tests.builders import settings, snapshot
+from tests.planned import filter_plan, host_plan, parted
 
 OUTSIDE = ("tcp", "192.0.2.9", 80)
 ROWS = snapshot(interfaces=(guest(1),))
@@ -123,16 +122,16 @@ def test_who_closes_a_device_or_brings_one_is_noticed(namespace, tmp_path):
 
     def watched():
         with serving(tmp_path) as asked:
-            assert asked.apply(plan).failures == ()
+            assert asked.apply(parted(plan)).failures == ()
             output(forbid.format("br100"))
             assert asked.wait_for_event()
-            made = [asked.apply(plan).made]
+            made = [asked.apply(parted(plan)).made]
             output("sysctl -qw net.ipv4.conf.default.forwarding=0")
             output("ip link add ext0 type veth peer name far0")
             assert asked.wait_for_event()
-            made.append(asked.apply(plan).made)
+            made.append(asked.apply(parted(plan)).made)
             # It wakes no more: nothing is left to be done.
-            assert asked.apply(plan).made == ()
+            assert asked.apply(parted(plan)).made == ()
             return made
 
     assert namespace.call(watched) == [

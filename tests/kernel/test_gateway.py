@@ -6,8 +6,8 @@ import pytest
 from rules import applied, mentions, planned, saved
 from segment import guest, segment
 
-from flatnet.plan.filter import filter_plan
 from tests.builders import settings, snapshot
+from tests.planned import filter_plan
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from flatnet.apply.host import HostPaths, apply_plan
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import HostSetupError
-from flatnet.plan.host import host_plan
+from flatnet.parts import Delta
 from tests.builders import interface, settings, snapshot
+from tests.planned import host_plan, parts_of
 
 
 def in_session(wanted, paths, *, owes=True):
@@ -165,7 +166,8 @@ def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
     namespace, directory, monkeypatch
 ):
     options = replace(OPTIONS, allow_same_net_traffic=False)
-    request = channel.Request(plan=host_plan(ROWS, options, {}))
+    wanted = Delta(parts_of(ROWS, options).parts)
+    request = channel.Request(work=channel.Work(1, wanted))
     flow = "-s 192.0.2.9 -d 10.0.0.2 -p udp --sport 3 --dport 4"
 
     def cannot_tell(plan, done):

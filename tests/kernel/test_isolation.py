@@ -152,7 +152,7 @@ def test_a_rule_that_makes_no_sense_lets_nothing_in(net):
         rule(1, "tcp", 100, 1),
         rule(2, "sctpx", 1, 2),
         rule(3, cidr="10.0.0.0/99"),
-        rule(4, group_id=404),
+        rule(4, "tcp", 22, None),
         rule(5, "icmp", 255, -1),
         rule(6, "0"),
         rule(7, None, 22, 22),

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from test_used_ports import hold
 
-from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.kernel.test_applier import with_applier
+from tests.planned import host_plan, parted
 
 GROUP = SecurityGroup(1, "w", (SecurityRule(1, "tcp", 22, 22, "0.0.0.0/0"),))
 WELL = interface(2, security_group_ids=(1,))
@@ -44,7 +44,7 @@ def test_an_odd_row_shuts_itself_alone(namespace, tmp_path, fields):
     namespace.run("iptables -A FORWARD -s 192.0.2.7 -j DROP")
 
     def apply(applier, started):
-        return applier.apply(plan)
+        return applier.apply(parted(plan))
 
     changes = namespace.call(with_applier, apply, tmp_path)
     named = {uuid for each in changes.failures for uuid in each.instances}
@@ -86,7 +86,7 @@ def test_a_guest_whose_row_is_spoilt_keeps_its_port_shut(
     def apply(applier, started):
         found = []
         for plan in plans:
-            changes = applier.apply(plan)
+            changes = applier.apply(parted(plan))
             (link,) = namespace.json(f"ip -j link show {name}")
             found.append((link["ifindex"], "UP" in link["flags"]))
             named = {u for f in changes.failures for u in f.instances}
@@ -129,7 +129,7 @@ def test_a_network_whose_row_is_spoilt_shuts_its_own_ports(
     def apply(applier, started):
         found = []
         for plan in (good, spoilt, spoilt, good):
-            changes = applier.apply(plan)
+            changes = applier.apply(parted(plan))
             if not found:
                 hold(namespace, next(p for p in ports if p.name == name))
             (link,) = namespace.json(f"ip -j link show {name}")

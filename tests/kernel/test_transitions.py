@@ -7,9 +7,9 @@ from segment import guest, probe, segment
 from flatnet.apply import firewall
 from flatnet.apply.ipset_messages import Writer
 from flatnet.apply.proven import Proven
-from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup
 from tests.builders import settings, snapshot
+from tests.planned import filter_plan, in_groups
 
 SSH = rule(1, "tcp", 22, 22)
 WEB = rule(2, "tcp", 80, 80)
@@ -38,7 +38,7 @@ def planned(groups, members=(), **options):
             SecurityGroup(each, "web", tuple(groups[each]))
             for each in sorted(groups)
         ),
-        group_members=((7, members),),
+        members=in_groups({7: members}),
     )
     return filter_plan(rows, settings(**options))[0]
 

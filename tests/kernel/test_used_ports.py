@@ -16,9 +16,9 @@ from test_watch import applier, rules
 from flatnet.apply.links import host
 from flatnet.apply.usage import is_used
 from flatnet.exceptions import HostSetupError
-from flatnet.plan.host import host_plan
 from flatnet.state import Plan
 from tests.builders import interface, snapshot
+from tests.planned import host_plan, parted
 
 # Opens a tap as a hypervisor does, says so, and writes back what it reads;
 # with "off" it takes the carrier away, as QEMU does for `set_link off`.
@@ -215,7 +215,7 @@ def test_a_plan_of_another_host_touches_nothing(
 
     def refused(serving):
         with pytest.raises(HostSetupError) as caught:
-            serving.apply(wanted)
+            serving.apply(parted(wanted))
         return str(caught.value)
 
     def passes():
@@ -230,7 +230,7 @@ def test_a_plan_of_another_host_touches_nothing(
             if process:
                 process.kill()
                 process.wait()
-            changes = serving.apply(replace(EMPTY, gone=GONE))
+            changes = serving.apply(parted(replace(EMPTY, gone=GONE)))
             assert changes.failures == ()
             return errors
 
@@ -259,9 +259,9 @@ def test_a_plan_of_another_host_takes_what_nobody_uses(
 
     def passes():
         with applier(directory, tmp_path / "log") as serving:
-            first = serving.apply(OTHER)
+            first = serving.apply(parted(OTHER))
             second = serving.apply(
-                replace(EMPTY, gone=(f"tap{interface(7).uuid[:11]}",))
+                parted(replace(EMPTY, gone=(f"tap{interface(7).uuid[:11]}",)))
             )
             return first.failures, second.failures
 
@@ -279,13 +279,13 @@ def test_a_plan_of_another_host_leaves_what_hypervisors_attached(
 
     def passes():
         with applier(directory, tmp_path / "log") as serving:
-            serving.apply(host_plan(ROWS, external, {}))
+            serving.apply(parted(host_plan(ROWS, external, {})))
             hold(namespace, tap_of(0))
             namespace.run(f"ip link set {name} master br100 up")
-            serving.apply(host_plan(ROWS, external, {}))
+            serving.apply(parted(host_plan(ROWS, external, {})))
             before = (state(namespace), rules(), files(directory))
             with pytest.raises(HostSetupError) as caught:
-                serving.apply(wanted)
+                serving.apply(parted(wanted))
             assert (state(namespace), rules(), files(directory)) == before
             return str(caught.value)
 

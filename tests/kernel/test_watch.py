@@ -13,9 +13,9 @@ import pytest
 
 from flatnet.apply import watch
 from flatnet.apply.client import Applier, start_applier
-from flatnet.plan.host import host_plan
 from flatnet.state import Uplink
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import host_plan, parted
 
 SECONDS = 10
 ROWS = snapshot(interfaces=(interface(1), interface(2)))
@@ -34,7 +34,9 @@ def applier(directory, log):
     )
     serving = Applier(started)
     try:
-        assert serving.apply(host_plan(ROWS, OPTIONS, {})).failures == ()
+        assert (
+            serving.apply(parted(host_plan(ROWS, OPTIONS, {}))).failures == ()
+        )
         yield serving
     finally:
         serving.close()
@@ -163,7 +165,7 @@ def test_what_is_done_to_devices_asks_for_a_pass_that_mends_it(
 
     def twisted():
         with applier(tmp_path, tmp_path / "log") as serving:
-            assert serving.apply(plan).failures == ()
+            assert serving.apply(parted(plan)).failures == ()
             before = state()
             _drain(serving)
             output(twist)
@@ -188,7 +190,7 @@ def _drain(serving):
 
 
 def _mended(serving, plan):
-    return serving.apply(plan).failures == ()
+    return serving.apply(parted(plan)).failures == ()
 
 
 def test_a_rule_that_iptables_cannot_read_is_mended_once(namespace, tmp_path):
@@ -200,7 +202,7 @@ def test_a_rule_that_iptables_cannot_read_is_mended_once(namespace, tmp_path):
             done = "mended: iptables filter: set the jumps of FORWARD"
             eventually(lambda: done in log.read_text())
             assert serving.wait_for_event()
-            changes = serving.apply(host_plan(ROWS, OPTIONS, {}))
+            changes = serving.apply(parted(host_plan(ROWS, OPTIONS, {})))
             assert (changes.made, changes.failures) == ((), ())
             assert "nft delete rule ip filter FORWARD" in changes.warnings[0]
 

@@ -4,9 +4,9 @@ import threading
 
 from flatnet import backlog, endpoints, rpc
 from flatnet.cmd.hostrows import DatabaseRows
+from flatnet.cmd.planner import HostPlanner
+from flatnet.composed import composed
 from flatnet.manager import FlatDHCPManager
-from flatnet.plan.bridge import uplink_names
-from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.settings import Settings
 from flatnet.state import Changes, Failure, FoundPort
@@ -18,11 +18,18 @@ class Yes:
 
     def __init__(self):
         self.refused = ()
+        self.parts = None
+
+    @property
+    def plan(self):
+        """What was asked for last."""
+        return composed(self.parts)
 
     def uplinks(self, names):
         return ()
 
-    def apply(self, plan):
+    def apply(self, parts, *, renewed, looked_at):
+        self.parts, plan = parts, composed(parts)
         planned = [port for each in plan.bridges for port in each.ports]
         found = [
             FoundPort(port.name, "missing", reason="no room")
@@ -45,8 +52,7 @@ class Node:
         settings = Settings(host=host)
         self.reconciler = Reconciler(
             rows=DatabaseRows(database, host, holder=HOLDER),
-            uplink_names=lambda rows: uplink_names(rows, settings),
-            plan=lambda rows, uplinks: host_plan(rows, settings, uplinks),
+            planner=HostPlanner(settings),
             applier=self.applier,
             interval=1000,
         )

@@ -8,6 +8,7 @@ from test_rpc import CONTEXT, api, broker, database, new_instance
 
 from flatnet import answers, exceptions, rpc
 from flatnet.backlog import Turns
+from flatnet.scope import EVERYTHING
 from tests.rpc.daemons import Node
 
 __all__ = ("api", "broker", "database")
@@ -22,9 +23,9 @@ class Gate:
         self.is_open.set()
         node.applier.apply = self._gated
 
-    def _gated(self, plan):
+    def _gated(self, *parts, **named):
         assert self.is_open.wait(30)
-        return self._apply(plan)
+        return self._apply(*parts, **named)
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_pass_that_does_not_end_is_shown(api, node, monkeypatch):
     monkeypatch.setattr(answers, "_LONG", 0.1)
     gate = Gate(node)
     gate.is_open.clear()
-    node.reconciler.ask()
+    node.reconciler.ask(EVERYTHING)
 
     def state():
         return api.get_host_state(CONTEXT, host="node1")["state"]
@@ -133,10 +134,10 @@ def test_calls_that_nobody_waits_for_are_dropped(
     eventually(lambda: calls(api), (2, 0))
     gate.is_open.set()
     assert set(patient.wait().values()) == {"done"}
-    node.reconciler.ask_and_wait(20)
+    node.reconciler.ask_and_wait(20, EVERYTHING)
     with_rows = {
         port.instance_uuid
-        for bridge in node.reconciler.last.plan.bridges
+        for bridge in node.applier.plan.bridges
         for port in bridge.ports
     }
     assert with_rows == set(served)

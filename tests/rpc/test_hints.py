@@ -9,6 +9,7 @@ from test_rpc import CONTEXT, api, broker, database, new_instance, node
 
 from flatnet import exceptions
 from flatnet.db import models, security_groups
+from flatnet.scope import EVERYTHING
 
 __all__ = ("api", "broker", "database", "node", "other")
 
@@ -17,14 +18,14 @@ class Asks:
     """How often a node was asked for a pass."""
 
     def __init__(self, node):
-        node.reconciler.ask_and_wait(20)
+        node.reconciler.ask_and_wait(20, EVERYTHING)
         self._ask = node.reconciler.ask
         self.count = 0
         node.reconciler.ask = self._counted
 
-    def _counted(self, **named):
+    def _counted(self, scope):
         self.count += 1
-        return self._ask(**named)
+        return self._ask(scope)
 
     def of(self, act):
         """Return how often `act` asks."""
@@ -69,14 +70,15 @@ def test_who_has_nothing_of_a_group_does_nothing(node, other, database, web):
     assert there.of(hint(other, web["front"])) == 1
 
 
-def test_who_has_just_left_a_group_looks_again(node, database, web):
+def test_who_has_just_left_a_group_looks_again(api, node, database, web):
     mine = new_instance(database)
     join(database, web["web"], mine)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
     asks = Asks(node)
     table = models.security_group_instance_association
     database.write(lambda c: c.execute(table.delete()).rowcount)
     assert asks.of(hint(node, web["web"])) == 1
-    node.reconciler.ask_and_wait(20)
+    node.reconciler.ask_and_wait(20, EVERYTHING)
     assert asks.of(hint(node, web["web"])) == 0
 
 

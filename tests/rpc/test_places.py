@@ -18,6 +18,7 @@ from flatnet import exceptions
 from flatnet.backlog import Dispatcher
 from flatnet.db import bindings, interfaces, models, networks
 from flatnet.rpc import NetworkAPI
+from flatnet.scope import EVERYTHING
 from tests.db.conftest import a_daemon, silent
 from tests.rpc.daemons import Node
 
@@ -49,7 +50,7 @@ def ports(node):
     """The instances that a host has ports of, by its last plan."""
     return [
         port.instance_uuid
-        for bridge in node.reconciler.last.plan.bridges
+        for bridge in node.applier.plan.bridges
         for port in bridge.ports
     ]
 
@@ -201,7 +202,7 @@ def test_a_dead_host_frees_addresses_and_follows_later(
     assert bound(database, uuid) == {"node2": ("gone", None)}
     back = Node("node2", database, broker)
     try:
-        back.reconciler.ask_and_wait(20)
+        back.reconciler.ask_and_wait(20, EVERYTHING)
         assert bound(database, uuid) == {}
     finally:
         back.stop()
@@ -269,7 +270,7 @@ def test_a_late_allocation_leaks_no_address(api, node, database, when):
     else:
         api.allocate_for_instance(CONTEXT, **wanted)
         change(database, uuid, deleted=1)
-    node.reconciler.ask_and_wait(20)
+    node.reconciler.ask_and_wait(20, EVERYTHING)
     assert interfaces.of_instance(database, uuid) == ()
     table = models.fixed_ips
     held = table.select().where(table.c.instance_uuid.is_not(None))

@@ -16,6 +16,7 @@ from flatnet import conf, exceptions, rpc
 from flatnet.db import instances, networks, schema, security_groups
 from flatnet.db.engine import Database
 from flatnet.lab.rabbitmq import RabbitMQ
+from flatnet.scope import EVERYTHING
 from tests.rpc.daemons import Node
 
 CONTEXT = {"user_id": "u", "roles": ["admin"], "a_key_of_later": 1}
@@ -109,7 +110,7 @@ def test_a_call_to_any_host_is_done_by_the_host_it_names(
         assert answer[0]["network"]["subnets"][0]["gateway"]["address"] == (
             "10.0.0.1"
         )
-        assert other.reconciler.last.plan.bridges[0].address == "10.0.0.1/24"
+        assert other.applier.plan.bridges[0].address == "10.0.0.1/24"
     finally:
         other.stop()
 
@@ -127,7 +128,7 @@ def test_other_hosts_hear_of_the_members_of_groups(api, broker, database):
         security_groups.add_instance(
             database, group="web", instance=new_instance(database, "node2")
         )
-        before = other.reconciler.ask_and_wait(20)
+        before = other.reconciler.ask_and_wait(20, EVERYTHING)
         here = {"instance_id": instance, "host": "node1"}
         for call in (api.allocate_for_instance, api.deallocate_for_instance):
             call(CONTEXT, **here)

@@ -6,8 +6,8 @@ from oslo_config import cfg
 from flatnet import conf
 from flatnet.apply.grammar import checked
 from flatnet.exceptions import ConfigurationError
-from flatnet.plan.host import host_plan
 from tests.builders import interface, snapshot
+from tests.planned import host_plan
 
 
 def settings(path, *lines):

@@ -8,6 +8,7 @@ import pytest
 from flatnet import deadline
 from flatnet.exceptions import HostSetupError
 from flatnet.reconciler import Reconciler
+from flatnet.scope import EVERYTHING
 
 
 def test_the_sooner_end_counts_and_ends_with_its_block():
@@ -32,8 +33,6 @@ def test_threads_have_ends_of_their_own():
 
 
 def test_a_pass_is_waited_for_no_longer_than_the_caller_waits():
-    idle = Reconciler(
-        rows=None, uplink_names=None, plan=None, applier=None, interval=60
-    )
+    idle = Reconciler(rows=None, planner=None, applier=None, interval=60)
     with deadline.within(0.1), pytest.raises(HostSetupError, match="it keeps"):
-        idle.ask_and_wait(1000)
+        idle.ask_and_wait(1000, EVERYTHING)

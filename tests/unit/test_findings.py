@@ -2,12 +2,12 @@
 
 import pytest
 
-from flatnet.plan.bridge import bridges, gone_ports, port_name
 from flatnet.plan.findings import findings
-from flatnet.plan.host import host_plan
+from flatnet.plan.port import port_name
 from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
 from flatnet.state import FoundPort
 from tests.builders import interface, settings, snapshot
+from tests.planned import bridges, host_plan, kept_rows
 
 HERE = interface(1, host="node1")
 THERE = interface(1, host="node2")
@@ -52,16 +52,17 @@ def test_a_port_is_of_the_kind_that_it_was_made_as():
 
 def test_what_is_to_go_is_named():
     rows = snapshot(bindings=(binding(GONE),))
-    assert gone_ports(rows) == (NAME,)
     assert host_plan(rows, settings(), {}).gone == (NAME,)
-    assert gone_ports(snapshot(bindings=(binding(),))) == ()
+    rows = snapshot(bindings=(binding(),))
+    assert host_plan(rows, settings()).gone == ()
 
 
 def news(row, bound, found, **fields):
     rows = snapshot(
         interfaces=(row,) if row else (), bindings=(bound,) if bound else ()
     )
-    return findings(rows, (FoundPort(NAME, found, **fields),))
+    port = FoundPort(NAME, found, **fields)
+    return findings(kept_rows(rows), "node1", (port,))
 
 
 def a_finding(found, **fields):

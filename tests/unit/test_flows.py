@@ -4,9 +4,9 @@ import pytest
 
 from flatnet.apply.flows import Flow, Judge
 from flatnet.filtering import Filter, Group, Guest, Members, Opening
-from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import filter_plan, in_groups
 
 TCP = Flow(
     *(4, 6, "10.0.0.3", "10.0.0.2", "10.0.0.2", "10.0.0.3"),
@@ -96,7 +96,7 @@ def test_openings_say_what_the_rules_say():
     rows = snapshot(
         interfaces=(interface(1, security_group_ids=(1,)), interface(2)),
         security_groups=(SecurityGroup(1, "web", rules),),
-        group_members=((7, ("10.0.0.9",)),),
+        members=in_groups({7: ("10.0.0.9",)}),
     )
     wanted, (line,) = filter_plan(rows, settings())
     assert "rule 8 of group 1" in line

@@ -7,11 +7,11 @@ import pytest
 from flatnet.apply.grammar import checked
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Opening
-from flatnet.plan.host import host_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import DhcpHost
 from flatnet.taken import InUse
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import host_plan, in_groups
 
 
 def plan(**options):
@@ -38,7 +38,7 @@ def plan(**options):
                 2, "friends", (SecurityRule(5, "udp", 53, 53, None, 7),)
             ),
         ),
-        group_members=((7, ("10.0.0.9", "2001:db8::9")),),
+        members=in_groups({7: ("10.0.0.9", "2001:db8::9")}),
     )
     options = {
         "allow_same_net_traffic": False,

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from flatnet.apply.filter.rules import rules
 from flatnet.apply.grammar import checked
+from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Opening
-from flatnet.plan.host import host_plan
 from flatnet.reconciler import Reconciler
 from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import Changes, Failure, Plan
+from flatnet.state import Changes, Failure
 from tests.builders import NoRows, interface, network, settings, snapshot
+from tests.planned import host_plan
 from tests.unit.test_grammar import of_part, of_server, plan
 from tests.unit.test_grammar_fuzz import (
     PATHS,
@@ -174,15 +175,14 @@ class Applier:
     def uplinks(self, names):
         return ()
 
-    def apply(self, wanted):
+    def apply(self, parts, *, renewed, looked_at):
         return Changes(failures=(Failure("port x", "odd", ("a\nb",)),))
 
 
 def test_an_odd_name_breaks_no_line_of_the_log(caplog):
     reconciler = Reconciler(
         rows=NoRows(),
-        uplink_names=lambda rows: (),
-        plan=lambda rows, uplinks: Plan("node1"),
+        planner=HostPlanner(settings()),
         applier=Applier(),
         interval=60,
     )

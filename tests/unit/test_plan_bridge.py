@@ -2,9 +2,10 @@
 
 import pytest
 
-from flatnet.plan.bridge import bridge_mac, bridges, uplink_names
+from flatnet.plan.bridge import bridge_mac
 from flatnet.state import Bridge, Port, Uplink
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import bridges, uplink_names
 
 
 def row(number, **fields):

@@ -6,9 +6,9 @@ import pytest
 
 from flatnet.apply import dnsmasq
 from flatnet.exceptions import HostSetupError
-from flatnet.plan.dhcp import servers
 from flatnet.state import DhcpHost, DhcpServer
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import servers
 
 MTUS = {"br100": 1450}
 

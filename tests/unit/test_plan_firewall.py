@@ -3,8 +3,8 @@
 import pytest
 
 from flatnet.apply.filter.rules import rules
-from flatnet.plan.filter import filter_plan
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import filter_plan
 
 
 def text(rows, **options):

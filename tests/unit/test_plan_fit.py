@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply.grammar import checked
-from flatnet.plan.host import host_plan
+from flatnet.composed import composed
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import host_plan, in_groups, parts_of
 
 ODD = interface(1, network_id=2, addresses=("10.9.0.2",))
 WELL = interface(2, security_group_ids=(1,))
@@ -28,11 +29,12 @@ def planned(second=SECOND, *, members=(), host_address="10.9.0.1", odd=ODD):
         host_addresses=((1, "10.0.0.1"), (2, host_address)),
         interfaces=(WELL, odd),
         security_groups=(SOURCE,),
-        group_members=((2, members),),
+        members=in_groups({2: members}),
     )
     options = settings(use_network_dns_servers=True)
-    plan = host_plan(rows, options, {})
-    return plan, *checked(plan)
+    found = parts_of(rows, options)
+    plan = composed(found.parts)
+    return plan, *checked(plan), tuple(found.warnings())
 
 
 def well_alone():
@@ -40,7 +42,7 @@ def well_alone():
     rows = snapshot(
         interfaces=(WELL,),
         security_groups=(SOURCE,),
-        group_members=((2, ()),),
+        members=in_groups({2: ()}),
     )
     return host_plan(rows, settings(use_network_dns_servers=True), {})
 
@@ -66,7 +68,7 @@ def well_alone():
 )
 def test_a_network_that_cannot_be_made_shuts_its_own_alone(fields, named):
     address = fields.pop("host_address", "10.9.0.1")
-    plan, fit, failures = planned(
+    plan, fit, failures, _ = planned(
         replace(SECOND, **fields), host_address=address
     )
     (failure,) = failures
@@ -98,13 +100,12 @@ def test_a_network_that_cannot_be_made_shuts_its_own_alone(fields, named):
     ],
 )
 def test_what_a_network_can_do_without_is_left_out(fields):
-    plan, _, failures = planned(replace(SECOND, **fields))
+    plan, _, failures, (line,) = planned(replace(SECOND, **fields))
     assert failures == ()
     name, value = next(iter(fields.items()))
-    (line,) = plan.warnings
     assert f"network second ({SECOND.uuid}): {name} {value!r}" in line
     clean = replace(SECOND, **{**fields, name: None})
-    assert replace(plan, warnings=()) == planned(clean)[0]
+    assert plan == planned(clean)[0]
 
 
 def test_what_is_empty_is_none():
@@ -114,7 +115,7 @@ def test_what_is_empty_is_none():
 
 @pytest.mark.parametrize("odd", ["fe80::1%eth0", "rubbish", "10.0.0.300"])
 def test_an_odd_member_of_a_group_elsewhere_costs_nobody(odd):
-    plan, _, failures = planned(members=("10.0.0.9", odd))
+    plan, _, failures, _ = planned(members=("10.0.0.9", odd))
     assert failures == ()
     (members,) = plan.filter.members
     assert members.addresses == ("10.0.0.9",)
@@ -122,7 +123,7 @@ def test_an_odd_member_of_a_group_elsewhere_costs_nobody(odd):
 
 def test_an_address_with_a_zone_costs_its_own_instance():
     odd = replace(ODD, addresses=("fe80::1%eth0",))
-    _, _, failures = planned(odd=odd)
+    _, _, failures, _ = planned(odd=odd)
     assert {u for f in failures for u in f.instances} == {ODD.instance_uuid}
 
 
@@ -132,10 +133,10 @@ def test_an_address_with_a_zone_costs_its_own_instance():
 def test_an_address_of_another_network_takes_nobody_elses_rules(address):
     """The well one has 10.0.0.3."""
     odd = replace(ODD, addresses=(address,), security_group_ids=(1,))
-    plan, _, failures = planned(odd=odd)
+    plan, _, failures, lines = planned(odd=odd)
     assert failures == ()
     text = f"instance {ODD.instance_uuid}: {address} is no host's address"
-    assert text in " ".join(plan.warnings)
+    assert text in " ".join(lines)
     holders = [
         guest.instance_uuid
         for guest in plan.filter.guests

@@ -3,10 +3,10 @@
 import pytest
 
 from flatnet.plan.addresses import eui64_address
-from flatnet.plan.bridge import bridge_mac, bridges
-from flatnet.plan.guard import guard
+from flatnet.plan.bridge import bridge_mac
 from flatnet.state import Guard, GuardedNetwork, GuardedPort
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import host_plan
 
 MAC = bridge_mac("node1", network().uuid)
 NETWORK = GuardedNetwork(
@@ -21,7 +21,7 @@ NETWORK = GuardedNetwork(
 
 def planned(rows, **options):
     options = settings(**{"flat_interface": "eth1", **options})
-    return guard(rows, options, bridges(rows, options, {}))
+    return host_plan(rows, options).guard
 
 
 def test_a_port_owns_its_mac_its_addresses_and_a_link_local():

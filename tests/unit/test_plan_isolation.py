@@ -1,9 +1,9 @@
 """What may reach an instance, as chains and sets."""
 
 from flatnet.apply.filter.rules import rules
-from flatnet.plan.filter import filter_plan
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
+from tests.planned import filter_plan, in_groups
 
 EVERYWHERE = "0.0.0.0/0"
 
@@ -30,7 +30,7 @@ def grouped(*wanted, members=(), networks=(), **options):
     rows = snapshot(
         interfaces=(guest(1, security_group_ids=(1,)), guest(2)),
         security_groups=(SecurityGroup(1, "web", wanted),),
-        group_members=members,
+        members=in_groups(dict(members)),
         networks=networks or (network(),),
     )
     return rows, options

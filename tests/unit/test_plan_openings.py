@@ -105,7 +105,6 @@ def test_a_group_may_name_itself():
         (None, None, None, "10.0.0.0/24 -j ACCEPT"),
         (None, None, None, "fe80::1%eth0"),
         (None, None, None, 167772160),
-        (None, None, None, None, 404),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_left_out_and_told(rule):

@@ -5,10 +5,12 @@ import time
 
 import pytest
 
+from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.state import Changes, Failure, Plan
-from tests.builders import NoRows
+from flatnet.scope import EVERYTHING
+from flatnet.state import Changes, Failure
+from tests.builders import NoRows, settings
 
 PATIENCE = 10
 
@@ -25,7 +27,7 @@ class Gate:
     def uplinks(self, names):
         return ()
 
-    def apply(self, plan):
+    def apply(self, parts, *, renewed, looked_at):
         self.passes += 1
         self.started.release()
         assert self.may_end.acquire(timeout=PATIENCE)
@@ -43,8 +45,7 @@ def running():
     def start(applier, interval=1000):
         reconciler = Reconciler(
             rows=NoRows(),
-            uplink_names=lambda rows: (),
-            plan=lambda rows, uplinks: Plan(host=rows.host),
+            planner=HostPlanner(settings()),
             applier=applier,
             interval=interval,
         )
@@ -65,9 +66,9 @@ def running():
 def test_asks_during_a_pass_are_served_by_one_more(running):
     applier = Gate()
     reconciler = running(applier)
-    first = reconciler.ask()
+    first = reconciler.ask(EVERYTHING)
     assert applier.started.acquire(timeout=PATIENCE)
-    later = [reconciler.ask() for _ in range(50)]
+    later = [reconciler.ask(EVERYTHING) for _ in range(50)]
     applier.may_end.release()
     reconciler.wait(first, PATIENCE)
     assert applier.started.acquire(timeout=PATIENCE)
@@ -80,9 +81,9 @@ def test_asks_during_a_pass_are_served_by_one_more(running):
 def test_a_pass_that_already_runs_does_not_serve_an_ask(running):
     applier = Gate()
     reconciler = running(applier)
-    reconciler.ask()
+    reconciler.ask(EVERYTHING)
     assert applier.started.acquire(timeout=PATIENCE)
-    late = reconciler.ask()
+    late = reconciler.ask(EVERYTHING)
     with pytest.raises(HostSetupError, match="not ready within"):
         reconciler.wait(late, 0.05)
 
@@ -92,7 +93,7 @@ def test_a_failure_is_told_to_the_instance_that_suffers(running):
     applier = Gate(Changes(failures=(failure,)))
     reconciler = running(applier)
     applier.may_end.release()
-    outcome = reconciler.ask_and_wait(PATIENCE)
+    outcome = reconciler.ask_and_wait(PATIENCE, EVERYTHING)
     outcome.check("vm-2")
     with pytest.raises(HostSetupError, match="port tap1: no room"):
         outcome.check("vm-1")
@@ -102,7 +103,7 @@ def test_a_dead_applier_fails_the_pass_and_it_is_tried_again(running):
     applier = Gate(ApplierUnavailable("gone"), Changes())
     reconciler = running(applier)
     applier.may_end.release()
-    outcome = reconciler.ask_and_wait(PATIENCE)
+    outcome = reconciler.ask_and_wait(PATIENCE, EVERYTHING)
     with pytest.raises(ApplierUnavailable):
         outcome.check("vm-1")
     # Nobody asks: the worker tries again by itself.
@@ -117,7 +118,7 @@ def test_a_pass_of_which_a_part_failed_is_tried_again(running):
     applier = Gate(Changes(failures=(failure,)))
     reconciler = running(applier)
     applier.may_end.release()
-    reconciler.ask_and_wait(PATIENCE)
+    reconciler.ask_and_wait(PATIENCE, EVERYTHING)
     for _ in range(2):
         assert applier.started.acquire(timeout=PATIENCE)
 
@@ -138,9 +139,9 @@ def test_what_fails_for_good_does_not_hold_up_what_fails_once(
     reconciler = running(applier)
     for _ in range(12):
         applier.may_end.release()
-        reconciler.ask_and_wait(PATIENCE)
+        reconciler.ask_and_wait(PATIENCE, EVERYTHING)
     applier.may_end.release()
-    reconciler.ask_and_wait(PATIENCE)
+    reconciler.ask_and_wait(PATIENCE, EVERYTHING)
     passes = applier.passes
     begun = time.monotonic()
     applier.may_end.release()
@@ -163,8 +164,8 @@ def test_a_defect_in_a_pass_does_not_end_the_worker(running):
     applier = Gate(ZeroDivisionError("a defect"), Changes())
     reconciler = running(applier)
     applier.may_end.release()
-    outcome = reconciler.ask_and_wait(PATIENCE)
+    outcome = reconciler.ask_and_wait(PATIENCE, EVERYTHING)
     with pytest.raises(HostSetupError, match="a defect"):
         outcome.check("vm-1")
     applier.may_end.release()
-    reconciler.ask_and_wait(PATIENCE).check("vm-1")
+    reconciler.ask_and_wait(PATIENCE, EVERYTHING).check("vm-1")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli.base import Lines
-from flatnet.plan.bridge import port_name
 from flatnet.plan.conditions import host_condition, instance_condition
+from flatnet.plan.port import port_name
 from flatnet.rows import Binding, Instance, Interface, Service
 from flatnet.settings import Settings
 

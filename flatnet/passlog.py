@@ -1,0 +1,35 @@
+"""What a pass says in the log: what it did, and what is new of its faults."""
+
+import logging
+
+from flatnet.outcome import Pass
+
+LOG = logging.getLogger(__name__)
+
+
+def report(outcome: Pass, before: Pass) -> None:
+    """Log what changed; a state that lasts is said once, not each time."""
+    if outcome.error is not None:
+        LOG.error("pass failed: %s", outcome.error)
+        return
+    for line in outcome.changes.made:
+        LOG.info("%s", line)
+    for failure in outcome.changes.failures:
+        if failure not in before.changes.failures:
+            LOG.error(
+                "%s: %s (instances: %s)",
+                failure.subject,
+                failure.message,
+                ", ".join(map(_shown, failure.instances)) or "none",
+            )
+    known = before.warnings
+    for line in outcome.warnings:
+        if line not in known:
+            LOG.warning("%s", _shown(line))
+
+
+def _shown(text: str) -> str:
+    """Text of rows in a way that cannot break a line of the log."""
+    return "".join(
+        each if each.isprintable() else ascii(each)[1:-1] for each in text
+    )

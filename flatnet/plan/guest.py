@@ -1,0 +1,147 @@
+"""An interface on this host: its port, its rules, its line for DHCP.
+
+Whatever a row says that cannot be put into effect comes out as a warning
+and lets nothing in.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from flatnet.filtering import Guest
+from flatnet.parts import GuestPart
+from flatnet.plan.addresses import is_mac, made_by, of_family
+from flatnet.plan.fit import Fit, fit_interface
+from flatnet.plan.port import port
+from flatnet.rows import Interface, Network
+from flatnet.settings import Settings
+from flatnet.state import DhcpHost, GuardedPort, Port
+
+
+@dataclass(frozen=True)
+class PlannedGuest:
+    """The part of an interface, and lines about its rows."""
+
+    part: GuestPart
+    warnings: tuple[str, ...] = ()
+
+
+class GuestRows(NamedTuple):
+    """All that an interface's part is made of, as rows and what is known.
+
+    `wanted` and `plug` are of its binding, if it has one.  `is_elsewhere`:
+    its guest is on another host by now.  `is_served`: there is a DHCP server
+    for it here, that knows it by `name`, if that can be given.  `groups` are
+    its groups that exist.
+    """
+
+    interface: Interface
+    network: Fit
+    wanted: str | None = None
+    plug: str | None = None
+    is_elsewhere: bool = False
+    is_served: bool = False
+    name: str | None = None
+    groups: tuple[int, ...] = ()
+
+
+def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
+    """Return what an interface is on this host.
+
+    On a network that cannot be made it is a port, to be shut.
+    """
+    interface, network = rows.interface, rows.network.network
+    if rows.network.fault:
+        shut = GuestPart(interface.network_id, _port(rows, settings))
+        return PlannedGuest(shut)
+    interface, outside = fit_interface(interface, network)
+    mine = _port(rows, settings, interface.addresses)
+    own = made_by(interface.mac, network.cidr_v6)
+    part = GuestPart(
+        network=interface.network_id,
+        port=mine,
+        guarded=_guarded(mine, own, bool(interface.security_group_ids)),
+        filtered=_guest(interface, network, own, rows.groups, settings),
+        dhcp=_dhcp(interface, rows.name) if rows.is_served else None,
+    )
+    return PlannedGuest(part, outside + _warnings(interface))
+
+
+def _port(
+    rows: GuestRows,
+    settings: Settings,
+    addresses: tuple[str, ...] | None = None,
+) -> Port:
+    return port(
+        rows.interface,
+        settings,
+        addresses=rows.interface.addresses if addresses is None else addresses,
+        wanted=rows.wanted,
+        plug=rows.plug,
+        is_elsewhere=rows.is_elsewhere,
+    )
+
+
+def _guarded(mine: Port, own: tuple[str, ...], grouped: bool) -> GuardedPort:
+    """What a port may send: from its row's addresses, and its MAC's.
+
+    What is malformed stays as it is: it is for the applier to refuse the
+    port, closed and by name.
+    """
+    return GuardedPort(
+        name=mine.name,
+        mac=mine.mac.lower(),
+        addresses=tuple(sorted({*mine.addresses, *own})),
+        instance_uuid=mine.instance_uuid,
+        filtered=grouped,
+    )
+
+
+def _guest(
+    interface: Interface,
+    network: Network,
+    own: tuple[str, ...],
+    known: tuple[int, ...],
+    settings: Settings,
+) -> Guest:
+    """One that is in a group that nobody knows is filtered all the same."""
+    grouped = bool(interface.security_group_ids)
+    return Guest(
+        uuid=interface.uuid,
+        instance_uuid=interface.instance_uuid,
+        bridge=network.bridge,
+        addresses=(
+            *of_family(interface.addresses, 4),
+            *of_family((*interface.addresses, *own), 6),
+        ),
+        filtered=grouped or not settings.allow_same_net_traffic,
+        groups=known,
+    )
+
+
+def _dhcp(interface: Interface, name: str | None) -> DhcpHost | None:
+    """The line of the hosts file, for the first of its addresses."""
+    if not interface.addresses:
+        return None
+    return DhcpHost(interface.mac.lower(), interface.addresses[0], name)
+
+
+def _warnings(interface: Interface) -> tuple[str, ...]:
+    uuid, mac = interface.instance_uuid, interface.mac
+    malformed = [
+        text
+        for text in interface.addresses
+        if not of_family((text,), 4) + of_family((text,), 6)
+    ]
+    if not is_mac(mac):
+        malformed.append(mac)
+    found = tuple(
+        f"instance {uuid}: {text!r} is malformed; nothing is let in for it"
+        for text in malformed
+    )
+    if mac.lower().startswith("fe:"):
+        found += (
+            f"instance {uuid}: MAC {mac!r} is that of the host's end of its "
+            "port, so it hears no neighbour; choose another first octet than "
+            "fe:",
+        )
+    return found

@@ -1,0 +1,113 @@
+"""A network on this host: its bridge, and what this host is in it.
+
+FlatDHCPManager makes the host the gateway of its guests, and their DHCP
+server; FlatManager has no part in their traffic beyond letting it cross the
+bridge.
+"""
+
+from dataclasses import dataclass
+
+from flatnet.filtering import FlatNetwork, Gateway
+from flatnet.parts import NetworkPart
+from flatnet.plan.bridge import bridge, unfit_bridge
+from flatnet.plan.fit import Fit, fit_network
+from flatnet.rows import Network
+from flatnet.settings import Settings
+from flatnet.state import Bridge, DhcpServer, GuardedNetwork, Uplink
+
+
+@dataclass(frozen=True)
+class PlannedNetwork:
+    """The part of a network; `fit` is what of its row can be used."""
+
+    fit: Fit
+    part: NetworkPart
+
+
+def planned_network(
+    row: Network,
+    settings: Settings,
+    *,
+    address: str | None,
+    uplink: Uplink | None,
+) -> PlannedNetwork:
+    """Return what a network is on this host.
+
+    :param address: that of this host in it, if it has one
+    :param uplink: what the kernel says of the device to enslave
+    """
+    fit = fit_network(row, address)
+    if fit.fault:
+        made = unfit_bridge(row, settings, fit.fault)
+        return PlannedNetwork(fit, NetworkPart(made))
+    network = fit.network
+    held = address if settings.dhcp else None
+    made = bridge(network, settings, address=held, uplink=uplink)
+    return PlannedNetwork(
+        fit,
+        NetworkPart(
+            bridge=made,
+            server=_server(network, settings, made, held),
+            guarded=_guarded(network, settings, made),
+            flat=FlatNetwork(network.bridge, network.cidr, network.cidr_v6),
+            gateway=_gateway(network, held),
+        ),
+    )
+
+
+def forwarders(network: Network, settings: Settings) -> tuple[str, ...]:
+    """Where a network's server forwards names; none: as the host does."""
+    given = list(settings.dns_server)
+    if settings.use_network_dns_servers:
+        given += [each for each in (network.dns1, network.dns2) if each]
+    return tuple(given)
+
+
+def _server(
+    network: Network, settings: Settings, made: Bridge, address: str | None
+) -> DhcpServer | None:
+    """The DHCP server, without the guests that it knows."""
+    if address is None or not network.enable_dhcp:
+        return None
+    own = network.multi_host or not network.gateway
+    return DhcpServer(
+        bridge=network.bridge,
+        address=address,
+        cidr=network.cidr,
+        router=address if own else str(network.gateway),
+        mtu=made.mtu,
+        lease_time=settings.dhcp_lease_time,
+        domain=settings.dhcp_domain,
+        servers=forwarders(network, settings),
+        releases=settings.force_dhcp_release,
+    )
+
+
+def _guarded(
+    network: Network, settings: Settings, made: Bridge
+) -> GuardedNetwork:
+    return GuardedNetwork(
+        bridge=made.name,
+        cidr=network.cidr,
+        mac=made.mac,
+        address=made.address.partition("/")[0] if made.address else None,
+        cidr_v6=network.cidr_v6,
+        uplink=made.uplink,
+        serves=bool(made.address and network.enable_dhcp),
+        foreign_ports=settings.foreign_ports,
+    )
+
+
+def _gateway(network: Network, address: str | None) -> Gateway | None:
+    if address is None:
+        return None
+    return Gateway(
+        bridge=network.bridge,
+        cidr=network.cidr,
+        address=address,
+        serves=network.enable_dhcp,
+        external=(
+            not network.multi_host
+            and network.gateway not in (None, "", address)
+        ),
+    )

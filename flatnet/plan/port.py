@@ -1,0 +1,82 @@
+"""The device on a bridge that leads to one instance."""
+
+from flatnet.rows import ARRIVING, Interface
+from flatnet.settings import Settings
+from flatnet.state import Port
+
+_ROOT = "root"
+# With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux
+# allows, as nova's names had.
+NAME_LENGTH = 11
+
+
+def port(
+    interface: Interface,
+    settings: Settings,
+    *,
+    addresses: tuple[str, ...],
+    wanted: str | None,
+    plug: str | None,
+    is_elsewhere: bool,
+) -> Port:
+    """Return the port of an interface.
+
+    Its kind is what it was made as, whatever the option says.
+
+    :param addresses: of its rows, those that can be used
+    :param wanted: what was asked of this host for it, if anything
+    :param plug: the kind that it was made as, if it was
+    :param is_elsewhere: its guest is on another host by now
+    """
+    kind = plug or settings.vif_plug
+    owner, group = _opener(settings) if kind == "tap" else (None, None)
+    return Port(
+        name=port_name(interface.uuid),
+        kind=kind,
+        mac=interface.mac.lower(),
+        instance_uuid=interface.instance_uuid,
+        addresses=addresses,
+        peer=peer_name(interface.uuid) if kind == "veth" else None,
+        owner=owner,
+        group=group,
+        stays=_stays(interface, wanted, settings.host, is_elsewhere),
+    )
+
+
+def port_name(vif_uuid: str) -> str:
+    """Return the name of the device that leads to this interface."""
+    return "tap" + vif_uuid[:NAME_LENGTH]
+
+
+def peer_name(vif_uuid: str) -> str:
+    """Return the name of the end of a veth pair that a container takes."""
+    return "vif" + vif_uuid[:NAME_LENGTH]
+
+
+def _stays(
+    interface: Interface,
+    wanted: str | None,
+    host: str,
+    is_elsewhere: bool,
+) -> str:
+    """What becomes of a port whose instance's row names another host.
+
+    What was asked to be here is made.  What served here is kept for the guest
+    that is still in it, until it runs on the other host.
+    """
+    if interface.host in (None, host):
+        return "always"
+    if wanted in (None, ARRIVING):
+        return "always"
+    return "shut" if is_elsewhere else "used"
+
+
+def _opener(settings: Settings) -> tuple[str | None, str | None]:
+    """The user and the group of a tap.
+
+    The kernel wants an opener to match both where there are both, so root,
+    whom nobody needs to name, counts only where no other is named.
+    """
+    owner = settings.tap_owner if settings.tap_owner != _ROOT else None
+    group = settings.tap_group if settings.tap_group != _ROOT else None
+    return (owner, group) if owner or group else (_ROOT, None)

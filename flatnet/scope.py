@@ -1,0 +1,74 @@
+"""What an ask for a pass is about, and what a read of rows covered."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose rows may have changed.
+
+    :param everything: anybody's
+    :param instances: uuids of instances: theirs, wherever they are
+    :param groups: ids of groups: their rules
+    :param members: ids of groups: who is in them
+    :param renewed: uuids of instances that begin anew: what they declined is
+        served again
+    """
+
+    everything: bool = False
+    instances: frozenset[str] = frozenset()
+    groups: frozenset[int] = frozenset()
+    members: frozenset[int] = frozenset()
+    renewed: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Scope") -> "Scope":
+        return Scope(
+            self.everything or other.everything,
+            self.instances | other.instances,
+            self.groups | other.groups,
+            self.members | other.members,
+            self.renewed | other.renewed,
+        )
+
+
+NOTHING = Scope()
+EVERYTHING = Scope(everything=True)
+
+
+def of_instance(uuid: str, *, renewed: bool = False) -> Scope:
+    """Return the scope of one instance.
+
+    :param renewed: whether it begins anew
+    """
+    mine = frozenset((uuid,))
+    return Scope(instances=mine, renewed=mine if renewed else frozenset())
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of which networks and groups, by id, the rows are known already.
+
+    `bare` are known networks in which the host had no address.  `sources`
+    are the groups whose members are known, `here` the instances that were
+    here and in one of the groups of a scope's `members`.
+    """
+
+    networks: frozenset[int] = frozenset()
+    bare: frozenset[int] = frozenset()
+    groups: frozenset[int] = frozenset()
+    sources: frozenset[int] = frozenset()
+    here: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Whose rows a read has all of: what is not among them is no more.
+
+    `sources` are the groups all of whose members were read.
+    """
+
+    everything: bool = False
+    instances: frozenset[str] = frozenset()
+    networks: frozenset[int] = frozenset()
+    groups: frozenset[int] = frozenset()
+    sources: frozenset[int] = frozenset()

@@ -1,0 +1,175 @@
+"""Rows read by scopes come to what is read whole, whatever happened."""
+
+import random
+
+import pytest
+from sqlalchemy import delete, event, insert, update
+
+from flatnet.cmd.hostrows import DatabaseRows
+from flatnet.db import allocation, bindings, models, security_groups
+from flatnet.plan.findings import findings
+from flatnet.plan.kept import Kept
+from flatnet.plan.planned import planned
+from flatnet.plan.port import port_name
+from flatnet.scope import EVERYTHING, NOTHING, Scope
+from flatnet.settings import Settings
+from flatnet.state import Changes, FoundPort
+from tests.db.conftest import HOLDER, a_network, allocate, an_instance
+
+STEPS = 25
+RULE = {"protocol": "tcp", "from_port": 22, "to_port": 22}
+INSTANCES = models.instances
+FIXED_IPS = models.fixed_ips
+MEMBERS = models.security_group_instance_association
+SETTINGS = Settings(host="node1")
+
+
+@pytest.fixture
+def world(database):
+    return World(database)
+
+
+class World:
+    """Hosts with instances and groups, and what node1 knows of them."""
+
+    def __init__(self, database):
+        self.database = database
+        self.rows = DatabaseRows(database, "node1", holder=HOLDER)
+        self.networks = [a_network(database)]
+        self.groups = [
+            security_groups.create(
+                database, name=f"g{number}", project_id="demo"
+            ).id
+            for number in range(4)
+        ]
+        self.instances = []
+        self.known = self.rows.read(EVERYTHING, Kept())
+        self.planned = planned(self.known, SETTINGS, {})
+
+    def write(self, statement):
+        self.database.write(lambda c: c.execute(statement).rowcount)
+
+    def come(self, chance):
+        host = chance.choice(("node1", "node1", "node2"))
+        instance = an_instance(self.database, host=host)
+        self.instances.append(instance)
+        for group in chance.sample(self.groups, chance.randrange(3)):
+            self._join(group, instance.uuid)
+        allocate(self.database, instance, takes_address=True)
+        return Scope(instances=frozenset((instance.uuid,)))
+
+    def go(self, chance):
+        if not self.instances:
+            return Scope()
+        instance = self.instances.pop(chance.randrange(len(self.instances)))
+        allocation.deallocate(self.database, instance_uuid=instance.uuid)
+        return Scope(instances=frozenset((instance.uuid,)))
+
+    def regroup(self, chance):
+        if not self.instances:
+            return Scope()
+        instance = chance.choice(self.instances)
+        mine = MEMBERS.c.instance_uuid == instance.uuid
+        self.write(delete(MEMBERS).where(mine))
+        for group in chance.sample(self.groups, chance.randrange(4)):
+            self._join(group, instance.uuid)
+        if chance.random() < 0.5:
+            return Scope(instances=frozenset((instance.uuid,)))
+        every = frozenset(self.groups)
+        return Scope(groups=every, members=every)
+
+    def rule(self, chance):
+        group, source = chance.choices(self.groups, k=2)
+        security_groups.create_rule(
+            self.database, group=group, source_group=source, **RULE
+        )
+        return Scope(groups=frozenset((group,)))
+
+    def move(self, chance):
+        if not self.instances:
+            return Scope()
+        instance = chance.choice(self.instances)
+        host = chance.choice(("node1", "node2"))
+        mine = INSTANCES.c.uuid == instance.uuid
+        self.write(update(INSTANCES).where(mine).values(host=host))
+        if chance.random() < 0.5:
+            bindings.expect(
+                self.database,
+                instance_uuid=instance.uuid,
+                host=host,
+                plug="tap",
+            )
+        return Scope(instances=frozenset((instance.uuid,)))
+
+    def _join(self, group, uuid):
+        self.write(
+            insert(MEMBERS).values(security_group_id=group, instance_uuid=uuid)
+        )
+
+    def look(self, scope):
+        """Read and plan what is in the scope, and compare it with all."""
+        self.known = self.rows.read(scope, self.known)
+        self.planned = planned(self.known, SETTINGS, {}, before=self.planned)
+        whole = self.rows.read(EVERYTHING, Kept())
+        assert self.known == whole
+        assert self.planned.parts == planned(whole, SETTINGS, {}).parts
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_scope_after_another_comes_to_the_whole(world, seed):
+    chance = random.Random(seed)
+    steps = (world.come, world.go, world.regroup, world.rule, world.move)
+    for _ in range(STEPS):
+        step = chance.choice(steps)
+        scope = step(chance)
+        if chance.random() < 0.3:
+            # Asks that came meanwhile are served together.
+            scope |= chance.choice(steps)(chance)
+        world.look(scope)
+
+
+def test_an_address_that_is_given_out_again_is_one_guests(world):
+    """Nobody has said yet that the other has it no more."""
+    old, new = an_instance(world.database), an_instance(world.database)
+    for instance in (old, new):
+        allocate(world.database, instance)
+    world.look(EVERYTHING)
+    allocation.deallocate(world.database, instance_uuid=old.uuid)
+    world.write(delete(FIXED_IPS).where(FIXED_IPS.c.address == "10.0.0.2"))
+    mine = FIXED_IPS.c.instance_uuid == new.uuid
+    world.write(update(FIXED_IPS).where(mine).values(address="10.0.0.2"))
+    world.look(Scope(instances=frozenset((new.uuid,))))
+    holders = [each.instance_uuid for each in world.known.interfaces.values()]
+    assert holders == [new.uuid]
+
+
+def test_what_was_recorded_is_no_news_again(world):
+    world.look(world.come(random.Random(1)))
+    ports = tuple(
+        FoundPort(port_name(uuid), "up", kind="tap")
+        for uuid in world.known.interfaces
+    )
+    changes = Changes(ports=ports)
+    assert findings(world.known, "node1", ports) != ()
+    world.known, more = world.rows.record(world.known, changes)
+    assert more == NOTHING
+    assert findings(world.known, "node1", ports) == ()
+    world.look(NOTHING)
+
+
+def test_a_scope_of_one_costs_few_queries(world):
+    """However many there are on the host."""
+    chance = random.Random(1)
+    for _ in range(10):
+        world.come(chance)
+    world.look(EVERYTHING)
+    scope = world.come(chance)
+    asked = []
+
+    def count(connection, cursor, statement, *rest):
+        if statement.lstrip().startswith("SELECT"):
+            asked.append(statement)
+
+    event.listen(world.database._reading, "before_cursor_execute", count)
+    world.rows.read(scope, world.known)
+    assert len(asked) <= 5

@@ -26,7 +26,7 @@ from flatnet.parts import Parts
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
 from flatnet.scope import EVERYTHING, NOTHING, Scope
-from flatnet.state import Changes, Uplink
+from flatnet.state import Changes, FoundPort, Uplink
 from flatnet.taken import Taken
 
 LOG = logging.getLogger(__name__)
@@ -238,9 +238,24 @@ class Reconciler:
         self._planned = replace(planned, rows=rows)
         if more != NOTHING:
             self.ask(more)
+        if not scope.everything:
+            changes = replace(changes, ports=self._ports(changes))
         changes = replace(changes, made=made)
         warnings = (*planned.warnings(), *changes.warnings)
         return Pass(self._planned, changes, warnings=warnings)
+
+    def _ports(self, changes: Changes) -> tuple[FoundPort, ...]:
+        """What is known of all ports, by name."""
+        known = {
+            each.name: each
+            for each in (*self._last.changes.ports, *changes.ports)
+        }
+        parts = self._planned.parts if self._planned else None
+        if parts is None:
+            return changes.ports
+        names = {each.port.name for each in parts.guests.values()}
+        names.update(parts.gone.values())
+        return tuple(known[each] for each in sorted(names & known.keys()))
 
     def _plan(self, scope: Scope) -> Planned:
         """Plan from the rows that are in the scope, and those known."""

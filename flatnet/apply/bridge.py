@@ -20,7 +20,6 @@ MAC until we add a port, as nothing in netlink says whether it is pinned.
 """
 
 import contextlib
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,11 @@ from flatnet.apply.addressing import (
 from flatnet.apply.checks import check_bridge, is_ours
 from flatnet.apply.conflicts import Surroundings
 from flatnet.apply.link import (
+    DUMP,
     MARK,
     NO_LINKLOCAL_LEARN,
     Link,
+    Reads,
     read_link,
 )
 from flatnet.apply.links import ERRORS, Host, disable_ipv6, host
@@ -88,15 +89,21 @@ def read_uplinks(names: tuple[str, ...]) -> tuple[Uplink, ...]:
     return tuple(found)
 
 
-def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
+def apply_bridges(
+    plan: Plan,
+    devices: Reads = DUMP,
+    *,
+    shut: frozenset[str],
+    ports: frozenset[str] | None = None,
+) -> Changes:
     """Make and mend the bridges of the plan with all that is on them.
 
     Ports of the instances `shut` (uuids) are not made, and taken down where
     they exist, also on a bridge that cannot be mended.
+
+    :param ports: the names of those to be looked at, none for all
     """
-    uses = Counter(bridge.name for bridge in plan.bridges)
-    names = frozenset(uses)
-    with host() as found:
+    with host(devices) as found:
         around = Surroundings.read()
         for bridge in plan.bridges:
             warn_of_conflict(found, bridge, around)
@@ -107,14 +114,9 @@ def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
             if bridge.fault:
                 continue
             try:
-                if uses[bridge.name] > 1:
-                    raise HostSetupError(
-                        "more than one network names this bridge: give each "
-                        "network a bridge of its own"
-                    )
-                check_bridge(found, bridge, planned=names)
-                check_address(found, bridge, around, plan.in_use)
-                _apply_bridge(found, bridge, shut=shut)
+                _check(found, bridge, plan, around)
+                wanted = _wanted(found, bridge, shut, ports)
+                _apply_bridge(found, bridge, wanted)
             except ERRORS as error:
                 uuids = {port.instance_uuid for port in bridge.ports}
                 subject = f"bridge {bridge.name}"
@@ -127,22 +129,47 @@ def apply_bridges(plan: Plan, *, shut: frozenset[str]) -> Changes:
         )
 
 
-def _apply_bridge(
-    found: Host, bridge: Bridge, *, shut: frozenset[str]
+def _check(
+    found: Host, bridge: Bridge, plan: Plan, around: Surroundings
 ) -> None:
+    """Check all that can be in the way of a bridge.
+
+    :raises HostSetupError: a line that says what and what to do
+    """
+    names = [each.name for each in plan.bridges]
+    if names.count(bridge.name) > 1:
+        raise HostSetupError(
+            "more than one network names this bridge: give each network a "
+            "bridge of its own"
+        )
+    check_bridge(found, bridge, planned=frozenset(names))
+    check_address(found, bridge, around, plan.in_use)
+
+
+def _wanted(
+    found: Host,
+    bridge: Bridge,
+    shut: frozenset[str],
+    ports: frozenset[str] | None,
+) -> list[Port]:
+    """The ports of a bridge that are to be made or mended."""
+    return [
+        port
+        for port in bridge.ports
+        if (ports is None or port.name in ports)
+        and is_device(port)
+        and port.instance_uuid not in shut
+        and (port.stays == "always" or _is_kept(found, port))
+    ]
+
+
+def _apply_bridge(found: Host, bridge: Bridge, ports: list[Port]) -> None:
     before = len(found.made)
     link = found.links.get(bridge.name) or _made(found, bridge)
     link = _mend(found, link, bridge)
     if bridge.uplink:
         _mend_uplink(found, link, bridge.uplink)
     mend_address(found, link, bridge)
-    ports = [
-        port
-        for port in bridge.ports
-        if is_device(port)
-        and port.instance_uuid not in shut
-        and (port.stays == "always" or _is_kept(found, port))
-    ]
     mtu = bridge.mtu
     if not is_ours(link, bridge):
         mtu = found.reread(bridge.name).mtu
@@ -187,6 +214,7 @@ def _mend_ours(found: Host, link: Link, bridge: Bridge) -> Link:
     if link.ipv6 and not _has_global_ipv6(found, link):
         disable_ipv6(link)
         found.made.append(f"bridge {link.name}: ipv6 disabled")
+        link = found.reread(link.name)
     return _set(found, link, mtu=bridge.mtu)
 
 

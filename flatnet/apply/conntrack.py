@@ -22,19 +22,22 @@ instance turned to, as for any packet that it sends first.
 """
 
 import contextlib
-import socket
 
 from flatnet.apply import severed
 from flatnet.apply.flows import Flow, Judge
 from flatnet.apply.guard import TABLE
 from flatnet.apply.ipset import all_packed
 from flatnet.apply.libnftables import Session
+from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.tracked import Forgetting, flows_of
 from flatnet.state import Changes, Failure, Plan, Port
 
 
 def cut_connections(
-    plan: Plan, judged: frozenset[str], session: Session
+    plan: Plan,
+    judged: frozenset[str],
+    session: Session,
+    devices: Reads = DUMP,
 ) -> Changes:
     """Forget the connections that the rules do not allow any more.
 
@@ -43,7 +46,7 @@ def cut_connections(
 
     :raises HostSetupError: connections cannot be listed
     """
-    fresh = _fresh_addresses(plan)
+    fresh = _fresh_addresses(plan, devices)
     judged -= fresh
     if not fresh and not judged:
         return Changes()
@@ -60,13 +63,13 @@ def cut_connections(
     return _forget(list(doomed))
 
 
-def fresh_ports(plan: Plan) -> tuple[Port, ...]:
+def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     """The ports that do not exist yet.
 
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.  Nor is what is kept, but never made.
     """
-    existing = {name for _, name in socket.if_nameindex()}
+    existing = {each.name for each in devices.read()}
     return tuple(
         port
         for bridge in plan.bridges
@@ -77,9 +80,11 @@ def fresh_ports(plan: Plan) -> tuple[Port, ...]:
     )
 
 
-def _fresh_addresses(plan: Plan) -> frozenset[str]:
+def _fresh_addresses(plan: Plan, devices: Reads) -> frozenset[str]:
     return frozenset(
-        address for port in fresh_ports(plan) for address in port.addresses
+        address
+        for port in fresh_ports(plan, devices)
+        for address in port.addresses
     )
 
 

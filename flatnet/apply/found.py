@@ -2,43 +2,42 @@
 
 from collections.abc import Mapping
 
-from flatnet.apply.link import Link, read_links
+from flatnet.apply.link import DUMP, Link, Reads
 from flatnet.state import Bridge, Changes, FoundPort, Plan, Port
 
 _KINDS = {"tun": "tap", "veth": "veth"}
 
 
-def found_ports(plan: Plan, done: Changes) -> tuple[FoundPort, ...]:
+def found_ports(
+    plan: Plan,
+    done: Changes,
+    devices: Reads = DUMP,
+    *,
+    ports: frozenset[str] | None = None,
+) -> tuple[FoundPort, ...]:
     """Return the ports of the plan and those that are to be gone, by name.
 
     `done` is what the pass did: what failed is the reason of what is not up.
+
+    :param ports: the names of those of the plan that are asked for, or none
     """
-    devices = {each.name: each for each in read_links()}
+    there = {each.name: each for each in devices.read()}
     reasons = {
         uuid: f"{failure.subject}: {failure.message}"
         for failure in reversed(done.failures)
         for uuid in failure.instances
     }
     found = [
-        _planned(port, bridge, devices, reasons.get(port.instance_uuid))
+        _planned(port, bridge, there, reasons.get(port.instance_uuid))
         for bridge in plan.bridges
         for port in bridge.ports
+        if ports is None or port.name in ports
     ]
     found += [
-        FoundPort(name, "held" if name in devices else "missing")
+        FoundPort(name, "held" if name in there else "missing")
         for name in plan.gone
     ]
     return tuple(sorted(found, key=lambda each: each.name))
-
-
-def plugged(ports: tuple[FoundPort, ...]) -> tuple[tuple[str, bool], ...]:
-    """Return (name, carrier) of those that are on their bridge.
-
-    It is what events are about: if it is another, a pass is due.
-    """
-    return tuple(
-        (each.name, each.carrier) for each in ports if each.found != "missing"
-    )
 
 
 def _planned(

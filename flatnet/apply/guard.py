@@ -42,6 +42,7 @@ from collections.abc import Hashable, Iterable
 
 from flatnet.apply import claims, guard_routed, guard_rules, nft, nft_keys
 from flatnet.apply.libnftables import Session
+from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.members import Members, members
 from flatnet.apply.nft_dump import elements
 from flatnet.state import Changes, Guard
@@ -52,7 +53,10 @@ FAMILIES = ("bridge", "inet", "arp")
 
 
 def apply_guard(
-    session: Session, guard: Guard | None, in_use: Iterable[InUse] = ()
+    session: Session,
+    guard: Guard | None,
+    in_use: Iterable[InUse] = (),
+    devices: Reads = DUMP,
 ) -> Changes:
     """Make the guard's tables as planned, any number of times.
 
@@ -61,7 +65,7 @@ def apply_guard(
     """
     if guard is None:
         return Changes(_removed(session))
-    found = members(guard, in_use)
+    found = members(guard, in_use, devices)
     tables = guard_tables(guard, found)
     claimed = elements("bridge", TABLE, claims.SET)
     made = _written(session, {each: _known(session, each) for each in tables})

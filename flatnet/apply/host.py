@@ -26,6 +26,7 @@ from flatnet.apply.forwarding import apply_forwarding
 from flatnet.apply.found import found_ports
 from flatnet.apply.guard import apply_guard
 from flatnet.apply.libnftables import Session
+from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.narrowed import filtered_addresses
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.state import Changes, Failure, Plan, joined
@@ -48,6 +49,33 @@ class HostPaths:
 
 
 @dataclass(frozen=True)
+class Tools:
+    """What a pass works with.
+
+    `session` owns the guard's tables, `devices` knows what devices there are.
+    """
+
+    paths: HostPaths
+    session: Session
+    devices: Reads = DUMP
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a pass is to do.
+
+    `unfit` says which instances stay shut, and why, `owes` that tracked
+    connections are to be judged.  `ports` are the names of those ports that
+    are looked at; none for all.
+    """
+
+    plan: Plan
+    unfit: tuple[Failure, ...] = ()
+    owes: bool = False
+    ports: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a pass did; `owes` says that connections are still to be cut."""
 
@@ -55,19 +83,9 @@ class Outcome:
     owes: bool
 
 
-def apply_plan(
-    plan: Plan,
-    paths: HostPaths,
-    session: Session,
-    *,
-    owes: bool,
-    unfit: tuple[Failure, ...] = (),
-) -> Outcome:
-    """Make this host look like `plan`, any number of times.
-
-    `session` owns the guard's tables, `owes` says that tracked connections are
-    to be judged, `unfit` which instances stay shut, and why.
-    """
+def apply_task(task: Task, tools: Tools) -> Outcome:
+    """Make this host look like the plan of a task, any number of times."""
+    plan, devices = task.plan, tools.devices
     everyone = all_instances(plan)
 
     def step(subject: str, apply: Callable[[], Changes]) -> Changes:
@@ -75,31 +93,39 @@ def apply_plan(
 
     steps = joined(
         step("sysctl", lambda: apply_sysctls(plan)),
-        step("ports", lambda: remove_ports(plan)),
-        step("firewall", lambda: _apply_firewall(plan, paths, session)),
-        step("guard", lambda: _apply_guard(plan, session)),
+        step("ports", lambda: remove_ports(plan, devices)),
+        step("firewall", lambda: _apply_firewall(plan, tools)),
+        step("guard", lambda: _apply_guard(plan, tools)),
     )
-    rules = joined(Changes(failures=unfit), steps)
-    # A step that failed may have changed rules before.
-    everybody = owes or bool(rules.failures)
-    judged = filtered_addresses(plan.filter) if everybody else rules.judged
-    cut = step("conntrack", lambda: cut_connections(plan, judged, session))
-    waiting = _waiting(plan, cut)
-    shut = _opened(plan, steps, paths, session)
-    shut |= affected(joined(Changes(failures=unfit), waiting))
-    bridges = step("bridges", lambda: apply_bridges(plan, shut=shut))
+    rules = joined(Changes(failures=task.unfit), steps)
+    judged = _judged(task, rules)
+    cut = step(
+        "conntrack",
+        lambda: cut_connections(plan, judged, tools.session, devices),
+    )
+    waiting = _waiting(plan, cut, devices)
+    shut = _opened(plan, steps, tools)
+    shut |= affected(joined(Changes(failures=task.unfit), waiting))
+    bridges = step(
+        "bridges",
+        lambda: apply_bridges(plan, devices, shut=shut, ports=task.ports),
+    )
     forwards = step("forwarding", lambda: apply_forwarding(plan))
-    dhcp = step("dhcp", lambda: _apply_dhcp(plan, paths, bridges))
+    dhcp = step("dhcp", lambda: _apply_dhcp(plan, tools.paths, bridges))
     named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
-    return Outcome(
-        replace(named, ports=found_ports(plan, named)),
-        bool(judged and cut.failures),
-    )
+    ports = found_ports(plan, named, devices, ports=task.ports)
+    return Outcome(replace(named, ports=ports), bool(judged and cut.failures))
 
 
-def _opened(
-    plan: Plan, steps: Changes, paths: HostPaths, session: Session
-) -> frozenset[str]:
+def _judged(task: Task, rules: Changes) -> frozenset[str]:
+    """The addresses whose connections are to be judged anew."""
+    # A step that failed may have changed rules before.
+    if task.owes or rules.failures:
+        return filtered_addresses(task.plan.filter)
+    return rules.judged
+
+
+def _opened(plan: Plan, steps: Changes, tools: Tools) -> frozenset[str]:
     """Of the instances that suffer, those whose rules are not in force.
 
     A step that failed may have left all of them as they were, or have failed
@@ -111,23 +137,23 @@ def _opened(
     try:
         return suspects & open_instances(
             plan,
-            session,
-            top_regex=paths.top_regex,
-            bottom_regex=paths.bottom_regex,
+            tools.session,
+            top_regex=tools.paths.top_regex,
+            bottom_regex=tools.paths.bottom_regex,
         )
     except Exception:
         LOG.exception("rules in force: unforeseen error")
         return suspects
 
 
-def _waiting(plan: Plan, cut: Changes) -> Changes:
+def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
     """The instances that get no port before connections could be cut.
 
     An address may have been another's.  That the port is missing is what
     reminds the next pass, also of a process that knows nothing of this one.
     Nobody else is shut for what is left of old connections.
     """
-    uuids = {port.instance_uuid for port in fresh_ports(plan)}
+    uuids = {port.instance_uuid for port in fresh_ports(plan, devices)}
     if not cut.failures or not uuids:
         return Changes()
     text = (
@@ -139,33 +165,31 @@ def _waiting(plan: Plan, cut: Changes) -> Changes:
     )
 
 
-def apply_rules(plan: Plan, paths: HostPaths, session: Session) -> Changes:
+def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
     everyone = all_instances(plan)
     return joined(
         guarded(
-            "guard",
-            lambda: _apply_guard(plan, session),
-            instances=everyone,
+            "guard", lambda: _apply_guard(plan, tools), instances=everyone
         ),
         guarded(
             "firewall",
-            lambda: _apply_firewall(plan, paths, session),
+            lambda: _apply_firewall(plan, tools),
             instances=everyone,
         ),
     )
 
 
-def _apply_guard(plan: Plan, session: Session) -> Changes:
-    return apply_guard(session, plan.guard, plan.in_use)
+def _apply_guard(plan: Plan, tools: Tools) -> Changes:
+    return apply_guard(tools.session, plan.guard, plan.in_use, tools.devices)
 
 
-def _apply_firewall(plan: Plan, paths: HostPaths, session: Session) -> Changes:
+def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
     return apply_firewall(
         plan.filter,
-        session.proven,
-        top_regex=paths.top_regex,
-        bottom_regex=paths.bottom_regex,
+        tools.session.proven,
+        top_regex=tools.paths.top_regex,
+        bottom_regex=tools.paths.bottom_regex,
     )
 
 

@@ -10,6 +10,7 @@ import struct
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 from flatnet.apply.netlink import attribute, attributes
 from flatnet.apply.rtnl import answer, dump
@@ -102,6 +103,30 @@ class Address:
     def ip(self) -> str:
         """The address without its prefix."""
         return self.value.partition("/")[0]
+
+
+class Reads(Protocol):
+    """Who knows the devices of this host."""
+
+    def read(self) -> "tuple[Link, ...]":
+        """Return the devices as they are now, by index."""
+
+    def note(self, changed: "Link") -> None:
+        """Note what was read of a device that we have just changed."""
+
+
+class Dump:
+    """Knows nothing, and asks the kernel each time."""
+
+    def read(self) -> "tuple[Link, ...]":
+        """Return the devices as they are now, by index."""
+        return read_links()
+
+    def note(self, changed: "Link") -> None:
+        """Forget it."""
+
+
+DUMP = Dump()
 
 
 def read_links() -> tuple[Link, ...]:

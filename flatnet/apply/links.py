@@ -1,8 +1,7 @@
 """The links and addresses of this host, and one way to change them.
 
-`Host` is one netlink connection with one dump of links and one of addresses.
-It reads all at once because a request per port costs more than the whole
-dump, and it rereads a link only when it wrote it.
+`Host` is one netlink connection with all links and addresses.  It rereads a
+link only when it wrote it.
 """
 
 import contextlib
@@ -18,11 +17,12 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from flatnet.apply.link import (
+    DUMP,
     Address,
     Link,
+    Reads,
     read_addresses,
     read_link,
-    read_links,
 )
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Failure
@@ -51,6 +51,7 @@ class Host:
     """One pass over this host's links: what is there, and what was done."""
 
     netlink: IPRoute
+    devices: Reads
     links: dict[str, Link]
     addresses: list[Address]
     made: list[str] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Host:
         :raises OSError: it does not exist
         """
         link = read_link(name)
+        self.devices.note(link)
         self.links[name] = link
         return link
 
@@ -107,12 +109,16 @@ class Host:
 
 
 @contextlib.contextmanager
-def host() -> Iterator[Host]:
-    """Connect to the kernel of the current namespace and read it."""
+def host(devices: Reads = DUMP) -> Iterator[Host]:
+    """Connect to the kernel of the current namespace and read it.
+
+    :param devices: who knows what there is
+    """
     with connected() as netlink:
         yield Host(
             netlink=netlink,
-            links={link.name: link for link in read_links()},
+            devices=devices,
+            links={link.name: link for link in devices.read()},
             addresses=list(read_addresses()),
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply import grammar_values
 from flatnet.apply.conflicts import Surroundings, own_ways
-from flatnet.apply.link import Address, Link, read_addresses, read_links
+from flatnet.apply.link import DUMP, Address, Link, Reads, read_addresses
 from flatnet.state import Guard, GuardedNetwork
 from flatnet.taken import InUse
 
@@ -44,13 +44,15 @@ class Members:
         )
 
 
-def members(guard: Guard, in_use: Iterable[InUse] = ()) -> Members:
+def members(
+    guard: Guard, in_use: Iterable[InUse] = (), devices: Reads = DUMP
+) -> Members:
     """Return who is on the bridges now.
 
     :param in_use: what the host itself depends on
     :raises HostSetupError: the kernel does not tell
     """
-    found = judged(guard, read_links(), read_addresses())
+    found = judged(guard, devices.read(), read_addresses())
     around = Surroundings.read()
     led = {
         (network.cidr, device)

@@ -152,6 +152,7 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
         host.made.append(f"port {port.name}: {names} set")
     if link.ipv6:
         disable_ipv6(link)
+        link = host.reread(port.name)
         host.made.append(f"port {port.name}: ipv6 disabled")
     _mend_peer(host, link, bridge=bridge, port=port)
     if port.kind == "tap":

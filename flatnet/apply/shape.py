@@ -7,18 +7,18 @@ devices that are nothing to us makes no difference.
 
 from typing import Any
 
-from flatnet.apply.link import Link, read_addresses, read_links
+from flatnet.apply.link import DUMP, Link, Reads, read_addresses
 from flatnet.state import Plan
 
 Shape = frozenset[tuple[Any, ...]]
 
 
-def shape(plan: Plan) -> Shape:
+def shape(plan: Plan, devices: Reads = DUMP) -> Shape:
     """Return the devices of a plan, and ours, as they are; and addresses.
 
     :raises HostSetupError: the kernel does not tell
     """
-    links = read_links()
+    links = devices.read()
     names = _names(plan)
     found: set[tuple[Any, ...]] = {
         _seen(link) for link in links if link.ours or link.name in names

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from flatnet.apply.conflicts import Surroundings, misplaced
 from flatnet.apply.grammar_needs import check_in_use
-from flatnet.apply.link import MARK, Address, Link
+from flatnet.apply.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.links import ERRORS, Host, host
 from flatnet.apply.ports import is_device, remove_port
 from flatnet.apply.usage import is_used, ours, planned_ports
@@ -23,14 +23,14 @@ from flatnet.state import Changes, Plan
 from flatnet.taken import InUse
 
 
-def remove_ports(plan: Plan) -> Changes:
+def remove_ports(plan: Plan, devices: Reads = DUMP) -> Changes:
     """Remove what is ours and not in the plan.
 
     Addresses go first, then taps and veth pairs, then bridges that no
     port is left on; uplinks and ports of the plan do not count, for they are
     about to move.
     """
-    with host() as found:
+    with host(devices) as found:
         for address in list(found.addresses):
             _remove_stale(found, address, plan)
         warnings = _remove_ports(found, plan)

@@ -9,7 +9,7 @@ down is still known to be in use.
 import re
 from collections.abc import Iterable
 
-from flatnet.apply.link import Link, read_links
+from flatnet.apply.link import DUMP, Link, Reads
 from flatnet.apply.links import Host, host
 from flatnet.apply.taps import is_open
 from flatnet.exceptions import HostSetupError
@@ -31,7 +31,7 @@ def is_used(found: Host, link: Link) -> bool:
     return peer is not None and peer.up
 
 
-def check_not_emptied(plan: Plan) -> None:
+def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
     """Refuse a plan that has nothing to do with this host.
 
     A hostname that became another, an empty database after a failover or a
@@ -40,12 +40,12 @@ def check_not_emptied(plan: Plan) -> None:
 
     :raises HostSetupError: ports of ours are here and the plan knows none
     """
-    names = [each.name for each in _leading_to_instances(read_links())]
+    names = [each.name for each in _leading_to_instances(devices.read())]
     known = planned_ports(plan) | set(plan.gone)
     if not names or not known.isdisjoint(names):
         return
     if known:
-        with host() as found:
+        with host(devices) as found:
             there = _leading_to_instances(found.links.values())
             if not any(is_used(found, link) for link in there):
                 return

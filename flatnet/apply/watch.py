@@ -9,20 +9,18 @@ Where events were lost, everything may have changed.
 Given up: iptables-legacy, ipset and other kernel settings have no events.
 """
 
-import contextlib
 import errno
 import socket
 import struct
 from dataclasses import dataclass
 
+from flatnet.apply.devices import Devices
 from flatnet.apply.netlink import NETFILTER, attributes
 from flatnet.apply.nft_dump import SUBSYSTEM
+from flatnet.apply.subscription import subscribed
 
-# From linux/rtnetlink.h, linux/netfilter/nfnetlink.h and nf_tables.h.
-_LINK_GROUPS = (1, 5, 9, 24)
+# From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NFTABLES_GROUP = 7
-_SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
-_RCVBUF_FORCE = 33
 _HEADER = struct.Struct("=IHHII")
 _TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
 _RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
@@ -52,25 +50,25 @@ class Watch:
     """The subscriptions of one process; open them before the first look."""
 
     def __init__(self) -> None:
-        self._links = _subscribed(socket.NETLINK_ROUTE, _LINK_GROUPS)
-        self._rules = _subscribed(NETFILTER, (_NFTABLES_GROUP,))
+        self.devices = Devices()
+        self._rules = subscribed(NETFILTER, (_NFTABLES_GROUP,))
 
     @property
     def sockets(self) -> tuple[socket.socket, socket.socket]:
         """What becomes readable when something happens."""
-        return self._links, self._rules
+        return self.devices.socket, self._rules
 
     def close(self) -> None:
         """End the subscriptions."""
-        self._links.close()
+        self.devices.close()
         self._rules.close()
 
     def drain(self) -> Noticed:
         """Return what happened since the last call; it does not wait."""
-        links = _read(self._links)
+        links = self.devices.moved()
         rules = _read(self._rules)
         if rules is None:
-            return Noticed(links != [], (SOMEBODY,))
+            return Noticed(links, (SOMEBODY,))
         touched = False
         who = []
         for kind, family, body in map(_parsed, rules):
@@ -82,7 +80,7 @@ class Watch:
                 touched = touched or concerns_us(kind, family, body)
         # The generation comes last; where it does not, it was lost.
         return Noticed(
-            links != [],
+            links,
             tuple(dict.fromkeys((*who, *(SOMEBODY,) * touched))),
         )
 
@@ -112,19 +110,6 @@ def _author(body: bytes) -> str:
     values = dict(attributes(body))
     pid = int.from_bytes(values.get(_GENERATION_PID, b""))
     return f"{_text(values.get(_GENERATION_NAME, b''))} ({pid})"
-
-
-def _subscribed(protocol: int, groups: tuple[int, ...]) -> socket.socket:
-    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-    # For all rules of a host at once, where we may have as much.
-    with contextlib.suppress(PermissionError):
-        kernel.setsockopt(socket.SOL_SOCKET, _RCVBUF_FORCE, 1 << 26)
-    # Unbound sockets hear nothing.
-    kernel.bind((0, 0))
-    for group in groups:
-        kernel.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-    kernel.setblocking(False)
-    return kernel
 
 
 def _read(kernel: socket.socket) -> list[bytes] | None:

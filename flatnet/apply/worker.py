@@ -27,22 +27,23 @@ from flatnet.apply.checks import uplink_trouble
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
 from flatnet.apply.forwarding import closed
-from flatnet.apply.found import found_ports, plugged
+from flatnet.apply.found import found_ports
 from flatnet.apply.grammar import checked
 from flatnet.apply.host import (
     HostPaths,
-    apply_plan,
+    Task,
+    Tools,
     apply_rules,
+    apply_task,
 )
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.apply.shape import Shape, shape
 from flatnet.apply.stale import withdraw
+from flatnet.apply.standing import Standing, plugged
 from flatnet.apply.usage import check_not_emptied
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
-from flatnet.composed import composed
 from flatnet.exceptions import FlatnetError
-from flatnet.parts import HostPart, Parts, changed
 from flatnet.state import Changes, Plan
 
 LOG = logging.getLogger("flatnet.applier")
@@ -65,16 +66,12 @@ class Worker:
     ) -> None:
         """`events` is a descriptor: a byte there asks for a pass."""
         self._connection = connection
-        self._paths = paths
-        self._session = session
         self._events = events
         self._watch = Watch()
-        self._parts = Parts(HostPart(""))
-        # Of the parts, none where they did not all come into force.
-        self._number: int | None = None
+        self._tools = Tools(paths, session, self._watch.devices)
+        self._standing = Standing()
         self._plan: Plan | None = None
         self._members = Members()
-        self._plugged: tuple[tuple[str, bool], ...] = ()
         self._shape: Shape = frozenset()
         # What the last pass could not open; it would not again.
         self._closed: tuple[str, ...] = ()
@@ -87,7 +84,7 @@ class Worker:
     def serve(self) -> int:
         """Answer until the daemon closes; return the exit status."""
         try:
-            self._session.forget()
+            self._tools.session.forget()
             while True:
                 if self._is_asked():
                     self._answer()
@@ -138,41 +135,36 @@ class Worker:
                 return channel.Reply(changes=withdraw(request.needed))
             if request.work is None:
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
-            if request.work.base not in (None, self._number):
+            if not self._standing.has(request.work.base):
                 return channel.Reply(lacks_base=True)
             return channel.Reply(changes=self._work(request.work))
         except FlatnetError as error:
             return channel.Reply(error=str(error))
 
     def _work(self, work: channel.Work) -> Changes:
-        base, self._number = self._number, None
-        before = Parts(work.delta.put.host)
-        if base is not None and work.base is not None:
-            before = self._parts
-        self._parts = changed(before, work.delta)
-        changes = self._apply(composed(self._parts, work.renewed))
-        self._number = work.number
+        if work.whole:
+            self._watch.devices.forget()
+        changes = self._apply(*self._standing.begun(work))
+        self._standing.done(work)
         return changes
 
-    def _apply(self, wanted: Plan) -> Changes:
+    def _apply(self, wanted: Plan, ports: frozenset[str] | None) -> Changes:
         plan, unfit = checked(wanted)
         # Before anything else: of such a plan not even rules come into force.
-        check_not_emptied(plan)
+        check_not_emptied(plan, self._tools.devices)
         self._plan = plan
-        self._members = _members(plan)
+        self._members = self._looked(plan)
         self._serve_again(plan)
         # A pass that ends with an error may have written rules before.
         owes, self._owes = self._owes, True
-        outcome = apply_plan(
-            plan, self._paths, self._session, owes=owes, unfit=unfit
-        )
+        outcome = apply_task(Task(plan, unfit, owes, ports), self._tools)
         self._owes = outcome.owes
-        self._plugged = plugged(outcome.changes.ports)
-        self._shape = shape(plan)
+        changes = self._standing.after(plan, outcome.changes, ports)
+        self._shape = shape(plan, self._tools.devices)
         self._closed = closed(plan.forwarding)
-        self._declines.forget(outcome.changes.reloaded)
+        self._declines.forget(changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
-        return replace(outcome.changes, declined=self._declines.known)
+        return replace(changes, declined=self._declines.known)
 
     def _serve_again(self, plan: Plan) -> None:
         """Have servers forget what instances declined that begin anew.
@@ -197,7 +189,7 @@ class Worker:
         self._has_passed = True
         for bridge in sorted(bridges):
             with contextlib.suppress(OSError):
-                ask_to_reload(bridge, self._paths.networks_path)
+                ask_to_reload(bridge, self._tools.paths.networks_path)
 
     def _look(self, own: tuple[str, ...] = ()) -> None:
         """Mend what is not as the last plan has it, until it is.
@@ -213,7 +205,7 @@ class Worker:
                 return
             now = self._members
             if noticed.links:
-                now = _members(self._plan)
+                now = self._looked(self._plan)
             foreign = _foreign(noticed, own)
             is_lost = SOMEBODY in noticed.rules
             if not (foreign or is_lost) and now == self._members:
@@ -221,8 +213,8 @@ class Worker:
             self._mend(self._plan, now, foreign)
             own = _OWN_TOOLS
         if noticed.links and (
-            plugged(found_ports(self._plan, Changes())) != self._plugged
-            or shape(self._plan) != self._shape
+            self._found(self._plan) != self._standing.plugged
+            or shape(self._plan, self._tools.devices) != self._shape
             or not set(closed(self._plan.forwarding)) <= set(self._closed)
         ):
             self._wake()
@@ -239,7 +231,7 @@ class Worker:
         self._members = now
         # Who connected while rules were missing is judged by the next pass.
         self._owes = True
-        changes = apply_rules(plan, self._paths, self._session)
+        changes = apply_rules(plan, self._tools)
         for line in changes.made:
             LOG.warning("mended: %s", line)
         for line in changes.warnings:
@@ -248,6 +240,14 @@ class Worker:
             LOG.error("%s: %s", failure.subject, failure.message)
         self._wake()
 
+    def _found(self, plan: Plan) -> dict[str, bool]:
+        return plugged(found_ports(plan, Changes(), self._tools.devices))
+
+    def _looked(self, plan: Plan) -> Members:
+        if plan.guard is None:
+            return Members()
+        return members(plan.guard, plan.in_use, self._tools.devices)
+
     def _wake(self) -> None:
         """Have the daemon make a pass, which sees to the rest and tells it.
 
@@ -255,10 +255,6 @@ class Worker:
         """
         with contextlib.suppress(BlockingIOError):
             os.write(self._events, b"!")
-
-
-def _members(plan: Plan) -> Members:
-    return members(plan.guard, plan.in_use) if plan.guard else Members()
 
 
 def _foreign(noticed: Noticed, own: tuple[str, ...]) -> tuple[str, ...]:

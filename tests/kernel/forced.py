@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flatnet.apply.host import HostPaths, apply_plan
+from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.libnftables import Session
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
@@ -80,7 +80,7 @@ def applier(namespace, directory):
             before()
             with Session() as session:
                 paths = HostPaths(str(directory))
-                return apply_plan(wanted, paths, session, owes=False).changes
+                return apply_task(Task(wanted), Tools(paths, session)).changes
 
         return namespace.call(here)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flatnet.apply import channel, conntrack, firewall, host
-from flatnet.apply.host import HostPaths, apply_plan
+from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import HostSetupError
@@ -20,7 +20,9 @@ from tests.planned import host_plan, parts_of
 
 def in_session(wanted, paths, *, owes=True):
     with Session() as session:
-        return apply_plan(wanted, paths, session, owes=owes).changes
+        return apply_task(
+            Task(wanted, owes=owes), Tools(paths, session)
+        ).changes
 
 
 @pytest.fixture
@@ -123,7 +125,9 @@ def test_what_could_not_be_cut_is_owed_until_it_is(
         owes, made = True, []
         with Session() as session:
             for _ in range(4):
-                outcome = apply_plan(wanted, paths, session, owes=owes)
+                outcome = apply_task(
+                    Task(wanted, owes=owes), Tools(paths, session)
+                )
                 owes = outcome.owes
                 made.append((owes, outcome.changes.made))
         return made
@@ -153,7 +157,7 @@ def test_an_error_after_rules_were_written_owes_too(
         monkeypatch.setattr(host, "apply_firewall", failing)
         Flaky(monkeypatch, 1)
         with Session() as session:
-            return apply_plan(wanted, paths, session, owes=False)
+            return apply_task(Task(wanted), Tools(paths, session))
 
     outcome = namespace.call(one)
     assert outcome.owes

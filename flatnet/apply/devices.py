@@ -1,0 +1,101 @@
+"""The devices of this host, read once and kept up by what events say.
+
+A dump of a thousand devices costs milliseconds, and a pass asks many times.
+Each event holds the whole of its device, so that who subscribes before he
+dumps has them all, until the kernel says that it dropped events: then all
+are read again.
+
+Given up: who may open a tap and whether a device has IPv6 change without an
+event.  Our own changes are followed by a reading of the device; those of
+others are seen when all are read, as every whole pass does.
+"""
+
+import errno
+import socket
+import struct
+
+from flatnet.apply import netlink
+from flatnet.apply.link import Link, link, read_links
+from flatnet.apply.subscription import subscribed
+
+# From linux/rtnetlink.h: devices, addresses of both families, forwarding.
+_GROUPS = (1, 5, 9, 24)
+_NEW_LINK, _DELETE_LINK = 16, 17
+_INDEX = struct.Struct("=BxHi")
+_OF_BRIDGES = socket.AF_BRIDGE if hasattr(socket, "AF_BRIDGE") else 7
+_BUFFER = 1 << 18
+
+
+class Devices:
+    """The devices of the namespace that it is made in; one process's."""
+
+    def __init__(self) -> None:
+        self._events = subscribed(netlink.ROUTE, _GROUPS)
+        self._known: dict[int, Link] | None = None
+        self._moved = False
+
+    @property
+    def socket(self) -> socket.socket:
+        """What becomes readable when something happens."""
+        return self._events
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._events.close()
+
+    def read(self) -> tuple[Link, ...]:
+        """Return the devices as they are now, by index.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        self._absorb()
+        if self._known is None:
+            self._known = {each.index: each for each in read_links()}
+            # What happened while it was read may be told twice.
+            self._absorb()
+        if self._known is None:
+            return read_links()
+        return tuple(self._known[each] for each in sorted(self._known))
+
+    def note(self, changed: Link) -> None:
+        """Note what was read of a device that we have just changed."""
+        self._absorb()
+        if self._known is not None:
+            self._known[changed.index] = changed
+
+    def forget(self) -> None:
+        """Have all read again the next time."""
+        self._known = None
+
+    def moved(self) -> bool:
+        """Whether anything happened since the last call."""
+        self._absorb()
+        moved, self._moved = self._moved, False
+        return moved
+
+    def _absorb(self) -> None:
+        while True:
+            try:
+                data = self._events.recv(_BUFFER)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self._moved, self._known = True, None
+                continue
+            self._moved = True
+            for kind, body in netlink.messages(data):
+                self._take(kind, body)
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if self._known is None or kind not in (_NEW_LINK, _DELETE_LINK):
+            return
+        family, _, index = _INDEX.unpack_from(body)
+        # What a bridge says of its ports is less than the whole.
+        if family == _OF_BRIDGES:
+            return
+        if kind == _DELETE_LINK:
+            self._known.pop(index, None)
+        else:
+            self._known[index] = link(body)

@@ -1,0 +1,83 @@
+"""What stands of the work of passes: parts, failures, and ports, by name.
+
+A pass looks at what it is about.  What failed before and was not tried again
+has failed still, and what was found of a port is true until something else
+was found.
+"""
+
+from dataclasses import replace
+
+from flatnet.apply.channel import Work
+from flatnet.apply.usage import planned_ports
+from flatnet.composed import composed
+from flatnet.parts import HostPart, Parts, changed
+from flatnet.state import Changes, Failure, FoundPort, Plan
+
+
+class Standing:
+    """What one worker has brought about so far."""
+
+    def __init__(self) -> None:
+        self._parts = Parts(HostPart(""))
+        # Of the parts, none where they did not all come into force.
+        self._number: int | None = None
+        self._failures: tuple[Failure, ...] = ()
+        self.plugged: dict[str, bool] = {}
+
+    def has(self, base: int | None) -> bool:
+        """Whether work that is based on parts of this number can be done."""
+        return base is None or base == self._number
+
+    def begun(self, work: Work) -> tuple[Plan, frozenset[str] | None]:
+        """Return the plan of some work, and the ports that it is about.
+
+        None are all; until the work is `done` nothing can be based on it.
+        """
+        self._number = None
+        before = Parts(work.delta.put.host)
+        if work.base is not None:
+            before = self._parts
+        self._parts = changed(before, work.delta)
+        plan = composed(self._parts, work.renewed)
+        if work.whole:
+            return plan, None
+        guests = {*work.looked_at, *work.delta.put.guests}
+        return plan, frozenset(
+            self._parts.guests[key].port.name
+            for key in guests & self._parts.guests.keys()
+        )
+
+    def done(self, work: Work) -> None:
+        """Note that all of the work was tried."""
+        self._number = work.number
+
+    def after(
+        self, plan: Plan, changes: Changes, ports: frozenset[str] | None
+    ) -> Changes:
+        """Return what a pass did, with the failures that it has left."""
+        planned = planned_ports(plan)
+        failures = changes.failures
+        if ports is not None:
+            left = {f"port {name}" for name in planned - ports}
+            old = (f for f in self._failures if f.subject in left)
+            failures = tuple(dict.fromkeys((*failures, *old)))
+            self.plugged = {
+                name: carrier
+                for name, carrier in self.plugged.items()
+                if name in planned - ports
+            }
+        else:
+            self.plugged = {}
+        self.plugged.update(plugged(changes.ports))
+        self._failures = failures
+        return replace(changes, failures=failures)
+
+
+def plugged(ports: tuple[FoundPort, ...]) -> dict[str, bool]:
+    """Return the carriers of those that are on their bridge, by name.
+
+    It is what events are about: if it is another, a pass is due.
+    """
+    return {
+        each.name: each.carrier for each in ports if each.found != "missing"
+    }

@@ -29,10 +29,10 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply import ipset
 from flatnet.apply.filter.profiles import GROUP_PREFIX
-from flatnet.apply.filter.rules import rules
 from flatnet.apply.filter.tables import AddressSet, Chain, Rules, Table
 from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Edits, Existing, changed, edits
+from flatnet.apply.known import Known
 from flatnet.apply.narrowed import by_chains, by_sets
 from flatnet.apply.native import delete_rules
 from flatnet.apply.placement import Placement, placement
@@ -45,6 +45,7 @@ from flatnet.apply.saved import (
     other_backend,
     read_tables,
 )
+from flatnet.apply.sets import Sets
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Filter
 from flatnet.state import Changes, Failure, joined
@@ -52,14 +53,14 @@ from flatnet.state import Changes, Failure, joined
 
 def apply_firewall(
     wanted: Filter,
-    proven: Proven,
+    known: Known,
     *,
     top_regex: str = "",
     bottom_regex: str = "",
 ) -> Changes:
     """Make everything of ours in iptables and ipset equal the plan.
 
-    :param proven: what is known of the tables as long as nobody writes
+    :param known: what is remembered of the last time
     :param top_regex: foreign rules at the top of a built-in chain that
         match stay above our jump
     :param bottom_regex: those that match stay below in any case
@@ -71,38 +72,42 @@ def apply_firewall(
         return Changes(failures=(failure,))
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
-    found = {family: _read(family, proven) for family in (4, 6)}
-    task = _Task(rules(wanted), wanted, top, found)
+    found = {family: _read(family, known.proven) for family in (4, 6)}
+    task = _Task(known.rendering.rules(wanted), wanted, top, found)
     try:
-        existing = ipset.read_sets()
+        existing = known.sets.read()
     except HostSetupError as error:
         missing = Failure("ipset", str(error), _filtered(wanted))
         return joined(
             Changes(failures=(missing,) * bool(task.planned.sets)),
             _apply_families(task),
         )
-    return _apply_with_sets(task, existing)
+    return _apply_with_sets(task, existing, known.sets)
 
 
 def _apply_with_sets(
-    task: "_Task", existing: Mapping[str, FoundSet]
+    task: "_Task", existing: Mapping[str, FoundSet], known: Sets
 ) -> Changes:
     """Rules in between what sets lose and what they come to have."""
     sets, wanted = task.planned.sets, task.wanted
-    edits, unusable = ipset.differences(sets, existing)
+    edits, unusable = ipset.differences(known.differing(sets), existing)
+    known.forget()
     closed, errors = ipset.close_sets(edits)
     done = _apply_families(task)
     opened, more = ipset.open_sets(edits)
+    refused = {**more, **errors, **unusable}
     written = Changes(
         tuple(f"ipset: wrote set {name}" for name in sorted(closed | opened)),
-        _set_failures({**more, **errors, **unusable}, sets, wanted),
-        judged=by_sets(edits, wanted),
+        _set_failures(refused, sets, wanted),
+        judged=by_sets(edits, sets, wanted),
     )
     gone, errors = ipset.remove_sets(sets, existing)
     removed = Changes(
         tuple(f"ipset: removed set {name}" for name in sorted(gone)),
         tuple(Failure(f"ipset {n}", e) for n, e in sorted(errors.items())),
     )
+    if not refused and not errors:
+        known.note(existing, edits, gone)
     return joined(written, done, removed)
 
 

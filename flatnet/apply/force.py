@@ -23,7 +23,7 @@ from flatnet.apply.filter.profiles import (
     of_family,
     tree_sets,
 )
-from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.rendering import rules
 from flatnet.apply.filter.tables import Rules, Table
 from flatnet.apply.force_guard import unguarded
 from flatnet.apply.ipset_messages import FoundSet

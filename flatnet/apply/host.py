@@ -25,6 +25,7 @@ from flatnet.apply.force import open_instances
 from flatnet.apply.forwarding import apply_forwarding
 from flatnet.apply.found import found_ports
 from flatnet.apply.guard import apply_guard
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.narrowed import filtered_addresses
@@ -52,11 +53,13 @@ class HostPaths:
 class Tools:
     """What a pass works with.
 
-    `session` owns the guard's tables, `devices` knows what devices there are.
+    `session` owns the guard's tables, `devices` knows what devices there are,
+    `known` is what is remembered of rules.
     """
 
     paths: HostPaths
     session: Session
+    known: Known
     devices: Reads = DUMP
 
 
@@ -187,7 +190,7 @@ def _apply_guard(plan: Plan, tools: Tools) -> Changes:
 def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
     return apply_firewall(
         plan.filter,
-        tools.session.proven,
+        tools.known,
         top_regex=tools.paths.top_regex,
         bottom_regex=tools.paths.bottom_regex,
     )

@@ -56,6 +56,13 @@ def packed(address: str) -> bytes:
     return socket.inet_pton(family, ip) + bytes(map(int, prefix.split()))
 
 
+def unpacked(member: bytes) -> str:
+    """Return a member that is one address as text; of a network, nothing."""
+    families = {4: socket.AF_INET, 16: socket.AF_INET6}
+    family = families.get(len(member))
+    return socket.inet_ntop(family, member) if family else ""
+
+
 def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
     """Return addresses as members of sets."""
     return frozenset(map(packed, addresses))
@@ -63,9 +70,13 @@ def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
 
 @dataclass(frozen=True)
 class Edits:
-    """What corrects one set: members that are to go, and that are to come."""
+    """What corrects one set: members that are to go, and that are to come.
+
+    `members` are those that it has then.
+    """
 
     wanted: AddressSet
+    members: frozenset[bytes]
     is_new: bool
     gone: frozenset[bytes]
     new: frozenset[bytes]
@@ -193,11 +204,11 @@ def _edits(wanted: AddressSet, existing: FoundSet | None) -> Edits:
     """
     members = all_packed(wanted.members)
     if existing is None:
-        return Edits(wanted, True, frozenset(), members)
+        return Edits(wanted, members, True, frozenset(), members)
     if existing.family != wanted.family:
         raise ValueError(
             "a set of another type has this name: remove the rules that name "
             f"it, then: ipset destroy {wanted.name}"
         )
     gone, new = existing.members - members, members - existing.members
-    return Edits(wanted, False, gone, new)
+    return Edits(wanted, members, False, gone, new)

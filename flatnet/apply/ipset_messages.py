@@ -26,7 +26,8 @@ _PROTOCOL, _NAME, _TYPE_NAME, _REVISION, _FAMILY = 1, 2, 3, 4, 5
 _FLAGS, _DATA, _MANY, _LINE = 6, 7, 8, 9
 _IP, _PREFIX, _MEMBER_FLAGS = 1, 3, 8
 _HASH_SIZE, _MAXIMUM = 18, 19
-_NAMES_ALONE = 1 << 1
+_NAMES_ALONE, _HEADER_ALONE = 1 << 1, 1 << 2
+_ELEMENTS = 24
 _NESTED, _NETWORK_ORDER = 0x8000, 0x4000
 _VERSION = 6
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -91,6 +92,20 @@ def listed(only: Iterable[str] | None = None) -> dict[str, FoundSet]:
         name: FoundSet(name, families.get(name, 0), frozenset(found))
         for name, found in members.items()
     }
+
+
+def count(name: str) -> int:
+    """Return how many members a set has, -1 where the kernel tells not.
+
+    :raises HostSetupError: there is no such set
+    """
+    flags = struct.pack(">I", _HEADER_ALONE)
+    asked = _named(name) + attribute(_FLAGS | _NETWORK_ORDER, flags)
+    for values in _dump(asked):
+        told = dict(attributes(values.get(_DATA, b"")))
+        if _ELEMENTS in told:
+            return int.from_bytes(told[_ELEMENTS])
+    return -1
 
 
 class Writer:

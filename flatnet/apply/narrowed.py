@@ -5,16 +5,23 @@ address that is shut for the first time is among them, and one that no
 connection can have yet does no harm.
 """
 
+from collections.abc import Iterable
+
 from flatnet.apply.filter.profiles import GROUP_PREFIX
-from flatnet.apply.filter.tables import Table
-from flatnet.apply.ipset import Edits, packed
+from flatnet.apply.filter.tables import AddressSet, Table
+from flatnet.apply.ipset import Edits, unpacked
 from flatnet.apply.iptables import Existing, changed, leads
 from flatnet.apply.placement import Placement
 from flatnet.filtering import Filter
 
 
-def by_sets(edits: tuple[Edits, ...], wanted: Filter) -> frozenset[str]:
-    """Return who leaves a set that lets him in, or comes to one that shuts."""
+def by_sets(
+    edits: tuple[Edits, ...], sets: Iterable[AddressSet], wanted: Filter
+) -> frozenset[str]:
+    """Return who leaves a set that lets him in, or comes to one that shuts.
+
+    :param sets: all that are planned
+    """
     found: set[bytes] = set()
     of_groups: frozenset[str] = frozenset()
     for each in edits:
@@ -25,10 +32,11 @@ def by_sets(edits: tuple[Edits, ...], wanted: Filter) -> frozenset[str]:
             found |= each.gone
         elif each.gone:
             of_groups |= _of_groups(wanted, _naming(wanted, source))
-    if not found:
-        return of_groups
-    filtered = filtered_addresses(wanted)
-    return of_groups | {each for each in filtered if packed(each) in found}
+    filtered = [each.members for each in sets if each.closes]
+    texts = {unpacked(each) for each in found}
+    return of_groups | frozenset(
+        each for each in texts if any(each in members for members in filtered)
+    )
 
 
 def by_chains(

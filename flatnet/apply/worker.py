@@ -36,6 +36,7 @@ from flatnet.apply.host import (
     apply_rules,
     apply_task,
 )
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.apply.shape import Shape, shape
@@ -49,6 +50,8 @@ from flatnet.state import Changes, Plan
 LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.
 _PAUSE = 0.05
+# Seconds between two looks at what has no events.
+_PROBE = 1.0
 # What our own transactions are written by, besides ourselves.
 # What is lost of so many events is nearly always about these.
 _OWN_TOOLS = ("iptables-", "ip6tables-", SOMEBODY)
@@ -68,7 +71,8 @@ class Worker:
         self._connection = connection
         self._events = events
         self._watch = Watch()
-        self._tools = Tools(paths, session, self._watch.devices)
+        known = Known(session.proven)
+        self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
         self._plan: Plan | None = None
         self._members = Members()
@@ -78,6 +82,7 @@ class Worker:
         # The worker before may have died between the rules and the rest.
         self._owes = True
         self._next_look = 0.0
+        self._next_probe = time.monotonic() + _PROBE
         self._declines = Declines()
         self._has_passed = False
 
@@ -102,23 +107,29 @@ class Worker:
     def _is_asked(self) -> bool:
         """Wait for a request, or for something to look at."""
         while True:
-            pause = self._next_look - time.monotonic()
-            if pause > 0:
-                ready, _, _ = select.select([self._connection], [], [], pause)
-            else:
-                ready, _, _ = select.select(
-                    [
-                        self._connection,
-                        *self._watch.sockets,
-                        *self._declines.sockets,
-                    ],
-                    [],
-                    [],
-                )
+            now = time.monotonic()
+            if now >= self._next_probe:
+                self._probe()
+            heard: list[socket.socket] = []
+            if self._next_look <= now:
+                heard = [*self._watch.sockets, *self._declines.sockets]
+            due = min(self._next_probe, max(self._next_look, now))
+            pause = self._next_probe - now if heard else due - now
+            ready, _, _ = select.select(
+                [self._connection, *heard], [], [], max(pause, 0)
+            )
             if self._connection in ready:
                 return True
             if ready:
                 return False
+
+    def _probe(self) -> None:
+        """Look at some of what changes without an event."""
+        self._next_probe = time.monotonic() + _PROBE
+        sets = self._tools.known.sets
+        if self._plan is not None and not sets.are_as_left():
+            sets.forget()
+            self._mend(self._plan, self._members, ("somebody (by ipset)",))
 
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)
@@ -144,6 +155,7 @@ class Worker:
     def _work(self, work: channel.Work) -> Changes:
         if work.whole:
             self._watch.devices.forget()
+            self._tools.known.sets.forget()
         changes = self._apply(*self._standing.begun(work))
         self._standing.done(work)
         return changes

@@ -8,8 +8,8 @@ from segment import guest, segment
 from flatnet.apply.conntrack import cut_connections
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
-from flatnet.apply.proven import Proven
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import Uplink
@@ -103,7 +103,7 @@ def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
 
     def everything():
         apply_sysctls(plan)
-        written = apply_firewall(plan.filter, Proven())
+        written = apply_firewall(plan.filter, Known())
         with Session() as session:
             apply_guard(session, plan.guard)
             return written, cut_connections(plan, written.judged, session)

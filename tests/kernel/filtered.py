@@ -2,6 +2,7 @@
 
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.guard import apply_guard
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import joined
@@ -39,7 +40,7 @@ def twice(planned, guarded):
     with Session() as session:
         first, again = (
             joined(
-                apply_firewall(planned, session.proven),
+                apply_firewall(planned, Known(session.proven)),
                 apply_guard(session, guarded),
             )
             for _ in range(2)

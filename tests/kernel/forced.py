@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
@@ -80,7 +81,9 @@ def applier(namespace, directory):
             before()
             with Session() as session:
                 paths = HostPaths(str(directory))
-                return apply_task(Task(wanted), Tools(paths, session)).changes
+                return apply_task(
+                    Task(wanted), Tools(paths, session, Known(session.proven))
+                ).changes
 
         return namespace.call(here)
 

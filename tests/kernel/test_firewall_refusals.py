@@ -5,20 +5,19 @@ from dataclasses import replace
 from rules import EMPTY, address, applied, mentions, planned
 from segment import guest
 
-from flatnet.apply import firewall
 from flatnet.apply.command import _PATH
-from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.rendering import Rendering
 from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.proven import Proven
+from flatnet.apply.known import Known
 
 
 def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
     good = planned(1, 2, 3)
     name = "flatnet-g-1"
 
-    def spoilt(wanted):
+    def spoilt(rendering, wanted):
         """As of a kernel that does not know a match."""
-        found = rules(wanted)
+        found = rules_of(rendering, wanted)
         return replace(found, tables=tuple(map(_spoilt, found.tables)))
 
     def _spoilt(table):
@@ -33,9 +32,10 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
         )
         return replace(table, chains=tuple(chains))
 
-    monkeypatch.setattr(firewall, "rules", spoilt)
+    rules_of = Rendering.rules
+    monkeypatch.setattr(Rendering, "rules", spoilt)
     for _ in range(2):
-        changes = namespace.call(apply_firewall, good, Proven())
+        changes = namespace.call(apply_firewall, good, Known())
         (failure,) = changes.failures
         assert failure.subject == f"firewall chain {name}"
         assert "70000" in failure.message
@@ -51,7 +51,7 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
 
 def test_a_set_of_another_type_is_reported(namespace):
     namespace.run("ipset create flatnet-g4-7 hash:ip")
-    changes = namespace.call(apply_firewall, planned(1), Proven())
+    changes = namespace.call(apply_firewall, planned(1), Known())
     failure = changes.failures[0]
     assert failure.subject == "ipset flatnet-g4-7"
     assert failure.instances == (guest(1).instance_uuid,)
@@ -66,7 +66,7 @@ def test_a_stale_set_of_another_type_is_no_hindrance(namespace):
 def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
     namespace.run("ipset create flatnet-g4-7 hash:net hashsize 64 maxelem 1")
     plan = planned(1, members=("10.0.0.8", "10.0.0.9"))
-    changes = namespace.call(apply_firewall, plan, Proven())
+    changes = namespace.call(apply_firewall, plan, Known())
     (failure,) = changes.failures
     assert failure.subject == "ipset flatnet-g4-7"
     assert "full" in failure.message
@@ -77,7 +77,7 @@ def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
 
 def test_leftovers_in_the_other_backend_are_told(namespace):
     namespace.run("iptables-legacy -N flatnet-local")
-    changes = namespace.call(apply_firewall, planned(1), Proven())
+    changes = namespace.call(apply_firewall, planned(1), Known())
     assert "iptables-legacy" in changes.failures[0].message
 
 
@@ -102,7 +102,7 @@ def test_the_legacy_backend_does_as_well(namespace, monkeypatch, tmp_path):
 
 def test_without_iptables_one_line_says_so(namespace, monkeypatch):
     monkeypatch.setattr("flatnet.apply.command._PATH", "/nonexistent")
-    changes = namespace.call(apply_firewall, planned(1), Proven())
+    changes = namespace.call(apply_firewall, planned(1), Known())
     messages = {failure.message for failure in changes.failures}
     assert "iptables is not installed: apt-get install iptables" in messages
-    assert namespace.call(apply_firewall, EMPTY, Proven()).failures == ()
+    assert namespace.call(apply_firewall, EMPTY, Known()).failures == ()

@@ -10,6 +10,7 @@ import pytest
 
 from flatnet.apply import channel, conntrack, firewall, host
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import HostSetupError
@@ -18,10 +19,15 @@ from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan, parts_of
 
 
+def tools(paths, session):
+    return Tools(paths, session, Known(session.proven))
+
+
 def in_session(wanted, paths, *, owes=True):
     with Session() as session:
         return apply_task(
-            Task(wanted, owes=owes), Tools(paths, session)
+            Task(wanted, owes=owes),
+            tools(paths, session),
         ).changes
 
 
@@ -126,7 +132,8 @@ def test_what_could_not_be_cut_is_owed_until_it_is(
         with Session() as session:
             for _ in range(4):
                 outcome = apply_task(
-                    Task(wanted, owes=owes), Tools(paths, session)
+                    Task(wanted, owes=owes),
+                    tools(paths, session),
                 )
                 owes = outcome.owes
                 made.append((owes, outcome.changes.made))
@@ -157,7 +164,7 @@ def test_an_error_after_rules_were_written_owes_too(
         monkeypatch.setattr(host, "apply_firewall", failing)
         Flaky(monkeypatch, 1)
         with Session() as session:
-            return apply_task(Task(wanted), Tools(paths, session))
+            return apply_task(Task(wanted), tools(paths, session))
 
     outcome = namespace.call(one)
     assert outcome.owes
@@ -174,7 +181,7 @@ def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
     request = channel.Request(work=channel.Work(1, wanted))
     flow = "-s 192.0.2.9 -d 10.0.0.2 -p udp --sport 3 --dport 4"
 
-    def cannot_tell(plan, done):
+    def cannot_tell(*arguments, **named):
         raise HostSetupError("the kernel lists no devices")
 
     def passes():

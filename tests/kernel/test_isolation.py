@@ -16,7 +16,7 @@ from segment import (
 )
 
 from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.proven import Proven
+from flatnet.apply.known import Known
 from flatnet.filtering import Filter
 from flatnet.rows import SecurityRule
 
@@ -257,7 +257,7 @@ def test_ipv6_needs_a_rule_on_both_sides_to_be_answered(net):
 
 def test_nothing_of_the_rules_is_left_when_nothing_is_planned(net):
     plan(net, (guest(1), guest(2)), allow_same_net_traffic=False)
-    changes = net.node.call(apply_firewall, Filter(), Proven())
+    changes = net.node.call(apply_firewall, Filter(), Known())
     assert changes.failures == ()
     assert "flatnet" not in net.node.run("iptables-save")
     assert "flatnet" not in net.node.run("ip6tables-save")

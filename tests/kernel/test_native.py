@@ -8,7 +8,7 @@ from rules import EMPTY, RULES, applied, planned
 
 from flatnet.apply import firewall
 from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.proven import Proven
+from flatnet.apply.known import Known
 
 UNREADABLE = (
     "ct state established,related accept",
@@ -68,7 +68,7 @@ def test_unreadable_is_not_empty(namespace, family, rule):
     chain = "INPUT" if family == "ip" else "FORWARD"
     native(namespace, f"{family} filter {chain}", rule)
     for _ in range(3):
-        changes = namespace.call(apply_firewall, planned(1, 2), Proven())
+        changes = namespace.call(apply_firewall, planned(1, 2), Known())
         assert (changes.made, changes.failures) == ((), ())
         (told,) = changes.warnings
         assert f"cannot read its table {family} filter" in told
@@ -79,7 +79,7 @@ def test_unreadable_is_not_empty(namespace, family, rule):
     assert set(before.splitlines()) <= set(after.splitlines())
     # What the line says is what helps.
     namespace.run(told.rpartition("; ")[2])
-    changes = namespace.call(apply_firewall, planned(1, 2), Proven())
+    changes = namespace.call(apply_firewall, planned(1, 2), Known())
     assert (changes.made, changes.warnings) == ((), ())
     assert listed(namespace, family) == before
 
@@ -148,7 +148,7 @@ def test_the_nat_table_likewise(namespace):
     plan = planned(1, metadata_host="192.0.2.7")
     applied(namespace, plan)
     native(namespace, "ip nat PREROUTING", "tcp dport 80 redirect to :8080")
-    changes = namespace.call(apply_firewall, plan, Proven())
+    changes = namespace.call(apply_firewall, plan, Known())
     assert (changes.made, changes.failures) == ((), ())
     assert "table ip nat" in changes.warnings[0]
     assert jumps(namespace, table="nat")["PREROUTING"] == 1
@@ -156,5 +156,5 @@ def test_the_nat_table_likewise(namespace):
 
 def test_tables_that_are_not_ours_are_nobodys_business(namespace):
     native(namespace, "ip filter INPUT", UNREADABLE[0])
-    changes = namespace.call(apply_firewall, EMPTY, Proven())
+    changes = namespace.call(apply_firewall, EMPTY, Known())
     assert changes == firewall.Changes()

@@ -6,6 +6,7 @@ from rules import planned
 from test_firewall import CLOBBERS, filled
 
 from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.proven import Proven
 
@@ -96,15 +97,16 @@ def test_whatever_is_clobbered_is_repaired_by_who_remembers(namespace):
         return rules, subprocess.check_output(["ipset", "list", "-n"])
 
     def steps():
-        proven = Proven()
-        assert apply_firewall(wanted, proven).failures == ()
-        assert apply_firewall(wanted, proven).made == ()
+        known = Known()
+        assert apply_firewall(wanted, known).failures == ()
+        assert apply_firewall(wanted, known).made == ()
         good = shown()
         for command in CLOBBERS:
             run(command)
-            assert apply_firewall(wanted, proven).failures == (), command
+            known.sets.forget()
+            assert apply_firewall(wanted, known).failures == (), command
             assert shown() == good, command
-            assert apply_firewall(wanted, proven).made == (), command
+            assert apply_firewall(wanted, known).made == (), command
         return True
 
     assert namespace.call(steps)

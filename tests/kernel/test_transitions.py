@@ -6,7 +6,7 @@ from segment import guest, probe, segment
 
 from flatnet.apply import firewall
 from flatnet.apply.ipset_messages import Writer
-from flatnet.apply.proven import Proven
+from flatnet.apply.known import Known
 from flatnet.rows import SecurityGroup
 from tests.builders import settings, snapshot
 from tests.planned import filter_plan, in_groups
@@ -73,12 +73,12 @@ def passing(net, before, after):
         for (place, name), write in writes.items():
             setattr(place, name, looking(write))
         wanted = planned(**after, **options)
-        changes = firewall.apply_firewall(wanted, Proven())
+        changes = firewall.apply_firewall(wanted, Known())
         assert changes.failures == ()
         return seen
 
     wanted = planned(**before, **options)
-    first = net.node.call(firewall.apply_firewall, wanted, Proven())
+    first = net.node.call(firewall.apply_firewall, wanted, Known())
     assert first.failures == ()
     old = reached()
     on_the_way = net.node.call(observed)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatnet.apply import dnsmasq, ipset, nft, sysctl
-from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.rendering import rules
 from flatnet.apply.grammar import checked
 from flatnet.apply.guard import guard_tables
 from flatnet.apply.iptables import Existing, edits

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as of_test
 from hypothesis import strategies as st
 
-from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.rendering import rules
 from flatnet.apply.grammar import checked
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import HostSetupError

@@ -1,6 +1,6 @@
 """What may reach an instance, as chains and sets."""
 
-from flatnet.apply.filter.rules import rules
+from flatnet.apply.filter.rendering import rules
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, in_groups

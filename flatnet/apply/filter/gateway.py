@@ -3,12 +3,13 @@
 import ipaddress
 
 from flatnet.apply.filter.matches import ACCEPT, DROP
-from flatnet.filtering import Filter, Gateway, Outside
+from flatnet.apply.filter.outline import Outline
+from flatnet.filtering import Gateway, Outside
 
 _METADATA = "169.254.169.254/32"
 
 
-def turned_back(wanted: Filter) -> tuple[str, ...]:
+def turned_back(outline: Outline) -> tuple[str, ...]:
     """Drop what the host would route back into the bridge it came from.
 
     Guests of a flat network reach each other across it.  By way of the
@@ -18,26 +19,26 @@ def turned_back(wanted: Filter) -> tuple[str, ...]:
     return tuple(
         f"-i {each.bridge} -o {each.bridge} -m physdev "
         f"! --physdev-is-bridged -m conntrack ! --ctstate DNAT,SNAT {DROP}"
-        for each in wanted.gateways
+        for each in outline.gateways
     )
 
 
-def crossing(wanted: Filter, family: int) -> tuple[str, ...]:
+def crossing(outline: Outline, family: int) -> tuple[str, ...]:
     """Let guests talk across a bridge that the host is no router for."""
-    routed = {each.bridge for each in wanted.gateways} if family == 4 else ()
+    routed = {each.bridge for each in outline.gateways} if family == 4 else ()
     return tuple(
         f"-i {each.bridge} -o {each.bridge} {ACCEPT}"
-        for each in wanted.networks
+        for each in outline.networks
         if each.bridge not in routed
     )
 
 
-def forwarding(wanted: Filter) -> tuple[str, ...]:
+def forwarding(outline: Outline) -> tuple[str, ...]:
     """What bridges may forward to."""
-    devices = wanted.outside.forwards
+    devices = outline.outside.forwards
     return tuple(
         rule
-        for each in wanted.gateways
+        for each in outline.gateways
         for rule in _forwarding(each.bridge, devices)
     )
 
@@ -63,7 +64,7 @@ def _forwarding(
     )
 
 
-def checksums(wanted: Filter) -> tuple[str, ...]:
+def checksums(outline: Outline) -> tuple[str, ...]:
     """Fill UDP checksums that a virtual NIC would leave to hardware.
 
     DHCP clients that read raw frames discard answers without.
@@ -71,32 +72,34 @@ def checksums(wanted: Filter) -> tuple[str, ...]:
     return tuple(
         f"-o {each.bridge} -p udp -m udp --dport 68 "
         "-j CHECKSUM --checksum-fill"
-        for each in wanted.gateways
+        for each in outline.gateways
     )
 
 
-def metadata(wanted: Filter) -> tuple[str, ...]:
+def metadata(outline: Outline) -> tuple[str, ...]:
     """Lead 169.254.169.254 port 80 to the metadata service."""
-    if not wanted.outside.metadata:
+    if not outline.outside.metadata:
         return ()
-    address, port = wanted.outside.metadata
+    address, port = outline.outside.metadata
     target = f"DNAT --to-destination {address}:{port}"
     if ipaddress.ip_address(address).is_loopback:
         # Loopback is no destination for what came from elsewhere.
         target = f"REDIRECT --to-ports {port}"
     return tuple(
         f"-d {_METADATA} -i {each.bridge} -p tcp -m tcp --dport 80 -j {target}"
-        for each in wanted.gateways
+        for each in outline.gateways
     )
 
 
-def source_nat(wanted: Filter) -> tuple[str, ...]:
+def source_nat(outline: Outline) -> tuple[str, ...]:
     """Give guests' traffic to the outside an address that is known there."""
-    outside = wanted.outside
+    outside = outline.outside
     if not outside.source_ip:
         return ()
     return tuple(
-        rule for each in wanted.gateways for rule in _source_nat(each, outside)
+        rule
+        for each in outline.gateways
+        for rule in _source_nat(each, outside)
     )
 
 

@@ -33,9 +33,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flatnet.apply.filter.matches import ACCEPT, DROP
-from flatnet.apply.filter.profiles import ROOT, Profiles, of_family
-from flatnet.apply.filter.tables import AddressSet, Chain
-from flatnet.filtering import Filter, FlatNetwork
+from flatnet.apply.filter.outline import Outline
+from flatnet.apply.filter.profiles import ROOT, profile_chains
+from flatnet.apply.filter.tables import Chain
+from flatnet.filtering import FlatNetwork
 
 LOCAL = "flatnet-local"
 _FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
@@ -60,38 +61,33 @@ class Isolation:
     forward: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
-    sets: tuple[AddressSet, ...] = ()
 
 
-def isolation(wanted: Filter, family: int) -> Isolation:
-    """Return what filters one family, with the sets that it needs."""
-    filtered = {guest.bridge for guest in wanted.guests if guest.filtered}
-    networks = [each for each in wanted.networks if each.bridge in filtered]
+def isolation(outline: Outline, family: int) -> Isolation:
+    """Return what filters one family."""
+    networks = outline.filtered
     if not networks:
         return Isolation()
     to_local = tuple(f"-o {each.bridge} -j {LOCAL}" for each in networks)
     forward = to_local
     if family == 6:
         for each in networks:
-            forward += _unfiltered(each, wanted)
-    profiles = Profiles(wanted, family)
+            forward += _unfiltered(each, outline)
     local = (
         _FIRST,
         *(_DISCOVERY if family == 6 else ()),
-        *_open(wanted, family),
+        *_open(outline, family),
         f"-m set ! --match-set {filtered_set(family)} dst "
         f"-m set --match-set {every_set(family)} dst -j RETURN",
         _INVALID,
-        *(rule for each in networks for rule in _same(each, wanted, family)),
+        *(rule for each in networks for rule in _same(each, outline, family)),
         f"-j {ROOT}",
         DROP,
     )
-    return Isolation(
-        forward,
-        to_local,
-        (Chain(LOCAL, local), *profiles.chains()),
-        (*_sets(wanted, family), *profiles.sets()),
+    profiles = profile_chains(
+        outline.profiles[family], outline.groups_by_id, family
     )
+    return Isolation(forward, to_local, (Chain(LOCAL, local), *profiles))
 
 
 def filtered_set(family: int) -> str:
@@ -113,35 +109,29 @@ def open_set(family: int) -> str:
     return f"flatnet-open{family}"
 
 
-def _sets(wanted: Filter, family: int) -> Iterator[AddressSet]:
+def every(family: int) -> frozenset[str]:
+    """Return the members of the set of all addresses there are."""
     # No set takes a prefix of no length.
-    every = {4: ("0.0.0.0/1", "128.0.0.0/1"), 6: ("::/1", "8000::/1")}
-    yield AddressSet(every_set(family), family, frozenset(every[family]))
-    found: dict[str, set[str]] = {filtered_set(family): set()}
-    if _open(wanted, family):
-        found[open_set(family)] = set()
-    for guest in wanted.guests:
-        kind = filtered_set if guest.filtered else open_set
-        if kind(family) in found:
-            found[kind(family)].update(of_family(guest.addresses, family))
-    for name, members in found.items():
-        closes = name == filtered_set(family)
-        yield AddressSet(name, family, frozenset(members), closes=closes)
+    if family == 6:
+        return frozenset(("::/1", "8000::/1"))
+    return frozenset(("0.0.0.0/1", "128.0.0.0/1"))
 
 
-def _open(wanted: Filter, family: int) -> tuple[str, ...]:
+def _open(outline: Outline, family: int) -> tuple[str, ...]:
     """Let in to guests that are not filtered what would be dropped below.
 
     Of IPv6 nothing is routed to a bridge but to addresses that are known.
     """
-    if family == 4 or all(guest.filtered for guest in wanted.guests):
+    if family == 4 or not outline.has_open:
         return ()
     return (f"-m set --match-set {open_set(family)} dst {ACCEPT}",)
 
 
-def _same(network: FlatNetwork, wanted: Filter, family: int) -> Iterator[str]:
+def _same(
+    network: FlatNetwork, outline: Outline, family: int
+) -> Iterator[str]:
     """What counts as the same network, for its bridge."""
-    if not wanted.same_network:
+    if not outline.same_network:
         return
     cidrs = [network.cidr]
     if family == 6:
@@ -150,13 +140,13 @@ def _same(network: FlatNetwork, wanted: Filter, family: int) -> Iterator[str]:
         yield f"-s {cidr} -o {network.bridge} {ACCEPT}"
 
 
-def _unfiltered(network: FlatNetwork, wanted: Filter) -> tuple[str, ...]:
+def _unfiltered(network: FlatNetwork, outline: Outline) -> tuple[str, ...]:
     """IPv6 to what is no guest's address: bridged it is others' affair."""
     start = f"-o {network.bridge}"
     same: tuple[str, ...] = ()
-    if wanted.same_network:
+    if outline.same_network:
         # Duplicate address detection has no source address yet.
-        same = (f"-s ::/128 {start} {ACCEPT}", *_same(network, wanted, 6))
+        same = (f"-s ::/128 {start} {ACCEPT}", *_same(network, outline, 6))
     return (
         *same,
         f"{start} {_BRIDGED} {ACCEPT}",

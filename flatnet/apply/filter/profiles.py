@@ -13,16 +13,19 @@ moves no other.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from flatnet.apply.filter.matches import accepted
-from flatnet.apply.filter.tables import AddressSet, Chain
-from flatnet.filtering import Filter, Group
+from flatnet.apply.filter.tables import Chain
+from flatnet.filtering import Group
 
 ROOT = "flatnet-tree"
 TREE_PREFIX = "flatnet-p-"
 GROUP_PREFIX = "flatnet-g-"
 _PROFILE_DIGITS = 12
+_REMEMBERED = 1 << 14
+Profile = tuple[int, ...]
 
 
 def tree_sets(family: int) -> str:
@@ -35,82 +38,72 @@ def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
     return tuple(each for each in addresses if (":" in each) == (family == 6))
 
 
-class Profiles:
-    """The profiles of a host's filtered guests, in one family."""
+@lru_cache(_REMEMBERED)
+def group_rules(group: Group, family: int) -> tuple[str, ...]:
+    """Return the rules of a group in one family."""
+    return tuple(
+        accepted(each) for each in group.openings if each.family == family
+    )
 
-    def __init__(self, wanted: Filter, family: int) -> None:
-        self._family = family
-        self._groups = {
-            group.id: group for group in wanted.groups if _rules(group, family)
-        }
-        self._members: dict[tuple[int, ...], set[str]] = defaultdict(set)
-        for address, groups in _by_address(wanted, family).items():
-            if used := tuple(each for each in groups if each in self._groups):
-                self._members[used].add(address)
 
-    def chains(self) -> tuple[Chain, ...]:
-        """All chains from the tree's root down, by name."""
-        nodes: dict[str, set[str]] = defaultdict(set)
-        nodes[""] = set()
-        found = []
-        for groups in self._members:
-            name = _id(groups)
-            nodes[""].add(name[:1])
-            nodes[name[:1]].add(name[:2])
-            nodes[name[:2]].add(name)
-            steps = (f"-j {GROUP_PREFIX}{each}" for each in groups)
-            found.append(Chain(_node(name), tuple(steps)))
-        for node, below in nodes.items():
-            rules = tuple(map(self._down, sorted(below)))
-            found.append(Chain(_node(node), rules))
-        used = {each for groups in self._members for each in groups}
-        for each in used:
-            rules = _rules(self._groups[each], self._family)
-            found.append(Chain(f"{GROUP_PREFIX}{each}", rules, each))
-        return tuple(sorted(found, key=lambda chain: chain.name))
+@lru_cache(_REMEMBERED)
+def path(profile: Profile, family: int) -> tuple[str, ...]:
+    """Return the names of the sets that lead to a profile, its own last."""
+    name = _id(profile)
+    start = tree_sets(family)
+    return tuple(f"{start}{node}" for node in (name[:1], name[:2], name))
 
-    def sets(self) -> Iterator[AddressSet]:
-        """The sets that the tree asks, its leaves last."""
-        nodes: dict[str, set[str]] = defaultdict(set)
-        for groups, addresses in self._members.items():
-            name = _id(groups)
-            for node in (name[:1], name[:2], name):
-                nodes[node] |= addresses
-        for node in sorted(nodes, key=lambda each: (len(each), each)):
-            name = self._set(node)
-            yield AddressSet(name, self._family, frozenset(nodes[node]))
 
-    def _set(self, node: str) -> str:
-        return f"{tree_sets(self._family)}{node}"
+def profile_chains(
+    profiles: Iterable[Profile], groups: Mapping[int, Group], family: int
+) -> tuple[Chain, ...]:
+    """Return all chains from the tree's root down, by name.
 
-    def _down(self, node: str) -> str:
-        return f"-m set --match-set {self._set(node)} dst -j {_node(node)}"
+    :param groups: by id, at least those of the profiles
+    """
+    profiles = list(profiles)
+    used = {each for profile in profiles for each in profile}
+    found = [
+        *(_profile_chain(profile) for profile in profiles),
+        *_nodes(profiles, family),
+        *(_group_chain(groups[each], family) for each in used),
+    ]
+    return tuple(sorted(found, key=lambda chain: chain.name))
+
+
+def _nodes(profiles: Iterable[Profile], family: int) -> Iterator[Chain]:
+    nodes: dict[str, set[str]] = defaultdict(set)
+    nodes[""] = set()
+    for name in map(_id, profiles):
+        nodes[""].add(name[:1])
+        nodes[name[:1]].add(name[:2])
+        nodes[name[:2]].add(name)
+    start = tree_sets(family)
+    for node, below in nodes.items():
+        rules = (
+            f"-m set --match-set {start}{each} dst -j {_node(each)}"
+            for each in sorted(below)
+        )
+        yield Chain(_node(node), tuple(rules))
+
+
+@lru_cache(_REMEMBERED)
+def _profile_chain(profile: Profile) -> Chain:
+    steps = tuple(f"-j {GROUP_PREFIX}{each}" for each in profile)
+    return Chain(_node(_id(profile)), steps)
+
+
+@lru_cache(_REMEMBERED)
+def _group_chain(group: Group, family: int) -> Chain:
+    rules = group_rules(group, family)
+    return Chain(f"{GROUP_PREFIX}{group.id}", rules, group.id)
 
 
 def _node(name: str) -> str:
     return f"{TREE_PREFIX}{name}" if name else ROOT
 
 
-def _id(groups: tuple[int, ...]) -> str:
-    text = ",".join(map(str, groups))
+@lru_cache(_REMEMBERED)
+def _id(profile: Profile) -> str:
+    text = ",".join(map(str, profile))
     return hashlib.sha256(text.encode()).hexdigest()[:_PROFILE_DIGITS]
-
-
-def _by_address(wanted: Filter, family: int) -> dict[str, tuple[int, ...]]:
-    """The groups of each filtered address.
-
-    What two claim for different groups lets in nothing for either.
-    """
-    found: dict[str, tuple[int, ...]] = {}
-    for guest in wanted.guests:
-        if guest.filtered:
-            for each in of_family(guest.addresses, family):
-                known = found.setdefault(each, guest.groups)
-                found[each] = known if known == guest.groups else ()
-    return found
-
-
-def _rules(group: Group, family: int) -> tuple[str, ...]:
-    return tuple(
-        accepted(each) for each in group.openings if each.family == family
-    )

@@ -1,4 +1,4 @@
-"""All that a filter comes to in iptables and ipset, as text.
+"""The tables of a filter, as text.
 
 Every chain of ours begins with `flatnet-` and each built-in chain has one
 jump into them.  Bridged packets meet FORWARD too, whose policy others
@@ -8,71 +8,42 @@ jump into them.  Bridged packets meet FORWARD too, whose policy others
 from collections.abc import Mapping
 
 from flatnet.apply.filter import gateway
-from flatnet.apply.filter.isolation import Isolation, isolation
-from flatnet.apply.filter.matches import source_set
-from flatnet.apply.filter.profiles import of_family
+from flatnet.apply.filter.isolation import isolation
+from flatnet.apply.filter.outline import Outline
 from flatnet.apply.filter.services import services
-from flatnet.apply.filter.tables import AddressSet, Chain, Jump, Rules, Table
-from flatnet.filtering import Filter
+from flatnet.apply.filter.tables import Chain, Jump, Table
 
 
-def rules(wanted: Filter) -> Rules:
-    """Return the tables and the sets of a filter.
+def tables(outline: Outline) -> tuple[Table, ...]:
+    """Return the tables, by family and name.
 
     A table without a chain of ours is left out.
     """
-    isolated = {family: isolation(wanted, family) for family in (4, 6)}
     planned = (
-        _filter(isolated[4], wanted, 4),
-        _table(4, "mangle", {"POSTROUTING": gateway.checksums(wanted)}),
+        _filter(outline, 4),
+        _table(4, "mangle", {"POSTROUTING": gateway.checksums(outline)}),
         _table(
             4,
             "nat",
             {
-                "PREROUTING": gateway.metadata(wanted),
-                "POSTROUTING": gateway.source_nat(wanted),
+                "PREROUTING": gateway.metadata(outline),
+                "POSTROUTING": gateway.source_nat(outline),
             },
         ),
-        _filter(isolated[6], wanted, 6),
+        _filter(outline, 6),
     )
-    return Rules(
-        tuple(table for table in planned if table.chains),
-        (
-            *(_sources(wanted) if isolated[4].chains else ()),
-            *isolated[4].sets,
-            *isolated[6].sets,
-        ),
-    )
+    return tuple(table for table in planned if table.chains)
 
 
-def _sources(wanted: Filter) -> tuple[AddressSet, ...]:
-    """The members of the groups that an opening names, by family."""
-    used = {
-        (opening.group, opening.family)
-        for group in wanted.groups
-        for opening in group.openings
-        if opening.group is not None
-    }
-    members = {each.group: each.addresses for each in wanted.members}
-    return tuple(
-        AddressSet(
-            source_set(group, family),
-            family,
-            frozenset(of_family(members.get(group, ()), family)),
-            source=group,
-        )
-        for group, family in sorted(used)
-    )
-
-
-def _filter(isolated: Isolation, wanted: Filter, family: int) -> Table:
-    ours = services(wanted, family)
+def _filter(outline: Outline, family: int) -> Table:
+    isolated = isolation(outline, family)
+    ours = services(outline, family)
     routed: tuple[str, ...] = ()
     turned: tuple[str, ...] = ()
     if family == 4:
-        routed = gateway.forwarding(wanted)
-        turned = gateway.turned_back(wanted)
-    crossing = gateway.crossing(wanted, family)
+        routed = gateway.forwarding(outline)
+        turned = gateway.turned_back(outline)
+    crossing = gateway.crossing(outline, family)
     return _table(
         family,
         "filter",

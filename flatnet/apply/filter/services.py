@@ -13,8 +13,9 @@ a name server may be a guest.
 from dataclasses import dataclass
 
 from flatnet.apply.filter.matches import ACCEPT
+from flatnet.apply.filter.outline import Outline
 from flatnet.apply.filter.profiles import of_family
-from flatnet.filtering import Filter, Gateway
+from flatnet.filtering import Gateway
 
 _ANSWERS = "-m conntrack --ctstate ESTABLISHED -j ACCEPT"
 # What dhcp_release sends to the server of its own host.
@@ -36,12 +37,12 @@ class Services:
     last: tuple[str, ...] = ()
 
 
-def services(wanted: Filter, family: int) -> Services:
+def services(outline: Outline, family: int) -> Services:
     """Return what one family needs."""
-    served = [each for each in wanted.gateways if each.serves]
+    served = [each for each in outline.gateways if each.serves]
     if not served:
         return Services()
-    outside = wanted.outside
+    outside = outline.outside
     servers = of_family(outside.name_servers, family)
     anybody = ("",) * outside.any_name_server
     asked: tuple[str, ...] = ()

@@ -38,13 +38,15 @@ class AddressSet:
     """An ipset of single addresses; `family` is 4 or 6.
 
     `closes` says that its members are shut, and not let in somewhere;
-    `source` is the group whose members these are, wherever they are.
+    `guards` that somebody is open where it lacks members; `source` is the
+    group whose members these are, wherever they are.
     """
 
     name: str
     family: int
     members: frozenset[str] = frozenset()
     closes: bool = False
+    guards: bool = False
     source: int | None = None
 
 

@@ -192,6 +192,12 @@ class FlatnetEndpoint:
         """Return what this host made of its last pass."""
         return {**self._manager.host_state(), "calls": self._turns.state()}
 
+    @expected
+    def reconcile(self, context: Json, **others: Any) -> Json:
+        """Look at all rows and at the whole host now; return its state."""
+        self._manager.reconcile()
+        return self.get_host_state(context)
+
 
 def all_of(manager: FlatManager, turns: Turns) -> list[object]:
     """Return all that a daemon answers to."""

@@ -281,6 +281,10 @@ class FlatManager:
         if failure is not None:
             LOG.warning("other hosts were not told of members: %s", failure)
 
+    def reconcile(self) -> None:
+        """Look at all rows, whoever wrote them, and at the whole host."""
+        self._reconciler.ask_and_wait(self._timeout, EVERYTHING)
+
     def host_state(self) -> Json:
         """What this host made of its last pass, as JSON primitives."""
         return answers.host_state(

@@ -217,15 +217,13 @@ class NetworkAPI:
 
         :param timeout: seconds, in place of this client's own
         """
-        answer: Json = self._call(
-            context,
-            "get_host_state",
-            {},
-            host=host,
-            namespace="flatnet",
-            timeout=timeout,
-        )
-        return answer
+        return self._asked(context, "get_host_state", host, timeout)
+
+    def reconcile(
+        self, context: Json, *, host: str, timeout: float | None = None
+    ) -> Json:
+        """Have `host` look at all rows; return the same once it has."""
+        return self._asked(context, "reconcile", host, timeout)
 
     def security_groups_changed(
         self, context: Json, *, group_ids: list[int]
@@ -238,6 +236,19 @@ class NetworkAPI:
             caller.cast(
                 context, "security_groups_changed", group_ids=group_ids
             )
+
+    def _asked(
+        self, context: Json, method: str, host: str, timeout: float | None
+    ) -> Json:
+        answer: Json = self._call(
+            context,
+            method,
+            {},
+            host=host,
+            namespace="flatnet",
+            timeout=timeout,
+        )
+        return answer
 
     def _call(
         self,

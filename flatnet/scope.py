@@ -46,15 +46,13 @@ def of_instance(uuid: str, *, renewed: bool = False) -> Scope:
 
 @dataclass(frozen=True)
 class Known:
-    """Of which networks and groups, by id, the rows are known already.
+    """What is known of groups, by id.
 
-    `bare` are known networks in which the host had no address.  `sources`
-    are the groups whose members are known, `here` the instances that were
-    here and in one of the groups of a scope's `members`.
+    `groups` are those of somebody here, `sources` those whose members are
+    known; `here` are the instances that were here and in one of the groups
+    of a scope's `members`.
     """
 
-    networks: frozenset[int] = frozenset()
-    bare: frozenset[int] = frozenset()
     groups: frozenset[int] = frozenset()
     sources: frozenset[int] = frozenset()
     here: frozenset[str] = frozenset()

@@ -40,18 +40,17 @@ def read(
 ) -> tuple[Snapshot, Covered]:
     """Return what the database says about a scope, and what that covers.
 
-    Networks, groups and members of groups that its instances need and that
-    are not known are read whole.
+    The networks and the groups of its instances are in it, and all members
+    of groups that rules name and nobody knows yet.
     """
     instances = scope.instances | known.here
     instances |= _in_groups(connection, host, scope.members)
     bound = bindings.of_host(connection, host, instances)
     uuids = living(host, INSTANCES.c.uuid.in_(instances))
     found = interfaces_here(connection, host, uuids, bound)
-    placed = {each.network_id for each in found}
-    networks = placed - (known.networks - known.bare)
+    networks = {each.network_id for each in found}
     used = {group for each in found for group in each.security_group_ids}
-    wanted = (used - known.groups) | (scope.groups & (known.groups | used))
+    wanted = used | (scope.groups & known.groups)
     groups = _groups(connection, wanted)
     named = {r.group_id for g in groups for r in g.rules if r.group_id}
     sources = named | known.sources

@@ -56,8 +56,6 @@ class Kept:
     def known(self, scope: Scope) -> Known:
         """Return what need not be read again for a scope."""
         return Known(
-            networks=frozenset(self.networks),
-            bare=frozenset(self.networks.keys() - self.addresses.keys()),
             groups=frozenset(self.groups),
             sources=self.sources,
             here=frozenset(

@@ -13,7 +13,13 @@ import pytest
 from oslo_config import cfg
 
 from flatnet import conf, exceptions, rpc
-from flatnet.db import instances, networks, schema, security_groups
+from flatnet.db import (
+    instances,
+    models,
+    networks,
+    schema,
+    security_groups,
+)
 from flatnet.db.engine import Database
 from flatnet.lab.rabbitmq import RabbitMQ
 from flatnet.scope import EVERYTHING
@@ -275,3 +281,17 @@ def test_one_instance_allocated_by_many_at_once_has_one_address(api, database):
     assert len(answers) == 12
     assert all(answer == answers[0] for answer in answers)
     assert addresses(answers[0]) == ["10.0.0.2"]
+
+
+def test_rows_that_somebody_wrote_are_looked_at_when_asked(
+    api, node, database
+):
+    mine = new_instance(database)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    table = models.virtual_interfaces
+    new = table.update().values(address="fa:16:3e:00:00:99")
+    database.write(lambda c: c.execute(new).rowcount)
+    state = api.reconcile(CONTEXT, host="node1")
+    assert (state["host"], state["state"]) == ("node1", "ready")
+    ((port,),) = [each.ports for each in node.applier.plan.bridges]
+    assert port.mac == "fa:16:3e:00:00:99"

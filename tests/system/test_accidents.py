@@ -130,8 +130,7 @@ def test_an_instance_that_no_row_knows_is_shut_and_told(served):
     allocate(lab, other, "node1")
     delete(lab, models.fixed_ips, instance_uuid=uuid)
     delete(lab, models.virtual_interfaces, instance_uuid=uuid)
-    allocate(lab, other, "node1")
-    state = json.loads(lab.cli("host", "show", "node1", "-f", "json"))
+    state = json.loads(lab.cli("host", "reconcile", "node1", "-f", "json"))
     (warning,) = state["warnings"]
     assert uuid in warning
     assert not guest.ping("10.0.0.1")

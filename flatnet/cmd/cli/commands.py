@@ -33,6 +33,11 @@ COMMANDS = (
         "List the hosts: in what state, with how many instances.",
     ),
     (
+        "host reconcile",
+        f"{_HERE}.host:Reconcile",
+        "Have a host look at all rows and at itself now.",
+    ),
+    (
         "host show",
         f"{_HERE}.host:Show",
         "Ask a host's daemon what it made of its last pass.",

@@ -10,6 +10,7 @@ from flatnet.plan.conditions import host_condition
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
+    from flatnet.rpc import NetworkAPI
 
 # Seconds: it is answered at once, whatever else waits there, or never.
 _PATIENCE = 10.0
@@ -54,8 +55,8 @@ class List(Lister):
         return self.columns, rows
 
 
-class Show(ShowOne):
-    """Ask a host's daemon what it made of its last pass."""
+class _State(ShowOne):
+    """What a host's daemon answers about its host."""
 
     columns = (
         *("host", "state", "reason", "seen_at"),
@@ -79,7 +80,7 @@ class Show(ShowOne):
         from flatnet.cmd.cli.broker import network_api
 
         with network_api() as api:
-            found = api.get_host_state({}, host=host, timeout=_PATIENCE)
+            found = self.asked(api, host)
         return self.columns, (
             found["host"],
             found.get("state", state),
@@ -92,6 +93,29 @@ class Show(ShowOne):
             Lines(found.get("ports", [])),
             Lines(found["bridges"]),
         )
+
+    def asked(self, api: "NetworkAPI", host: str) -> dict[str, Any]:
+        """Return the answer of the daemon of a host."""
+        raise NotImplementedError
+
+
+class Show(_State):
+    """Ask a host's daemon what it made of its last pass."""
+
+    def asked(self, api: "NetworkAPI", host: str) -> dict[str, Any]:
+        """Return it as it is now."""
+        return api.get_host_state({}, host=host, timeout=_PATIENCE)
+
+
+class Reconcile(_State):
+    """Have a host look at all rows and at itself now.
+
+    After rows were written by SQL; it would within reconcile_interval.
+    """
+
+    def asked(self, api: "NetworkAPI", host: str) -> dict[str, Any]:
+        """Return it after a pass over everything."""
+        return api.reconcile({}, host=host)
 
 
 def _bridge_addresses(database: "Database", host: str) -> dict[str, str]:

@@ -44,12 +44,15 @@ from flatnet.apply import claims, guard_routed, guard_rules, nft, nft_keys
 from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.members import Members, members
+from flatnet.apply.nft_batch import OutdatedError
 from flatnet.apply.nft_dump import elements
+from flatnet.apply.nft_elements import write_elements
 from flatnet.state import Changes, Guard
 from flatnet.taken import InUse
 
 TABLE = "flatnet"
 FAMILIES = ("bridge", "inet", "arp")
+_TRIES = 20
 
 
 def apply_guard(
@@ -68,45 +71,84 @@ def apply_guard(
     found = members(guard, in_use, devices)
     tables = guard_tables(guard, found)
     claimed = elements("bridge", TABLE, claims.SET)
-    made = _written(session, {each: _known(session, each) for each in tables})
+    for left in reversed(range(_TRIES)):
+        try:
+            made = _written(session, tables)
+            break
+        except OutdatedError:
+            if not left:
+                raise
     return Changes(
         made, warnings=found.warnings + claims.claims(guard, claimed)
+    )
+
+
+def _written(
+    session: Session, tables: tuple[nft.Table, ...]
+) -> tuple[str, ...]:
+    found = {each: _known(session, each) for each in tables}
+    session.adopt((table.family, table.name) for table in tables)
+    whole = {
+        table: present
+        for table, present in found.items()
+        if present is not None and nft.matches(table, present)
+    }
+    if len(whole) == len(tables):
+        return _amended(session, whole)
+    lines, told = [], []
+    becomes: dict[Hashable, nft.Found | None] = {}
+    for table in tables:
+        if table in whole:
+            changes = nft.amendment(table, whole[table].elements)
+            lines.append(nft.amendment_text(changes))
+            becomes[_key(table)] = nft.amended(table, whole[table])
+            continue
+        # With what rules put into its sets since.
+        present = nft.read(session, table.family, table.name)
+        lines.append(nft.replacement(table, present))
+        told.append(f"guard: table {table.family} {table.name} made")
+        becomes[_key(table)] = None
+    session.run("".join(lines), becomes)
+    return tuple(told)
+
+
+def _amended(
+    session: Session, found: dict[nft.Table, nft.Found]
+) -> tuple[str, ...]:
+    """Mend the sets of tables that are whole.
+
+    :raises OutdatedError: they may be something else by now
+    """
+    changes = [
+        change
+        for table, present in found.items()
+        for change in nft.amendment(table, present.elements)
+    ]
+    if not changes:
+        return ()
+    before = session.proven.at(map(_key, found))
+    if before is None:
+        raise OutdatedError
+    after = write_elements(session, changes, before)
+    becomes = {_key(t): nft.amended(t, there) for t, there in found.items()}
+    session.proven.wrote(before, after, becomes)
+    # The same ports stand in all tables; once is enough for the log.
+    return tuple(
+        f"guard: {each.set} +{len(each.added)} -{len(each.removed)}"
+        for each in changes
+        if each.family == "bridge"
     )
 
 
 def _known(session: Session, table: nft.Table) -> nft.Found | None:
     """What the kernel has of a table, from memory where that is proven."""
     return session.proven.read(
-        ("guard", table.family),
-        lambda: nft.read(session, table.family, table.name),
+        _key(table), lambda: nft.read(session, table.family, table.name)
     )
 
 
-def _written(
-    session: Session, found: dict[nft.Table, nft.Found | None]
-) -> tuple[str, ...]:
-    session.adopt((table.family, table.name) for table in found)
-    lines, told, rewritten = [], [], []
-    becomes: dict[Hashable, nft.Found | None] = {}
-    for table, present in found.items():
-        key = ("guard", table.family)
-        if present is None or not nft.matches(table, present):
-            # With what rules put into its sets since.
-            present = nft.read(session, table.family, table.name)
-            lines.append(nft.replacement(table, present))
-            rewritten.append(f"guard: table {table.family} {table.name} made")
-            becomes[key] = None
-            continue
-        text, changes = nft.amendment(table, present.elements)
-        lines.append(text)
-        becomes[key] = nft.amended(table, present)
-        # The same ports stand in all tables; once is enough for the log.
-        if table.family == "bridge":
-            told += [f"guard: {change}" for change in changes]
-    text = "".join(lines)
-    if text:
-        session.run(text, becomes)
-    return (*rewritten, *told)
+def _key(table: nft.Table) -> Hashable:
+    return ("guard", table.family)
 
 
 def guard_tables(guard: Guard, found: Members) -> tuple[nft.Table, ...]:

@@ -64,7 +64,7 @@ class Session:
 
     def forget(self) -> None:
         """Drop what another process left unread on the socket we share."""
-        with self._shared() as kernel, contextlib.suppress(BlockingIOError):
+        with self.shared() as kernel, contextlib.suppress(BlockingIOError):
             kernel.setblocking(False)
             while kernel.recv(1 << 16):
                 pass
@@ -113,26 +113,27 @@ class Session:
 
         :raises HostSetupError: another living process owns one
         """
-        with self._shared() as kernel:
-            for family, name in set(tables) - self._adopted:
+        for family, name in set(tables) - self._adopted:
+            # Nothing that was read of a table is another by it.
+            with self.shared() as kernel, self.proven.writing(_NONE):
                 refused = _new_table(kernel, family, name, _OWNER_PERSIST)
                 if refused in (errno.EOPNOTSUPP, errno.EINVAL):
                     refused = _new_table(kernel, family, name, 0)
-                if refused == errno.EPERM:
-                    raise HostSetupError(
-                        f"nftables table {family} {name} belongs to another "
-                        "process: is a second flatnet-manager running?"
-                    )
-                if refused:
-                    raise HostSetupError(
-                        f"nftables table {family} {name} cannot be made: "
-                        f"{os.strerror(refused)}"
-                    )
-                self._adopted.add((family, name))
+            if refused == errno.EPERM:
+                raise HostSetupError(
+                    f"nftables table {family} {name} belongs to another "
+                    "process: is a second flatnet-manager running?"
+                )
+            if refused:
+                raise HostSetupError(
+                    f"nftables table {family} {name} cannot be made: "
+                    f"{os.strerror(refused)}"
+                )
+            self._adopted.add((family, name))
 
     @contextlib.contextmanager
-    def _shared(self) -> Iterator[socket.socket]:
-        """The library's socket, in the mode that the library left it in."""
+    def shared(self) -> Iterator[socket.socket]:
+        """The socket that owns the tables, in the library's own mode after."""
         with socket.socket(
             socket.AF_NETLINK,
             socket.SOCK_RAW,

@@ -18,6 +18,7 @@ from typing import Any
 from flatnet.apply import nft_keys
 from flatnet.apply.libnftables import Session
 from flatnet.apply.nft_dump import Dump, dump
+from flatnet.apply.nft_elements import Change
 from flatnet.apply.nft_keys import Element
 
 # Not the `@th,64,128` of a raw payload.
@@ -207,30 +208,41 @@ def _clearing(name: str, present: Found) -> list[str]:
 
 def amendment(
     table: Table, elements: dict[str, frozenset[bytes]]
-) -> tuple[str, tuple[str, ...]]:
-    """Return the text that mends the sets, and what it does to each.
-
-    `elements` is what the sets hold now.
-    """
-    lines, told = [], []
+) -> tuple[Change, ...]:
+    """Return what mends the sets; `elements` is what they hold now."""
+    found = []
     for each in table.sets:
         if each.is_dynamic:
             continue
         wanted = {nft_keys.encoded(each.key, e): e for e in each.elements}
-        new = {wanted[key] for key in wanted.keys() - elements[each.name]}
-        old = {
-            nft_keys.decoded(each.key, key)
-            for key in elements[each.name] - wanted.keys()
-        }
-        for verb, those in (("delete", old), ("add", new)):
-            if those:
-                lines.append(
-                    f"{verb} element {table.family} {table.name} "
-                    f"{each.name} {_elements_text(each, those)}\n"
-                )
-        if new or old:
-            told.append(f"{each.name} +{len(new)} -{len(old)}")
-    return "".join(lines), tuple(told)
+        held = elements[each.name]
+        if wanted.keys() == held:
+            continue
+        found.append(
+            Change(
+                family=table.family,
+                table=table.name,
+                set=each.name,
+                key=each.key,
+                added=frozenset(wanted[key] for key in wanted.keys() - held),
+                removed=frozenset(
+                    nft_keys.decoded(each.key, key)
+                    for key in held - wanted.keys()
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def amendment_text(changes: Iterable[Change]) -> str:
+    """Return the text that does it, beside a table that is replaced."""
+    return "".join(
+        f"{verb} element {each.family} {each.table} {each.set} "
+        f"{_elements_text(each, elements)}\n"
+        for each in changes
+        for verb, elements in (("delete", each.removed), ("add", each.added))
+        if elements
+    )
 
 
 def amended(table: Table, present: Found) -> Found:
@@ -245,6 +257,6 @@ def amended(table: Table, present: Found) -> Found:
     return replace(present, elements={**present.elements, **held})
 
 
-def _elements_text(each: Set, elements: Iterable[Element]) -> str:
+def _elements_text(each: Set | Change, elements: Iterable[Element]) -> str:
     texts = (nft_keys.text(each.key, element) for element in sorted(elements))
     return f"{{ {', '.join(texts)} }}"

@@ -10,7 +10,8 @@ Given up: iptables-legacy and ipset count nothing; they are read each time.
 
 import contextlib
 import struct
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TypeVar, cast
 
 from flatnet.apply.netlink import (
@@ -85,7 +86,23 @@ class Proven:
         """
         before = generation()
         yield
-        after = generation()
+        self.wrote(before, generation(), changes)
+
+    def at(self, keys: Iterable[Hashable]) -> int | None:
+        """Return the one count that all of these were read at, if it is."""
+        found = {self._known.get(key, (None,))[0] for key in keys}
+        return found.pop() if len(found) == 1 else None
+
+    def wrote(
+        self,
+        before: int,
+        after: int,
+        changes: Mapping[Hashable, object] = MappingProxyType({}),
+    ) -> None:
+        """Note that ours was among what raised the count from `before`.
+
+        :param changes: as for `writing`
+        """
         if after == before:
             return
         for key, (at, value) in list(self._known.items()):

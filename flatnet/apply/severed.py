@@ -14,9 +14,9 @@ is forgotten.
 
 from collections.abc import Iterable
 
-from flatnet.apply import nft_keys
 from flatnet.apply.flows import Flow
 from flatnet.apply.libnftables import Session
+from flatnet.apply.nft_elements import Change, put_elements
 
 TCP = 6
 _TUPLE = "{0} . inet_service . {0} . inet_service"
@@ -38,22 +38,25 @@ def remember(session: Session, table: str, flows: Iterable[Flow]) -> None:
 
     :raises HostSetupError: they could not be noted
     """
-    lines = []
-    for family in (4, 6):
-        name = f"cut{family}"
-        elements = sorted(
-            (
-                flow.target,
-                str(flow.target_port),
-                flow.answered_to,
-                str(flow.answered_port),
-            )
-            for flow in flows
-            if flow.family == family and flow.protocol == TCP
+    cut = [flow for flow in flows if flow.protocol == TCP]
+    changes = [
+        Change(
+            family="inet",
+            table=table,
+            set=name,
+            key=key,
+            added=frozenset(
+                (
+                    flow.target,
+                    str(flow.target_port),
+                    flow.answered_to,
+                    str(flow.answered_port),
+                )
+                for flow in cut
+                if name == f"cut{flow.family}"
+            ),
         )
-        if elements:
-            key = SET_KEYS[name]
-            text = ", ".join(nft_keys.text(key, each) for each in elements)
-            lines.append(f"add element inet {table} {name} {{ {text} }}\n")
-    if lines:
-        session.run("".join(lines))
+        for name, key in SET_KEYS.items()
+    ]
+    if cut:
+        put_elements(session, changes)

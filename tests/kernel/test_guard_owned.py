@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 
 import guarded
 import pytest
@@ -80,3 +81,34 @@ def test_tables_of_a_living_owner_are_refused_in_one_line(site):
 
     with pytest.raises(HostSetupError, match="belongs to another process"):
         site.host.call(second)
+
+
+def test_others_may_write_all_the_time(site):
+    """What was read a moment ago is not written on top of what is there."""
+    ended = threading.Event()
+
+    def disturb():
+        while not ended.is_set():
+            site.host.run("nft add table ip theirs")
+            site.host.run("nft delete table ip theirs")
+
+    def passes():
+        with Session() as session:
+            apply_guard(session, guard())
+            whole = tables(site)
+            writer = threading.Thread(target=disturb)
+            writer.start()
+            try:
+                for _ in range(25):
+                    fewer = apply_guard(session, guard(guard().ports[0]))
+                    assert "guard: ports +0 -1" in fewer.made
+                    assert "guard: ports +1 -0" in (
+                        apply_guard(session, guard()).made
+                    )
+            finally:
+                ended.set()
+                writer.join()
+            return whole, tables(site)
+
+    before, after = site.host.call(passes)
+    assert after == before

@@ -1,0 +1,299 @@
+"""Elements of nftables' sets, written straight to the kernel."""
+
+import ipaddress
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flatnet.apply import guard_routed, guard_rules, nft, nft_keys, severed
+from flatnet.apply.guard import TABLE
+from flatnet.apply.libnftables import Session
+from flatnet.apply.nft_batch import OutdatedError
+from flatnet.apply.nft_elements import Change, put_elements, write_elements
+from flatnet.apply.proven import generation
+from flatnet.exceptions import HostSetupError
+
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1).map(
+    lambda text: text[:15]
+)
+MACS = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":"))
+PARTS = {
+    "ifname": NAMES,
+    "iifname": NAMES,
+    "ether_addr": MACS,
+    "ipv4_addr": st.ip_addresses(v=4).map(str),
+    "ipv6_addr": st.ip_addresses(v=6).map(str),
+    "inet_service": st.integers(0, 65535).map(str),
+    "@th,288,48": st.binary(min_size=6, max_size=6).map(
+        lambda raw: f"0x{raw.hex()}"
+    ),
+    "@th,64,128": st.binary(min_size=16, max_size=16).map(
+        lambda raw: f"0x{raw.hex()}"
+    ),
+}
+KEYS = {
+    ("bridge", name): key
+    for name, key in guard_rules.SET_KEYS.items()
+    if "dynamic" not in key
+} | {
+    ("inet", name): key
+    for name, key in (guard_routed.SET_KEYS | severed.SET_KEYS).items()
+    if "dynamic" not in key
+}
+
+
+def elements(key):
+    parts = (PARTS[part] for part in nft_keys.parts(key))
+    return st.frozensets(st.tuples(*parts), max_size=6)
+
+
+def contents():
+    """Any contents of all the guard's sets."""
+    return st.fixed_dictionaries(
+        {place: elements(key) for place, key in KEYS.items()}
+    )
+
+
+def made(session):
+    """Have all the guard's sets, empty, in tables that we own."""
+    families = {family for family, _ in KEYS}
+    session.adopt((family, TABLE) for family in families)
+    session.run(
+        "".join(
+            f"add set {family} {TABLE} {name} {{ {key}; }}\n"
+            for (family, name), key in KEYS.items()
+        )
+    )
+
+
+def change(place, added=(), removed=()):
+    key = KEYS[place]
+    family, name = place
+    added, removed = frozenset(added), frozenset(removed)
+    return Change(family, TABLE, name, key, added, removed)
+
+
+def held(session):
+    found = {}
+    for family in {family for family, _ in KEYS}:
+        present = nft.read(session, family, TABLE).elements
+        for name, keys in present.items():
+            key = KEYS[family, name]
+            found[family, name] = {nft_keys.decoded(key, k) for k in keys}
+    return found
+
+
+def test_whatever_is_written_is_what_the_kernel_has(namespace):
+    def written():
+        with Session() as session:
+            made(session)
+
+            @settings(max_examples=60, deadline=None, database=None)
+            @given(contents(), contents())
+            def both(first, second):
+                before = held(session)
+                put_elements(
+                    session,
+                    [change(each, first[each]) for each in KEYS],
+                )
+                put_elements(
+                    session,
+                    [change(each, second[each], first[each]) for each in KEYS],
+                )
+                for each, there in held(session).items():
+                    assert there == (before[each] - first[each]) | second[each]
+
+            both()
+
+    namespace.call(written)
+
+
+@pytest.mark.parametrize("place", list(KEYS))
+def test_nft_and_we_write_the_same_keys(namespace, place):
+    """What the library adds we find, and what we add it shows."""
+    texts = {
+        "ifname": ("tap00000001-aa", "eth0"),
+        "iifname": ("tap00000001-aa", "eth0"),
+        "ether_addr": ("fa:16:3e:00:00:01", "ff:ff:ff:ff:ff:ff"),
+        "ipv4_addr": ("10.0.0.2", "255.255.255.255"),
+        "ipv6_addr": ("fe80::1", "2001:db8::ffff"),
+        "inet_service": ("22", "65535"),
+        "@th,288,48": ("0xfa163e000001", "0x000000000001"),
+        "@th,64,128": (f"0x{1:032x}", f"0xfe80{0:028x}"),
+    }
+    parts = nft_keys.parts(KEYS[place])
+    first, second = (tuple(texts[p][n] for p in parts) for n in (0, 1))
+
+    def written():
+        with Session() as session:
+            made(session)
+            family, name = place
+            session.run(
+                f"add element {family} {TABLE} {name} "
+                f"{{ {nft_keys.text(KEYS[place], first)} }}"
+            )
+            put_elements(session, [change(place, [second])])
+            ours = held(session)[place]
+            session.run(
+                f"delete element {family} {TABLE} {name} "
+                f"{{ {nft_keys.text(KEYS[place], second)} }}"
+            )
+            put_elements(session, [change(place, removed=[first])])
+            return ours, held(session)[place]
+
+    assert namespace.call(written) == ({first, second}, set())
+
+
+def test_nft_shows_what_we_wrote(namespace):
+    """Without flags of an owner, that `nft -j` prints JSON."""
+    namespace.run(f"nft add table bridge {TABLE}")
+    address = ("tap1", "10.0.0.2")
+
+    def written():
+        with Session() as session:
+            session.adopt([("bridge", TABLE)])
+            key = KEYS["bridge", "ipv4"]
+            session.run(f"add set bridge {TABLE} ipv4 {{ {key}; }}")
+            put_elements(session, [change(("bridge", "ipv4"), [address])])
+
+    namespace.call(written)
+    shown = json.loads(namespace.run(f"nft -j list set bridge {TABLE} ipv4"))
+    assert shown["nftables"][1]["set"]["elem"] == [{"concat": list(address)}]
+
+
+PORTS, MACS_OF = ("bridge", "ports"), ("bridge", "macs")
+GUESTS = ("inet", "guests4")
+ONE, TWO = ("tap1",), ("tap2",)
+
+
+def called(namespace, function):
+    def inside():
+        with Session() as session:
+            made(session)
+            return function(session)
+
+    return namespace.call(inside)
+
+
+def test_all_tables_are_written_in_one_transaction(namespace):
+    def written(session):
+        before = generation()
+        after = write_elements(
+            session,
+            [change(PORTS, [ONE, TWO]), change(GUESTS, [("10.0.0.2",)])],
+            before,
+        )
+        return after - before, generation() - after, held(session)
+
+    steps, since, found = called(namespace, written)
+    assert (steps, since) == (1, 0)
+    assert found[PORTS] == {ONE, TWO}
+    assert found[GUESTS] == {("10.0.0.2",)}
+
+
+def test_what_is_there_or_gone_already_changes_nothing_else(namespace):
+    def written(session):
+        put_elements(session, [change(PORTS, [ONE])])
+        before = generation()
+        same = write_elements(session, [change(PORTS, [ONE])], before)
+        assert same == generation() == before
+        nothing = write_elements(session, [change(PORTS)], before)
+        assert nothing == before
+        gone = [change(PORTS, [TWO], [ONE, ("tap3",)])]
+        after = write_elements(session, gone, before)
+        assert after == generation() == before + 1
+        both = [change(PORTS, [TWO], [TWO])]
+        assert write_elements(session, both, after) == generation()
+        return held(session)[PORTS]
+
+    assert called(namespace, written) == {TWO}
+
+
+def test_whoever_was_overtaken_writes_nothing(namespace):
+    def written(session):
+        before = generation()
+        namespace.run("nft add table ip theirs")
+        with pytest.raises(OutdatedError):
+            write_elements(session, [change(PORTS, [ONE])], before)
+        assert held(session)[PORTS] == set()
+        put_elements(session, [change(PORTS, [ONE])])
+        return held(session)[PORTS]
+
+    assert called(namespace, written) == {ONE}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (("x" * 17,), '"xxxxxxxxxxxxxxxxx"'),
+        (("tap1", "fa:16:3e:00:00:01:02:03:04"), "fa:16:3e:00:00:01:02:03:04"),
+    ],
+)
+def test_what_is_refused_is_named_and_nothing_is_written(
+    namespace, wrong, named
+):
+    place = PORTS if len(wrong) == 1 else MACS_OF
+
+    def written(session):
+        before = generation()
+        with pytest.raises(HostSetupError) as caught:
+            write_elements(
+                session,
+                [change(PORTS, [ONE, TWO]), change(place, [wrong])],
+                before,
+            )
+        assert generation() == before
+        assert held(session)[PORTS] == set()
+        return str(caught.value)
+
+    error = called(namespace, written)
+    assert error.endswith(f"{named}: Invalid argument")
+    assert f"nftables set bridge {TABLE} {place[1]} " in error
+    assert "\n" not in error
+
+
+def test_a_set_that_is_not_there_is_named(namespace):
+    def written(session):
+        session.run(f"delete set bridge {TABLE} ports")
+        with pytest.raises(HostSetupError) as caught:
+            put_elements(session, [change(PORTS, [ONE])])
+        return str(caught.value)
+
+    assert f"set bridge {TABLE} ports cannot" in called(namespace, written)
+
+
+def test_tables_of_a_living_owner_are_not_written(namespace):
+    def written(session):
+        with Session() as second, pytest.raises(HostSetupError) as caught:
+            put_elements(second, [change(PORTS, [ONE])])
+        return str(caught.value)
+
+    assert "belongs to another process" in called(namespace, written)
+
+
+def test_ten_thousand_at_once(namespace):
+    def written(session):
+        many = [
+            (str(ipaddress.IPv4Address(number)),) for number in range(10000)
+        ]
+        put_elements(session, [change(GUESTS, many)])
+        first = len(held(session)[GUESTS])
+        put_elements(session, [change(GUESTS, removed=many)])
+        return first, len(held(session)[GUESTS])
+
+    assert called(namespace, written) == (10000, 0)
+
+
+def test_what_another_left_unread_is_no_answer(namespace):
+    def written(session):
+        with session.shared() as kernel:
+            # A question of an earlier process, whose answer is an error.
+            kernel.send(
+                bytes.fromhex("14000000ff0a0500010000000000000000000000")
+            )
+        put_elements(session, [change(PORTS, [ONE])])
+        return held(session)[PORTS]
+
+    assert called(namespace, written) == {ONE}

@@ -101,7 +101,7 @@ def _written(
         if table in whole:
             changes = nft.amendment(table, whole[table].elements)
             lines.append(nft.amendment_text(changes))
-            becomes[_key(table)] = nft.amended(table, whole[table])
+            becomes[_key(table)] = nft.amended(whole[table], changes)
             continue
         # With what rules put into its sets since.
         present = nft.read(session, table.family, table.name)
@@ -119,23 +119,26 @@ def _amended(
 
     :raises OutdatedError: they may be something else by now
     """
-    changes = [
-        change
+    changes = {
+        table: nft.amendment(table, present.elements)
         for table, present in found.items()
-        for change in nft.amendment(table, present.elements)
-    ]
-    if not changes:
+    }
+    wanted = [change for those in changes.values() for change in those]
+    if not wanted:
         return ()
     before = session.proven.at(map(_key, found))
     if before is None:
         raise OutdatedError
-    after = write_elements(session, changes, before)
-    becomes = {_key(t): nft.amended(t, there) for t, there in found.items()}
+    after = write_elements(session, wanted, before)
+    becomes = {
+        _key(table): nft.amended(present, changes[table])
+        for table, present in found.items()
+    }
     session.proven.wrote(before, after, becomes)
     # The same ports stand in all tables; once is enough for the log.
     return tuple(
         f"guard: {each.set} +{len(each.added)} -{len(each.removed)}"
-        for each in changes
+        for each in wanted
         if each.family == "bridge"
     )
 

@@ -245,16 +245,16 @@ def amendment_text(changes: Iterable[Change]) -> str:
     )
 
 
-def amended(table: Table, present: Found) -> Found:
-    """Return what a table is once it was amended."""
-    held = {
-        each.name: frozenset(
-            nft_keys.encoded(each.key, element) for element in each.elements
+def amended(present: Found, changes: Iterable[Change]) -> Found:
+    """Return what a table is once it was amended by these."""
+    held = dict(present.elements)
+    for each in changes:
+        added, removed = (
+            {nft_keys.encoded(each.key, element) for element in elements}
+            for elements in (each.added, each.removed)
         )
-        for each in table.sets
-        if not each.is_dynamic
-    }
-    return replace(present, elements={**present.elements, **held})
+        held[each.set] = (held[each.set] - removed) | added
+    return replace(present, elements=held)
 
 
 def _elements_text(each: Set | Change, elements: Iterable[Element]) -> str:

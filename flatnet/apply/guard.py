@@ -70,7 +70,7 @@ def apply_guard(
         return Changes(_removed(session))
     found = members(guard, in_use, devices)
     tables = guard_tables(guard, found)
-    claimed = elements("bridge", TABLE, claims.SET)
+    claimed = elements(session.proven.asking, ("bridge", TABLE), claims.SET)
     for left in reversed(range(_TRIES)):
         try:
             made = _written(session, tables)

@@ -29,7 +29,7 @@ from typing import Self
 from flatnet.apply.netlink import NETFILTER
 from flatnet.apply.nft_batch import transacted
 from flatnet.apply.nft_dump import request
-from flatnet.apply.proven import Proven
+from flatnet.apply.proven import Proven, generation
 from flatnet.exceptions import HostSetupError
 
 Name = tuple[str, str]
@@ -48,6 +48,8 @@ class Session:
         self._library = _library()
         self._adopted: set[Name] = set()
         self.proven = Proven()
+        # That of ours is open by then.
+        generation(self.proven.asking)
         before = _sockets()
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
@@ -82,6 +84,7 @@ class Session:
 
     def close(self) -> None:
         """End it; the tables stay in force, but anybody may change them."""
+        self.proven.asking.close()
         self._library.nft_ctx_free(self._context)
 
     def run(

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 
 from flatnet.apply.iptables import PREFIX, Existing, jump_rule
 from flatnet.apply.marks import MARK
-from flatnet.apply.netlink import NETFILTER, attributes
+from flatnet.apply.netlink import NETFILTER, Kept, attributes
 from flatnet.apply.nft_batch import transacted
 from flatnet.apply.nft_dump import (
     GET_CHAIN,
@@ -69,7 +69,11 @@ def read_native(family: int, name: str) -> Native | None:
 
     :raises HostSetupError: the kernel does not tell
     """
-    return read(_FAMILIES[family], name, _found)
+    asking = Kept(NETFILTER, _SECONDS)
+    try:
+        return read(asking, (_FAMILIES[family], name), _found)
+    finally:
+        asking.close()
 
 
 def odd_text(family: int, name: str, found: Native) -> str:

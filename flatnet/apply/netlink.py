@@ -1,5 +1,7 @@
 """The messages of netlink: made, sent, split, and their attributes read."""
 
+import contextlib
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -12,6 +14,42 @@ HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _CODE = struct.Struct("=i")
 _TYPE = 0x3FFF
+
+
+class Kept:
+    """A socket for questions that stays open; a forked process has its own.
+
+    Who closes a socket of netfilter's waits until the kernel has freed what
+    transactions of nftables deleted just before, whoever sent them: 15 ms,
+    in which nobody else can change nftables either.
+    """
+
+    def __init__(self, protocol: int, seconds: float) -> None:
+        self._protocol = protocol
+        self._seconds = seconds
+        self._open: tuple[int, socket.socket] | None = None
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[socket.socket]:
+        """Have the socket, of which all answers are to be received.
+
+        After an error they may not have been, and the next one is another.
+        """
+        if self._open is None or self._open[0] != os.getpid():
+            self.close()
+            kernel = connected(self._protocol, self._seconds)
+            self._open = os.getpid(), kernel
+        try:
+            yield self._open[1]
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End it, until somebody asks again."""
+        if self._open is not None:
+            self._open[1].close()
+        self._open = None
 
 
 def connected(protocol: int, seconds: float) -> socket.socket:

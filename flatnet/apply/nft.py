@@ -94,7 +94,7 @@ def read(session: Session, family: str, name: str) -> Found | None:
 
     :raises HostSetupError: the kernel cannot tell
     """
-    present = dump(family, name)
+    present = dump(session.proven.asking, family, name)
     if present is None:
         session.lost((family, name))
         return None

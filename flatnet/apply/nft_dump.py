@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flatnet.apply.netlink import NETFILTER, attribute, attributes
+from flatnet.apply.netlink import Kept, attribute, attributes
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
@@ -34,7 +34,6 @@ _HOOKS = {
     "inet": ("prerouting", "input", "forward", "output", "postrouting"),
     "bridge": ("prerouting", "input", "forward", "output", "postrouting"),
 }
-_SECONDS = 5
 _TRIES = 20
 Values = dict[int, bytes]
 _Found = TypeVar("_Found")
@@ -55,15 +54,17 @@ class Dump:
     sets: dict[str, list[tuple[bytes, bool]]] = field(default_factory=dict)
 
 
-def dump(family: str, name: str) -> Dump | None:
+def dump(asking: Kept, family: str, name: str) -> Dump | None:
     """Return a table, none if it does not exist.
 
     :raises HostSetupError: it does not stay still, or cannot be read
     """
-    return read(family, name, _dumped)
+    return read(asking, (family, name), _dumped)
 
 
-def elements(family: str, name: str, of: str) -> frozenset[bytes]:
+def elements(
+    asking: Kept, table: tuple[str, str], of: str
+) -> frozenset[bytes]:
     """Return the keys in a set of a table, none where either is not there.
 
     :raises HostSetupError: as for `dump`
@@ -75,31 +76,31 @@ def elements(family: str, name: str, of: str) -> frozenset[bytes]:
         found = [_elements(values.get(3, b"")) for values in answers]
         return frozenset(key for those in found for key, _ in those)
 
-    return read(family, name, look) or frozenset()
+    return read(asking, table, look) or frozenset()
 
 
 def read(
-    family: str, name: str, look: Callable[["Reading"], _Found]
+    asking: Kept, table: tuple[str, str], look: Callable[["Reading"], _Found]
 ) -> _Found | None:
     """Return what `look` finds in a table, none if it does not exist.
 
+    :param asking: a socket of netfilter's
+    :param table: family and name
     :raises HostSetupError: it does not stay still, or cannot be read
     """
+    family, name = table
     for _ in range(_TRIES):
-        with socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
-        ) as kernel:
-            kernel.settimeout(_SECONDS)
-            try:
+        try:
+            with asking.lent() as kernel:
                 return look(Reading(kernel, family, name))
-            except FileNotFoundError:
-                return None
-            except InterruptedError:
-                continue
-            except OSError as error:
-                raise HostSetupError(
-                    f"nftables table {family} {name} cannot be read: {error}"
-                ) from error
+        except FileNotFoundError:
+            return None
+        except InterruptedError:
+            continue
+        except OSError as error:
+            raise HostSetupError(
+                f"nftables table {family} {name} cannot be read: {error}"
+            ) from error
     raise HostSetupError(
         f"nftables table {family} {name} does not stay still: somebody "
         "changes it all the time"

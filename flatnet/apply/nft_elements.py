@@ -85,7 +85,7 @@ def put_elements(session: Session, changes: Iterable[Change]) -> None:
     """
     wanted = tuple(changes)
     for left in reversed(range(_TRIES)):
-        before = generation()
+        before = generation(session.proven.asking)
         try:
             after = write_elements(session, wanted, before)
         except OutdatedError:

@@ -18,8 +18,8 @@ from flatnet.apply.netlink import (
     HEADER,
     NETFILTER,
     REQUEST,
+    Kept,
     attributes,
-    connected,
     message,
 )
 from flatnet.apply.nft_dump import SUBSYSTEM
@@ -32,21 +32,19 @@ _SECONDS = 5
 T = TypeVar("T")
 
 
-def generation() -> int:
+def generation(asking: Kept) -> int:
     """Return the count of transactions in the current namespace.
 
     :raises HostSetupError: the kernel does not tell
     """
     body = struct.pack(">BBH", 0, 0, 0)
     kind = SUBSYSTEM << 8 | _GET_GENERATION
-    with connected(NETFILTER, _SECONDS) as kernel:
-        try:
+    try:
+        with asking.lent() as kernel:
             kernel.send(message(kind, REQUEST, body))
             answer = kernel.recv(8192)
-        except OSError as error:
-            raise HostSetupError(
-                f"nftables cannot be used: {error}"
-            ) from error
+    except OSError as error:
+        raise HostSetupError(f"nftables cannot be used: {error}") from error
     values = dict(attributes(answer[HEADER.size + len(body) :]))
     if _ID not in values:
         raise HostSetupError("nftables cannot be used: it has no generation")
@@ -56,10 +54,12 @@ def generation() -> int:
 class Proven:
     """Values by key, each with the count that it was read at.
 
-    Of one process and one network namespace.
+    Of one process and one network namespace.  `asking` is for all that is
+    asked of nftables.
     """
 
     def __init__(self) -> None:
+        self.asking = Kept(NETFILTER, _SECONDS)
         self._known: dict[Hashable, tuple[int, object]] = {}
 
     def read(self, key: Hashable, look: Callable[[], T]) -> T:
@@ -67,13 +67,13 @@ class Proven:
 
         :raises HostSetupError: the kernel does not tell, or as `look` does
         """
-        before = generation()
+        before = generation(self.asking)
         at, value = self._known.get(key, (None, None))
         if at == before:
             return cast(T, value)
         self._known.pop(key, None)
         found = look()
-        if generation() == before:
+        if generation(self.asking) == before:
             self._known[key] = (before, found)
         return found
 
@@ -84,9 +84,9 @@ class Proven:
         :param changes: what becomes of values by it, by key; none where that
             has to be read
         """
-        before = generation()
+        before = generation(self.asking)
         yield
-        self.wrote(before, generation(), changes)
+        self.wrote(before, generation(self.asking), changes)
 
     def at(self, keys: Iterable[Hashable]) -> int | None:
         """Return the one count that all of these were read at, if it is."""

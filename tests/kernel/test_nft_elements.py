@@ -75,6 +75,10 @@ def change(place, added=(), removed=()):
     return Change(family, TABLE, name, key, added, removed)
 
 
+def now(session):
+    return generation(session.proven.asking)
+
+
 def held(session):
     found = {}
     for family in {family for family, _ in KEYS}:
@@ -92,20 +96,18 @@ def test_whatever_is_written_is_what_the_kernel_has(namespace):
 
             @settings(max_examples=60, deadline=None, database=None)
             @given(contents(), contents())
-            def both(first, second):
+            def twice(first, second):
                 before = held(session)
-                put_elements(
-                    session,
-                    [change(each, first[each]) for each in KEYS],
-                )
-                put_elements(
-                    session,
-                    [change(each, second[each], first[each]) for each in KEYS],
-                )
+                added = [change(each, first[each]) for each in KEYS]
+                put_elements(session, added)
+                both = [
+                    change(each, second[each], first[each]) for each in KEYS
+                ]
+                put_elements(session, both)
                 for each, there in held(session).items():
                     assert there == (before[each] - first[each]) | second[each]
 
-            both()
+            twice()
 
     namespace.call(written)
 
@@ -179,13 +181,14 @@ def called(namespace, function):
 
 def test_all_tables_are_written_in_one_transaction(namespace):
     def written(session):
-        before = generation()
-        after = write_elements(
-            session,
-            [change(PORTS, [ONE, TWO]), change(GUESTS, [("10.0.0.2",)])],
-            before,
+        before = now(session)
+        changes = [change(PORTS, [ONE, TWO]), change(GUESTS, [("10.0.0.2",)])]
+        after = write_elements(session, changes, before)
+        return (
+            after - before,
+            now(session) - after,
+            held(session),
         )
-        return after - before, generation() - after, held(session)
 
     steps, since, found = called(namespace, written)
     assert (steps, since) == (1, 0)
@@ -196,16 +199,18 @@ def test_all_tables_are_written_in_one_transaction(namespace):
 def test_what_is_there_or_gone_already_changes_nothing_else(namespace):
     def written(session):
         put_elements(session, [change(PORTS, [ONE])])
-        before = generation()
+        before = now(session)
         same = write_elements(session, [change(PORTS, [ONE])], before)
-        assert same == generation() == before
+        assert same == now(session) == before
         nothing = write_elements(session, [change(PORTS)], before)
         assert nothing == before
         gone = [change(PORTS, [TWO], [ONE, ("tap3",)])]
         after = write_elements(session, gone, before)
-        assert after == generation() == before + 1
+        assert after == now(session) == before + 1
         both = [change(PORTS, [TWO], [TWO])]
-        assert write_elements(session, both, after) == generation()
+        assert write_elements(session, both, after) == generation(
+            session.proven.asking
+        )
         return held(session)[PORTS]
 
     assert called(namespace, written) == {TWO}
@@ -213,7 +218,7 @@ def test_what_is_there_or_gone_already_changes_nothing_else(namespace):
 
 def test_whoever_was_overtaken_writes_nothing(namespace):
     def written(session):
-        before = generation()
+        before = now(session)
         namespace.run("nft add table ip theirs")
         with pytest.raises(OutdatedError):
             write_elements(session, [change(PORTS, [ONE])], before)
@@ -237,14 +242,11 @@ def test_what_is_refused_is_named_and_nothing_is_written(
     place = PORTS if len(wrong) == 1 else MACS_OF
 
     def written(session):
-        before = generation()
+        before = now(session)
+        changes = [change(PORTS, [ONE, TWO]), change(place, [wrong])]
         with pytest.raises(HostSetupError) as caught:
-            write_elements(
-                session,
-                [change(PORTS, [ONE, TWO]), change(place, [wrong])],
-                before,
-            )
-        assert generation() == before
+            write_elements(session, changes, before)
+        assert now(session) == before
         assert held(session)[PORTS] == set()
         return str(caught.value)
 
@@ -275,9 +277,7 @@ def test_tables_of_a_living_owner_are_not_written(namespace):
 
 def test_ten_thousand_at_once(namespace):
     def written(session):
-        many = [
-            (str(ipaddress.IPv4Address(number)),) for number in range(10000)
-        ]
+        many = [(str(ipaddress.IPv4Address(n)),) for n in range(10000)]
         put_elements(session, [change(GUESTS, many)])
         first = len(held(session)[GUESTS])
         put_elements(session, [change(GUESTS, removed=many)])

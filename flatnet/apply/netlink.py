@@ -17,7 +17,7 @@ _TYPE = 0x3FFF
 
 
 class Kept:
-    """A socket for questions that stays open; a forked process has its own.
+    """A socket that stays open; a forked process has its own.
 
     Who closes a socket of netfilter's waits until the kernel has freed what
     transactions of nftables deleted just before, whoever sent them: 15 ms,

@@ -76,6 +76,10 @@ def write_elements(
         except RefusedError as error:
             _, change, element = wanted[max(error.place, 0)]
             raise _refused(error, change, element) from error
+        except OSError as error:
+            raise HostSetupError(
+                f"nftables cannot be used: {error}"
+            ) from error
 
 
 def put_elements(session: Session, changes: Iterable[Change]) -> None:

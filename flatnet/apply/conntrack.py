@@ -21,15 +21,14 @@ Given up: a UDP peer that an instance goes on sending to counts as one that the
 instance turned to, as for any packet that it sends first.
 """
 
-import contextlib
-
 from flatnet.apply import severed
 from flatnet.apply.flows import Flow, Judge
 from flatnet.apply.guard import TABLE
 from flatnet.apply.ipset import all_packed
 from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
-from flatnet.apply.tracked import Forgetting, flows_of
+from flatnet.apply.netlink import Kept
+from flatnet.apply.tracked import flows_of, forget
 from flatnet.state import Changes, Failure, Plan, Port
 
 
@@ -50,8 +49,9 @@ def cut_connections(
     judged -= fresh
     if not fresh and not judged:
         return Changes()
+    asking = session.proven.asking
     judge = Judge(plan.filter, judged)
-    tracked = list(flows_of(all_packed(judged | fresh)))
+    tracked = list(flows_of(asking, all_packed(judged | fresh)))
     forbidden = [flow for flow in tracked if judge.forbids(flow)]
     severed.remember(session, TABLE, forbidden)
     doomed = dict.fromkeys(
@@ -60,7 +60,7 @@ def cut_connections(
             *(f for f in tracked if not fresh.isdisjoint(_ends(f))),
         )
     )
-    return _forget(list(doomed))
+    return _forget(asking, list(doomed))
 
 
 def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
@@ -94,18 +94,17 @@ def _ends(flow: Flow) -> frozenset[str]:
     )
 
 
-def _forget(doomed: list[Flow]) -> Changes:
+def _forget(asking: Kept, doomed: list[Flow]) -> Changes:
     """Delete flows; one that ended by itself meanwhile is as good."""
     if not doomed:
         return Changes()
     cut = 0
     failures = []
-    with contextlib.closing(Forgetting()) as forgetting:
-        for flow in doomed:
-            try:
-                cut += forgetting.forget(flow)
-            except OSError as error:
-                failures.append(_failure(flow, error))
+    for flow in doomed:
+        try:
+            cut += forget(asking, flow)
+        except OSError as error:
+            failures.append(_failure(flow, error))
     made = (f"conntrack: cut {cut} connections",) if cut else ()
     return Changes(made, tuple(failures))
 

@@ -30,18 +30,20 @@ _ICMP = {1: (4, 5, 6), 58: (7, 8, 9)}
 _NESTED = 0x8000
 _FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 6}
 _COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
-_SECONDS = 10
 Values = dict[int, bytes]
 
 
-def flows_of(addresses: frozenset[bytes]) -> Iterator[Flow]:
+def flows_of(
+    asking: netlink.Kept, addresses: frozenset[bytes]
+) -> Iterator[Flow]:
     """Yield the flows that one of these addresses, packed, is an end of.
 
+    :param asking: a socket of netfilter's
     :raises HostSetupError: the kernel does not tell
     """
     if not addresses or _is_empty():
         return
-    with netlink.connected(netlink.NETFILTER, _SECONDS) as kernel:
+    with asking.lent() as kernel:
         flags = netlink.REQUEST | netlink.DUMP
         kernel.send(_message(socket.AF_UNSPEC, _GET, flags, b""))
         while True:
@@ -59,29 +61,20 @@ def flows_of(addresses: frozenset[bytes]) -> Iterator[Flow]:
                     yield _flow(body[0], values, ends)
 
 
-class Forgetting:
-    """One connection that deletes flows."""
+def forget(asking: netlink.Kept, flow: Flow) -> bool:
+    """Delete a flow; false if it ended by itself meanwhile.
 
-    def __init__(self) -> None:
-        self._kernel = netlink.connected(netlink.NETFILTER, _SECONDS)
-
-    def close(self) -> None:
-        """End it."""
-        self._kernel.close()
-
-    def forget(self, flow: Flow) -> bool:
-        """Delete a flow; false if it ended by itself meanwhile.
-
-        :raises OSError: the kernel refuses
-        """
-        family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
-        flags = netlink.REQUEST | netlink.ACK
-        self._kernel.send(_message(family, _DELETE, flags, flow.key))
-        ((_, body),) = netlink.messages(self._kernel.recv(1 << 16))
-        number = netlink.error(body)
-        if number not in (0, errno.ENOENT):
-            raise OSError(number, os.strerror(number))
-        return not number
+    :raises OSError: the kernel refuses
+    """
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
+    flags = netlink.REQUEST | netlink.ACK
+    with asking.lent() as kernel:
+        kernel.send(_message(family, _DELETE, flags, flow.key))
+        ((_, body),) = netlink.messages(kernel.recv(1 << 16))
+    number = netlink.error(body)
+    if number not in (0, errno.ENOENT):
+        raise OSError(number, os.strerror(number))
+    return not number
 
 
 def _is_empty() -> bool:

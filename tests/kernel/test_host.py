@@ -106,11 +106,11 @@ class Flaky:
         self._failures = failures
         monkeypatch.setattr(conntrack, "flows_of", self)
 
-    def __call__(self, addresses):
+    def __call__(self, asking, addresses):
         if self._failures:
             self._failures -= 1
             raise HostSetupError("out of memory")
-        return self._list(addresses)
+        return self._list(asking, addresses)
 
 
 def test_what_could_not_be_cut_is_owed_until_it_is(

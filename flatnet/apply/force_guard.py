@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from flatnet.apply import nft, nft_keys
-from flatnet.apply.guard import guard_tables, set_elements
+from flatnet.apply.guard import Guarding
+from flatnet.apply.guard_sets import port_elements
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
 from flatnet.exceptions import HostSetupError
@@ -29,7 +30,7 @@ def unguarded(plan: Plan, session: Session) -> frozenset[str]:
     everyone = frozenset(each.instance_uuid for each in guard.ports)
     try:
         found = members(guard)
-        tables = guard_tables(guard, found)
+        tables = Guarding().tables(guard, found)
         present = _present(session, tables)
     except HostSetupError:
         return everyone
@@ -76,7 +77,7 @@ def _of_bridge(guard: Guard, bridge: str) -> Guard:
 
 def _has_rules(guard: Guard, found: Members, present: _Found) -> bool:
     """Whether all rules of this guard are there, in their order."""
-    for table in guard_tables(guard, found):
+    for table in Guarding().tables(guard, found):
         there = present[table.family]
         wanted = nft.outline(table)
         if _frame(wanted) != _frame(there.outline):
@@ -131,7 +132,9 @@ def _has_elements(
     present: _Found,
     held: dict[str, dict[tuple[str, bytes], set[bytes]]],
 ) -> bool:
-    own = set_elements(replace(guard, ports=(port,), networks=()), Members())
+    own: dict[str, set[nft_keys.Element]] = {}
+    for name, element in port_elements(port, claims=guard.prevent_spoofing):
+        own.setdefault(name, set()).add(element)
     device = nft_keys.encoded("type ifname", (port.name,))
     for table in tables:
         for each in table.sets:

@@ -37,26 +37,99 @@ port that joined is not known are open for its broadcasts to the host.  With
 spoofing allowed a guest is not held to the limits by address.
 """
 
-import ipaddress
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 
-from flatnet.apply import claims, guard_routed, guard_rules, nft, nft_keys
+from flatnet.apply import claims, guard_routed, guard_rules, nft
+from flatnet.apply.guard_sets import GuardSets
 from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.members import Members, members
 from flatnet.apply.nft_batch import OutdatedError
 from flatnet.apply.nft_dump import elements
-from flatnet.apply.nft_elements import write_elements
+from flatnet.apply.nft_elements import Change, write_elements
 from flatnet.state import Changes, Guard
 from flatnet.taken import InUse
 
 TABLE = "flatnet"
 FAMILIES = ("bridge", "inet", "arp")
 _TRIES = 20
+_Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """A set as it was planned, and what the kernel then had of it."""
+
+    planned: nft.Set
+    held: frozenset[bytes]
+
+
+class Guarding:
+    """What is remembered of a guard, so that another costs what differs."""
+
+    def __init__(self) -> None:
+        self._held = GuardSets()
+        self._sets: dict[_Place, nft.Set] = {}
+        self._settled: dict[_Place, _Settled] = {}
+
+    def tables(self, guard: Guard, found: Members) -> tuple[nft.Table, ...]:
+        """Return the tables, that of the bridge first.
+
+        A set that is as it was before is the same object.
+        """
+        touched = self._held.note(guard, found)
+        bridge = guard_rules.bridge_chains(
+            prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
+        )
+        inet = guard_routed.inet_chains(guard, found)
+        arp = guard_routed.arp_chains()
+        return (
+            self._table("bridge", bridge, guard_rules.SET_KEYS, touched),
+            self._table("inet", inet, guard_routed.SET_KEYS, touched),
+            self._table("arp", arp, guard_routed.SET_KEYS, touched),
+        )
+
+    def changes(
+        self, table: nft.Table, present: nft.Found
+    ) -> tuple[Change, ...]:
+        """Return what mends the sets of a table that is whole."""
+        found: list[Change] = []
+        for each in table.sets:
+            known = self._settled.get((table.family, each.name))
+            held = present.elements[each.name]
+            if known is None or known.held is not held:
+                found += nft.amendment(table, each, held)
+            elif known.planned is not each:
+                found.append(nft.change(table, known.planned, each))
+        return tuple(found)
+
+    def settle(self, table: nft.Table, present: nft.Found) -> None:
+        """Note that the kernel has a table as planned."""
+        for each in table.sets:
+            held = present.elements[each.name]
+            self._settled[table.family, each.name] = _Settled(each, held)
+
+    def _table(
+        self,
+        family: str,
+        chains: tuple[nft.Chain, ...],
+        keys: dict[str, str],
+        touched: frozenset[str],
+    ) -> nft.Table:
+        sets = []
+        for name in sorted(nft.set_names(chains)):
+            known = self._sets.get((family, name))
+            if known is None or name in touched:
+                known = nft.Set(name, keys[name], self._held.elements(name))
+                self._sets[family, name] = known
+            sets.append(known)
+        return nft.Table(family, TABLE, chains, tuple(sets))
 
 
 def apply_guard(
     session: Session,
+    guarding: Guarding,
     guard: Guard | None,
     in_use: Iterable[InUse] = (),
     devices: Reads = DUMP,
@@ -69,11 +142,11 @@ def apply_guard(
     if guard is None:
         return Changes(_removed(session))
     found = members(guard, in_use, devices)
-    tables = guard_tables(guard, found)
+    tables = guarding.tables(guard, found)
     claimed = elements(session.proven.asking, ("bridge", TABLE), claims.SET)
     for left in reversed(range(_TRIES)):
         try:
-            made = _written(session, tables)
+            made = _written(session, guarding, tables)
             break
         except OutdatedError:
             if not left:
@@ -84,7 +157,7 @@ def apply_guard(
 
 
 def _written(
-    session: Session, tables: tuple[nft.Table, ...]
+    session: Session, guarding: Guarding, tables: tuple[nft.Table, ...]
 ) -> tuple[str, ...]:
     found = {each: _known(session, each) for each in tables}
     session.adopt((table.family, table.name) for table in tables)
@@ -94,12 +167,12 @@ def _written(
         if present is not None and nft.matches(table, present)
     }
     if len(whole) == len(tables):
-        return _amended(session, whole)
+        return _amended(session, guarding, whole)
     lines, told = [], []
     becomes: dict[Hashable, nft.Found | None] = {}
     for table in tables:
         if table in whole:
-            changes = nft.amendment(table, whole[table].elements)
+            changes = guarding.changes(table, whole[table])
             lines.append(nft.amendment_text(changes))
             becomes[_key(table)] = nft.amended(whole[table], changes)
             continue
@@ -113,28 +186,30 @@ def _written(
 
 
 def _amended(
-    session: Session, found: dict[nft.Table, nft.Found]
+    session: Session, guarding: Guarding, found: dict[nft.Table, nft.Found]
 ) -> tuple[str, ...]:
     """Mend the sets of tables that are whole.
 
     :raises OutdatedError: they may be something else by now
     """
     changes = {
-        table: nft.amendment(table, present.elements)
+        table: guarding.changes(table, present)
         for table, present in found.items()
     }
     wanted = [change for those in changes.values() for change in those]
-    if not wanted:
-        return ()
-    before = session.proven.at(map(_key, found))
-    if before is None:
-        raise OutdatedError
-    after = write_elements(session, wanted, before)
     becomes = {
-        _key(table): nft.amended(present, changes[table])
+        table: nft.amended(present, changes[table])
         for table, present in found.items()
     }
-    session.proven.wrote(before, after, becomes)
+    if wanted:
+        before = session.proven.at(map(_key, found))
+        if before is None:
+            raise OutdatedError
+        after = write_elements(session, wanted, before)
+        known = {_key(table): each for table, each in becomes.items()}
+        session.proven.wrote(before, after, known)
+    for table, present in becomes.items():
+        guarding.settle(table, present)
     # The same ports stand in all tables; once is enough for the log.
     return tuple(
         f"guard: {each.set} +{len(each.added)} -{len(each.removed)}"
@@ -152,110 +227,6 @@ def _known(session: Session, table: nft.Table) -> nft.Found | None:
 
 def _key(table: nft.Table) -> Hashable:
     return ("guard", table.family)
-
-
-def guard_tables(guard: Guard, found: Members) -> tuple[nft.Table, ...]:
-    """Return the tables, that of the bridge first."""
-    held = set_elements(guard, found)
-    bridge = guard_rules.bridge_chains(
-        prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
-    )
-    return (
-        _table("bridge", bridge, guard_rules.SET_KEYS, held),
-        _table(
-            "inet",
-            guard_routed.inet_chains(guard, found),
-            guard_routed.SET_KEYS,
-            held,
-        ),
-        _table("arp", guard_routed.arp_chains(), guard_routed.SET_KEYS, held),
-    )
-
-
-def _table(
-    family: str,
-    chains: tuple[nft.Chain, ...],
-    keys: dict[str, str],
-    held: dict[str, frozenset[nft_keys.Element]],
-) -> nft.Table:
-    sets = tuple(
-        nft.Set(name, keys[name], held.get(name, frozenset()))
-        for name in sorted(nft.set_names(chains))
-    )
-    return nft.Table(family, TABLE, chains, sets)
-
-
-def set_elements(
-    guard: Guard, found: Members
-) -> dict[str, frozenset[nft_keys.Element]]:
-    """Return what each set holds, by its name."""
-    ports = guard.ports
-    own = [
-        (port.name, ipaddress.ip_address(address))
-        for port in ports
-        for address in port.addresses
-    ]
-    own4 = [(name, str(a)) for name, a in own if a.version == 4]
-    own6 = [(name, a) for name, a in own if a.version == 6]
-    return {
-        "ports": _single(port.name for port in ports),
-        "filtered": _single(port.name for port in ports if port.filtered),
-        "uplinks": _single(found.uplinks),
-        "dhcp_uplinks": _single(found.serving),
-        "closed": _single(found.closed),
-        "macs": frozenset((port.name, port.mac) for port in ports),
-        "hardware": frozenset(
-            (port.name, str(int(port.mac.replace(":", ""), 16)))
-            for port in ports
-        ),
-        "ipv4": frozenset(own4),
-        "ipv6": frozenset((name, str(a)) for name, a in own6),
-        "targets": frozenset((name, _hex(a)) for name, a in own6),
-        "guests4": _single(address for _, address in own4),
-        "guests6": _single(str(address) for _, address in own6),
-        "bridge_macs": _single(found.macs),
-        "name_servers": _single(
-            network.address
-            for network in guard.networks
-            if network.serves and network.address
-        ),
-        **_local_elements(guard, found),
-    }
-
-
-def _local_elements(
-    guard: Guard, found: Members
-) -> dict[str, frozenset[nft_keys.Element]]:
-    """What nobody beyond an uplink may claim: the host's, and guests' too.
-
-    Where guests may use any address, so may they on other hosts.
-    """
-    ports = guard.ports if guard.prevent_spoofing else ()
-    macs = {*found.macs, *(port.mac for port in ports)}
-    addresses = {
-        ipaddress.ip_address(text)
-        for text in (
-            *(n.address for n in guard.networks if n.address),
-            *found.link_local,
-            *(address for port in ports for address in port.addresses),
-        )
-    }
-    six = [each for each in addresses if each.version == 6]
-    return {
-        "local_macs": _single(macs),
-        "local_ipv4": _single(str(a) for a in addresses if a.version == 4),
-        "local_ipv6": _single(str(a) for a in six),
-        "local_targets": _single(_hex(a) for a in six),
-    }
-
-
-def _single(values: Iterable[str]) -> frozenset[nft_keys.Element]:
-    return frozenset((value,) for value in values)
-
-
-def _hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """An address as nft prints a raw payload."""
-    return f"0x{int(address):032x}"
 
 
 def _removed(session: Session) -> tuple[str, ...]:

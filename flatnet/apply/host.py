@@ -184,7 +184,13 @@ def apply_rules(plan: Plan, tools: Tools) -> Changes:
 
 
 def _apply_guard(plan: Plan, tools: Tools) -> Changes:
-    return apply_guard(tools.session, plan.guard, plan.in_use, tools.devices)
+    return apply_guard(
+        tools.session,
+        tools.known.guarding,
+        plan.guard,
+        plan.in_use,
+        tools.devices,
+    )
 
 
 def _apply_firewall(plan: Plan, tools: Tools) -> Changes:

@@ -207,31 +207,49 @@ def _clearing(name: str, present: Found) -> list[str]:
 
 
 def amendment(
-    table: Table, elements: dict[str, frozenset[bytes]]
+    table: Table, wanted: Set, held: frozenset[bytes]
 ) -> tuple[Change, ...]:
-    """Return what mends the sets; `elements` is what they hold now."""
-    found = []
-    for each in table.sets:
-        if each.is_dynamic:
-            continue
-        wanted = {nft_keys.encoded(each.key, e): e for e in each.elements}
-        held = elements[each.name]
-        if wanted.keys() == held:
-            continue
-        found.append(
-            Change(
-                family=table.family,
-                table=table.name,
-                set=each.name,
-                key=each.key,
-                added=frozenset(wanted[key] for key in wanted.keys() - held),
-                removed=frozenset(
-                    nft_keys.decoded(each.key, key)
-                    for key in held - wanted.keys()
-                ),
-            )
-        )
-    return tuple(found)
+    """Return what mends a set; `held` is what it holds now."""
+    if wanted.is_dynamic:
+        return ()
+    keys = {nft_keys.encoded(wanted.key, e): e for e in wanted.elements}
+    if keys.keys() == held:
+        return ()
+    gone = held - keys.keys()
+    return (
+        _change(
+            table,
+            wanted,
+            frozenset(keys[key] for key in keys.keys() - held),
+            frozenset(nft_keys.decoded(wanted.key, key) for key in gone),
+        ),
+    )
+
+
+def change(table: Table, before: Set, wanted: Set) -> Change:
+    """Return what makes a set of what it was planned to be before."""
+    return _change(
+        table,
+        wanted,
+        wanted.elements - before.elements,
+        before.elements - wanted.elements,
+    )
+
+
+def _change(
+    table: Table,
+    wanted: Set,
+    added: frozenset[Element],
+    removed: frozenset[Element],
+) -> Change:
+    return Change(
+        family=table.family,
+        table=table.name,
+        set=wanted.name,
+        key=wanted.key,
+        added=added,
+        removed=removed,
+    )
 
 
 def amendment_text(changes: Iterable[Change]) -> str:

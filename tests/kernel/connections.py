@@ -7,7 +7,7 @@ from segment import guest, segment
 
 from flatnet.apply.conntrack import cut_connections
 from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.guard import apply_guard
+from flatnet.apply.guard import Guarding, apply_guard
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.sysctl import apply_sysctls
@@ -105,7 +105,7 @@ def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
         apply_sysctls(plan)
         written = apply_firewall(plan.filter, Known())
         with Session() as session:
-            apply_guard(session, plan.guard)
+            apply_guard(session, Guarding(), plan.guard)
             return written, cut_connections(plan, written.judged, session)
 
     written, cut = net.node.call(everything)

@@ -1,7 +1,7 @@
 """The firewall and the guard of a segment's node, as rows mean them."""
 
 from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.guard import apply_guard
+from flatnet.apply.guard import Guarding, apply_guard
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.rows import SecurityGroup, SecurityRule
@@ -41,7 +41,7 @@ def twice(planned, guarded):
         first, again = (
             joined(
                 apply_firewall(planned, Known(session.proven)),
-                apply_guard(session, guarded),
+                apply_guard(session, Guarding(), guarded),
             )
             for _ in range(2)
         )

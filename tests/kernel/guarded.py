@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from frames import ARP, BROADCAST, Machine, arp, ether
 from namespaces import Namespace, enter
 
-from flatnet.apply.guard import apply_guard
+from flatnet.apply.guard import Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.plan.addresses import eui64_address
 from flatnet.state import Guard, GuardedNetwork, GuardedPort
@@ -70,7 +70,7 @@ def guarded_network(**fields):
 def applied(wanted):
     """Apply a guard in the current namespace, as a process that ends."""
     with Session() as session:
-        return apply_guard(session, wanted)
+        return apply_guard(session, Guarding(), wanted)
 
 
 @dataclass(frozen=True)

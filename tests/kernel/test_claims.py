@@ -9,7 +9,7 @@ from guarded import guard, guarded_network, guarded_port, machine
 from strangers import STRANGER, beyond_uplink, frame
 
 from flatnet.apply.claims import MOST
-from flatnet.apply.guard import apply_guard
+from flatnet.apply.guard import Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 
 GUEST = machine("fa:16:3e:00:00:01", "10.0.0.7")
@@ -35,7 +35,7 @@ def guarded():
         ),
     )
     with Session() as session:
-        return apply_guard(session, wanted).warnings
+        return apply_guard(session, Guarding(), wanted).warnings
 
 
 def send(other, *frames):

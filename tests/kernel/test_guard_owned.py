@@ -9,7 +9,7 @@ import pytest
 from guarded import PORT_A, guard
 from test_guard_tables import tables, unowned
 
-from flatnet.apply.guard import FAMILIES, TABLE, apply_guard
+from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.exceptions import HostSetupError
 
@@ -35,11 +35,15 @@ def test_owned_tables_outlive_what_others_do(site, damage):
 
     def owned():
         with Session() as session:
-            apply_guard(session, guard())
+            apply_guard(session, Guarding(), guard())
             whole = tables(site)
             site.host.run(*others, text=damage, check=False)
             site.host.run("iptables -F")
-            return whole, tables(site), apply_guard(session, guard()).made
+            return (
+                whole,
+                tables(site),
+                apply_guard(session, Guarding(), guard()).made,
+            )
 
     whole, after, made = site.host.call(owned)
     assert after == whole
@@ -49,16 +53,16 @@ def test_owned_tables_outlive_what_others_do(site, damage):
 def test_a_forked_worker_owns_what_its_parent_does(site):
     def forked():
         with Session() as session:
-            apply_guard(session, guard())
+            apply_guard(session, Guarding(), guard())
             worker = os.fork()
             if worker == 0:
                 session.forget()
-                apply_guard(session, guard(isolated=False))
+                apply_guard(session, Guarding(), guard(isolated=False))
                 os.kill(os.getpid(), signal.SIGKILL)
             os.waitpid(worker, 0)
             session.forget()
             site.host.run("nft flush ruleset")
-            return apply_guard(session, guard(isolated=False)).made
+            return apply_guard(session, Guarding(), guard(isolated=False)).made
 
     assert site.host.call(forked) == ()
 
@@ -94,16 +98,18 @@ def test_others_may_write_all_the_time(site):
 
     def passes():
         with Session() as session:
-            apply_guard(session, guard())
+            apply_guard(session, Guarding(), guard())
             whole = tables(site)
             writer = threading.Thread(target=disturb)
             writer.start()
             try:
                 for _ in range(25):
-                    fewer = apply_guard(session, guard(guard().ports[0]))
+                    fewer = apply_guard(
+                        session, Guarding(), guard(guard().ports[0])
+                    )
                     assert "guard: ports +0 -1" in fewer.made
                     assert "guard: ports +1 -0" in (
-                        apply_guard(session, guard()).made
+                        apply_guard(session, Guarding(), guard()).made
                     )
             finally:
                 ended.set()

@@ -23,7 +23,7 @@ from guarded import (
 from namespaces import enter
 
 from flatnet.apply import nft
-from flatnet.apply.guard import FAMILIES, TABLE, apply_guard
+from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 
 # Of linux/if_packet.h and asm-generic/socket.h: Python does not have them.
@@ -40,9 +40,9 @@ def site(namespaces):
 def test_twice_is_once(site):
     def twice():
         with Session() as session:
-            first = apply_guard(session, guard())
+            first = apply_guard(session, Guarding(), guard())
             before = guarded.generation()
-            second = apply_guard(session, guard())
+            second = apply_guard(session, Guarding(), guard())
         return first, second, guarded.generation() - before
 
     first, second, written = site.host.call(twice)

@@ -16,7 +16,7 @@ from bridged import (
 from guarded import guard, guarded_network
 
 from flatnet.apply.addressing import conflicts
-from flatnet.apply.guard import apply_guard
+from flatnet.apply.guard import Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.apply.stale import withdraw
 from flatnet.taken import InUse
@@ -226,7 +226,9 @@ def test_the_guard_takes_nobody_there_for_a_forger(namespaces, address):
 
     def guarded():
         with Session() as session:
-            apply_guard(session, guard(networks=(network,)), (BROKER,))
+            apply_guard(
+                session, Guarding(), guard(networks=(network,)), (BROKER,)
+            )
 
     host.call(guarded)
     own = address.partition("/")[0]
@@ -246,7 +248,7 @@ def test_the_guard_takes_nobody_behind_a_router_for_a_forger(namespaces):
 
     def guarded():
         with Session() as session:
-            apply_guard(session, guard(networks=(network,)))
+            apply_guard(session, Guarding(), guard(networks=(network,)))
 
     host.call(guarded)
     said = far.run("ping -c1 -W5 -I 10.0.0.200 192.0.2.5")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flatnet.apply import dnsmasq, ipset, nft, sysctl
 from flatnet.apply.filter.rendering import rules
 from flatnet.apply.grammar import checked
-from flatnet.apply.guard import guard_tables
+from flatnet.apply.guard import Guarding
 from flatnet.apply.iptables import Existing, edits
 from flatnet.apply.members import Members
 from flatnet.apply.placement import Placement
@@ -243,7 +243,7 @@ def of_dnsmasq(server):
 
 
 def of_nft(guard):
-    for table in guard_tables(guard, Members()):
+    for table in Guarding().tables(guard, Members()):
         for line in nft.replacement(table, None).split("\n"):
             if line.startswith("add set"):
                 assert NFT_SET.fullmatch(line), line

@@ -1,0 +1,103 @@
+"""What stands in the guard's sets: of single ports, and of the host.
+
+Who comes or goes costs its own elements: see `Gathered`.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from flatnet.apply.gathered import Gathered
+from flatnet.apply.members import Members
+from flatnet.apply.nft_keys import Element
+from flatnet.state import Guard, GuardedPort
+
+Placed = tuple[str, Element]
+_REMEMBERED = 1 << 13
+_HOST = ""
+
+
+class GuardSets:
+    """The elements of the guard's sets, for one guard after the other."""
+
+    def __init__(self) -> None:
+        self._gathered = Gathered()
+        self._ports: dict[str, GuardedPort] = {}
+        self._prevents: bool | None = None
+
+    def note(self, guard: Guard, found: Members) -> frozenset[str]:
+        """Take over a guard; return the sets that are others than before."""
+        if guard.prevent_spoofing != self._prevents:
+            self._prevents, self._ports = guard.prevent_spoofing, {}
+        ports = {f"{p.name} {p.instance_uuid}": p for p in guard.ports}
+        for key in self._ports.keys() - ports.keys():
+            self._gathered.put(key, ())
+        for key, port in ports.items():
+            if self._ports.get(key) is not port:
+                elements = port_elements(port, claims=guard.prevent_spoofing)
+                self._gathered.put(key, elements)
+        self._ports = ports
+        self._gathered.put(_HOST, host_elements(guard, found))
+        return self._gathered.touched()
+
+    def elements(self, name: str) -> frozenset[Element]:
+        """All that a set holds."""
+        return self._gathered.elements(name)
+
+
+@lru_cache(_REMEMBERED)
+def port_elements(port: GuardedPort, *, claims: bool) -> frozenset[Placed]:
+    """Return what a port has in sets, by their names.
+
+    :param claims: whether nobody beyond an uplink may have what it has;
+        where guests may use any address, so may they on other hosts
+    """
+    return frozenset(_of_port(port, claims=claims))
+
+
+def host_elements(guard: Guard, found: Members) -> Iterator[Placed]:
+    """Yield what the host and its networks have in sets."""
+    for name, values in (
+        ("uplinks", found.uplinks),
+        ("dhcp_uplinks", found.serving),
+        ("closed", found.closed),
+        ("bridge_macs", found.macs),
+        ("local_macs", found.macs),
+    ):
+        yield from ((name, (value,)) for value in values)
+    for network in guard.networks:
+        if network.serves and network.address:
+            yield "name_servers", (network.address,)
+    own = (each.address for each in guard.networks if each.address)
+    yield from _local((*own, *found.link_local))
+
+
+def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:
+    name, mac = port.name, port.mac
+    yield "ports", (name,)
+    if port.filtered:
+        yield "filtered", (name,)
+    yield "macs", (name, mac)
+    yield "hardware", (name, str(int(mac.replace(":", ""), 16)))
+    for text in port.addresses:
+        address = ipaddress.ip_address(text)
+        yield f"ipv{address.version}", (name, str(address))
+        yield f"guests{address.version}", (str(address),)
+        if address.version == 6:
+            yield "targets", (name, _hex(address))
+    if claims:
+        yield "local_macs", (mac,)
+        yield from _local(port.addresses)
+
+
+def _local(addresses: Iterable[str]) -> Iterator[Placed]:
+    """What nobody beyond an uplink may claim."""
+    for address in map(ipaddress.ip_address, addresses):
+        yield f"local_ipv{address.version}", (str(address),)
+        if isinstance(address, ipaddress.IPv6Address):
+            yield "local_targets", (_hex(address),)
+
+
+def _hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An address as nft prints a raw payload."""
+    return f"0x{int(address):032x}"

@@ -10,9 +10,12 @@ event.  Our own changes are followed by a reading of the device; those of
 others are seen when all are read, as every whole pass does.
 """
 
+import contextlib
 import errno
 import socket
 import struct
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from flatnet.apply import netlink
 from flatnet.apply.link import Link, link, read_links
@@ -33,6 +36,7 @@ class Devices:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
         self._known: dict[int, Link] | None = None
         self._moved = False
+        self._connection: Any = None
 
     @property
     def socket(self) -> socket.socket:
@@ -42,6 +46,8 @@ class Devices:
     def close(self) -> None:
         """End the subscription."""
         self._events.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def read(self) -> tuple[Link, ...]:
         """Return the devices as they are now, by index.
@@ -62,6 +68,22 @@ class Devices:
         self._absorb()
         if self._known is not None:
             self._known[changed.index] = changed
+
+    @contextlib.contextmanager
+    def connection(self, connect: Callable[[], Any]) -> Iterator[Any]:
+        """Lend the one connection by which devices are changed.
+
+        After an error that may have left an answer unread it is another.
+        """
+        if self._connection is None:
+            self._connection = connect()
+        kept, self._connection = self._connection, None
+        try:
+            yield kept
+        except BaseException:
+            kept.close()
+            raise
+        self._connection = kept
 
     def forget(self) -> None:
         """Have all read again the next time."""

@@ -5,12 +5,15 @@ takes longer than all the rest of a pass: so of a message only that is read
 here which somebody asks for.
 """
 
+import contextlib
 import ipaddress
 import struct
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from flatnet.apply.netlink import attribute, attributes
 from flatnet.apply.rtnl import answer, dump
@@ -48,6 +51,7 @@ _SCOPE_GLOBAL = 0
 _SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
 # Bodies of about a kilobyte.
 _REMEMBERED = 1 << 13
+T = TypeVar("T", bound="_Closes")
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
 
 
@@ -105,6 +109,10 @@ class Address:
         return self.value.partition("/")[0]
 
 
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
 class Reads(Protocol):
     """Who knows the devices of this host."""
 
@@ -113,6 +121,11 @@ class Reads(Protocol):
 
     def note(self, changed: "Link") -> None:
         """Note what was read of a device that we have just changed."""
+
+    def connection(
+        self, connect: Callable[[], T]
+    ) -> AbstractContextManager[T]:
+        """Lend a connection by which devices are changed."""
 
 
 class Dump:
@@ -124,6 +137,12 @@ class Dump:
 
     def note(self, changed: "Link") -> None:
         """Forget it."""
+
+    def connection(
+        self, connect: Callable[[], T]
+    ) -> AbstractContextManager[T]:
+        """Lend a new one, and close it."""
+        return contextlib.closing(connect())
 
 
 DUMP = Dump()

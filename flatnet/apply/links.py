@@ -114,7 +114,7 @@ def host(devices: Reads = DUMP) -> Iterator[Host]:
 
     :param devices: who knows what there is
     """
-    with connected() as netlink:
+    with devices.connection(connected) as netlink:
         yield Host(
             netlink=netlink,
             devices=devices,

@@ -15,8 +15,9 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg2",
     "sqlite": "sqlite",
 }
-# Connections of one pool, all told.
-CONNECTIONS = {"sqlite": 15, "mysql": 55, "postgresql": 55}
+# Who reads, and who writes, at one moment; and the connections of each that
+# are kept: a server has to bear those of all hosts.
+READING, WRITING = 10, 20
 _KEPT = 5
 # Seconds that sqlite3 itself waits for another process.  It waits in C,
 # where it would stop every green thread: so hardly at all, and we try again.
@@ -73,7 +74,7 @@ def new_engine(
     else:
         options["isolation_level"] = isolation
         options["pool_size"] = _KEPT
-        options["max_overflow"] = CONNECTIONS[dialect] - _KEPT
+        options["max_overflow"] = max(READING, WRITING) - _KEPT
         options["pool_recycle"] = 3600
     try:
         engine = sqlalchemy.create_engine(

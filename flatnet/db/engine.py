@@ -29,7 +29,6 @@ from tenacity import (
 
 from flatnet import deadline
 from flatnet.db import drivers, failures, waits
-from flatnet.db.sqlite import WRITES
 from flatnet.exceptions import DatabaseUnavailable
 
 P = ParamSpec("P")
@@ -66,9 +65,9 @@ class Database:
                 parsed, self.dialect, isolation="REPEATABLE READ"
             )
         # Who waits for a connection has an end too; the pool's is its own.
-        self._connections = threading.Semaphore(
-            drivers.CONNECTIONS[self.dialect]
-        )
+        # Writers that wait for a lock must not keep readers waiting.
+        self._reading_turns = threading.Semaphore(drivers.READING)
+        self._writing_turns = threading.Semaphore(drivers.WRITING)
         # Under eventlet a wait inside sqlite3 would stop every green thread,
         # the one that holds the lock too: so they queue up out here.
         self._writers = threading.Lock()
@@ -137,8 +136,9 @@ class Database:
             reraise=True,
         )
         full = "all connections of the pool are in use"
+        turns = self._writing_turns if writes else self._reading_turns
         try:
-            with self._turn(self._connections, full):
+            with self._turn(turns, full):
                 answer: R = retrying(self._run_once, function, writes)
         except exc.SQLAlchemyError as error:
             raise failures.named(error, self.name) from error
@@ -169,7 +169,7 @@ class Database:
         budget = deadline.left()
         engine = self._writing if writes else self._reading
         with engine.connect() as fresh:
-            connection = fresh.execution_options(**{WRITES: writes})
+            connection = fresh.execution_options(**{waits.WRITES: writes})
             transaction = connection.begin()
             answer = function(connection)
             if writes:

@@ -1,6 +1,9 @@
 """PyMySQL, with an end to whatever it waits for."""
 
+import functools
 import socket
+import ssl
+from collections.abc import Callable
 from typing import Any
 
 from pymysql.connections import Connection as Plain
@@ -10,6 +13,7 @@ from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
 from flatnet.db import names, waits
+from flatnet.db.tls import SharedContext
 
 # Rows, and with the second what `FLUSH TABLES WITH READ LOCK` and a change
 # of tables hold, which the first says nothing of: 24 hours by default.
@@ -20,6 +24,23 @@ _LOCK_TIMEOUT = (
 
 class BoundConnection(Plain):  # type: ignore[misc]
     """A connection whose socket waits until the deadline, at most."""
+
+    def __init__(
+        self, *arguments: Any, tls: SharedContext, **options: Any
+    ) -> None:
+        # The other one asks for a context.
+        self._tls = tls
+        super().__init__(*arguments, **options)
+
+    def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
+        """Return the context for options of TLS, or the one that they are.
+
+        Given by the option `ssl` it would mean that TLS is required.
+        """
+        if isinstance(sslp, ssl.SSLContext):
+            return sslp
+        make: Callable[[Any], ssl.SSLContext] = super()._create_ssl_ctx
+        return self._tls.get(sslp, lambda: make(sslp))
 
     @property
     def _read_timeout(self) -> float:
@@ -35,7 +56,11 @@ class BoundConnection(Plain):  # type: ignore[misc]
 def listen(engine: Engine) -> None:
     """See to it that every connection of an engine has its timeouts."""
     if engine.driver == "pymysql":
-        event.listen(engine, "do_connect", _connect)
+        event.listen(
+            engine,
+            "do_connect",
+            functools.partial(_connect, SharedContext()),
+        )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     event.listen(engine, "before_cursor_execute", _before)
@@ -43,11 +68,16 @@ def listen(engine: Engine) -> None:
 
 
 def _connect(
-    _dialect: Any, _record: Any, arguments: Any, options: Any
+    tls: SharedContext,
+    _dialect: Any,
+    _record: Any,
+    arguments: Any,
+    options: Any,
 ) -> BoundConnection:
     """Connect to the first address of the server that is well."""
     connection = BoundConnection(
         *arguments,
+        tls=tls,
         **{**options, "defer_connect": True, "connect_timeout": _seconds()},
     )
     if connection.unix_socket:

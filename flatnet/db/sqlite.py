@@ -6,9 +6,6 @@ from sqlalchemy import Connection, Engine, event
 
 from flatnet.db import waits
 
-# An execution option: the transaction may write.
-WRITES = "flatnet_write"
-
 
 def listen(engine: Engine) -> None:
     """Have every connection of an engine begin its transactions our way."""
@@ -25,5 +22,5 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get(WRITES)
+    write = connection.get_execution_options().get(waits.WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -32,6 +32,8 @@ LOCK_TIMEOUT = int(PATIENCE * _LOCK_SHARE)
 # its own timeouts are whole ones.
 ONE_MORE_LOCK = 1.5
 _TOLD = "flatnet_lock_timeout"
+# An execution option: the transaction may write.
+WRITES = "flatnet_write"
 # Timeouts of sockets are whole multiples of it, so that few are set.
 _STEP = 0.25
 
@@ -50,9 +52,14 @@ def answer_seconds() -> float:
 def told(connection: Connection, statement: str, *, begins: bool) -> None:
     """Tell a server of the lock timeout, where it has to be another one.
 
+    Readers wait for no rows; whoever locks whole tables lets them wait until
+    their connection is closed, and they have written nothing by then.
+
     :param statement: one that sets it, with `{}` for the seconds
     :param begins: whether the timeout may become longer too
     """
+    if not connection.get_execution_options().get(WRITES, True):
+        return
     wanted = lock_seconds()
     known = connection.info.get(_TOLD, LOCK_TIMEOUT)
     if wanted < known or (begins and wanted != known):

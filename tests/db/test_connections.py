@@ -1,0 +1,94 @@
+"""What the connections of a database share, and what readers are spared."""
+
+import ssl
+import threading
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+
+from flatnet import deadline
+from flatnet.db import networks
+from flatnet.db.engine import Database
+from flatnet.db.tls import SharedContext
+from flatnet.exceptions import DatabaseUnavailable
+
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def contexts(database, number):
+    """The TLS contexts of so many connections that are there at once."""
+    meeting = threading.Barrier(number)
+    found = []
+
+    def read(connection):
+        connection.scalar(text("SELECT 1"))
+        meeting.wait(20)
+        found.append(connection.connection.dbapi_connection.ctx)
+
+    threads = [
+        threading.Thread(target=database.read, args=(read,))
+        for _ in range(number)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return found
+
+
+def test_connections_share_one_context(database, url):
+    if database.dialect != "mysql":
+        pytest.skip("PyMySQL makes them")
+    one, another = Database(url), Database(url)
+    found = contexts(one, 4)
+    assert len(found) == 4
+    assert len({*map(id, found)}) == 1
+    assert contexts(another, 1) != found[:1]
+    # Nothing was asked for: it is encrypted as far as the server can.
+    assert found[0].verify_mode == ssl.CERT_NONE
+    one.close()
+    another.close()
+
+
+def test_who_demands_tls_is_refused_where_there_is_none(database, url):
+    if database.dialect != "mysql":
+        pytest.skip("PyMySQL makes them")
+    given = sqlalchemy.make_url(url).update_query_dict({"ssl_ca": AUTHORITIES})
+    strict = Database(given.render_as_string(hide_password=False))
+    with pytest.raises(DatabaseUnavailable, match="SSL is required"):
+        networks.list_all(strict)
+    strict.close()
+
+
+def test_a_file_that_was_renewed_makes_another_context(tmp_path):
+    authority = tmp_path / "ca.pem"
+    authority.write_text("one")
+    shared, options = SharedContext(), {"ca": str(authority)}
+    first = shared.get(options, ssl.create_default_context)
+    assert shared.get(options, ssl.create_default_context) is first
+    authority.write_text("another")
+    second = shared.get(options, ssl.create_default_context)
+    assert second is not first
+    strict = {**options, "verify_mode": True}
+    assert shared.get(strict, ssl.create_default_context) is not second
+
+
+SETTINGS = {
+    "mysql": "SHOW SESSION STATUS LIKE 'Com_set_option'",
+    "postgresql": "SELECT setting FROM pg_settings WHERE name='lock_timeout'",
+}
+
+
+def test_readers_send_nothing_but_what_they_ask(database):
+    """However little time they have."""
+    if database.dialect == "sqlite":
+        pytest.skip("it has no settings")
+
+    def told(connection):
+        return connection.execute(text(SETTINGS[database.dialect])).one()
+
+    before = database.read(told)
+    for seconds in (9, 5, 2):
+        with deadline.within(seconds):
+            assert database.read(told) == before

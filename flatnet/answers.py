@@ -5,8 +5,10 @@ from typing import Any
 
 from flatnet.db import attached
 from flatnet.db.engine import Database
+from flatnet.db.orders import Served
 from flatnet.outcome import Pass
 from flatnet.plan import nwinfo
+from flatnet.plan.port import port_name
 from flatnet.settings import Settings
 
 Json = dict[str, Any]
@@ -32,6 +34,31 @@ def network_info(
     )
     return nwinfo.network_info(
         found.networks, settings, mtus=last.mtus, plugged=found.up
+    )
+
+
+def served_info(
+    served: Served, settings: Settings, outcome: Pass
+) -> list[Json]:
+    """Return NetworkInfo of an instance whose rows were just written.
+
+    :param outcome: of a pass of this host that saw them, and that may have
+        given its bridges other addresses
+    """
+    now = outcome.bridge_addresses
+    is_here = served.host == settings.host
+    return nwinfo.network_info(
+        tuple(
+            (interface, network, now.get(network.uuid, address))
+            for interface, network, address in served.networks
+        ),
+        settings,
+        mtus=outcome.mtus,
+        plugged=[
+            interface.uuid
+            for interface, _, _ in served.networks
+            if is_here and port_name(interface.uuid) in outcome.up
+        ],
     )
 
 

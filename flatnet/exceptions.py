@@ -15,7 +15,12 @@ class ConfigurationError(FlatnetError):
 
 
 class DatabaseUnavailable(FlatnetError):
-    """The database does not answer, or refuses us."""
+    """The database does not answer, or refuses us.
+
+    `may_be_written` where a COMMIT was sent and has no answer.
+    """
+
+    may_be_written = False
 
 
 class SchemaMismatch(FlatnetError):

@@ -5,18 +5,17 @@ bridge's address, DHCP and the gateway.  They are the same machine: the
 second only takes an address for its host, and its plan has more in it.
 """
 
+import functools
 import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
-from flatnet import answers, reports
+from flatnet import answers, hints, reports
 from flatnet.apply.conflicts import foreseen
 from flatnet.arguments import Requested
 from flatnet.db import (
-    allocation,
     bindings,
     host_addresses,
-    instances,
     interfaces,
     networks,
     requests,
@@ -24,11 +23,12 @@ from flatnet.db import (
     snapshot,
 )
 from flatnet.db.engine import Database
+from flatnet.db.orders import Farewell, Order, Placement
 from flatnet.exceptions import (
-    BrokerUnavailable,
     FlatnetError,
     NetworkNotFound,
 )
+from flatnet.ledger import Ledger
 from flatnet.reconciler import Reconciler
 from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
@@ -66,6 +66,11 @@ class FlatManager:
         self._peers = peers
         self._timeout = timeout
         self._in_use = in_use
+        self._ledger = Ledger(
+            database,
+            placement=self._placement,
+            tell=functools.partial(hints.tell, peers),
+        )
 
     def is_here(self, host: str | None) -> bool:
         """Whether a call that names `host` is this daemon's own work."""
@@ -90,30 +95,12 @@ class FlatManager:
         macs: tuple[str, ...],
     ) -> list[Json]:
         """Write the rows of an instance and bring this host to them."""
-        allocation.allocate(
-            self._database,
-            instance_uuid=instance_uuid,
-            placement=allocation.Placement(
-                host=self._settings.host,
-                takes_address=self.takes_host_address,
-                quarantine=self._settings.address_quarantine,
-                mac_attempts=(
-                    self._settings.create_unique_mac_address_attempts
-                ),
-                plug=self._settings.vif_plug,
-                in_use=self._in_use(),
-            ),
-            requested=requested,
-            macs=macs,
-        )
-        # They need not wait for this host, nor for it to be well.
-        groups = interfaces.groups_of(self._database, instance_uuid)
-        self._tell_members(groups)
+        served = self._ledger.allocate(Order(instance_uuid, requested, macs))
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid, renewed=True)
         )
         outcome.check(instance_uuid)
-        return self.network_info(instance_uuid, self._settings.host)
+        return answers.served_info(served, self._settings, outcome)
 
     def deallocate(self, reference: str, *, hint: str | None) -> Json | None:
         """Take away the rows of an instance, then what stood for them.
@@ -125,12 +112,8 @@ class FlatManager:
         :returns: none, or which hosts have not followed yet, and why
         :raises HostSetupError: this host could not
         """
-        instance_uuid = instances.uuid_of(self._database, reference)
-        groups = interfaces.groups_of(self._database, instance_uuid)
-        hosts = allocation.deallocate(
-            self._database, instance_uuid=instance_uuid, hint=hint
-        )
-        self._tell_members(groups)
+        instance_uuid = self._ledger.uuid_of(reference)
+        hosts = self._ledger.deallocate(Farewell(instance_uuid, hint))
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid)
         )
@@ -182,7 +165,7 @@ class FlatManager:
 
     def tear_down(self, reference: str) -> None:
         """Rid this host of an instance, wherever it is by its row."""
-        instance_uuid = instances.uuid_of(self._database, reference)
+        instance_uuid = self._ledger.uuid_of(reference)
         bindings.dismiss(
             self._database,
             instance_uuid=instance_uuid,
@@ -198,7 +181,7 @@ class FlatManager:
 
         :raises InstanceNotFound: no living instance is meant
         """
-        return instances.meant(self._database, reference)
+        return self._ledger.living(reference)
 
     def uuid_of(self, reference: str) -> str:
         """The uuid of an instance by uuid or integer id."""
@@ -266,20 +249,16 @@ class FlatManager:
         changed = frozenset(groups)
         self._reconciler.ask(Scope(groups=changed, members=changed))
 
-    def _tell_members(self, groups: list[int]) -> None:
-        """Let all hosts look at who is in these groups now.
-
-        A hint: where it is lost, the next pass of the timer sees the rows.
-        """
-        if not groups:
-            return
-        failure = None
-        try:
-            self._peers.security_groups_changed({}, group_ids=groups)
-        except BrokerUnavailable as error:
-            failure = error
-        if failure is not None:
-            LOG.warning("other hosts were not told of members: %s", failure)
+    def _placement(self) -> Placement:
+        options = self._settings
+        return Placement(
+            host=options.host,
+            takes_address=self.takes_host_address,
+            quarantine=options.address_quarantine,
+            mac_attempts=options.create_unique_mac_address_attempts,
+            plug=options.vif_plug,
+            in_use=self._in_use(),
+        )
 
     def reconcile(self) -> None:
         """Look at all rows, whoever wrote them, and at the whole host."""

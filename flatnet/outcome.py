@@ -71,6 +71,22 @@ class Pass:
         return self.planned.rows.group_ids
 
     @property
+    def bridge_addresses(self) -> dict[str, str]:
+        """The address of each bridge of the plan, by its network's uuid."""
+        return {
+            bridge.network_uuid: bridge.address.partition("/")[0]
+            for bridge, _ in self.bridges
+            if bridge.address
+        }
+
+    @property
+    def up(self) -> frozenset[str]:
+        """The names of the devices that are on their bridges."""
+        return frozenset(
+            port.name for port in self.changes.ports if port.found == "up"
+        )
+
+    @property
     def mtus(self) -> dict[str, int]:
         """The mtu of each bridge, by name."""
         if self.planned is None:

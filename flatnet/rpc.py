@@ -226,16 +226,24 @@ class NetworkAPI:
         return self._asked(context, "reconcile", host, timeout)
 
     def security_groups_changed(
-        self, context: Json, *, group_ids: list[int]
+        self,
+        context: Json,
+        *,
+        group_ids: list[int],
+        instance_ids: list[str] | None = None,
     ) -> None:
-        """Tell all daemons, without waiting; a lost message costs little."""
+        """Tell all daemons, without waiting; a lost message costs little.
+
+        :param instance_ids: of the members that it is about, if it is
+        """
+        arguments: Json = {"group_ids": group_ids}
+        if instance_ids is not None:
+            arguments["instance_ids"] = instance_ids
         caller = self._client.prepare(
             fanout=True, namespace="flatnet", version="1.0"
         )
         with _answered("the broker"):
-            caller.cast(
-                context, "security_groups_changed", group_ids=group_ids
-            )
+            caller.cast(context, "security_groups_changed", **arguments)
 
     def _asked(
         self, context: Json, method: str, host: str, timeout: float | None

@@ -5,55 +5,40 @@ about, so allocations in one network queue up and addresses ascend; asked
 twice, each answers the same.  An error changes nothing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, select, union
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import (
+    addresses,
     bindings,
+    checks,
+    draft,
+    drafts,
     engine,
-    host_addresses,
-    instances,
+    interfaces,
     models,
     networks,
-    pool,
     requests,
-    reservations,
-    vifs,
+    tenants,
+    tombstones,
 )
+from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
+from flatnet.db.orders import Farewell, Members, Order, Placement, Served
+from flatnet.db.tenants import Tenants
 from flatnet.exceptions import (
-    FixedIpAlreadyInUse,
     FixedIpNotFoundForSpecificInstance,
-    NoMoreFixedIps,
+    FlatnetError,
 )
-from flatnet.taken import InUse
 
 FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
 VIFS = models.virtual_interfaces
 
-
-@dataclass(frozen=True)
-class Placement:
-    """Where an instance is to run, and how its host gives things out.
-
-    `takes_address` says that the host's bridge takes an address first,
-    `quarantine` are the seconds before a released address is given out,
-    `mac_attempts` how many random MACs are tried per interface, `plug` is the
-    kind of port that a new interface gets, `in_use` what the host itself
-    depends on, which nobody is given.
-    """
-
-    host: str
-    takes_address: bool = True
-    quarantine: int = 600
-    mac_attempts: int = 5
-    plug: str = "tap"
-    in_use: tuple[InUse, ...] = ()
+Answer = Served | FlatnetError
 
 
 @engine.writes
@@ -62,9 +47,9 @@ def allocate(
     *,
     instance_uuid: str,
     placement: Placement,
-    requested: requests.Requested | None = None,
+    requested: Iterable[tuple[str, str | None]] | None = None,
     macs: Iterable[str] = (),
-) -> None:
+) -> Served:
     """Give an instance an interface with an address in each network.
 
     Asked again for no networks by name, it keeps those that it has.
@@ -80,19 +65,32 @@ def allocate(
         a requested address cannot be had
     :raises InvalidMacAddress, MacAddressInUse: nor a requested MAC
     """
-    wanted = requests.wanted_networks(connection, requested, instance_uuid)
-    # Now that nobody else can get at the networks: a call that waited may be
-    # late, and its instance gone.
-    instances.check_living(connection, instance_uuid, placement.host)
-    choice = vifs.MacChoice.of(
-        connection, instance_uuid, macs, attempts=placement.mac_attempts
+    order = Order(
+        instance_uuid=instance_uuid,
+        requested=None if requested is None else tuple(requested),
+        macs=tuple(macs),
     )
-    for network, address in wanted:
-        owner = _owner(connection, network, instance_uuid, placement, choice)
-        _ensure_address(
-            connection, network, address, placement.quarantine, owner
-        )
-    _bind(connection, instance_uuid, placement)
+    (answer,) = _allocate(connection, [order], placement)
+    if isinstance(answer, FlatnetError):
+        raise answer
+    return answer
+
+
+@engine.writes
+def allocate_all(
+    connection: Connection, orders: Sequence[Order], placement: Placement
+) -> tuple[tuple[Answer, ...], Members]:
+    """Do the same for many: each has what it got, or its own error.
+
+    Who cannot be served changes nothing, and the others are.
+    """
+    answers = _allocate(connection, orders, placement)
+    served = [
+        order.instance_uuid
+        for order, answer in zip(orders, answers, strict=True)
+        if isinstance(answer, Served)
+    ]
+    return answers, interfaces.members(connection, served)
 
 
 @engine.writes
@@ -106,36 +104,30 @@ def deallocate(
 
     :param hint: the host that it ran on, where no row says it
     """
-    return _deallocate(connection, instance_uuid, hint)
+    return _deallocate(connection, {instance_uuid: hint})[instance_uuid]
+
+
+@engine.writes
+def deallocate_all(
+    connection: Connection, farewells: Sequence[Farewell]
+) -> tuple[tuple[tuple[str, ...], ...], Members]:
+    """Do the same for many: return what each does, and who was concerned."""
+    hints: dict[str, str | None] = {}
+    for each in farewells:
+        hints[each.instance_uuid] = hints.get(each.instance_uuid) or each.hint
+    hosts = _deallocate(connection, hints)
+    return (
+        tuple(hosts[each.instance_uuid] for each in farewells),
+        interfaces.members(connection, hints),
+    )
 
 
 @engine.writes
 def deallocate_departed(connection: Connection, *, host: str) -> None:
     """Take back what deleted instances have that were bound to a host."""
-    for instance_uuid in bindings.departed(connection, host):
-        _deallocate(connection, instance_uuid, host)
-
-
-def _deallocate(
-    connection: Connection, instance_uuid: str, hint: str | None
-) -> tuple[str, ...]:
-    used = union(
-        select(VIFS.c.network_id).where(VIFS.c.instance_uuid == instance_uuid),
-        select(FIXED_IPS.c.network_id).where(
-            FIXED_IPS.c.instance_uuid == instance_uuid
-        ),
+    _deallocate(
+        connection, dict.fromkeys(bindings.departed(connection, host), host)
     )
-    network_ids = connection.scalars(used).all()
-    if network_ids:
-        networks.locked(connection, NETWORKS.c.id.in_(network_ids))
-        pool.release(connection, FIXED_IPS.c.instance_uuid == instance_uuid)
-    hosts = bindings.release(
-        connection, instance_uuid=instance_uuid, hint=hint
-    )
-    connection.execute(
-        delete_from(VIFS).where(VIFS.c.instance_uuid == instance_uuid)
-    )
-    return hosts
 
 
 @engine.writes
@@ -156,14 +148,13 @@ def add_address(
     :raises NetworkNotFound: the network does not exist
     :raises NoMoreFixedIps: its pool is exhausted
     """
-    network = requests.locked_network(connection, network_uuid)
-    instances.check_living(connection, instance_uuid, placement.host)
-    choice = vifs.MacChoice.of(
-        connection, instance_uuid, (), attempts=placement.mac_attempts
-    )
-    owner = _owner(connection, network, instance_uuid, placement, choice)
-    _take_next(connection, network, placement.quarantine, owner)
-    _bind(connection, instance_uuid, placement)
+    order = Order(instance_uuid, requested=((network_uuid, None),))
+    locked = requests.locked_networks(connection, [order])
+    known = tenants.read(connection, [instance_uuid], host=placement.host)
+    order, wanted = _checked(order, locked, known, placement)
+    made = drafts.read(connection, [(order, wanted)], known, placement)
+    ((network, _),) = wanted
+    drafts.write(connection, draft.with_one_more(made, order, network))
 
 
 @engine.writes
@@ -186,87 +177,72 @@ def remove_address(
             f"instance {instance_uuid} does not hold {address}"
         )
     networks.locked(connection, NETWORKS.c.id.in_(network_ids))
-    pool.release(connection, *held)
+    addresses.release(connection, *held)
 
 
-def _owner(
-    connection: Connection,
-    network: AnyRow,
-    instance_uuid: str,
-    placement: Placement,
-    choice: vifs.MacChoice,
-) -> dict[str, Any]:
-    """Who is to have an address: the instance's interface in the network."""
-    reservations.ensure_locked(
-        connection, network, placement.host, placement.in_use
-    )
-    if placement.takes_address:
-        host_addresses.ensure_locked(
-            connection, network, placement.host, placement.quarantine
-        )
-    return {
-        "instance_uuid": instance_uuid,
-        "virtual_interface_id": vifs.ensure(
-            connection, network, instance_uuid, choice
-        ),
-        "allocated": True,
-    }
-
-
-def _bind(
-    connection: Connection, instance_uuid: str, placement: Placement
-) -> None:
-    bindings.bind(
+def _allocate(
+    connection: Connection, orders: Sequence[Order], placement: Placement
+) -> tuple[Answer, ...]:
+    """Serve orders in their turn, and write what they got."""
+    locked = requests.locked_networks(connection, orders)
+    # Now that nobody else can get at the networks: a call that waited may be
+    # late, and its instance gone.
+    known = tenants.read(
         connection,
-        instance_uuid=instance_uuid,
+        {order.instance_uuid for order in orders},
         host=placement.host,
-        plug=placement.plug,
+    )
+    answers: dict[int, Answer] = {}
+    wanted: dict[int, tuple[Order, Wanted]] = {}
+    for number, order in enumerate(orders):
+        try:
+            wanted[number] = _checked(order, locked, known, placement)
+        except FlatnetError as error:
+            answers[number] = error
+    made = drafts.read(connection, tuple(wanted.values()), known, placement)
+    for number, (order, networks_of_it) in wanted.items():
+        try:
+            made = draft.served(made, order, networks_of_it)
+        except FlatnetError as error:
+            answers[number] = error
+    drafts.write(connection, made)
+    return tuple(
+        answers.get(number) or draft.result(made, order.instance_uuid)
+        for number, order in enumerate(orders)
     )
 
 
-def _ensure_address(
-    connection: Connection,
-    network: AnyRow,
-    address: str | None,
-    quarantine: int,
-    owner: dict[str, Any],
-) -> None:
-    """Give an interface this address, or the next, unless it has one."""
-    held = _held(connection, owner["virtual_interface_id"])
-    if address is not None and held and address not in held:
-        raise FixedIpAlreadyInUse(
-            f"instance {owner['instance_uuid']} already holds {held[0]} in "
-            f"network {network.label}, not {address}: deallocate it first"
-        )
-    if held:
-        return
-    if address is None:
-        _take_next(connection, network, quarantine, owner)
-    else:
-        pool.take(connection, network, address, owner=owner)
+def _checked(
+    order: Order,
+    locked: Sequence[AnyRow],
+    known: Tenants,
+    placement: Placement,
+) -> tuple[Order, Wanted]:
+    """Return an order with its MACs as they are stored, and its networks."""
+    found = known.by_uuid.get(order.instance_uuid)
+    has = {vif.network_id for vif in found.vifs} if found else set[int]()
+    wanted = requests.wanted_networks(order, locked, has)
+    known.get(order.instance_uuid).check_host(placement.host)
+    return replace(order, macs=tuple(checks.macs(order.macs))), wanted
 
 
-def _held(connection: Connection, vif_id: int) -> list[str]:
-    return list(
-        connection.scalars(
-            select(FIXED_IPS.c.address)
-            .where(FIXED_IPS.c.virtual_interface_id == vif_id)
-            .order_by(FIXED_IPS.c.position)
-        )
+def _deallocate(
+    connection: Connection, hints: Mapping[str, str | None]
+) -> dict[str, tuple[str, ...]]:
+    """Take back what instances have; return who is to follow, by uuid."""
+    mine = VIFS.c.instance_uuid.in_(sorted(hints))
+    used = union(
+        select(VIFS.c.network_id).where(mine),
+        select(FIXED_IPS.c.network_id).where(
+            FIXED_IPS.c.instance_uuid.in_(sorted(hints))
+        ),
     )
-
-
-def _take_next(
-    connection: Connection,
-    network: AnyRow,
-    quarantine: int,
-    owner: dict[str, Any],
-) -> None:
-    address = pool.take_next(
-        connection, network, quarantine=quarantine, owner=owner
-    )
-    if address is None:
-        raise NoMoreFixedIps(
-            f"network {network.label} ({network.cidr}) has no address left; "
-            f"released ones are given out again after {quarantine} s"
+    network_ids = connection.scalars(used).all()
+    if network_ids:
+        networks.locked(connection, NETWORKS.c.id.in_(network_ids))
+        addresses.release(
+            connection, FIXED_IPS.c.instance_uuid.in_(sorted(hints))
         )
+    hosts = tombstones.release(connection, hints)
+    connection.execute(delete_from(VIFS).where(mine))
+    return hosts

@@ -5,7 +5,8 @@ made of it.  That a port is to go is said by a row too, a tombstone, so that
 no port ever goes because rows are missing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -16,14 +17,16 @@ from sqlalchemy import (
     update,
 )
 
-from flatnet.db import engine, models
+from flatnet.db import engine, models, tombstones
+from flatnet.db.clock import stamps
 from flatnet.db.models import AnyRow
+from flatnet.db.tenants import Tenant
+from flatnet.db.tombstones import NOT_FOUND
 from flatnet.rows import ARRIVING, GONE, SERVING, Binding
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
 INSTANCES = models.instances
-_NOT_FOUND = {"found": None, "carrier": None, "reason": None}
 
 
 @engine.writes
@@ -42,7 +45,7 @@ def expect(
 @engine.writes
 def dismiss(connection: Connection, *, instance_uuid: str, host: str) -> None:
     """Want the ports of an instance on a host no more."""
-    release(connection, instance_uuid=instance_uuid, host=host)
+    tombstones.release(connection, {instance_uuid: None}, host=host)
 
 
 def bind(
@@ -61,41 +64,50 @@ def bind(
             add(connection, uuid, instance_uuid, host, wanted, plug)
         elif row.wanted == GONE:
             # Another port than the one that goes.
-            change(connection, row.id, wanted=wanted, plug=plug, **_NOT_FOUND)
+            change(connection, row.id, wanted=wanted, plug=plug, **NOT_FOUND)
         elif row.wanted != wanted:
             change(connection, row.id, wanted=wanted)
 
 
-def release(
+def serve(
     connection: Connection,
+    tenants: Iterable[Tenant],
     *,
-    instance_uuid: str,
-    host: str | None = None,
-    hint: str | None = None,
-) -> tuple[str, ...]:
-    """Want ports no more: on a host, or anywhere; return the hosts.
+    host: str,
+    plug: str,
+    present: datetime,
+) -> None:
+    """Want the ports of instances on the host that their rows mean.
 
-    Call it while the interfaces are there.  An interface that was never
-    bound is taken for one on the host that its instance's row names, or
-    else on that of the hint.
+    :param present: by the database's clock
     """
-    mine = [BINDINGS.c.instance_uuid == instance_uuid]
-    if host is not None:
-        mine.append(BINDINGS.c.host == host)
-    connection.execute(
-        update(BINDINGS).where(*mine).values(wanted=GONE, **_NOT_FOUND)
-    )
-    bound = connection.execute(
-        select(BINDINGS.c.interface_uuid, BINDINGS.c.host).where(*mine)
-    ).all()
-    hosts = {row.host for row in bound}
-    named = host or _named_host(connection, instance_uuid) or hint
-    known = {row.interface_uuid for row in bound}
-    for uuid in interfaces_of(connection, instance_uuid):
-        if named is not None and uuid not in known:
-            add(connection, uuid, instance_uuid, named, GONE, None)
-            hosts.add(named)
-    return tuple(sorted(hosts))
+    vifs = [(each.uuid, vif) for each in tenants for vif in each.vifs]
+    new = [
+        {
+            **stamps(present),
+            "interface_uuid": vif.uuid,
+            "instance_uuid": instance_uuid,
+            "host": host,
+            "wanted": SERVING,
+            "plug": plug,
+        }
+        for instance_uuid, vif in vifs
+        if vif.binding is None
+    ]
+    if new:
+        connection.execute(insert(BINDINGS), new)
+    for was, values in (
+        # Another port than the one that goes.
+        (GONE, {"plug": plug, **NOT_FOUND}),
+        (ARRIVING, {}),
+    ):
+        ids = [vif.binding for _, vif in vifs if vif.wanted == was]
+        if ids:
+            connection.execute(
+                update(BINDINGS)
+                .where(BINDINGS.c.id.in_(ids))
+                .values(wanted=SERVING, **values)
+            )
 
 
 def of_host(

@@ -34,3 +34,12 @@ def _now_mysql(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
 @compiles(Now, "postgresql")
 def _now_postgresql(_element: Now, _compiler: SQLCompiler, **_: Any) -> str:
     return "timezone('utc', clock_timestamp())"
+
+
+def stamps(present: datetime) -> dict[str, datetime]:
+    """Return the columns that a new row has of the clock.
+
+    Given as values, many rows are one statement: PyMySQL sends one for each
+    where a function of the server is among what is inserted.
+    """
+    return {"created_at": present, "updated_at": present}

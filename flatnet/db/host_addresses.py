@@ -1,13 +1,13 @@
 """The address that a host's bridge takes from each pool it serves."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import Connection, select, update
 
-from flatnet.db import engine, models, pool, requests, reservations
+from flatnet.db import addresses, engine, models, requests, reservations
+from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
-from flatnet.exceptions import NoMoreFixedIps
+from flatnet.db.pool import Owner, Pool
 from flatnet.rows import LONGEST_REASON
 from flatnet.taken import InUse, Taken
 
@@ -21,7 +21,7 @@ def ensure(
     network_uuid: str,
     host: str,
     quarantine: int,
-    in_use: Iterable[InUse] = (),
+    in_use: Collection[InUse] = (),
 ) -> None:
     """Give a host's bridge its address, unless it has one.
 
@@ -31,19 +31,10 @@ def ensure(
     :raises NoMoreFixedIps: its pool is exhausted
     """
     network = requests.locked_network(connection, network_uuid)
-    reservations.ensure_locked(connection, network, host, in_use)
-    ensure_locked(connection, network, host, quarantine)
-
-
-def ensure_locked(
-    connection: Connection, network: AnyRow, host: str, quarantine: int
-) -> None:
-    """Do the same in a locked network, where bridges have an address."""
-    if not (network.multi_host and network.enable_dhcp):
-        return
-    if connection.execute(_held(network, host)).first():
-        return
-    _take_next(connection, network, host, quarantine)
+    named = frozenset(each.address for each in in_use)
+    pool = _pool(connection, network, host, quarantine, named)
+    pool = pool.without(in_use, host).with_bridge(host)
+    _write(connection, pool)
 
 
 @engine.writes
@@ -73,27 +64,28 @@ def swap(
         )
         .values(host=None, reserved=True, reason=reason[:LONGEST_REASON])
     )
-    present = connection.execute(_held(network, host)).first()
-    if present:
-        return str(present.address)
-    return _take_next(connection, network, host, quarantine)
-
-
-def _held(network: AnyRow, host: str) -> Select[Any]:
-    return select(FIXED_IPS.c.address).where(
-        FIXED_IPS.c.network_id == network.id, FIXED_IPS.c.host == host
-    )
-
-
-def _take_next(
-    connection: Connection, network: AnyRow, host: str, quarantine: int
-) -> str:
-    address = pool.take_next(
-        connection, network, quarantine=quarantine, owner={"host": host}
-    )
-    if address is None:
-        raise NoMoreFixedIps(
-            f"network {network.label} ({network.cidr}) has no address left "
-            f"for the bridge of host {host}"
-        )
+    pool = _pool(connection, network, host, quarantine)
+    if pool.bridge:
+        return pool.bridge
+    pool, address = pool.take_next(Owner(host=host))
+    _write(connection, pool)
     return address
+
+
+def _pool(
+    connection: Connection,
+    network: AnyRow,
+    host: str,
+    quarantine: int,
+    named: frozenset[str] = frozenset(),
+) -> Pool:
+    """Return what a bridge needs of a locked network's pool."""
+    asked = addresses.Asked(network, named, number=1)
+    return addresses.pools(
+        connection, [asked], host=host, quarantine=quarantine
+    )[network.id]
+
+
+def _write(connection: Connection, pool: Pool) -> None:
+    present = connection.scalars(select(Now())).one()
+    addresses.write(connection, [pool], interface_ids={}, present=present)

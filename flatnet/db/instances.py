@@ -4,8 +4,9 @@
 """
 
 import uuid as uuids
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, insert, or_, select
 
 from flatnet.db import checks, engine, models
 from flatnet.db.models import AnyRow
@@ -23,6 +24,7 @@ _COLUMNS = (
     INSTANCES.c.project_id,
 )
 _ID_LAST = 2**31 - 1
+_CASES = (str.lower, str.upper)
 
 
 @engine.writes
@@ -77,10 +79,10 @@ def find(connection: Connection, reference: str | int) -> Instance:
     """Return the same as `get`, within a transaction."""
     text = str(reference)
     condition = or_(
-        INSTANCES.c.uuid.in_(_spellings(text)), INSTANCES.c.hostname == text
+        INSTANCES.c.uuid.in_(_spellings([text])), INSTANCES.c.hostname == text
     )
-    if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
-        condition = or_(condition, INSTANCES.c.id == int(text))
+    if (number := _id(text)) is not None:
+        condition = or_(condition, INSTANCES.c.id == number)
     found = [
         _instance(row)
         for row in connection.execute(
@@ -113,12 +115,18 @@ def meant(connection: Connection, reference: str) -> Instance:
 
     :raises InstanceNotFound: there is none
     """
-    found = find(connection, reference)
-    if reference.lower() not in (found.uuid.lower(), str(found.id)):
-        raise InstanceNotFound(
-            f"no living instance has the uuid or id {reference!r}"
-        )
+    (found,) = _meant(connection, [reference])
+    if isinstance(found, InstanceNotFound):
+        raise found
     return found
+
+
+@engine.reads
+def all_meant(
+    connection: Connection, references: Sequence[str]
+) -> tuple[Instance | InstanceNotFound, ...]:
+    """Return the same of many, or the error of each."""
+    return _meant(connection, references)
 
 
 @engine.reads
@@ -130,52 +138,102 @@ def uuid_of(connection: Connection, reference: str) -> str:
 
     :raises InstanceNotFound: it is none, such as a hostname
     """
-    text = reference.lower()
-    if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
-        found = connection.scalar(
-            select(INSTANCES.c.uuid).where(INSTANCES.c.id == int(text))
+    (found,) = _uuids(connection, [reference])
+    if isinstance(found, InstanceNotFound):
+        raise found
+    return found
+
+
+@engine.reads
+def all_uuids(
+    connection: Connection, references: Sequence[str]
+) -> tuple[str | InstanceNotFound, ...]:
+    """Return the same of many, or the error of each."""
+    return _uuids(connection, references)
+
+
+def _meant(
+    connection: Connection, references: Sequence[str]
+) -> tuple[Instance | InstanceNotFound, ...]:
+    rows = connection.execute(
+        select(*_COLUMNS).where(ALIVE, _named(references))
+    ).all()
+    by_name = _by_name(rows)
+    return tuple(
+        _instance(by_name[each.lower()])
+        if each.lower() in by_name
+        else InstanceNotFound(
+            f"no living instance has the uuid or id {each!r}"
         )
-        return str(found) if found else text
-    # As it was written when the instance was there, in its rows of ours too.
-    for column in (INSTANCES.c.uuid, VIFS.c.instance_uuid):
-        found = connection.scalar(
-            select(column).where(column.in_(_spellings(reference))).limit(1)
-        )
-        if found:
-            return str(found)
+        for each in references
+    )
+
+
+def _uuids(
+    connection: Connection, references: Sequence[str]
+) -> tuple[str | InstanceNotFound, ...]:
+    rows = connection.execute(
+        select(INSTANCES.c.id, INSTANCES.c.uuid).where(_named(references))
+    ).all()
+    known = {name: str(row.uuid) for name, row in _by_name(rows).items()}
+    left = [each for each in references if each.lower() not in known]
+    if left:
+        # As it was written when the instance was there, in our rows.
+        uuids = VIFS.c.instance_uuid
+        ours = select(uuids).where(uuids.in_(_spellings(left))).distinct()
+        known |= {uuid.lower(): uuid for uuid in connection.scalars(ours)}
+    return tuple(
+        known.get(each.lower()) or _unknown_uuid(each) for each in references
+    )
+
+
+def _unknown_uuid(reference: str) -> str | InstanceNotFound:
+    """A uuid, or id, of an instance whose row is gone, or an error."""
+    if _id(reference) is not None:
+        return reference.lower()
     try:
-        return checks.uuid(text)
-    except InvalidInput as error:
-        raise InstanceNotFound(
+        return checks.uuid(reference.lower())
+    except InvalidInput:
+        return InstanceNotFound(
             f"{reference!r} is neither the uuid nor the id of an instance"
-        ) from error
+        )
 
 
-def _spellings(uuid: str) -> tuple[str, str]:
-    """A uuid as others may have written it: in small or in capital letters."""
-    return uuid.lower(), uuid.upper()
+def _named(references: Sequence[str]) -> ColumnElement[bool]:
+    """That an instance has one of these uuids or integer ids."""
+    ids = [each for each in map(_id, references) if each is not None]
+    by_uuid = INSTANCES.c.uuid.in_(_spellings(references))
+    return or_(by_uuid, INSTANCES.c.id.in_(ids)) if ids else by_uuid
 
 
-def check_living(
-    connection: Connection, instance_uuid: str, host: str | None = None
-) -> None:
-    """Check that an instance lives, and that its row means this host.
+def _by_name(rows: Sequence[AnyRow]) -> dict[str, AnyRow]:
+    """Rows by what callers call them; a uuid means more than an id."""
+    by_id = {str(row.id): row for row in rows}
+    return {**by_id, **{row.uuid.lower(): row for row in rows}}
+
+
+def _id(text: str) -> int | None:
+    """The integer id that a text may be, or none."""
+    if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
+        return int(text)
+    return None
+
+
+def _spellings(uuids: Iterable[str]) -> list[str]:
+    """Uuids as others may have written them: in small or capital letters."""
+    return sorted({as_is(uuid) for uuid in uuids for as_is in _CASES})
+
+
+def check_living(connection: Connection, instance_uuid: str) -> None:
+    """Check that an instance lives.
 
     :raises InstanceNotFound: no living instance has that uuid
-    :raises Conflict: its row names another host
     """
-    found = connection.execute(
-        select(INSTANCES.c.host).where(
-            ALIVE, INSTANCES.c.uuid == instance_uuid
-        )
-    ).first()
-    if found is None:
+    mine = select(INSTANCES.c.id).where(
+        ALIVE, INSTANCES.c.uuid == instance_uuid
+    )
+    if connection.execute(mine).first() is None:
         raise InstanceNotFound(f"no living instance has uuid {instance_uuid}")
-    if host and found.host not in (None, host):
-        raise Conflict(
-            f"instance {instance_uuid} is on host {found.host} by its row, "
-            f"not on {host}: ask there, or write instances.host"
-        )
 
 
 def _instance(row: AnyRow) -> Instance:

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Subquery, select
+from sqlalchemy import Connection, Subquery, exists, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
+from flatnet.db.orders import Members
 from flatnet.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
@@ -15,6 +16,7 @@ FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
 INSTANCES = models.instances
 MEMBERS = models.security_group_instance_association
+RULES = models.security_group_rules
 
 
 @engine.reads
@@ -28,10 +30,23 @@ def of_instance(
     return attached(connection, instance_uuid)
 
 
-@engine.reads
-def groups_of(connection: Connection, instance_uuid: str) -> list[int]:
-    """Return the ids of the security groups of an instance, sorted."""
-    return _groups(connection, instance_uuid)
+def members(connection: Connection, uuids: Iterable[str]) -> Members:
+    """Return which of these instances others may have rules about.
+
+    Those in groups that some rule, of whatever host, names as a source.
+    """
+    if not (wanted := sorted(uuids)):
+        return Members()
+    is_named = exists().where(RULES.c.group_id == MEMBERS.c.security_group_id)
+    rows = connection.execute(
+        select(MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid).where(
+            MEMBERS.c.instance_uuid.in_(wanted), is_named
+        )
+    ).all()
+    return Members(
+        tuple(sorted({row.security_group_id for row in rows})),
+        tuple(sorted({row.instance_uuid for row in rows})),
+    )
 
 
 def attached(

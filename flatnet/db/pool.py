@@ -1,204 +1,149 @@
-"""One address of a network's pool: which one, and whose it becomes.
+"""One network's pool in a transaction: which address, and whose it becomes.
 
-All functions need the network's row locked (`networks.locked`).  Addresses
-that were never used come first, ascending; then those that were released,
-the longest ago first, and none before its quarantine is over: caches and
-leases of the former owner may still be about.
+Addresses that were never used come first, ascending; then those that were
+released, the longest ago first, and none before its quarantine is over:
+caches and leases of the former owner may still be about.
+
+A pool is a value: who takes an address has another pool.  So many can choose
+one after the other before anything is written, and who fails has taken
+nothing.
 """
 
-from datetime import timedelta
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, insert, select, update
-
-from flatnet.db import checks, models, ranges
-from flatnet.db.clock import Now
+from flatnet.db import checks, ranges
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     FixedIpAlreadyInUse,
     FixedIpNotFoundForNetwork,
+    NoMoreFixedIps,
 )
-
-FIXED_IPS = models.fixed_ips
-RELEASED = (
-    FIXED_IPS.c.instance_uuid.is_(None)
-    & FIXED_IPS.c.host.is_(None)
-    & FIXED_IPS.c.reserved.is_(False)
-)
-_CHUNK = 256
+from flatnet.rows import LONGEST_REASON
+from flatnet.taken import InUse
 
 
-def take_next(
-    connection: Connection,
-    network: AnyRow,
-    *,
-    quarantine: int,
-    owner: dict[str, Any],
-) -> str | None:
-    """Give the owner an address; none if there is none to be given.
+@dataclass(frozen=True)
+class Owner:
+    """Whose an address becomes: an instance's, a bridge's, or nobody's.
 
-    :param quarantine: seconds since an address was released
-    :param owner: the columns that say whose it is
+    The instance's by its interface; nobody's where it is reserved.
     """
-    position = _never_used(connection, network)
-    if position is not None:
-        address = ranges.address_at(network.cidr, position)
-        _insert(connection, network, address, owner)
-        connection.execute(
-            update(models.networks)
-            .where(models.networks.c.id == network.id)
-            .values(next_position=position + 1)
-        )
-        return address
-    row = _released(connection, network, quarantine)
-    if row is None:
-        return None
-    _update(connection, network, row, owner)
-    return str(row.address)
+
+    instance_uuid: str | None = None
+    interface_uuid: str | None = None
+    host: str | None = None
+    reserved: bool = False
+    reason: str | None = None
 
 
-def take(
-    connection: Connection,
-    network: AnyRow,
-    address: str,
-    *,
-    owner: dict[str, Any],
-) -> None:
-    """Give the owner the address that was asked for by name.
+@dataclass(frozen=True)
+class Pool:
+    """What a transaction knows of a locked network's addresses.
 
-    Quarantine does not apply: who names an address wants this one.
-
-    :raises FixedIpInvalid: it is no address
-    :raises FixedIpNotFoundForNetwork: it is outside the network
-    :raises FixedIpAlreadyInUse: it is not to be given out, or taken
+    `rows` are those that it asked for by position; a position without one
+    was never used.  `fresh` and `released` are the next that can be had,
+    in order, `bridge` is the address of the host's bridge, `given` what was
+    taken since.
     """
-    row = check_free(connection, network, address)
-    if row is None:
-        _insert(connection, network, address, owner)
-    else:
-        _update(connection, network, row, owner)
 
+    network: AnyRow
+    quarantine: int = 0
+    rows: Mapping[int, AnyRow] = field(default_factory=dict)
+    fresh: tuple[int, ...] = ()
+    released: tuple[int, ...] = ()
+    bridge: str | None = None
+    given: Mapping[int, Owner] = field(default_factory=dict)
 
-def check_free(
-    connection: Connection, network: AnyRow, address: str
-) -> AnyRow | None:
-    """Return the row that an address left when it was released, or none.
+    def take_next(self, owner: Owner) -> tuple["Pool", str]:
+        """Return the pool without its next address, and that.
 
-    :raises FixedIpInvalid: and the others, as `take`
-    """
-    position = ranges.position(network.cidr, str(checks.address(address)))
-    if not 0 <= position < ranges.size(network.cidr):
-        raise FixedIpNotFoundForNetwork(
-            f"{address} is outside {network.cidr} of network {network.label}"
+        :raises NoMoreFixedIps: there is none
+        """
+        for position in (*self.fresh, *self.released):
+            if position not in self.given:
+                address = ranges.address_at(self.network.cidr, position)
+                return self._without(position, owner), address
+        whose = f" for the bridge of host {owner.host}" if owner.host else ""
+        raise NoMoreFixedIps(
+            f"network {self.network.label} ({self.network.cidr}) has no "
+            f"address left{whose}; released ones are given out again after "
+            f"{self.quarantine} s"
         )
-    if not network.pool_first <= position <= network.pool_last:
-        raise _in_use(network, address, "is not among those given out")
-    row = connection.execute(
-        select(FIXED_IPS).where(
-            FIXED_IPS.c.network_id == network.id,
-            FIXED_IPS.c.position == position,
-        )
-    ).first()
-    if row is None:
-        return None
-    if row.reserved:
-        why = f": {row.reason}" if row.reason else ""
-        raise _in_use(network, address, f"is reserved{why}")
-    if row.host is not None:
-        raise _in_use(network, address, f"is the bridge's on {row.host}")
-    if row.instance_uuid is not None:
-        raise _in_use(network, address, f"is {row.instance_uuid}'s")
-    return row
 
+    def take(self, address: str, owner: Owner) -> "Pool":
+        """Return the pool without the address that was asked for by name.
 
-def release(connection: Connection, *conditions: Any) -> None:
-    """Take addresses back from instances; their quarantine begins."""
-    connection.execute(
-        update(FIXED_IPS)
-        .where(FIXED_IPS.c.instance_uuid.is_not(None), *conditions)
-        .values(
-            instance_uuid=None,
-            virtual_interface_id=None,
-            allocated=False,
-            leased=False,
-        )
-    )
+        Quarantine does not apply: who names an address wants this one.
 
+        :raises FixedIpInvalid: it is no address
+        :raises FixedIpNotFoundForNetwork: it is outside the network
+        :raises FixedIpAlreadyInUse: it is not to be given out, or taken
+        """
+        return self._without(self.position_of_free(address), owner)
 
-def _never_used(connection: Connection, network: AnyRow) -> int | None:
-    """Return the lowest offset without a row, from `next_position` on."""
-    position = int(network.next_position)
-    while position <= network.pool_last:
-        taken = set(
-            connection.scalars(
-                select(FIXED_IPS.c.position).where(
-                    FIXED_IPS.c.network_id == network.id,
-                    FIXED_IPS.c.position.between(
-                        position, position + _CHUNK - 1
-                    ),
-                )
+    def position_of_free(self, address: str) -> int:
+        """Return the position of an address that can be had by name.
+
+        :raises FixedIpInvalid: and the others, as `take`
+        """
+        network = self.network
+        position = ranges.position(network.cidr, str(checks.address(address)))
+        if not 0 <= position < ranges.size(network.cidr):
+            raise FixedIpNotFoundForNetwork(
+                f"{address} is outside {network.cidr} of network "
+                f"{network.label}"
             )
+        if not network.pool_first <= position <= network.pool_last:
+            raise self._in_use(address, "is not among those given out")
+        if why := self._whose(position):
+            raise self._in_use(address, why)
+        return position
+
+    def with_bridge(self, host: str) -> "Pool":
+        """Return the pool with an address for a host's bridge, if it has one.
+
+        :raises NoMoreFixedIps: there is none
+        """
+        network = self.network
+        if self.bridge or not (network.multi_host and network.enable_dhcp):
+            return self
+        without, address = self.take_next(Owner(host=host))
+        return replace(without, bridge=address)
+
+    def without(self, in_use: Iterable[InUse], host: str) -> "Pool":
+        """Return the pool without what a host depends on.
+
+        Whoever has it keeps it.
+        """
+        found = self
+        for each in in_use:
+            position = ranges.position(self.network.cidr, each.address)
+            inside = 0 <= position < ranges.size(self.network.cidr)
+            if inside and not found._whose(position):
+                reason = f"{each.what} of host {host}"[:LONGEST_REASON]
+                found = found._without(
+                    position, Owner(reserved=True, reason=reason)
+                )
+        return found
+
+    def _without(self, position: int, owner: Owner) -> "Pool":
+        return replace(self, given={**self.given, position: owner})
+
+    def _whose(self, position: int) -> str | None:
+        """Why an address is not to be had, none if it is."""
+        has = self.given.get(position) or self.rows.get(position)
+        if has is None:
+            return None
+        if has.reserved:
+            return "is reserved" + (f": {has.reason}" if has.reason else "")
+        if has.host is not None:
+            return f"is the bridge's on {has.host}"
+        if has.instance_uuid is not None:
+            return f"is {has.instance_uuid}'s"
+        return None
+
+    def _in_use(self, address: str, reason: str) -> FixedIpAlreadyInUse:
+        return FixedIpAlreadyInUse(
+            f"address {address} of network {self.network.label} {reason}"
         )
-        end = min(position + _CHUNK, int(network.pool_last) + 1)
-        for candidate in range(position, end):
-            if candidate not in taken:
-                return candidate
-        position = end
-    return None
-
-
-def _released(
-    connection: Connection, network: AnyRow, quarantine: int
-) -> AnyRow | None:
-    present = connection.execute(select(Now())).scalar_one()
-    return connection.execute(
-        select(FIXED_IPS)
-        .where(
-            FIXED_IPS.c.network_id == network.id,
-            FIXED_IPS.c.position.between(
-                network.pool_first, network.pool_last
-            ),
-            RELEASED,
-            FIXED_IPS.c.updated_at <= present - timedelta(seconds=quarantine),
-        )
-        .order_by(FIXED_IPS.c.updated_at, FIXED_IPS.c.position)
-        .limit(1)
-    ).first()
-
-
-def _insert(
-    connection: Connection,
-    network: AnyRow,
-    address: str,
-    owner: dict[str, Any],
-) -> None:
-    connection.execute(
-        insert(FIXED_IPS).values(
-            network_id=network.id,
-            address=address,
-            position=ranges.position(network.cidr, address),
-            **owner,
-        )
-    )
-
-
-def _update(
-    connection: Connection,
-    network: AnyRow,
-    row: AnyRow,
-    owner: dict[str, Any],
-) -> None:
-    """Compare and set: a row that is no longer free is not overwritten."""
-    updated = connection.execute(
-        update(FIXED_IPS)
-        .where(FIXED_IPS.c.id == row.id, RELEASED)
-        .values(**owner)
-    )
-    if updated.rowcount != 1:
-        raise _in_use(network, row.address, "was taken just now")
-
-
-def _in_use(network: AnyRow, address: str, reason: str) -> FixedIpAlreadyInUse:
-    return FixedIpAlreadyInUse(
-        f"address {address} of network {network.label} {reason}"
-    )

@@ -1,52 +1,68 @@
 """Which networks and addresses callers ask for, as rows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
-from flatnet.db import engine, models, networks, pool
+from flatnet.db import addresses, engine, models, networks
+from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
+from flatnet.db.orders import Order, Requested
 from flatnet.exceptions import InvalidInput, NetworkNotFound
 
 NETWORKS = models.networks
-VIFS = models.virtual_interfaces
-Requested = Iterable[tuple[str, str | None]]
 
 
 @engine.reads
-def check_requested(connection: Connection, requested: Requested) -> None:
+def check_requested(
+    connection: Connection, requested: Iterable[tuple[str, str | None]]
+) -> None:
     """Raise what `allocate` would raise about these, and write nothing."""
-    wanted = [(uuid, address) for uuid, address in requested]
+    wanted = tuple((uuid, address) for uuid, address in requested)
     _check_named_once(wanted)
     found = connection.execute(
         select(NETWORKS).where(NETWORKS.c.uuid.in_(_uuids(wanted)))
     ).all()
-    for network, address in _matched(found, wanted):
-        if address is not None:
-            pool.check_free(connection, network, address)
+    named = [each for each in _matched(found, wanted) if each[1] is not None]
+    pools = addresses.pools(
+        connection,
+        [
+            addresses.Asked(network, frozenset([str(address)]))
+            for network, address in named
+        ],
+    )
+    for network, address in named:
+        pools[network.id].position_of_free(str(address))
+
+
+def locked_networks(
+    connection: Connection, orders: Iterable[Order]
+) -> list[AnyRow]:
+    """Return the rows of all networks that orders are about, locked."""
+    names: set[str] = set()
+    for order in orders:
+        if order.requested is None:
+            return networks.locked(connection)
+        names.update(_uuids(order.requested))
+    return networks.locked(connection, NETWORKS.c.uuid.in_(sorted(names)))
 
 
 def wanted_networks(
-    connection: Connection,
-    requested: Requested | None,
-    instance_uuid: str,
-) -> list[tuple[AnyRow, str | None]]:
-    """Return the networks' locked rows with the addresses asked for."""
-    if requested is None:
-        rows = networks.locked(connection)
-        has = connection.scalars(
-            select(VIFS.c.network_id).where(
-                VIFS.c.instance_uuid == instance_uuid
-            )
-        ).all()
-        return [(row, None) for row in rows if not has or row.id in has]
-    wanted = [(uuid, address) for uuid, address in requested]
-    _check_named_once(wanted)
-    found = networks.locked(connection, NETWORKS.c.uuid.in_(_uuids(wanted)))
-    return _matched(found, wanted)
+    order: Order, locked: Sequence[AnyRow], has: Collection[int]
+) -> Wanted:
+    """Return the networks of an order with the addresses asked for.
+
+    :param has: ids of the networks in which its instance has an interface
+    :raises InvalidInput: a network is requested twice
+    :raises NetworkNotFound: a requested network does not exist
+    """
+    if order.requested is None:
+        return tuple((row, None) for row in locked if not has or row.id in has)
+    _check_named_once(order.requested)
+    return _matched(locked, order.requested)
 
 
-def _check_named_once(wanted: list[tuple[str, str | None]]) -> None:
+def _check_named_once(wanted: Requested) -> None:
     names = _uuids(wanted)
     twice = sorted({each for each in names if names.count(each) > 1})
     if twice:
@@ -56,24 +72,22 @@ def _check_named_once(wanted: list[tuple[str, str | None]]) -> None:
         )
 
 
-def _uuids(wanted: list[tuple[str, str | None]]) -> list[str]:
+def _uuids(wanted: Requested) -> list[str]:
     return [str(uuid).lower() for uuid, _ in wanted]
 
 
-def _matched(
-    rows: Iterable[AnyRow], wanted: list[tuple[str, str | None]]
-) -> list[tuple[AnyRow, str | None]]:
+def _matched(rows: Iterable[AnyRow], wanted: Requested) -> Wanted:
     by_uuid = {row.uuid: row for row in rows}
     for uuid in _uuids(wanted):
         if uuid not in by_uuid:
             raise NetworkNotFound(f"no network has the uuid {uuid}")
-    return [
+    return tuple(
         (by_uuid[uuid], address)
         for uuid, (_, address) in zip(_uuids(wanted), wanted, strict=True)
-    ]
+    )
 
 
 def locked_network(connection: Connection, network_uuid: str) -> AnyRow:
     rows = networks.locked(connection, NETWORKS.c.uuid == network_uuid.lower())
-    ((network, _),) = _matched(rows, [(network_uuid, None)])
+    ((network, _),) = _matched(rows, ((network_uuid, None),))
     return network

@@ -4,15 +4,14 @@ A row says so to all hosts, and why.  It stays until somebody deletes it: that
 a host no longer needs an address is no sign that nobody has it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select
 
-from flatnet.db import engine, models, pool, ranges, requests
+from flatnet.db import addresses, engine, models, ranges, requests
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
-from flatnet.rows import LONGEST_REASON
 from flatnet.taken import InUse
 
 FIXED_IPS = models.fixed_ips
@@ -31,47 +30,21 @@ def ensure(
     *,
     network_uuid: str,
     host: str,
-    in_use: Iterable[InUse],
+    in_use: Collection[InUse],
 ) -> None:
     """Set aside what a host depends on, as far as it is free.
 
     :raises NetworkNotFound: the network does not exist
     """
     network = requests.locked_network(connection, network_uuid)
-    ensure_locked(connection, network, host, in_use)
-
-
-def ensure_locked(
-    connection: Connection,
-    network: AnyRow,
-    host: str,
-    in_use: Iterable[InUse],
-) -> None:
-    """Do the same in a locked network."""
-    for each in in_use:
-        position = ranges.position(network.cidr, each.address)
-        if not 0 <= position < ranges.size(network.cidr):
-            continue
-        values = {"reserved": True, "reason": _reason(each, host)}
-        here = (
-            FIXED_IPS.c.network_id == network.id,
-            FIXED_IPS.c.position == position,
-        )
-        known = connection.execute(select(FIXED_IPS.c.id).where(*here)).first()
-        if known is None:
-            connection.execute(
-                insert(FIXED_IPS).values(
-                    network_id=network.id,
-                    address=each.address,
-                    position=position,
-                    **values,
-                )
-            )
-        else:
-            # Whoever has it keeps it.
-            connection.execute(
-                update(FIXED_IPS).where(*here, pool.RELEASED).values(**values)
-            )
+    named = frozenset(each.address for each in in_use)
+    pools = addresses.pools(connection, [addresses.Asked(network, named)])
+    addresses.write(
+        connection,
+        [pools[network.id].without(in_use, host)],
+        interface_ids={},
+        present=connection.scalars(select(Now())).one(),
+    )
 
 
 @engine.reads
@@ -103,7 +76,3 @@ def may_be_answered(connection: Connection, network: AnyRow) -> bool:
         connection.execute(lately).scalar_one() < MOST_ANSWERED
         and connection.execute(count).scalar_one() < most
     )
-
-
-def _reason(each: InUse, host: str) -> str:
-    return f"{each.what} of host {host}"[:LONGEST_REASON]

@@ -1,98 +1,96 @@
 """Rows of `virtual_interfaces`: one per network and instance, one MAC each."""
 
 import secrets
-import uuid as uuids
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from flatnet.db import checks, models
-from flatnet.db.models import AnyRow
+from flatnet.db import models
 from flatnet.exceptions import MacAddressInUse
 
 VIFS = models.virtual_interfaces
 _PREFIX = "fa:16:3e"
 
 
-@dataclass
-class MacChoice:
-    """Where the MACs of an instance's new interfaces come from.
+@dataclass(frozen=True)
+class Macs:
+    """The MACs that new interfaces may have.
 
-    `wanted` are used up in order, then random ones are tried.
+    `taken` are those asked for by name that are somebody's, `random` free
+    ones, each found in at most so many `attempts`.
     """
 
-    wanted: list[str]
+    taken: frozenset[str]
+    random: tuple[str, ...]
     attempts: int
 
-    @classmethod
-    def of(
-        cls,
-        connection: Connection,
-        instance_uuid: str,
-        macs: Iterable[str],
-        *,
-        attempts: int,
-    ) -> "MacChoice":
-        """Leave out what the instance's interfaces have already.
+    def take(self, wanted: Sequence[str]) -> tuple["Macs", str]:
+        """Return what is left, and the first that was wanted or a random one.
 
-        :raises InvalidMacAddress: one is malformed, or not unicast
+        :raises MacAddressInUse: that one, or all random ones, are taken
         """
-        wanted = checks.macs(macs)
-        held = connection.scalars(
-            select(VIFS.c.address).where(VIFS.c.instance_uuid == instance_uuid)
-        ).all()
-        return cls([mac for mac in wanted if mac not in held], attempts)
-
-
-def ensure(
-    connection: Connection,
-    network: AnyRow,
-    instance_uuid: str,
-    choice: MacChoice,
-) -> int:
-    """Return the id of the instance's interface in a locked network.
-
-    :raises MacAddressInUse: the wanted MAC, or all random ones, are taken
-    """
-    mine = select(VIFS.c.id).where(
-        VIFS.c.network_id == network.id,
-        VIFS.c.instance_uuid == instance_uuid,
-    )
-    found = connection.scalar(mine)
-    if found is None:
-        connection.execute(
-            insert(VIFS).values(
-                uuid=str(uuids.uuid4()),
-                address=_mac(connection, choice),
-                network_id=network.id,
-                instance_uuid=instance_uuid,
+        if not wanted and not self.random:
+            raise MacAddressInUse(
+                f"{self.attempts} random MAC addresses were all taken"
             )
+        mac = wanted[0] if wanted else self.random[0]
+        if mac in self.taken:
+            raise MacAddressInUse(f"MAC address {mac} is another interface's")
+        random = tuple(each for each in self.random if each != mac)
+        return Macs(self.taken | {mac}, random, self.attempts), mac
+
+
+def macs(
+    connection: Connection,
+    *,
+    number: int,
+    wanted: Collection[str],
+    attempts: int,
+) -> Macs:
+    """Return so many random MACs, if they are found, and who has the wanted.
+
+    :param attempts: how often one is drawn
+    """
+    named = set(wanted)
+    taken: set[str] = set()
+    random: dict[str, None] = {}
+    for _ in range(attempts):
+        drawn = [random_mac() for _ in range(number - len(random))]
+        asked = {*drawn, *named}
+        if asked:
+            having = select(VIFS.c.address).where(
+                VIFS.c.address.in_(sorted(asked))
+            )
+            taken.update(connection.scalars(having))
+        random.update(
+            (mac, None) for mac in drawn if mac not in {*taken, *named}
         )
-        found = connection.scalars(mine).one()
-    return int(found)
+        if len(random) >= number:
+            break
+    return Macs(frozenset(taken), tuple(random), attempts)
+
+
+def add(
+    connection: Connection, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, int]:
+    """Insert rows in their order; return their ids by uuid."""
+    if not rows:
+        return {}
+    new = insert(VIFS)
+    if connection.dialect.insert_executemany_returning:
+        having = new.returning(VIFS.c.uuid, VIFS.c.id)
+        return {row.uuid: row.id for row in connection.execute(having, rows)}
+    # MySQL has no RETURNING.
+    connection.execute(new, rows)
+    uuids = [row["uuid"] for row in rows]
+    found = connection.execute(
+        select(VIFS.c.uuid, VIFS.c.id).where(VIFS.c.uuid.in_(uuids))
+    )
+    return {row.uuid: row.id for row in found}
 
 
 def random_mac() -> str:
     """Return a MAC with nova's prefix and three random bytes."""
     return ":".join([_PREFIX, *(f"{b:02x}" for b in secrets.token_bytes(3))])
-
-
-def _mac(connection: Connection, choice: MacChoice) -> str:
-    if choice.wanted:
-        mac = choice.wanted.pop(0)
-        if _is_taken(connection, mac):
-            raise MacAddressInUse(f"MAC address {mac} is another interface's")
-        return mac
-    for _ in range(choice.attempts):
-        mac = random_mac()
-        if not _is_taken(connection, mac):
-            return mac
-    raise MacAddressInUse(
-        f"{choice.attempts} random MAC addresses were all taken"
-    )
-
-
-def _is_taken(connection: Connection, mac: str) -> bool:
-    found = select(VIFS.c.id).where(VIFS.c.address == mac)
-    return connection.execute(found).first() is not None

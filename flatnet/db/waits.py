@@ -98,7 +98,9 @@ def check_commit(database: str, budget: float) -> None:
 
 def lost_commit(database: str, error: exc.DBAPIError) -> DatabaseUnavailable:
     """Return what is raised where a COMMIT has no answer."""
-    return DatabaseUnavailable(
+    lost = DatabaseUnavailable(
         f"database {database}: no answer to the COMMIT ({error.orig}): "
         "whether it was written is not known; asking again is safe"
     )
+    lost.may_be_written = True
+    return lost

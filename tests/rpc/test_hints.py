@@ -58,6 +58,13 @@ def hint(node, *groups):
     return lambda: node.manager.groups_changed(frozenset(groups))
 
 
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it has heard nothing"
+        time.sleep(0.01)
+
+
 def test_who_has_nothing_of_a_group_does_nothing(node, other, database, web):
     mine, theirs = new_instance(database), new_instance(database, "node2")
     join(database, web["web"], mine)
@@ -92,7 +99,34 @@ def test_others_hear_of_a_member_though_its_host_failed(
     heard = Asks(other)
     with pytest.raises(exceptions.HostSetupError):
         api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
-    deadline = time.monotonic() + 20
-    while not heard.count:
-        assert time.monotonic() < deadline, "it has heard nothing"
-        time.sleep(0.01)
+    wait_for(lambda: heard.count)
+
+
+def test_a_hint_may_name_its_instances(api, node, other, database, web):
+    """Or not, as it comes from others."""
+    mine = new_instance(database, "node2")
+    join(database, web["web"], mine)
+    heard = Asks(other)
+    for named in ({}, {"instance_ids": [mine]}):
+        before = heard.count
+        api.security_groups_changed(CONTEXT, group_ids=[web["web"]], **named)
+        wait_for(lambda before=before: heard.count > before)
+
+
+def test_nobody_hears_of_members_that_no_rule_names(
+    api, node, other, database, web
+):
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["web"], mine)
+    join(database, web["web"], theirs)
+    told = []
+    tell = node.manager._peers.security_groups_changed
+    node.manager._peers.security_groups_changed = lambda context, **named: (
+        told.append(named),
+        tell(context, **named),
+    )
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    assert told == []
+    join(database, web["front"], mine)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    assert told == [{"group_ids": [web["front"]], "instance_ids": [mine]}]

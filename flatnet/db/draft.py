@@ -1,0 +1,127 @@
+"""What a transaction is going to write for its orders, before it does.
+
+Orders are served one after the other, in values, and each sees what those
+before it got.  One that cannot be served leaves the draft as it was.
+"""
+
+import uuid as uuids
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from flatnet.db import networks
+from flatnet.db.models import AnyRow
+from flatnet.db.orders import Order, Placement, Served
+from flatnet.db.pool import Owner, Pool
+from flatnet.db.tenants import Tenant, Tenants, Vif
+from flatnet.db.vifs import Macs
+from flatnet.exceptions import FixedIpAlreadyInUse
+
+Wanted = tuple[tuple[AnyRow, str | None], ...]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Pools by their networks' ids, tenants, and MACs that can be had.
+
+    `served` are the uuids of the instances whose orders were, in turn.
+    """
+
+    placement: Placement
+    pools: Mapping[int, Pool]
+    tenants: Tenants
+    macs: Macs
+    served: tuple[str, ...] = ()
+
+    def having(self, tenant: Tenant, vif: Vif) -> "Draft":
+        """Return a draft in which an interface is new, or another one."""
+        known = {each.network_id: each for each in tenant.vifs}
+        known[vif.network_id] = vif
+        tenant = replace(tenant, vifs=tuple(known.values()))
+        return replace(self, tenants=self.tenants.having(tenant))
+
+    def having_served(self, instance_uuid: str) -> "Draft":
+        """Return a draft in which an instance is one that was served."""
+        if instance_uuid in self.served:
+            return self
+        return replace(self, served=(*self.served, instance_uuid))
+
+    def with_pool(self, pool: Pool) -> "Draft":
+        """Return a draft in which a network's pool is another one."""
+        return replace(self, pools={**self.pools, pool.network.id: pool})
+
+
+def served(draft: Draft, order: Order, wanted: Wanted) -> Draft:
+    """Return a draft with an interface and address in each network.
+
+    :raises FlatnetError: why this order cannot be served
+    """
+    for network, address in wanted:
+        draft, tenant, vif = _attached(draft, order, network)
+        held = vif.addresses
+        if address is not None and held and address not in held:
+            raise FixedIpAlreadyInUse(
+                f"instance {tenant.uuid} already holds {held[0]} in network "
+                f"{network.label}, not {address}: deallocate it first"
+            )
+        if not held:
+            draft = _given(draft, tenant, vif, address)
+    return draft.having_served(order.instance_uuid)
+
+
+def with_one_more(draft: Draft, order: Order, network: AnyRow) -> Draft:
+    """Return a draft with one more address in a network.
+
+    :raises FlatnetError: why it cannot be had
+    """
+    draft, tenant, vif = _attached(draft, order, network)
+    draft = _given(draft, tenant, vif, None)
+    return draft.having_served(order.instance_uuid)
+
+
+def result(draft: Draft, instance_uuid: str) -> Served:
+    """Return what an instance has by a draft."""
+    tenant = draft.tenants.get(instance_uuid)
+    return Served(
+        host=tenant.host,
+        networks=tuple(
+            (
+                tenant.interface(vif),
+                networks.from_row(draft.pools[vif.network_id].network),
+                draft.pools[vif.network_id].bridge,
+            )
+            for vif in tenant.vifs
+        ),
+    )
+
+
+def _attached(
+    draft: Draft, order: Order, network: AnyRow
+) -> tuple[Draft, Tenant, Vif]:
+    """Let an instance have an interface in a network; return that too."""
+    placement = draft.placement
+    pool = draft.pools[network.id].without(placement.in_use, placement.host)
+    if placement.takes_address:
+        pool = pool.with_bridge(placement.host)
+    draft = draft.with_pool(pool)
+    tenant = draft.tenants.get(order.instance_uuid)
+    if vif := tenant.vif_in(network.id):
+        return draft, tenant, vif
+    held = {vif.mac for vif in tenant.vifs}
+    macs, mac = draft.macs.take([mac for mac in order.macs if mac not in held])
+    vif = Vif(str(uuids.uuid4()), mac, network.id)
+    draft = replace(draft, macs=macs).having(tenant, vif)
+    return draft, draft.tenants.get(tenant.uuid), vif
+
+
+def _given(
+    draft: Draft, tenant: Tenant, vif: Vif, address: str | None
+) -> Draft:
+    """Give an interface an address, the next where none is asked for."""
+    pool = draft.pools[vif.network_id]
+    owner = Owner(instance_uuid=tenant.uuid, interface_uuid=vif.uuid)
+    if address is None:
+        pool, address = pool.take_next(owner)
+    else:
+        pool = pool.take(address, owner)
+    vif = replace(vif, addresses=(*vif.addresses, address))
+    return draft.with_pool(pool).having(tenant, vif)

@@ -1,0 +1,76 @@
+"""What callers ask for when they allocate, and what they have then."""
+
+from dataclasses import dataclass
+
+from flatnet.rows import Interface, Network
+from flatnet.taken import InUse
+
+Requested = tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an instance is to run, and how its host gives things out.
+
+    `takes_address` says that the host's bridge takes an address first,
+    `quarantine` are the seconds before a released address is given out,
+    `mac_attempts` how many random MACs are tried per interface, `plug` is the
+    kind of port that a new interface gets, `in_use` what the host itself
+    depends on, which nobody is given.
+    """
+
+    host: str
+    takes_address: bool = True
+    quarantine: int = 600
+    mac_attempts: int = 5
+    plug: str = "tap"
+    in_use: tuple[InUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class Order:
+    """One call to allocate.
+
+    `requested` are pairs of a network's uuid and an address or none; none for
+    all networks, or those that the instance has.  `macs` are for new
+    interfaces, in this order; then come random ones.
+    """
+
+    instance_uuid: str
+    requested: Requested | None = None
+    macs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an instance has, as it was written.
+
+    Each interface, oldest first, with its network and the address that the
+    bridge of the placement's host has in it, or none.  `host` is where the
+    instance's row says that it is.
+    """
+
+    host: str | None
+    networks: tuple[tuple[Interface, Network, str | None], ...]
+
+
+@dataclass(frozen=True)
+class Members:
+    """Groups that some rule names, and who is in them, of some instances.
+
+    All are sorted; without any of these nobody else is concerned.
+    """
+
+    groups: tuple[int, ...] = ()
+    instances: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Farewell:
+    """One call to deallocate.
+
+    `hint` is the host that the instance ran on, where no row says it.
+    """
+
+    instance_uuid: str
+    hint: str | None = None

@@ -1,0 +1,171 @@
+"""Instances with what they have on their networks, for whoever gives more."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import Connection, and_, select
+
+from flatnet.db import models
+from flatnet.db.clock import Now
+from flatnet.db.models import AnyRow
+from flatnet.exceptions import Conflict, InstanceNotFound
+from flatnet.rows import Interface
+
+INSTANCES = models.instances
+VIFS = models.virtual_interfaces
+FIXED_IPS = models.fixed_ips
+BINDINGS = models.port_bindings
+ALIVE = INSTANCES.c.deleted == 0
+
+
+@dataclass(frozen=True)
+class Vif:
+    """An interface, with its addresses ascending.
+
+    `id` is none where it has no row yet.  `binding` is the id of the row that
+    binds it to the host, `wanted` what that says, both none without one.
+    """
+
+    uuid: str
+    mac: str
+    network_id: int
+    addresses: tuple[str, ...] = ()
+    id: int | None = None
+    binding: int | None = None
+    wanted: str | None = None
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A living instance, with its interfaces by age."""
+
+    uuid: str
+    host: str | None = None
+    hostname: str | None = None
+    project_id: str | None = None
+    vifs: tuple[Vif, ...] = ()
+
+    def vif_in(self, network_id: int) -> Vif | None:
+        """Return its interface in a network, none if it has none there."""
+        return next(
+            (each for each in self.vifs if each.network_id == network_id),
+            None,
+        )
+
+    def check_host(self, host: str) -> None:
+        """Check that its row means this host.
+
+        :raises Conflict: it names another one
+        """
+        if self.host not in (None, host):
+            raise Conflict(
+                f"instance {self.uuid} is on host {self.host} by its row, "
+                f"not on {host}: ask there, or write instances.host"
+            )
+
+    def interface(self, vif: Vif) -> Interface:
+        """Return one of its interfaces as the value that leaves `db`."""
+        return Interface(
+            uuid=vif.uuid,
+            mac=vif.mac,
+            network_id=vif.network_id,
+            instance_uuid=self.uuid,
+            hostname=self.hostname,
+            project_id=self.project_id,
+            host=self.host,
+            addresses=vif.addresses,
+        )
+
+
+@dataclass(frozen=True)
+class Tenants:
+    """Living instances by uuid; `present` is by the database's clock."""
+
+    by_uuid: Mapping[str, Tenant]
+    present: datetime | None = None
+
+    def get(self, uuid: str) -> Tenant:
+        """Return one of them.
+
+        :raises InstanceNotFound: it is none of them
+        """
+        if uuid not in self.by_uuid:
+            raise InstanceNotFound(f"no living instance has uuid {uuid}")
+        return self.by_uuid[uuid]
+
+    def having(self, tenant: Tenant) -> "Tenants":
+        """Return them with one that is another by now."""
+        return replace(self, by_uuid={**self.by_uuid, tenant.uuid: tenant})
+
+
+def read(
+    connection: Connection, uuids: Collection[str], *, host: str
+) -> Tenants:
+    """Return those of the instances that live.
+
+    :param host: whose bindings of their interfaces are read
+    """
+    rows = connection.execute(
+        select(
+            Now().label("present"),
+            INSTANCES.c.uuid,
+            INSTANCES.c.host,
+            INSTANCES.c.hostname,
+            INSTANCES.c.project_id,
+            VIFS.c.id.label("vif_id"),
+            VIFS.c.uuid.label("vif"),
+            VIFS.c.address.label("mac"),
+            VIFS.c.network_id,
+            FIXED_IPS.c.address,
+            BINDINGS.c.id.label("binding"),
+            BINDINGS.c.wanted,
+        )
+        .select_from(INSTANCES)
+        .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
+        .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
+        .outerjoin(
+            BINDINGS,
+            and_(
+                BINDINGS.c.interface_uuid == VIFS.c.uuid,
+                BINDINGS.c.host == host,
+            ),
+        )
+        .where(ALIVE, INSTANCES.c.uuid.in_(sorted(uuids)))
+        .order_by(INSTANCES.c.id, VIFS.c.id, FIXED_IPS.c.position)
+    ).all()
+    found = {uuid: _tenant(list(its)) for uuid, its in groupby(rows, _uuid)}
+    return Tenants(found, rows[0].present if rows else None)
+
+
+def _uuid(row: AnyRow) -> str:
+    return str(row.uuid)
+
+
+def _tenant(rows: list[AnyRow]) -> Tenant:
+    first = rows[0]
+    attached = [row for row in rows if row.vif is not None]
+    return Tenant(
+        uuid=first.uuid,
+        host=first.host,
+        hostname=first.hostname,
+        project_id=first.project_id,
+        vifs=tuple(
+            _vif(list(its))
+            for _, its in groupby(attached, lambda row: row.vif)
+        ),
+    )
+
+
+def _vif(rows: list[AnyRow]) -> Vif:
+    first = rows[0]
+    return Vif(
+        uuid=first.vif,
+        id=first.vif_id,
+        mac=first.mac,
+        network_id=first.network_id,
+        addresses=tuple(row.address for row in rows if row.address),
+        binding=first.binding,
+        wanted=first.wanted,
+    )

@@ -1,0 +1,112 @@
+"""The rows of instances, written for all callers that wait at once.
+
+What callers ask for is looked up, given and taken back here; what follows
+from it on hosts is the manager's affair.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flatnet.db import allocation, instances
+from flatnet.db.engine import Database
+from flatnet.db.fold import Fold
+from flatnet.db.orders import Farewell, Members, Order, Placement, Served
+from flatnet.exceptions import FlatnetError, InstanceNotFound
+from flatnet.rows import Instance
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What one call has of a transaction: its own, and what all are told."""
+
+    served: Served
+    members: Members
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The hosts that follow one call, and what all are told."""
+
+    hosts: tuple[str, ...]
+    members: Members
+
+
+class Ledger:
+    """Calls about instances, each kind folded.
+
+    :param placement: how this host gives things out now
+    :param tell: told once a transaction, after it, which members of groups
+        it was about
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        placement: Callable[[], Placement],
+        tell: Callable[[Members], None],
+    ) -> None:
+        self._database = database
+        self._placement = placement
+        self._tell = tell
+        self._living = Fold(self._all_living)
+        self._uuids = Fold(self._all_uuids)
+        self._allocations = Fold(self._allocate_all)
+        self._deallocations = Fold(self._deallocate_all)
+
+    def living(self, reference: str) -> Instance:
+        """Return a living instance by its uuid or integer id.
+
+        :raises InstanceNotFound: no living instance is meant
+        """
+        return self._living.ask(reference)
+
+    def uuid_of(self, reference: str) -> str:
+        """Return the uuid of an instance, dead or alive.
+
+        :raises InstanceNotFound: no instance can be meant
+        """
+        return self._uuids.ask(reference)
+
+    def allocate(self, order: Order) -> Served:
+        """Give an instance what was ordered; errors as `db.allocation`."""
+        written = self._allocations.ask(order)
+        self._tell(written.members)
+        return written.served
+
+    def deallocate(self, farewell: Farewell) -> tuple[str, ...]:
+        """Take back all that an instance has; return who is to follow."""
+        taken = self._deallocations.ask(farewell)
+        self._tell(taken.members)
+        return taken.hosts
+
+    def _all_living(
+        self, references: Sequence[str]
+    ) -> tuple[Instance | InstanceNotFound, ...]:
+        return instances.all_meant(self._database, references)
+
+    def _all_uuids(
+        self, references: Sequence[str]
+    ) -> tuple[str | InstanceNotFound, ...]:
+        return instances.all_uuids(self._database, references)
+
+    def _allocate_all(
+        self, orders: Sequence[Order]
+    ) -> list[_Written | FlatnetError]:
+        answers, members = allocation.allocate_all(
+            self._database, orders, self._placement()
+        )
+        written: list[_Written | FlatnetError] = []
+        for answer in answers:
+            if isinstance(answer, FlatnetError):
+                written.append(answer)
+                continue
+            written.append(_Written(answer, members))
+            # The first who was served tells of all.
+            members = Members()
+        return written
+
+    def _deallocate_all(self, farewells: Sequence[Farewell]) -> list[_Taken]:
+        hosts, members = allocation.deallocate_all(self._database, farewells)
+        others = [Members()] * (len(hosts) - 1)
+        return list(map(_Taken, hosts, [members, *others]))

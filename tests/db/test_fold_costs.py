@@ -1,0 +1,95 @@
+"""Many who share a transaction cost as many statements as one alone."""
+
+import pytest
+from sqlalchemy import text
+
+from flatnet.db import allocation, models
+from flatnet.db.orders import Farewell, Placement
+from tests.db.conftest import (
+    a_network,
+    addresses_of,
+    allocate,
+    an_instance,
+    rows,
+)
+from tests.db.gathering import addresses, some, statements
+
+# Of one transaction, its COMMIT among them.
+MOST = 10
+
+
+def questions(database):
+    """How many statements a MariaDB has had so far."""
+    statement = text("SHOW GLOBAL STATUS LIKE 'Questions'")
+    return database.read(lambda c: int(c.execute(statement).one()[1]))
+
+
+@pytest.mark.parametrize("number", [1, 64])
+def test_many_cost_as_many_statements_as_one(database, number):
+    a_network(database, cidr="10.0.0.0/16")
+    orders = some(database, number)
+    with statements(database) as sent:
+        answers, _ = allocation.allocate_all(
+            database, orders, Placement("node1")
+        )
+    assert len(sent) <= MOST
+    assert len({*addresses(*answers)}) == number
+    farewells = [Farewell(order.instance_uuid) for order in orders]
+    with statements(database) as sent:
+        allocation.deallocate_all(database, farewells)
+    assert len(sent) <= MOST
+    assert rows(database, models.virtual_interfaces) == []
+
+
+@pytest.mark.parametrize("number", [1, 64])
+def test_that_is_what_the_server_sees(database, number):
+    """A driver may make many of one."""
+    if database.dialect != "mysql":
+        pytest.skip("it does not count them")
+    a_network(database, cidr="10.0.0.0/16")
+    orders = some(database, number)
+    farewells = [Farewell(order.instance_uuid) for order in orders]
+    for call in (
+        lambda: allocation.allocate_all(database, orders, Placement("node1")),
+        lambda: allocation.deallocate_all(database, farewells),
+    ):
+        before = questions(database)
+        call()
+        # With the question itself and the COMMIT of the one before.
+        assert questions(database) - before <= MOST + 2
+
+
+def test_a_full_network_gives_again_to_many_at_once(database):
+    a_network(database, cidr="10.0.0.0/26")
+    orders = some(database, 121)
+    first, second = orders[:61], orders[61:]
+    placement = Placement("node1", quarantine=0)
+    allocation.allocate_all(database, first, placement)
+    farewells = [Farewell(order.instance_uuid) for order in first]
+    allocation.deallocate_all(database, farewells)
+    with statements(database) as sent:
+        answers, _ = allocation.allocate_all(database, second, placement)
+    assert len(sent) <= MOST
+    assert addresses(*answers) == [f"10.0.0.{n}" for n in range(2, 62)]
+    held = rows(database, models.fixed_ips)
+    vifs = rows(database, models.virtual_interfaces)
+    ids = {row["instance_uuid"]: row["id"] for row in vifs}
+    given = [row for row in held if row["instance_uuid"]]
+    assert len(given) == 60
+    for row in given:
+        assert ids[row["instance_uuid"]] == row["virtual_interface_id"]
+        assert row["allocated"] is True
+
+
+def test_a_server_that_returns_no_rows_of_an_insert(database):
+    """As MySQL does not."""
+    if database.dialect != "mysql":
+        pytest.skip("it does")
+    a_network(database)
+    a_network(database, cidr="10.1.0.0/24", bridge="br101")
+    allocate(database, an_instance(database))
+    database._writing.dialect.insert_returning = False
+    instance = an_instance(database)
+    allocate(database, instance)
+    assert addresses_of(database, instance) == ["10.0.0.3", "10.1.0.3"]
+    del database._writing.dialect.insert_returning

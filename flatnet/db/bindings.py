@@ -190,17 +190,6 @@ def _rows(
     ).all()
 
 
-def row_of(
-    connection: Connection, interface_uuid: str, host: str
-) -> AnyRow | None:
-    return connection.execute(
-        select(BINDINGS).where(
-            BINDINGS.c.interface_uuid == interface_uuid,
-            BINDINGS.c.host == host,
-        )
-    ).first()
-
-
 def interfaces_of(connection: Connection, instance_uuid: str) -> Sequence[str]:
     return connection.scalars(
         select(VIFS.c.uuid)

@@ -1,14 +1,13 @@
 """What a host made of its ports, written to `port_bindings`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    bindparam,
     exists,
     or_,
     select,
@@ -24,17 +23,16 @@ from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
 INSTANCES = models.instances
-_UPDATE = (
-    update(BINDINGS)
-    .where(BINDINGS.c.id == bindparam("of_id"))
-    .values(
-        found=bindparam("now_found"),
-        carrier=bindparam("now_carrier"),
-        reason=bindparam("now_reason"),
-        plug=bindparam("now_plug"),
-        seen_at=Now(),
-    )
-)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The columns of a binding that say what the host made of it."""
+
+    found: str | None
+    carrier: bool | None
+    reason: str | None
+    plug: str | None
 
 
 @dataclass(frozen=True)
@@ -63,17 +61,18 @@ def record(
     _adopt(connection, host, unbound)
     if unbound:
         there = _bound(connection, host, uuids)
-    changes = [
-        _change(there[finding.interface_uuid], finding)
+    changes = {
+        there[finding.interface_uuid].id: _change(
+            there[finding.interface_uuid], finding
+        )
         for finding in findings
         if finding.interface_uuid in there
-    ]
-    if changes:
-        connection.execute(_UPDATE, changes)
+    }
+    _write(connection, changes)
     if any(row.wanted == ARRIVING for row in there.values()):
         _settle(connection, host)
     uncovered = False
-    if any(each["now_found"] == "missing" for each in changes):
+    if any(each.found == "missing" for each in changes.values()):
         uncovered = _bury(connection, host)
     return Recorded(bindings.of_interfaces(connection, host, uuids), uncovered)
 
@@ -89,24 +88,39 @@ def _bound(
     return {row.interface_uuid: row for row in rows}
 
 
-def _change(row: AnyRow, finding: Finding) -> dict[str, Any]:
+def _change(row: AnyRow, finding: Finding) -> _Found:
     """What becomes of a row; of a tombstone only that its port went."""
     if row.wanted == GONE:
         went = finding.found == "missing"
-        return {
-            "of_id": row.id,
-            "now_found": "missing" if went else row.found,
-            "now_carrier": row.carrier,
-            "now_reason": row.reason,
-            "now_plug": row.plug,
-        }
-    return {
-        "of_id": row.id,
-        "now_found": finding.found,
-        "now_carrier": finding.carrier,
-        "now_reason": finding.reason,
-        "now_plug": row.plug or finding.plug,
-    }
+        return _Found(
+            found="missing" if went else row.found,
+            carrier=row.carrier,
+            reason=row.reason,
+            plug=row.plug,
+        )
+    return _Found(
+        found=finding.found,
+        carrier=finding.carrier,
+        reason=finding.reason,
+        plug=row.plug or finding.plug,
+    )
+
+
+def _write(connection: Connection, changes: Mapping[int, _Found]) -> None:
+    """Write what became of rows, by their ids.
+
+    Nearly always many ports are found alike; and PyMySQL sends an UPDATE of
+    many rows as one of each.
+    """
+    alike: defaultdict[_Found, list[int]] = defaultdict(list)
+    for row_id, change in changes.items():
+        alike[change].append(row_id)
+    for change, ids in alike.items():
+        connection.execute(
+            update(BINDINGS)
+            .where(BINDINGS.c.id.in_(ids))
+            .values(**asdict(change), seen_at=Now())
+        )
 
 
 def _adopt(connection: Connection, host: str, findings: list[Finding]) -> None:

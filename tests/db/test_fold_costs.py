@@ -3,8 +3,9 @@
 import pytest
 from sqlalchemy import text
 
-from flatnet.db import allocation, models
+from flatnet.db import allocation, findings, models
 from flatnet.db.orders import Farewell, Placement
+from flatnet.rows import Finding
 from tests.db.conftest import (
     a_network,
     addresses_of,
@@ -93,3 +94,22 @@ def test_a_server_that_returns_no_rows_of_an_insert(database):
     allocate(database, instance)
     assert addresses_of(database, instance) == ["10.0.0.3", "10.1.0.3"]
     del database._writing.dialect.insert_returning
+
+
+@pytest.mark.parametrize("number", [1, 64])
+def test_what_a_pass_found_of_many_ports(database, number):
+    a_network(database, cidr="10.0.0.0/16")
+    orders = some(database, number)
+    answers, _ = allocation.allocate_all(database, orders, Placement("node1"))
+    for found in ("up", "missing"):
+        new = [
+            Finding(interface.uuid, interface.instance_uuid, found)
+            for served in answers
+            for interface, _, _ in served.networks
+        ]
+        with statements(database) as sent:
+            findings.record(database, host="node1", findings=new)
+        assert len(sent) <= MOST
+        bound = rows(database, models.port_bindings)
+        assert [row["found"] for row in bound] == [found] * number
+        assert all(row["seen_at"] for row in bound)

@@ -1,7 +1,10 @@
 """Calls that share a transaction: what each gets, and who is told what."""
 
 import contextlib
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event, text
@@ -237,3 +240,23 @@ def test_others_hear_once_of_members_that_a_rule_names(database):
     farewells = [Farewell(order.instance_uuid) for order in orders]
     _, members = allocation.deallocate_all(database, farewells)
     assert members == told[0]
+
+
+def test_green_threads_share_transactions(database):
+    a_network(database)
+    some(database, 40)
+    found = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", "-m", "tests.db.green_ledger"),
+            database.url,
+        ],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        timeout=60,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    # sqlite3 lets nobody else run, so that nobody gathers.
+    assert int(found.stdout) < 40 or database.dialect == "sqlite"
+    held = rows(database, models.fixed_ips)
+    assert len({row["address"] for row in held}) == len(held) == 41

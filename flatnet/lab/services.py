@@ -24,6 +24,12 @@ from flatnet.lab.rabbitmq import RabbitMQ
 
 _ADDRESS = "127.0.0.1"
 _ATTEMPTS = 3
+# Nothing here must survive a power failure.
+_MARIADB_OPTIONS = (
+    *("--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"),
+    *("--innodb-buffer-pool-size=64M", "--innodb-doublewrite=0"),
+    *("--max-connections=300", "--performance-schema=off"),
+)
 _POSTGRES_ROOT = Path("/usr/lib/postgresql")
 _POSTGRES_USER = "nobody"
 
@@ -41,8 +47,13 @@ def rabbitmq(
 
 
 @contextmanager
-def mariadb(directory: Path | str) -> Iterator[str]:
-    """A MariaDB with an empty database `flatnet`; yields its URL."""
+def mariadb(
+    directory: Path | str, *, options: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """A MariaDB with an empty database `flatnet`; yields its URL.
+
+    :param options: of the server, beside its own
+    """
     here = Path(directory).absolute()
     here.mkdir(parents=True, exist_ok=True)
     log = here / "mariadb.log"
@@ -65,14 +76,10 @@ def mariadb(directory: Path | str) -> Iterator[str]:
                 *[f"--bind-address={_ADDRESS}", f"--port={port}"],
                 *[f"--datadir={here / 'data'}", "--skip-name-resolve"],
                 *[f"--socket={here / 'socket'}", f"--tmpdir={here}"],
-                *[
-                    f"--pid-file={here / 'pid'}",
-                    f"--init-file={here}/init.sql",
-                ],
-                # Nothing here must survive a power failure.
-                *["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"],
-                *["--innodb-buffer-pool-size=64M", "--innodb-doublewrite=0"],
-                *["--max-connections=300", "--performance-schema=off"],
+                f"--pid-file={here / 'pid'}",
+                f"--init-file={here}/init.sql",
+                *_MARIADB_OPTIONS,
+                *options,
             ],
             log=log,
         )

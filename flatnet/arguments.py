@@ -84,3 +84,17 @@ def group_ids(value: Any) -> frozenset[int]:
     ):
         raise InvalidInput("group_ids is not a list of ids")
     return frozenset(value)
+
+
+def instance_uuids(value: Any) -> frozenset[str]:
+    """Return the uuids of the instances that a hint names, if it names any.
+
+    :raises InvalidInput: it is no list of uuids
+    """
+    if value is None:
+        return frozenset()
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(each, str) for each in value
+    ):
+        raise InvalidInput("instance_ids is not a list of uuids")
+    return frozenset(value)

@@ -182,10 +182,20 @@ class FlatnetEndpoint:
 
     @expected
     def security_groups_changed(
-        self, context: Json, group_ids: Any = None, **others: Any
+        self,
+        context: Json,
+        group_ids: Any = None,
+        instance_ids: Any = None,
+        **others: Any,
     ) -> None:
-        """Look at the rows again; the sender does not wait."""
-        self._manager.groups_changed(arguments.group_ids(group_ids))
+        """Look at the rows again; the sender does not wait.
+
+        Those of these members, or of the groups where it names none.
+        """
+        self._manager.groups_changed(
+            arguments.group_ids(group_ids),
+            arguments.instance_uuids(instance_ids),
+        )
 
     @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:

@@ -235,17 +235,24 @@ class FlatManager:
         networks.delete(self._database, uuid)
         self._reconciler.ask(EVERYTHING)
 
-    def groups_changed(self, groups: Collection[int]) -> None:
+    def groups_changed(
+        self, groups: Collection[int], instances: Collection[str] = ()
+    ) -> None:
         """Ask for a pass and do not wait, if these groups matter here.
 
         They do if an instance here is in one or has a rule that names one:
         by the rows now, or as the last pass had them.
+
+        :param instances: whose membership it is, where that is all
         """
         last = self._reconciler.last
         if last.error is None and last.groups.isdisjoint(groups):
             now = snapshot.groups(self._database, self._settings.host)
             if now.isdisjoint(groups):
                 return
+        if instances:
+            self._reconciler.ask(Scope(instances=frozenset(instances)))
+            return
         changed = frozenset(groups)
         self._reconciler.ask(Scope(groups=changed, members=changed))
 

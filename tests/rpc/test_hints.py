@@ -9,7 +9,7 @@ from test_rpc import CONTEXT, api, broker, database, new_instance, node
 
 from flatnet import exceptions
 from flatnet.db import models, security_groups
-from flatnet.scope import EVERYTHING
+from flatnet.scope import EVERYTHING, Scope
 
 __all__ = ("api", "broker", "database", "node", "other")
 
@@ -21,10 +21,12 @@ class Asks:
         node.reconciler.ask_and_wait(20, EVERYTHING)
         self._ask = node.reconciler.ask
         self.count = 0
+        self.scope = None
         node.reconciler.ask = self._counted
 
     def _counted(self, scope):
         self.count += 1
+        self.scope = scope
         return self._ask(scope)
 
     def of(self, act):
@@ -103,14 +105,44 @@ def test_others_hear_of_a_member_though_its_host_failed(
 
 
 def test_a_hint_may_name_its_instances(api, node, other, database, web):
-    """Or not, as it comes from others."""
-    mine = new_instance(database, "node2")
-    join(database, web["web"], mine)
+    """Or not, as it comes from others; a group may have thousands."""
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["front"], mine)
+    join(database, web["web"], theirs)
     heard = Asks(other)
-    for named in ({}, {"instance_ids": [mine]}):
+    groups = [web["front"]]
+    whole = Scope(groups=frozenset(groups), members=frozenset(groups))
+    for named, scope in (
+        ({}, whole),
+        ({"instance_ids": [mine]}, Scope(instances=frozenset([mine]))),
+    ):
         before = heard.count
-        api.security_groups_changed(CONTEXT, group_ids=[web["web"]], **named)
+        api.security_groups_changed(CONTEXT, group_ids=groups, **named)
         wait_for(lambda before=before: heard.count > before)
+        assert heard.scope == scope
+
+
+def test_who_comes_to_a_source_group_is_let_in_elsewhere(
+    api, node, other, database, web
+):
+    """And who goes is not any more, though the hint names him alone."""
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["front"], mine)
+    join(database, web["web"], theirs)
+    other_api = {"instance_id": theirs, "host": "node2"}
+    api.allocate_for_instance(CONTEXT, **other_api)
+
+    def let_in():
+        return [
+            each.addresses for each in other.applier.parts.members.values()
+        ]
+
+    heard = Asks(other)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    wait_for(lambda: let_in() == [("10.0.0.4",)])
+    assert heard.scope == Scope(instances=frozenset([mine]))
+    api.deallocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    wait_for(lambda: let_in() in ([], [()]))
 
 
 def test_nobody_hears_of_members_that_no_rule_names(

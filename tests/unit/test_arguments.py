@@ -54,3 +54,11 @@ def test_an_instance_is_named_by_uuid_id_or_object():
 def test_a_call_about_nobody_is_refused(nobody):
     with pytest.raises(InstanceNotFound):
         arguments.instance_reference(nobody)
+
+
+def test_hints_may_name_instances():
+    assert arguments.instance_uuids(None) == frozenset()
+    assert arguments.instance_uuids(["a", "b"]) == frozenset(("a", "b"))
+    for wrong in ("a", 1, [1], {"a": 1}):
+        with pytest.raises(InvalidInput, match="instance_ids"):
+            arguments.instance_uuids(wrong)

@@ -86,13 +86,13 @@ def group_ids(value: Any) -> frozenset[int]:
     return frozenset(value)
 
 
-def instance_uuids(value: Any) -> frozenset[str]:
-    """Return the uuids of the instances that a hint names, if it names any.
+def instance_uuids(value: Any) -> frozenset[str] | None:
+    """Return the uuids of the instances that a hint names, or none.
 
     :raises InvalidInput: it is no list of uuids
     """
     if value is None:
-        return frozenset()
+        return None
     if not isinstance(value, list | tuple) or not all(
         isinstance(each, str) for each in value
     ):

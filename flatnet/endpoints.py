@@ -186,12 +186,15 @@ class FlatnetEndpoint:
         context: Json,
         group_ids: Any = None,
         instance_ids: Any = None,
+        sender: Any = None,
         **others: Any,
     ) -> None:
         """Look at the rows again; the sender does not wait.
 
-        Those of these members, or of the groups where it names none.
+        Those of these members; or rules, where the list is empty; or both.
         """
+        if sender is not None and self._manager.is_here(sender):
+            return
         self._manager.groups_changed(
             arguments.group_ids(group_ids),
             arguments.instance_uuids(instance_ids),

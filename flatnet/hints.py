@@ -12,10 +12,12 @@ from flatnet.rpc import NetworkAPI
 LOG = logging.getLogger(__name__)
 
 
-def tell(peers: NetworkAPI, members: Members) -> None:
-    """Let all hosts look at these members of groups.
+def tell(peers: NetworkAPI, members: Members, *, host: str) -> None:
+    """Let all other hosts look at these members of groups.
 
     They need not wait for this host, nor for it to be well.
+
+    :param host: this one, which looks at them anyway
     """
     if not members.groups:
         return
@@ -25,6 +27,7 @@ def tell(peers: NetworkAPI, members: Members) -> None:
             {},
             group_ids=list(members.groups),
             instance_ids=list(members.instances),
+            sender=host,
         )
     except BrokerUnavailable as error:
         failure = error

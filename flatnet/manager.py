@@ -69,7 +69,7 @@ class FlatManager:
         self._ledger = Ledger(
             database,
             placement=self._placement,
-            tell=functools.partial(hints.tell, peers),
+            tell=functools.partial(hints.tell, peers, host=settings.host),
         )
 
     def is_here(self, host: str | None) -> bool:
@@ -236,25 +236,29 @@ class FlatManager:
         self._reconciler.ask(EVERYTHING)
 
     def groups_changed(
-        self, groups: Collection[int], instances: Collection[str] = ()
+        self, groups: Collection[int], instances: Collection[str] | None
     ) -> None:
         """Ask for a pass and do not wait, if these groups matter here.
 
         They do if an instance here is in one or has a rule that names one:
         by the rows now, or as the last pass had them.
 
-        :param instances: whose membership it is, where that is all
+        :param instances: whose membership it is, where that is all; nobody's
+            where it is rules; none where nobody knows
         """
         last = self._reconciler.last
         if last.error is None and last.groups.isdisjoint(groups):
             now = snapshot.groups(self._database, self._settings.host)
             if now.isdisjoint(groups):
                 return
-        if instances:
-            self._reconciler.ask(Scope(instances=frozenset(instances)))
-            return
         changed = frozenset(groups)
-        self._reconciler.ask(Scope(groups=changed, members=changed))
+        if instances:
+            scope = Scope(instances=frozenset(instances))
+        elif instances is None:
+            scope = Scope(groups=changed, members=changed)
+        else:
+            scope = Scope(groups=changed)
+        self._reconciler.ask(scope)
 
     def _placement(self) -> Placement:
         options = self._settings

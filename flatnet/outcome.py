@@ -1,6 +1,7 @@
 """What became of a pass: for who waits for it, for people, for the next."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from flatnet.exceptions import FlatnetError, HostSetupError
 from flatnet.plan.planned import Planned
@@ -63,14 +64,14 @@ class Pass:
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         return lines[0] + more if lines else None
 
-    @property
+    @cached_property
     def groups(self) -> frozenset[int]:
         """The ids of the security groups that mattered to it."""
         if self.planned is None:
             return frozenset()
         return self.planned.rows.group_ids
 
-    @property
+    @cached_property
     def bridge_addresses(self) -> dict[str, str]:
         """The address of each bridge of the plan, by its network's uuid."""
         return {
@@ -79,14 +80,14 @@ class Pass:
             if bridge.address
         }
 
-    @property
+    @cached_property
     def up(self) -> frozenset[str]:
         """The names of the devices that are on their bridges."""
         return frozenset(
             port.name for port in self.changes.ports if port.found == "up"
         )
 
-    @property
+    @cached_property
     def mtus(self) -> dict[str, int]:
         """The mtu of each bridge, by name."""
         if self.planned is None:
@@ -94,7 +95,7 @@ class Pass:
         networks = self.planned.parts.networks.values()
         return {each.bridge.name: each.bridge.mtu for each in networks}
 
-    @property
+    @cached_property
     def bridges(self) -> tuple[tuple[Bridge, int], ...]:
         """The bridges of the plan by name, each with its number of ports."""
         if self.planned is None:

@@ -231,19 +231,25 @@ class NetworkAPI:
         *,
         group_ids: list[int],
         instance_ids: list[str] | None = None,
+        sender: str | None = None,
     ) -> None:
         """Tell all daemons, without waiting; a lost message costs little.
 
-        :param instance_ids: of the members that it is about, if it is
+        :param instance_ids: the members that it is about; an empty list
+            where it is about rules, none where nobody knows
+        :param sender: the host that knows already
         """
-        arguments: Json = {"group_ids": group_ids}
-        if instance_ids is not None:
-            arguments["instance_ids"] = instance_ids
         caller = self._client.prepare(
             fanout=True, namespace="flatnet", version="1.0"
         )
         with _answered("the broker"):
-            caller.cast(context, "security_groups_changed", **arguments)
+            caller.cast(
+                context,
+                "security_groups_changed",
+                group_ids=group_ids,
+                instance_ids=instance_ids,
+                sender=sender,
+            )
 
     def _asked(
         self, context: Json, method: str, host: str, timeout: float | None

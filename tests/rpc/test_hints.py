@@ -57,7 +57,7 @@ def join(database, group, uuid):
 
 def hint(node, *groups):
     """What a fanout does here; the broker's part is in test_rpc."""
-    return lambda: node.manager.groups_changed(frozenset(groups))
+    return lambda: node.manager.groups_changed(frozenset(groups), None)
 
 
 def wait_for(condition):
@@ -115,6 +115,8 @@ def test_a_hint_may_name_its_instances(api, node, other, database, web):
     for named, scope in (
         ({}, whole),
         ({"instance_ids": [mine]}, Scope(instances=frozenset([mine]))),
+        ({"instance_ids": []}, Scope(groups=frozenset(groups))),
+        ({"sender": "node1"}, whole),
     ):
         before = heard.count
         api.security_groups_changed(CONTEXT, group_ids=groups, **named)
@@ -161,4 +163,18 @@ def test_nobody_hears_of_members_that_no_rule_names(
     assert told == []
     join(database, web["front"], mine)
     api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
-    assert told == [{"group_ids": [web["front"]], "instance_ids": [mine]}]
+    (only,) = told
+    assert only["group_ids"] == [web["front"]]
+    assert only["instance_ids"] == [mine]
+
+
+def test_who_tells_others_does_not_hear_himself(api, node, database, web):
+    mine = new_instance(database)
+    join(database, web["web"], mine)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    asks = Asks(node)
+    groups = [web["web"]]
+    api.security_groups_changed(CONTEXT, group_ids=groups, sender="node1")
+    api.security_groups_changed(CONTEXT, group_ids=groups, sender="node9")
+    wait_for(lambda: asks.count)
+    assert asks.count == 1

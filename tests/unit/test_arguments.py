@@ -57,7 +57,7 @@ def test_a_call_about_nobody_is_refused(nobody):
 
 
 def test_hints_may_name_instances():
-    assert arguments.instance_uuids(None) == frozenset()
+    assert arguments.instance_uuids(None) is None
     assert arguments.instance_uuids(["a", "b"]) == frozenset(("a", "b"))
     for wrong in ("a", 1, [1], {"a": 1}):
         with pytest.raises(InvalidInput, match="instance_ids"):

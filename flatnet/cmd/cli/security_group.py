@@ -155,7 +155,7 @@ class CreateRule(ShowOne):
                 source_group=parsed_args.source_group,
                 family=parsed_args.ethertype,
             )
-        _tell_daemons(wanted, group.id)
+        _tell_daemons(wanted, [group.id], who_changed=[])
         return self.columns, _rule_row(made)
 
 
@@ -178,7 +178,7 @@ class DeleteRule(Command):
                 if parsed_args.rule in (rule.id for rule in group.rules)
             ]
             security_groups.delete_rule(database, parsed_args.rule)
-        _tell_daemons(wanted, *groups)
+        _tell_daemons(wanted, groups, who_changed=[])
         print(f"security group rule {parsed_args.rule} is deleted")
 
 
@@ -202,7 +202,7 @@ class _Membership(Command):
             self.change(
                 database, group=group.id, instance=parsed_args.instance
             )
-        _tell_daemons(wanted, group.id)
+        _tell_daemons(wanted, [group.id], who_changed=None)
 
     def change(
         self, database: "Database", *, group: int, instance: str
@@ -263,13 +263,20 @@ def _family(text: str) -> int:
 _family.__name__ = "ethertype"
 
 
-def _tell_daemons(wanted: Settings, *group_ids: int) -> None:
-    """Ask for a pass everywhere; without it the next one comes anyway."""
+def _tell_daemons(
+    wanted: Settings, groups: list[int], *, who_changed: list[str] | None
+) -> None:
+    """Ask for a pass everywhere; without it the next one comes anyway.
+
+    :param who_changed: nobody where it is rules, none for any member
+    """
     from flatnet.cmd.cli.broker import network_api
 
     try:
         with network_api() as api:
-            api.security_groups_changed({}, group_ids=list(group_ids))
+            api.security_groups_changed(
+                {}, group_ids=groups, instance_ids=who_changed
+            )
     except FlatnetError as error:
         warn(
             f"the change is written, but hosts may follow only within "

@@ -225,16 +225,10 @@ class NetworkAPI:
         """Have `host` look at all rows; return the same once it has."""
         return self._asked(context, "reconcile", host, timeout)
 
-    def security_groups_changed(
-        self,
-        context: Json,
-        *,
-        group_ids: list[int],
-        instance_ids: list[str] | None = None,
-        sender: str | None = None,
-    ) -> None:
+    def security_groups_changed(self, context: Json, **told: Any) -> None:
         """Tell all daemons, without waiting; a lost message costs little.
 
+        :param group_ids: the groups that changed
         :param instance_ids: the members that it is about; an empty list
             where it is about rules, none where nobody knows
         :param sender: the host that knows already
@@ -243,13 +237,7 @@ class NetworkAPI:
             fanout=True, namespace="flatnet", version="1.0"
         )
         with _answered("the broker"):
-            caller.cast(
-                context,
-                "security_groups_changed",
-                group_ids=group_ids,
-                instance_ids=instance_ids,
-                sender=sender,
-            )
+            caller.cast(context, "security_groups_changed", **told)
 
     def _asked(
         self, context: Json, method: str, host: str, timeout: float | None

@@ -18,7 +18,7 @@ from typing import Self
 
 from flatnet.db import schema
 from flatnet.db.engine import Database
-from flatnet.lab import namespaces, owner, topology
+from flatnet.lab import namespaces, owner, services, topology
 from flatnet.lab.client import RpcClient
 from flatnet.lab.guest import Guest
 from flatnet.lab.image import image
@@ -28,6 +28,7 @@ from flatnet.lab.qemu import QemuGuest
 from flatnet.lab.rabbitmq import RabbitMQ
 from flatnet.lab.spec import (
     CONTROL_ADDRESS,
+    MARIADB,
     STATE_DIRECTORY,
     LabSpec,
     NodeSpec,
@@ -63,7 +64,8 @@ class Lab:
 
     @property
     def database_url(self) -> str:
-        return self.spec.database_url
+        """The database, for who is in none of the lab's namespaces."""
+        return self.spec.outer_database_url
 
     def up(self) -> None:
         """Make all of it, and return when every daemon is ready.
@@ -211,11 +213,26 @@ class Lab:
     def _make_database(self) -> None:
         """Make an empty database that the daemons may write to."""
         path = self.spec.database_file
-        path.parent.mkdir()
-        with contextlib.closing(Database(self.spec.database_url)) as database:
+        if self.spec.database == MARIADB:
+            self._start_mariadb()
+        else:
+            path.parent.mkdir()
+        with contextlib.closing(Database(self.database_url)) as database:
             schema.upgrade(database)
-        for each in (path.parent, *path.parent.iterdir()):
-            give_to(each, self.spec.manager_user)
+        if self.spec.database != MARIADB:
+            for each in (path.parent, *path.parent.iterdir()):
+                give_to(each, self.spec.manager_user)
+
+    def _start_mariadb(self) -> None:
+        running = contextlib.ExitStack()
+        self._endings.append(running.close)
+        running.enter_context(
+            services.mariadb_inside(
+                self.spec.namespace(topology.CONTROL),
+                self.spec.mariadb_directory,
+                address=CONTROL_ADDRESS,
+            )
+        )
 
     def _cli_command(self, words: Sequence[str]) -> list[str]:
         conf = str(self.spec.control_conf)

@@ -32,6 +32,15 @@ _MARIADB_OPTIONS = (
 )
 _POSTGRES_ROOT = Path("/usr/lib/postgresql")
 _POSTGRES_USER = "nobody"
+MARIADB_PORT = 3306
+MARIADB_SOCKET = "socket"
+_MARIADB_LOG = "mariadb.log"
+# Who comes from another machine is another user, whatever his name.
+_MARIADB_INIT = """\
+CREATE DATABASE IF NOT EXISTS flatnet CHARACTER SET utf8mb4;
+CREATE USER IF NOT EXISTS root@'%';
+GRANT ALL ON *.* TO root@'%';
+"""
 
 
 @contextmanager
@@ -54,38 +63,69 @@ def mariadb(
 
     :param options: of the server, beside its own
     """
+    here = _prepared_mariadb(directory)
+
+    def start(port: int) -> Daemon:
+        command = _mariadb_command(here, _ADDRESS, port)
+        return Daemon([*command, *options], log=here / _MARIADB_LOG)
+
+    with _server(start) as port:
+        yield mariadb_url(_ADDRESS, port)
+
+
+@contextmanager
+def mariadb_inside(
+    namespace: str, directory: Path | str, *, address: str
+) -> Iterator[str]:
+    """A MariaDB in a namespace, on the usual port of an address there.
+
+    From outside it is reached by the socket MARIADB_SOCKET in its directory.
+    """
+    here = _prepared_mariadb(directory)
+    daemon = Daemon(
+        _mariadb_command(here, address, MARIADB_PORT),
+        log=here / _MARIADB_LOG,
+        namespace=namespace,
+    )
+    try:
+        daemon.wait_until(
+            lambda: bool(answer(address, MARIADB_PORT, namespace=namespace))
+        )
+        yield mariadb_url(address, MARIADB_PORT)
+    finally:
+        daemon.stop()
+
+
+def _prepared_mariadb(directory: Path | str) -> Path:
+    """Make the data directory of a MariaDB; return the absolute path."""
     here = Path(directory).absolute()
     here.mkdir(parents=True, exist_ok=True)
-    log = here / "mariadb.log"
     _run(
         [
             *["mariadb-install-db", "--no-defaults", "--user=root"],
             *["--auth-root-authentication-method=normal", "--skip-test-db"],
             *["--skip-name-resolve", f"--datadir={here / 'data'}"],
         ],
-        log=log,
+        log=here / _MARIADB_LOG,
     )
-    (here / "init.sql").write_text(
-        "CREATE DATABASE IF NOT EXISTS flatnet CHARACTER SET utf8mb4;\n"
-    )
+    (here / "init.sql").write_text(_MARIADB_INIT)
+    return here
 
-    def start(port: int) -> Daemon:
-        return Daemon(
-            [
-                *["mariadbd", "--no-defaults", "--user=root"],
-                *[f"--bind-address={_ADDRESS}", f"--port={port}"],
-                *[f"--datadir={here / 'data'}", "--skip-name-resolve"],
-                *[f"--socket={here / 'socket'}", f"--tmpdir={here}"],
-                f"--pid-file={here / 'pid'}",
-                f"--init-file={here}/init.sql",
-                *_MARIADB_OPTIONS,
-                *options,
-            ],
-            log=log,
-        )
 
-    with _server(start) as port:
-        yield f"mysql+pymysql://root@{_ADDRESS}:{port}/flatnet?charset=utf8mb4"
+def _mariadb_command(here: Path, address: str, port: int) -> list[str]:
+    return [
+        *["mariadbd", "--no-defaults", "--user=root"],
+        *[f"--bind-address={address}", f"--port={port}"],
+        *[f"--datadir={here / 'data'}", "--skip-name-resolve"],
+        *[f"--socket={here / MARIADB_SOCKET}", f"--tmpdir={here}"],
+        *[f"--pid-file={here / 'pid'}", f"--init-file={here}/init.sql"],
+        *_MARIADB_OPTIONS,
+    ]
+
+
+def mariadb_url(address: str, port: int) -> str:
+    """The URL of a MariaDB's database `flatnet`."""
+    return f"mysql+pymysql://root@{address}:{port}/flatnet?charset=utf8mb4"
 
 
 @contextmanager

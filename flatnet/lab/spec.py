@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatnet.exceptions import ConfigurationError
+from flatnet.lab import services
 
 STATE_DIRECTORY = Path("/var/lib/flatnet-lab")
 PREFIX = "flatnet"
@@ -17,6 +18,7 @@ OUTSIDE_ADDRESS = "198.51.100.1"
 PREFIX_LENGTH = 24
 BRIDGE = "br100"
 MOST_NODES = 200
+SQLITE, MARIADB = "sqlite", "mariadb"
 _FIRST_NODE_ADDRESS = 10
 # No hyphen: it parts the lab's name from the rest in a namespace's name.
 _LAB_NAME = re.compile(r"[a-z0-9_]{1,32}")
@@ -28,7 +30,8 @@ class LabSpec:
     """Number of nodes and how their daemons are configured.
 
     `options` are further lines of [DEFAULT] for every node, as (name,
-    value) pairs; they come last and so win over the lab's own.
+    value) pairs; they come last and so win over the lab's own.  `database` is
+    SQLITE or MARIADB, a server beside the broker.
     """
 
     name: str = "lab"
@@ -38,6 +41,7 @@ class LabSpec:
     # He exists everywhere.
     manager_user: str = "nobody"
     options: tuple[tuple[str, str], ...] = ()
+    database: str = SQLITE
 
     def __post_init__(self) -> None:
         if not _LAB_NAME.fullmatch(self.name):
@@ -73,8 +77,25 @@ class LabSpec:
         return self.directory / "database" / "flatnet.sqlite"
 
     @property
+    def mariadb_directory(self) -> Path:
+        return self.directory / "mariadb"
+
+    @property
     def database_url(self) -> str:
+        """The database, for daemons and for the operator's tool."""
+        if self.database == MARIADB:
+            return services.mariadb_url(CONTROL_ADDRESS, services.MARIADB_PORT)
         return f"sqlite:///{self.database_file}"
+
+    @property
+    def outer_database_url(self) -> str:
+        """The database, for who is in none of the lab's namespaces."""
+        if self.database == MARIADB:
+            socket = self.mariadb_directory / services.MARIADB_SOCKET
+            return (
+                f"mysql+pymysql://root@localhost/flatnet?unix_socket={socket}"
+            )
+        return self.database_url
 
     @property
     def control_conf(self) -> Path:

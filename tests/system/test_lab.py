@@ -1,20 +1,24 @@
 """The lab itself: up once, down always, nothing stays, nobody else hurt."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from conftest import fresh_spec
 
+from flatnet.db import networks
+from flatnet.db.engine import Database
 from flatnet.exceptions import ConfigurationError
 from flatnet.lab import control, namespaces, owner
 from flatnet.lab import lab as lab_module
 from flatnet.lab.lab import Lab
 from flatnet.lab.namespaces import LabError
-from flatnet.lab.spec import LabSpec
+from flatnet.lab.spec import MARIADB, LabSpec
 
 SECONDS = 60
 
@@ -142,3 +146,16 @@ def test_a_directory_that_is_no_labs_stays_untouched(tmp_path):
     with pytest.raises(LabError, match="is no lab's"):
         Lab(LabSpec(name=fresh_spec().name, directory=tmp_path)).up()
     assert (tmp_path / "mine").read_text() == "text"
+
+
+def test_a_lab_on_mariadb(spec):
+    with_server = replace(spec, database=MARIADB)
+    with Lab(with_server, say=print) as lab:
+        lab.cli("network", "create", "flat", "--cidr", "10.0.0.0/24")
+
+        with contextlib.closing(Database(lab.database_url)) as database:
+            (network,) = networks.list_all(database)
+
+        assert network.label == "flat"
+        assert lab.node(1).daemon_runs
+    assert traces(spec) == ([], False)

@@ -150,7 +150,7 @@ fingerprint() {
 # Make .venv with flatnet in it, from the pinned versions.
 make_environment() { # PROFILE
     local stamp=".venv/stamp-$1" extras=""
-    [[ $1 != test ]] || extras="[test,lint]"
+    [[ $1 != test ]] || extras="[test,lint,bench]"
     if [[ -e $stamp && "$(<"$stamp")" == "$(fingerprint)" ]]; then
         say "Python packages: all there"
         return

@@ -68,6 +68,11 @@ COMMANDS = (
         "Show an instance with its interfaces.",
     ),
     (
+        "lab bench",
+        f"{_HERE}.lab:Bench",
+        "Measure what flatnet costs, each figure beside its floor.",
+    ),
+    (
         "lab demo",
         f"{_HERE}.lab:Demo",
         "Show the main job on two nodes with four guests, then go.",

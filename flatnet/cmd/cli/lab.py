@@ -3,19 +3,25 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flatnet.cmd.cli.base import Command, Lister
+from cliff.columns import FormattableColumn
+
+from flatnet.cmd.cli.base import Command, Lister, say
 from flatnet.lab import control, demo, lab
+from flatnet.lab.bench import bench, plot, table
+from flatnet.lab.bench.figure import Row
 from flatnet.lab.daemon import ServerError
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import program
 from flatnet.lab.spec import STATE_DIRECTORY, LabSpec
 from flatnet.lab.topology import CONTROL
 
-DEMO = "demo"
+DEMO, BENCH = "demo", "bench"
+_EVERY_SIZE = 1_000_000
 
 
 def _add_name(parser: argparse.ArgumentParser, default: str = "lab") -> None:
@@ -138,6 +144,116 @@ class Demo(Command):
         lab.ends_in_order()
         with _errors_for_people():
             return demo.demo(spec)
+
+
+class Number(FormattableColumn[float | None]):
+    """A number in a cell, with few digits for people."""
+
+    def human_readable(self) -> str:
+        return table.short(self._value)
+
+    def machine_readable(self) -> float | None:
+        return self._value
+
+
+class ByProcess(FormattableColumn[Mapping[str, float]]):
+    """What processes used up, in one line for people."""
+
+    def human_readable(self) -> str:
+        return table.by_process(self._value)
+
+    def machine_readable(self) -> dict[str, float]:
+        return dict(self._value)
+
+
+class Bench(Lister):
+    """Measure what flatnet costs, each figure beside its floor.
+
+    It takes an hour and wants an idle machine; --quick takes three minutes
+    and tells whether everything can be measured.  Exit status 1 says that
+    something could not, and not that a goal is missed.
+    """
+
+    columns = table.COLUMNS
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        _add_name(parser, BENCH)
+        parser.add_argument(
+            "--quick", action="store_true", help="a short look at each figure"
+        )
+        parser.add_argument(
+            "--only",
+            metavar="TEXT",
+            action="append",
+            default=[],
+            help="only figures with this in their names; may be repeated",
+        )
+        parser.add_argument(
+            "--most",
+            metavar="N",
+            type=int,
+            default=_EVERY_SIZE,
+            help="no more than N instances on a host",
+        )
+        parser.add_argument(
+            "--json", metavar="FILE", type=Path, help="write the rows there"
+        )
+        parser.add_argument(
+            "--plot",
+            metavar="FILE",
+            type=Path,
+            help="write a picture of cost against size there, as PNG",
+        )
+
+    def take_action(
+        self, parsed_args: argparse.Namespace
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        spec = _spec(parsed_args)
+        chosen = bench.choice(
+            quick=parsed_args.quick,
+            only=tuple(parsed_args.only),
+            most=parsed_args.most,
+        )
+        if parsed_args.plot:
+            plot.check_possible()
+        for path in filter(None, (parsed_args.json, parsed_args.plot)):
+            if not path.absolute().parent.is_dir():
+                raise LabError(f"{path}: there is no such directory")
+        lab.ends_in_order()
+        with _errors_for_people():
+            rows = list(bench.rows(spec, chosen, say=_say_aside))
+        if parsed_args.json:
+            table.write_json(parsed_args.json, rows)
+        if parsed_args.plot:
+            plot.write(parsed_args.plot, rows)
+        self._failed = [row for row in rows if row.error]
+        return self.columns, list(map(_bench_cells, rows))
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Measure; tell on stderr what could not be."""
+        status = super().run(parsed_args)
+        for row in self._failed:
+            say(f"{row.figure} at {row.size}: {row.error}")
+        return 1 if self._failed else status
+
+
+def _bench_cells(row: Row) -> tuple[Any, ...]:
+    return (
+        row.figure,
+        row.size,
+        Number(row.value),
+        row.unit,
+        Number(row.floor),
+        Number(row.ratio),
+        row.goal,
+        row.met,
+        ByProcess(row.cpu_ms),
+    )
+
+
+def _say_aside(line: str) -> None:
+    """Tell a step where it does not get into the answer."""
+    print(f"- {line}", file=sys.stderr, flush=True)
 
 
 class Down(Command):

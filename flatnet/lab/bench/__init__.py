@@ -1,0 +1,1 @@
+"""The benchmark: what flatnet costs, each figure beside its floor."""

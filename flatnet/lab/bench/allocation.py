@@ -1,0 +1,80 @@
+"""Allocations and deallocations: one caller, and many at once.
+
+An allocation counts as complete: its answer says that the port is active, and
+afterwards the port is on the bridge and its line in the hosts file.
+"""
+
+from flatnet.lab.bench import rows
+from flatnet.lab.bench.figure import FIRST, FLOOR, Figure, Goal, Measured
+from flatnet.lab.bench.site import Site
+
+_ECHOES = 640
+_GOALS = (Goal(1.5, FLOOR), Goal(1.25, FIRST))
+_RATE = (Goal(200, sign=">="),)
+
+
+def allocate(site: Site) -> Measured:
+    """One allocation after the other, for half of them at most."""
+    with site.newcomers(site.effort.calls) as wanted:
+        with site.spent() as spent:
+            calls = site.one_by_one("allocate_for_instance", wanted)
+        site.check_complete(calls)
+    least, _ = _floor(site)
+    return Measured(calls.p50, least, spent.each(len(calls.seconds)))
+
+
+def deallocate(site: Site) -> Measured:
+    """One deallocation after the other, for half of them at most."""
+    with site.newcomers(site.effort.calls) as wanted:
+        site.check_complete(site.allocate_at_once(wanted))
+        with site.spent() as spent:
+            calls = site.one_by_one("deallocate_for_instance", wanted)
+    _, least = _floor(site)
+    return Measured(calls.p50, least, spent.each(len(calls.seconds)))
+
+
+def allocate_at_once(site: Site) -> Measured:
+    """Allocations in a second, with many callers."""
+    with site.newcomers(site.effort.burst) as wanted:
+        with site.spent() as spent:
+            calls = site.allocate_at_once(wanted)
+        site.check_complete(calls)
+    return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
+
+
+def deallocate_at_once(site: Site) -> Measured:
+    """Deallocations in a second, with many callers."""
+    with site.newcomers(site.effort.burst) as wanted:
+        site.check_complete(site.allocate_at_once(wanted))
+        with site.spent() as spent:
+            calls = site.deallocate_at_once(wanted)
+    return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
+
+
+def one_caller(title: str) -> tuple[Figure, ...]:
+    """The figures of one caller, on hosts that are laid out as is said."""
+    return (
+        Figure(f"allocate, {title}", "ms", allocate, _GOALS),
+        Figure(f"deallocate, {title}", "ms", deallocate, _GOALS),
+    )
+
+
+def many_callers(title: str) -> tuple[Figure, ...]:
+    """The figures of many callers at once."""
+    return (
+        Figure(f"allocate, {title}", "1/s", allocate_at_once, _RATE),
+        Figure(f"deallocate, {title}", "1/s", deallocate_at_once, _RATE),
+    )
+
+
+def _floor(site: Site) -> tuple[float, float]:
+    """Milliseconds of the least allocation and of the least deallocation."""
+    names = [{"name": rows.new_uuid()} for _ in range(site.effort.calls)]
+    put = site.floor("allocate", names)
+    made = names[: len(put.seconds)]
+    return put.p50, site.floor("deallocate", made).p50
+
+
+def _echoes(site: Site) -> float:
+    """Calls in a second of as many callers, to who answers at once."""
+    return site.floor_at_once("echo", _ECHOES).rate

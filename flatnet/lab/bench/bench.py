@@ -1,0 +1,89 @@
+"""A run of the benchmark: one lab after the other, one figure at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from flatnet.lab.bench.figure import Figure, Row, failed_row, measured_row
+from flatnet.lab.bench.site import QUICK, Effort, Site
+from flatnet.lab.bench.suite import SUITE, Setting
+from flatnet.lab.namespaces import LabError
+from flatnet.lab.spec import MARIADB, LabSpec
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What of the suite is measured: at which effort, up to which size.
+
+    `only` are texts of which a figure's name has one; none: all figures.
+    """
+
+    settings: tuple[tuple[Setting, tuple[int, ...]], ...]
+    effort: Effort
+
+
+def choice(*, quick: bool, only: tuple[str, ...], most: int) -> Choice:
+    """What is to be measured.
+
+    :param quick: a look at each figure in under three minutes
+    :param only: texts of which a figure's name has one; none: all of them
+    :param most: the largest size
+    :raises LabError: nothing is left
+    """
+    found = []
+    for setting in SUITE:
+        sizes = setting.quick if quick else setting.sizes
+        wanted = tuple(size for size in sizes if size <= most)
+        figures = tuple(
+            each
+            for each in setting.figures
+            if not only or any(text in each.name for text in only)
+        )
+        if wanted and figures:
+            found.append((setting.with_figures(figures), wanted))
+    if not found:
+        raise LabError("no figure of the benchmark is meant")
+    return Choice(tuple(found), QUICK if quick else Effort())
+
+
+def rows(spec: LabSpec, chosen: Choice, *, say: Say) -> Iterator[Row]:
+    """Measure, and yield each row as soon as it is known.
+
+    :param spec: name and directory of the labs, which follow each other
+    """
+    for setting, sizes in chosen.settings:
+        lab = LabSpec(
+            name=spec.name,
+            nodes=setting.nodes,
+            directory=spec.directory,
+            vif_plug="tap",
+            options=(*setting.layout.options, *spec.options),
+            database=MARIADB,
+        )
+        with Site(
+            lab, layout=setting.layout, effort=chosen.effort, say=say
+        ) as site:
+            yield from _measured(site, setting.figures, sizes, say)
+
+
+def _measured(
+    site: Site, figures: tuple[Figure, ...], sizes: tuple[int, ...], say: Say
+) -> Iterator[Row]:
+    before: dict[str, list[Row]] = {each.name: [] for each in figures}
+    for size in sizes:
+        site.grow(size)
+        for figure in figures:
+            say(f"{figure.name} at {size}")
+            row = _row(site, figure, before[figure.name])
+            before[figure.name].append(row)
+            yield row
+
+
+def _row(site: Site, figure: Figure, before: list[Row]) -> Row:
+    try:
+        measured = figure.measure(site)
+    except LabError as error:
+        # What one figure cannot be measured by is no reason to lose others.
+        return failed_row(figure, site.size, str(error))
+    return measured_row(figure, site.size, measured, before)

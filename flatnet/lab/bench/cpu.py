@@ -1,0 +1,62 @@
+"""What the processes of a lab have used up: processor time and memory."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+# After the program's name in parentheses: proc(5), fields 14 to 17 counted
+# from 1, the state being field 3; those of children that ended come last.
+_TIMES = slice(11, 15)
+_GONE = (FileNotFoundError, ProcessLookupError)
+Used = Mapping[str, Mapping[int, float]]
+
+
+def used_ms(processes: Mapping[str, Iterable[int]]) -> Used:
+    """Milliseconds of processor time by role and pid, from the beginning.
+
+    The kernel counts them in hundredths of a second.
+    """
+    tick = 1000 / os.sysconf("SC_CLK_TCK")
+    found: dict[str, dict[int, float]] = defaultdict(dict)
+    for role, pids in processes.items():
+        for pid in pids:
+            with suppress(*_GONE):
+                text = Path(f"/proc/{pid}/stat").read_text()
+                times = text.rpartition(")")[2].split()[_TIMES]
+                found[role][pid] = sum(map(int, times)) * tick
+    return found
+
+
+def spent_ms(before: Used, after: Used) -> dict[str, float]:
+    """Milliseconds of each role between two looks."""
+    return {
+        role: sum(
+            now - before.get(role, {}).get(pid, now)
+            for pid, now in pids.items()
+        )
+        for role, pids in sorted(after.items())
+    }
+
+
+def program(pid: int) -> str:
+    """The name of a process as the kernel has it; empty if it ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except _GONE:
+        return ""
+
+
+def memory_mb(pids: Iterable[int]) -> float:
+    """MB of processes, what they share being counted once (PSS)."""
+    return sum(map(_pss, pids)) / 1024
+
+
+def _pss(pid: int) -> int:
+    with suppress(*_GONE):
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        for line in text.splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0

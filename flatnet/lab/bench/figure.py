@@ -1,0 +1,139 @@
+"""What is measured, as values: figures, their bounds, rows of the answer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flatnet.lab.bench.site import Site
+
+# What a goal is a multiple of: the figure's floor, its value at the smallest
+# size, or one of its unit.
+FLOOR, FIRST, UNIT = "floor", "the first size", ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value with its floor, none where nothing is below it but zero.
+
+    `cpu_ms` is what a call cost, by process, in milliseconds.
+    """
+
+    value: float
+    floor: float | None = None
+    cpu_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A bound: `factor` times what `of` says, plus `more` of the unit.
+
+    It is the most that the value may be, or with `sign` >= the least.
+    """
+
+    factor: float
+    of: str = UNIT
+    more: float = 0
+    sign: str = "<="
+
+    @property
+    def text(self) -> str:
+        """The bound, for people."""
+        bound = f"{self.factor:g}"
+        if self.of:
+            bound = self.of if self.factor == 1 else f"{bound} x {self.of}"
+        more = f" + {self.more:g}" if self.more else ""
+        return f"{self.sign} {bound}{more}"
+
+    def met(self, measured: Measured, first: float) -> bool | None:
+        """Whether a value keeps to it; none if there is nothing to compare.
+
+        :param first: the figure's value at the smallest size
+        """
+        base = {FLOOR: measured.floor, FIRST: first, UNIT: 1.0}[self.of]
+        if base is None:
+            return None
+        bound = self.factor * base + self.more
+        if self.sign == ">=":
+            return measured.value >= bound
+        return measured.value <= bound
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing that is measured on a site, at each of its sizes.
+
+    The first goal is that of the smallest size, the last one of the others.
+    """
+
+    name: str
+    unit: str
+    measure: Callable[[Site], Measured]
+    goals: tuple[Goal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the answer; without a value where `error` says why.
+
+    `size` is the number of instances on a host.
+    """
+
+    figure: str
+    size: int
+    value: float | None
+    unit: str
+    floor: float | None
+    ratio: float | None
+    goal: str
+    met: bool | None
+    cpu_ms: Mapping[str, float]
+    error: str = ""
+
+    def primitives(self) -> dict[str, Any]:
+        """The row as JSON has it; numbers with four digits that count."""
+        values = {**vars(self), "cpu_ms": dict(self.cpu_ms)}
+        if not self.error:
+            del values["error"]
+        return {key: _rounded(value) for key, value in values.items()}
+
+
+def measured_row(
+    figure: Figure, size: int, measured: Measured, before: list[Row]
+) -> Row:
+    """The row of a value; `before` are those of the smaller sizes."""
+    earlier = [each.value for each in before if each.value is not None]
+    goal = figure.goals[0] if not before else figure.goals[-1]
+    floor = measured.floor
+    return Row(
+        figure=figure.name,
+        size=size,
+        value=measured.value,
+        unit=figure.unit,
+        floor=floor,
+        ratio=measured.value / floor if floor else None,
+        goal=goal.text,
+        met=goal.met(measured, (*earlier, measured.value)[0]),
+        cpu_ms=measured.cpu_ms,
+    )
+
+
+def failed_row(figure: Figure, size: int, error: str) -> Row:
+    """The row of a figure that could not be measured."""
+    return Row(
+        figure=figure.name,
+        size=size,
+        value=None,
+        unit=figure.unit,
+        floor=None,
+        ratio=None,
+        goal=figure.goals[0].text,
+        met=False,
+        cpu_ms={},
+        error=error,
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -1,0 +1,126 @@
+"""The least work on a host for one filtered guest, by kept sockets."""
+
+import hashlib
+import os
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from flatnet.apply import files, netlink, taps
+from flatnet.apply.ipset_messages import Writer
+from flatnet.apply.libnftables import Session
+from flatnet.apply.link import NO_OPENER
+from flatnet.apply.netlink import attribute
+
+_BRIDGE = "floor0"
+_SETS = ("floor-filtered", "floor-members")
+_TABLE = """\
+table bridge floor {
+    set senders { type ifname . ether_addr . ipv4_addr; }
+    set receivers { type ether_addr . ipv4_addr; }
+}
+"""
+# From linux/rtnetlink.h and linux/if_link.h.
+_NEW_LINK = 16
+_LINK = struct.Struct("=BxHiII")
+_MAC, _MASTER, _ALIAS, _UP = 1, 10, 20, 1
+_SECONDS = 10.0
+_BUFFER = 1 << 16
+
+
+class Host:
+    """A bridge, two sets, a table of nftables and a hosts file."""
+
+    def __init__(self, directory: Path) -> None:
+        for words in (
+            f"link add {_BRIDGE} type bridge",
+            f"link set {_BRIDGE} up",
+        ):
+            subprocess.run(["ip", *words.split()], check=True)
+        self._bridge = socket.if_nametoindex(_BRIDGE)
+        self._kernel = netlink.connected(netlink.ROUTE, _SECONDS)
+        self._sets = Writer()
+        for name in _SETS:
+            self._sets.create(name, 4)
+        self._tables = Session()
+        self._tables.run(_TABLE)
+        self._hosts = directory / "hosts"
+        self._lines: dict[str, str] = {}
+
+    def hold(self, count: int) -> None:
+        """Have so many guests, without ports."""
+        names = [f"held {number}" for number in range(count)]
+        self._lines = {name: _line(name) for name in names}
+        for each in _SETS:
+            for start in range(0, count, 500):
+                here = names[start : start + 500]
+                self._sets.add(each, [_packed(name) for name in here])
+
+    def put(self, name: str) -> None:
+        """Filter a guest, make its port, write its line."""
+        for each in _SETS:
+            self._sets.add(each, [_packed(name)])
+        self._tables.run(_elements("add", name))
+        tap = _tap(name)
+        taps.set_tap(tap, (NO_OPENER, NO_OPENER))
+        self._plug(tap, _mac(name))
+        self._lines[name] = _line(name)
+        self._write()
+
+    def drop(self, name: str) -> None:
+        """Take the same away."""
+        taps.drop_tap(_tap(name))
+        self._tables.run(_elements("delete", name))
+        for each in reversed(_SETS):
+            self._sets.delete(each, [_packed(name)])
+        self._lines.pop(name, None)
+        self._write()
+
+    def _plug(self, tap: str, mac: str) -> None:
+        """Mark a device, enslave it and set it up, by one message."""
+        body = _LINK.pack(0, 0, socket.if_nametoindex(tap), _UP, _UP)
+        body += attribute(_MAC, bytes.fromhex(mac.replace(":", "")))
+        body += attribute(_ALIAS, f"floor:{tap}".encode())
+        body += attribute(_MASTER, struct.pack("=I", self._bridge))
+        flags = netlink.REQUEST | netlink.ACK
+        self._kernel.send(netlink.message(_NEW_LINK, flags, body))
+        for kind, answer in netlink.messages(self._kernel.recv(_BUFFER)):
+            if kind == netlink.ERROR and (code := netlink.error(answer)):
+                raise OSError(code, os.strerror(code), tap)
+
+    def _write(self) -> None:
+        files.replace(str(self._hosts), "".join(self._lines.values()))
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def _packed(name: str) -> bytes:
+    return b"\x0a" + _digest(name)[:3]
+
+
+def _address(name: str) -> str:
+    return socket.inet_ntoa(_packed(name))
+
+
+def _mac(name: str) -> str:
+    return "fa:16:3e:" + _digest(name)[3:6].hex(":")
+
+
+def _tap(name: str) -> str:
+    return f"tap{_digest(name).hex()[:11]}"
+
+
+def _line(name: str) -> str:
+    return f"{_mac(name)},{_tap(name)}.novalocal,{_address(name)}\n"
+
+
+def _elements(verb: str, name: str) -> str:
+    mac, address = _mac(name), _address(name)
+    return (
+        f'{verb} element bridge floor senders {{ "{_tap(name)}" . {mac} . '
+        f"{address} }}\n"
+        f"{verb} element bridge floor receivers {{ {mac} . {address} }}\n"
+    )

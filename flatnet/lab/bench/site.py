@@ -1,0 +1,298 @@
+"""A lab to measure on: hosts with guests, callers, and the floor beside them.
+
+The floor's server is on a node of its own, with the same way to the broker and
+to the database as the daemons have, but with no daemon.
+"""
+
+import contextlib
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from flatnet.db import host_addresses, networks
+from flatnet.db.engine import Database
+from flatnet.lab import namespaces, topology
+from flatnet.lab.bench import cpu, floor, rows
+from flatnet.lab.bench.callers import FLOOR, NETWORK
+from flatnet.lab.bench.calling import Callers, Calls
+from flatnet.lab.bench.layout import CIDR, Layout
+from flatnet.lab.bench.rows import NewInstance
+from flatnet.lab.daemon import Daemon
+from flatnet.lab.lab import Lab
+from flatnet.lab.namespaces import LabError
+from flatnet.lab.node import Node
+from flatnet.lab.spec import BRIDGE, LabSpec, NodeSpec
+
+READY_SECONDS = 300.0
+_BROKER, _DATABASE = "beam.smp", "mariadbd"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long one figure is looked at.
+
+    One caller makes `calls`, or as many as fit in `seconds`, but `least`;
+    where many call at once they are `burst`.
+    """
+
+    calls: int = 20
+    least: int = 5
+    seconds: float = 20.0
+    burst: int = 64
+
+
+QUICK = Effort(calls=5, least=3, seconds=3.0, burst=16)
+
+
+@dataclass
+class Spent:
+    """Milliseconds of processor time by role, once its block has ended."""
+
+    total: dict[str, float] = field(default_factory=dict)
+
+    def each(self, calls: int) -> dict[str, float]:
+        return {role: ms / calls for role, ms in self.total.items()}
+
+
+class Site:
+    """Use it as a context manager, from the main thread, as a lab."""
+
+    def __init__(
+        self,
+        spec: LabSpec,
+        *,
+        layout: Layout,
+        effort: Effort,
+        say: Callable[[str], None],
+    ) -> None:
+        self.layout = layout
+        self.effort = effort
+        self.size = 0
+        self.lab = Lab(spec, say=say)
+        self._say = say
+        self._running = contextlib.ExitStack()
+        self._numbers = itertools.count()
+        self._groups: list[int] = []
+        self._floor_spec = NodeSpec(lab=spec, number=spec.nodes + 1)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as running:
+            running.enter_context(self.lab)
+            self.database = Database(self.lab.database_url)
+            running.callback(self.database.close)
+            self.callers = self._started_callers()
+            running.callback(self.callers.close)
+            self.floor_server = self._started_floor()
+            running.callback(self.floor_server.kill)
+            self._write_network()
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.close()
+
+    @property
+    def node(self) -> Node:
+        """The first host, or the only one."""
+        return self.lab.node(1)
+
+    def grow(self, size: int) -> None:
+        """Have so many instances running on each host.
+
+        :raises LabError: a host has not all ports then
+        """
+        start = time.monotonic()
+        new = [
+            self._new_instance(node.name)
+            for node in self.lab.nodes
+            for _ in range(size - self.size)
+        ]
+        for node in self.lab.nodes:
+            node.stop_daemon()
+        rows.add_running(self.database, new)
+        rows.renew_statistics(self.database)
+        for node in self.lab.nodes:
+            node.begin_daemon()
+        for node in self.lab.nodes:
+            node.await_daemon(seconds=READY_SECONDS)
+            found = len(self.ports(node))
+            if found != size:
+                raise LabError(f"{node.name} has {found} ports, not {size}")
+        self.size = size
+        self.floor("hold", [{"count": size}])
+        took = time.monotonic() - start
+        self._say(f"{size} instances on each host: {took:.1f} s")
+
+    @contextlib.contextmanager
+    def newcomers(self, count: int) -> Iterator[list[NewInstance]]:
+        """Instances that wait for their ports, on each host in turn.
+
+        What is allocated for them goes at the end.
+        """
+        hosts = itertools.cycle(node.name for node in self.lab.nodes)
+        wanted = [
+            self._new_instance(host) for host in itertools.islice(hosts, count)
+        ]
+        if self.layout.fresh:
+            ids = rows.add_groups(self.database, count)
+            wanted = [
+                NewInstance(each.uuid, each.hostname, each.host, (group,))
+                for each, group in zip(wanted, ids, strict=True)
+            ]
+        rows.add_instances(self.database, wanted)
+        try:
+            yield wanted
+        finally:
+            self.deallocate_at_once(wanted)
+            rows.remove_instances(
+                self.database, [each.uuid for each in wanted]
+            )
+
+    def allocate_at_once(self, wanted: Sequence[NewInstance]) -> Calls:
+        """Allocate for all of them at the same time."""
+        calls = [arguments(each) for each in wanted]
+        return self.callers.at_once(
+            NETWORK, "allocate_for_instance", calls, self.effort.burst
+        )
+
+    def deallocate_at_once(self, wanted: Sequence[NewInstance]) -> Calls:
+        """Deallocate all of them at the same time."""
+        calls = [arguments(each) for each in wanted]
+        return self.callers.at_once(
+            NETWORK, "deallocate_for_instance", calls, self.effort.burst
+        )
+
+    def one_by_one(self, method: str, wanted: Sequence[NewInstance]) -> Calls:
+        """Call the daemons for one instance after the other."""
+        return self.callers.one_by_one(
+            NETWORK,
+            method,
+            [arguments(each) for each in wanted],
+            seconds=self.effort.seconds,
+            least=self.effort.least,
+        )
+
+    def floor(self, method: str, calls: Sequence[dict[str, Any]]) -> Calls:
+        """Call the floor's server, one call after the other."""
+        return self.callers.one_by_one(
+            FLOOR, method, calls, seconds=self.effort.seconds, least=1
+        )
+
+    def floor_at_once(self, method: str, count: int) -> Calls:
+        """Call the floor's server with all callers at the same time."""
+        calls = [{"name": rows.new_uuid()} for _ in range(count)]
+        return self.callers.at_once(FLOOR, method, calls, self.effort.burst)
+
+    @contextlib.contextmanager
+    def spent(self) -> Iterator[Spent]:
+        """What the processes use up until the block ends."""
+        spent = Spent()
+        before = cpu.used_ms(self.processes())
+        yield spent
+        after = cpu.used_ms(self.processes())
+        spent.total = cpu.spent_ms(before, after)
+
+    def processes(self) -> dict[str, list[int]]:
+        """The pids of all that takes part, by role."""
+        found: dict[str, list[int]] = {"callers": [self.callers.pid]}
+        control = self.lab.spec.namespace(topology.CONTROL)
+        for pid in namespaces.pids(control):
+            role = {_BROKER: "broker", _DATABASE: "database"}.get(
+                cpu.program(pid)
+            )
+            if role:
+                found.setdefault(role, []).append(pid)
+        for node in self.lab.nodes:
+            for pid in namespaces.pids(node.namespace):
+                role = "applier"
+                if pid == node.daemon_pid:
+                    role = "manager"
+                elif cpu.program(pid) == "dnsmasq":
+                    role = "dnsmasq"
+                found.setdefault(role, []).append(pid)
+        return found
+
+    def ports(self, node: Node) -> frozenset[str]:
+        """The taps that are on the bridge of a host."""
+        listed = node.run(["ls", f"/sys/class/net/{BRIDGE}/brif"]).split()
+        return frozenset(name for name in listed if name.startswith("tap"))
+
+    def check_complete(self, calls: Calls) -> None:
+        """Look whether what was answered is so, on all hosts together.
+
+        :raises LabError: a port, an address or a line is missing
+        """
+        ports = frozenset[str]().union(*map(self.ports, self.lab.nodes))
+        hosts = "".join(node.hosts_text(BRIDGE) for node in self.lab.nodes)
+        for vif in itertools.chain.from_iterable(calls.answers):
+            address = vif["network"]["subnets"][0]["ips"][0]["address"]
+            if not vif["active"] or vif["devname"] not in ports:
+                raise LabError(f"{vif['devname']} is not up on its bridge")
+            if f",{address}\n" not in hosts:
+                raise LabError(f"{address} is in no hosts file")
+
+    def _new_instance(self, host: str) -> NewInstance:
+        number = next(self._numbers)
+        wanted = self.layout.groups_of(number) if self._groups else ()
+        return NewInstance(
+            uuid=rows.new_uuid(),
+            hostname=f"vm-{number}",
+            host=host,
+            groups=tuple(self._groups[each] for each in wanted),
+        )
+
+    def _write_network(self) -> None:
+        network = networks.create(
+            self.database, label="bench", cidr=CIDR, bridge=BRIDGE
+        )
+        for node in self.lab.nodes:
+            host_addresses.ensure(
+                self.database,
+                network_uuid=network.uuid,
+                host=node.name,
+                quarantine=0,
+                in_use=(),
+            )
+        if self.layout.groups:
+            self._groups = rows.add_groups(self.database, self.layout.groups)
+
+    def _started_callers(self) -> Callers:
+        return Callers(
+            namespace=self.lab.spec.namespace(topology.CONTROL),
+            conf=self.lab.spec.control_conf,
+            log=self.lab.spec.directory / "callers.log",
+        )
+
+    def _started_floor(self) -> Daemon:
+        spec = self._floor_spec
+        topology.make_node(spec)
+        spec.directory.mkdir()
+        daemon = Daemon(
+            [
+                *[sys.executable, "-m", floor.__name__],
+                *[spec.lab.database_url, str(spec.directory)],
+                *["--config-file", str(spec.lab.control_conf)],
+            ],
+            log=spec.log,
+            namespace=spec.namespace,
+        )
+        daemon.wait_until(lambda: floor.SERVING in spec.log.read_text())
+        return daemon
+
+
+def arguments(instance: NewInstance) -> dict[str, Any]:
+    """What a compute service says of an instance in each call."""
+    return {
+        "instance_id": instance.uuid,
+        "host": instance.host,
+        "project_id": rows.PROJECT,
+    }

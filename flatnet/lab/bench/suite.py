@@ -1,0 +1,77 @@
+"""All that is measured: on which lab, at which sizes, in which order."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from flatnet.lab.bench.allocation import many_callers, one_caller
+from flatnet.lab.bench.figure import Figure
+from flatnet.lab.bench.layout import Layout
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A lab of so many hosts, and the figures that are measured on it.
+
+    `sizes` are numbers of instances on each host, ascending; `quick` those
+    of a quick run, none where such a run leaves it out.
+    """
+
+    layout: Layout
+    figures: tuple[Figure, ...]
+    sizes: tuple[int, ...] = (1, 100, 500, 1000)
+    quick: tuple[int, ...] = ()
+    nodes: int = 1
+
+    def with_figures(self, figures: tuple[Figure, ...]) -> Self:
+        """The same with others of its figures."""
+        return replace(self, figures=figures)
+
+
+def _filtered(each: int, groups: int) -> Layout:
+    return Layout(same_net=False, each=each, groups=groups)
+
+
+SUITE = (
+    Setting(
+        layout=Layout(),
+        figures=(*one_caller("unfiltered"), *many_callers("many callers")),
+        quick=(1, 20),
+    ),
+    Setting(
+        layout=_filtered(1, 10),
+        figures=(
+            *one_caller("1 of 10 groups"),
+            *many_callers("many callers, 1 of 10 groups"),
+        ),
+        quick=(1,),
+    ),
+    Setting(
+        layout=_filtered(5, 10),
+        figures=one_caller("5 of 10 groups"),
+        quick=(1,),
+    ),
+    Setting(
+        layout=_filtered(1, 1000),
+        figures=one_caller("1 of 1000 groups"),
+        sizes=(1, 1000),
+        quick=(1,),
+    ),
+    Setting(
+        layout=_filtered(10, 1000),
+        figures=one_caller("10 of 1000 groups"),
+        sizes=(1, 1000),
+        quick=(1,),
+    ),
+    Setting(
+        layout=Layout(same_net=False, each=1, groups=10, fresh=True),
+        figures=one_caller("a new group"),
+        quick=(1,),
+    ),
+    Setting(
+        layout=Layout(),
+        figures=many_callers("many callers of 4 hosts"),
+        sizes=(1, 100),
+        quick=(1,),
+        nodes=4,
+    ),
+)

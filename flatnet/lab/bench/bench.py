@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from flatnet.lab.bench.effort import QUICK, Effort
 from flatnet.lab.bench.figure import Figure, Row, failed_row, measured_row
-from flatnet.lab.bench.site import QUICK, Effort, Site
+from flatnet.lab.bench.site import Site
 from flatnet.lab.bench.suite import SUITE, Setting
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.spec import MARIADB, LabSpec

@@ -68,6 +68,18 @@ class Floor:
             self._host.drop(name)
         return name
 
+    def add_rule(self, context: Any, *, name: str) -> str:
+        """Commit one row, and add a rule to a chain."""
+        with self._turn:
+            self.transaction(context, name=name)
+            self._host.add_rule()
+        return name
+
+    def event_delay(self, _context: Any) -> float:
+        """Milliseconds until the kernel tells of a change."""
+        with self._turn:
+            return self._host.event_delay()
+
     def hold(self, _context: Any, *, count: int) -> int:
         """Have so many guests before; their taps cost nobody anything."""
         with self._turn:

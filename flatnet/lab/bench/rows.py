@@ -24,6 +24,7 @@ from flatnet.rows import SERVING
 
 PROJECT = "bench"
 _FIRST_PORT = 8000
+_NOBODY = "00000000-0000-4000-8000-000000000000"
 _AT_ONCE = 500
 _STATISTICS = (
     *("instances", "virtual_interfaces", "fixed_ips", "port_bindings"),
@@ -136,6 +137,47 @@ def remove_instances(connection: Connection, wanted: Iterable[str]) -> None:
         delete(members).where(members.c.instance_uuid.in_(here))
     )
     connection.execute(delete(table).where(table.c.uuid.in_(here)))
+
+
+@engine.writes
+def hold_addresses(connection: Connection, network: str, count: int) -> None:
+    """Have so many addresses of a network be allocated, to nobody known."""
+    networks = models.networks
+    mine = networks.c.uuid == network
+    row = connection.execute(select(networks).where(mine)).one()
+    first = row.next_position
+    _insert(
+        connection,
+        models.fixed_ips,
+        (
+            {
+                "address": ranges.address_at(row.cidr, first + number),
+                "position": first + number,
+                "network_id": row.id,
+                "instance_uuid": _NOBODY,
+                "allocated": True,
+            }
+            for number in range(count)
+        ),
+    )
+    connection.execute(
+        update(networks).where(mine).values(next_position=first + count)
+    )
+
+
+@engine.writes
+def empty_network(connection: Connection, network: str) -> None:
+    """Delete all that was allocated in a network."""
+    networks, vifs = models.networks, models.virtual_interfaces
+    mine = select(networks.c.id).where(networks.c.uuid == network)
+    number = connection.scalars(mine).one()
+    bindings, ips = models.port_bindings, models.fixed_ips
+    here = select(vifs.c.uuid).where(vifs.c.network_id == number)
+    connection.execute(
+        delete(bindings).where(bindings.c.interface_uuid.in_(here))
+    )
+    connection.execute(delete(ips).where(ips.c.network_id == number))
+    connection.execute(delete(vifs).where(vifs.c.network_id == number))
 
 
 @engine.writes

@@ -9,16 +9,18 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from flatnet.db import host_addresses, networks
 from flatnet.db.engine import Database
-from flatnet.lab import namespaces, topology
-from flatnet.lab.bench import cpu, floor, rows
+from flatnet.lab import topology
+from flatnet.lab.bench import cpu, floor, roles, rows
 from flatnet.lab.bench.callers import FLOOR, NETWORK
 from flatnet.lab.bench.calling import Callers, Calls
+from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.layout import CIDR, Layout
 from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.daemon import Daemon
@@ -28,24 +30,6 @@ from flatnet.lab.node import Node
 from flatnet.lab.spec import BRIDGE, LabSpec, NodeSpec
 
 READY_SECONDS = 300.0
-_BROKER, _DATABASE = "beam.smp", "mariadbd"
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long one figure is looked at.
-
-    One caller makes `calls`, or as many as fit in `seconds`, but `least`;
-    where many call at once they are `burst`.
-    """
-
-    calls: int = 20
-    least: int = 5
-    seconds: float = 20.0
-    burst: int = 64
-
-
-QUICK = Effort(calls=5, least=3, seconds=3.0, burst=16)
 
 
 @dataclass
@@ -77,6 +61,7 @@ class Site:
         self._running = contextlib.ExitStack()
         self._numbers = itertools.count()
         self._groups: list[int] = []
+        self._instances: list[NewInstance] = []
         self._floor_spec = NodeSpec(lab=spec, number=spec.nodes + 1)
 
     def __enter__(self) -> Self:
@@ -105,6 +90,16 @@ class Site:
         """The first host, or the only one."""
         return self.lab.node(1)
 
+    @property
+    def first(self) -> NewInstance:
+        """An instance that runs on the first host."""
+        return self._instances[0]
+
+    @property
+    def group(self) -> int:
+        """The group of that instance."""
+        return self.first.groups[0]
+
     def grow(self, size: int) -> None:
         """Have so many instances running on each host.
 
@@ -116,9 +111,10 @@ class Site:
             for node in self.lab.nodes
             for _ in range(size - self.size)
         ]
-        for node in self.lab.nodes:
-            node.stop_daemon()
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(Node.stop_daemon, self.lab.nodes))
         rows.add_running(self.database, new)
+        self._instances += new
         rows.renew_statistics(self.database)
         for node in self.lab.nodes:
             node.begin_daemon()
@@ -203,23 +199,7 @@ class Site:
 
     def processes(self) -> dict[str, list[int]]:
         """The pids of all that takes part, by role."""
-        found: dict[str, list[int]] = {"callers": [self.callers.pid]}
-        control = self.lab.spec.namespace(topology.CONTROL)
-        for pid in namespaces.pids(control):
-            role = {_BROKER: "broker", _DATABASE: "database"}.get(
-                cpu.program(pid)
-            )
-            if role:
-                found.setdefault(role, []).append(pid)
-        for node in self.lab.nodes:
-            for pid in namespaces.pids(node.namespace):
-                role = "applier"
-                if pid == node.daemon_pid:
-                    role = "manager"
-                elif cpu.program(pid) == "dnsmasq":
-                    role = "dnsmasq"
-                found.setdefault(role, []).append(pid)
-        return found
+        return {"callers": [self.callers.pid], **roles.pids(self.lab)}
 
     def ports(self, node: Node) -> frozenset[str]:
         """The taps that are on the bridge of a host."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
+from flatnet.lab.bench import pool, repair, rules, standing, start
 from flatnet.lab.bench.allocation import many_callers, one_caller
 from flatnet.lab.bench.figure import Figure
 from flatnet.lab.bench.layout import Layout
@@ -42,6 +43,11 @@ SUITE = (
         figures=(
             *one_caller("1 of 10 groups"),
             *many_callers("many callers, 1 of 10 groups"),
+            *start.FIGURES,
+            *repair.FIGURES,
+            *rules.FIGURES,
+            standing.MEMORY,
+            standing.FOREIGN,
         ),
         quick=(1,),
     ),
@@ -52,7 +58,7 @@ SUITE = (
     ),
     Setting(
         layout=_filtered(1, 1000),
-        figures=one_caller("1 of 1000 groups"),
+        figures=(*one_caller("1 of 1000 groups"), standing.IDLE),
         sizes=(1, 1000),
         quick=(1,),
     ),
@@ -69,7 +75,7 @@ SUITE = (
     ),
     Setting(
         layout=Layout(),
-        figures=many_callers("many callers of 4 hosts"),
+        figures=(*many_callers("many callers of 4 hosts"), *pool.FIGURES),
         sizes=(1, 100),
         quick=(1,),
         nodes=4,

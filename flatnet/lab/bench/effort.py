@@ -1,0 +1,22 @@
+"""How long one figure is looked at."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Numbers of calls and of seconds.
+
+    One caller makes `calls`, or as many as fit in `seconds`, but `least`;
+    where many call at once they are `burst`, and `allocators` where they are
+    processes.
+    """
+
+    calls: int = 20
+    least: int = 5
+    seconds: float = 20.0
+    burst: int = 64
+    allocators: int = 32
+
+
+QUICK = Effort(calls=5, least=3, seconds=3.0, burst=16, allocators=8)

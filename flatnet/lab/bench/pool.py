@@ -1,0 +1,116 @@
+"""The database alone: allocations without a host, and networks."""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from flatnet.db import networks
+from flatnet.lab import namespaces
+from flatnet.lab.bench import allocators, rows
+from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
+from flatnet.lab.bench.rows import NewInstance
+from flatnet.lab.bench.site import Site
+
+_LABEL, _BRIDGE = "pool", "br-pool"
+_SECONDS = 300.0
+_RATE = (Goal(0.5, FLOOR, sign=">="),)
+_INSERT = "INSERT INTO floor (name) VALUES (%s)"
+_SMALL, _LARGE = "10.200.0.0/24", "10.201.0.0/16"
+
+
+def allocate(site: Site, *, cidr: str, held: int, each: int) -> Measured:
+    """Allocations in a second by processes, each with a few to make.
+
+    :param held: addresses that are taken before
+    :param each: allocations of a process
+    """
+    width = site.effort.allocators
+    uuids = [rows.new_uuid() for _ in range(width * each)]
+    new = [NewInstance(uuid, "allocated", allocators.HOST) for uuid in uuids]
+    network = networks.create(
+        site.database, label=_LABEL, cidr=cidr, bridge=_BRIDGE
+    )
+    rows.add_instances(site.database, new)
+    try:
+        rows.hold_addresses(site.database, network.uuid, held)
+        rows.renew_statistics(site.database)
+        value = _rate(site, uuids, network.uuid)
+    finally:
+        rows.empty_network(site.database, network.uuid)
+        rows.remove_instances(site.database, uuids)
+        networks.delete(site.database, network.uuid)
+    return Measured(value, _rate(site, uuids, None))
+
+
+def create(site: Site, *, cidr: str) -> Measured:
+    """Milliseconds of creating a network."""
+
+    def one() -> None:
+        networks.create(site.database, label=_LABEL, cidr=cidr, bridge=_BRIDGE)
+
+    times = []
+    for _ in range(site.effort.calls):
+        times.append(_timed(one))
+        networks.delete(site.database, _LABEL)
+    least = [_timed(partial(_insert, site)) for _ in times]
+    return Measured(statistics.median(times), statistics.median(least))
+
+
+FIGURES = (
+    Figure(
+        "allocators, /24 nearly full",
+        "1/s",
+        partial(allocate, cidr=_SMALL, held=200, each=1),
+        _RATE,
+    ),
+    Figure(
+        "allocators, /16 half full",
+        "1/s",
+        partial(allocate, cidr=_LARGE, held=32768, each=8),
+        _RATE,
+    ),
+    Figure(
+        "network create, /24",
+        "ms",
+        partial(create, cidr=_SMALL),
+        (Goal(1.5, FLOOR),),
+    ),
+    Figure(
+        "network create, /16",
+        "ms",
+        partial(create, cidr=_LARGE),
+        (Goal(1.5, FLOOR),),
+    ),
+)
+
+
+def _rate(site: Site, uuids: list[str], network: str | None) -> float:
+    asked = {
+        "url": site.lab.spec.database_url,
+        "width": site.effort.allocators,
+        "network": network,
+        "uuids": uuids,
+    }
+    said = namespaces.run(
+        site.lab.inside_control([sys.executable, "-m", allocators.__name__]),
+        text=json.dumps(asked),
+        timeout=_SECONDS,
+    )
+    return len(uuids) / float(said)
+
+
+def _insert(site: Site) -> None:
+    site.database.write(
+        lambda connection: connection.exec_driver_sql(
+            _INSERT, (rows.new_uuid(),)
+        )
+    )
+
+
+def _timed(act: Callable[[], None]) -> float:
+    start = time.monotonic()
+    act()
+    return (time.monotonic() - start) * 1000

@@ -1,0 +1,85 @@
+"""Starting on a host that is as its rows say, and a pass that finds it so."""
+
+import statistics
+import sys
+import time
+
+from flatnet.db import snapshot
+from flatnet.lab import namespaces
+from flatnet.lab.bench.callers import NETWORK
+from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
+from flatnet.lab.bench.site import READY_SECONDS, Site
+from flatnet.lab.namespaces import LabError
+
+_READY = "READY=1"
+_POLL_SECONDS = 0.002
+_STARTS = 3
+# What both processes of the daemon have imported when they are ready.
+_IMPORTS = (
+    "import flatnet.cmd.manager, flatnet.cmd.daemon, flatnet.apply.process"
+)
+
+
+def start(site: Site) -> Measured:
+    """From starting the daemon to its word that the host is ready."""
+    times = [_start(site) for _ in range(_STARTS)]
+    floors = [_import(site) for _ in range(_STARTS)]
+    return Measured(statistics.median(times), statistics.median(floors))
+
+
+def idle_pass(site: Site) -> Measured:
+    """A call that waits for a pass, which has nothing to do.
+
+    It is a call for an instance that has its port, since each pass is one of
+    the whole host.
+    """
+    calls = [
+        {"instance_id": site.first.uuid, "host": site.first.host}
+    ] * site.effort.calls
+    with site.spent() as spent:
+        made = site.callers.one_by_one(
+            NETWORK,
+            "setup_networks_on_host",
+            calls,
+            seconds=site.effort.seconds,
+            least=site.effort.least,
+        )
+    reads = [_read(site) for _ in range(site.effort.least)]
+    floor = statistics.median(reads)
+    return Measured(made.p50, floor, spent.each(len(made.seconds)))
+
+
+FIGURES = (
+    Figure("start to ready", "ms", start, (Goal(1, FLOOR, more=300),)),
+    Figure("pass with nothing to do", "ms", idle_pass, (Goal(1.5, FLOOR),)),
+)
+
+
+def _start(site: Site) -> float:
+    """Milliseconds of one start."""
+    node = site.node
+    node.stop_daemon()
+    start = time.monotonic()
+    node.begin_daemon()
+    while _READY not in node.notified:
+        if not node.daemon_runs or time.monotonic() > start + READY_SECONDS:
+            raise LabError(f"{node.name}: the daemon does not get ready")
+        time.sleep(_POLL_SECONDS)
+    took = time.monotonic() - start
+    node.await_daemon(seconds=READY_SECONDS)
+    return took * 1000
+
+
+def _import(site: Site) -> float:
+    """Milliseconds of an interpreter that imports what the daemon does."""
+    command = [sys.executable, "-W", "ignore", "-c", _IMPORTS]
+    start = time.monotonic()
+    namespaces.run(namespaces.inside(site.node.namespace, command))
+    return (time.monotonic() - start) * 1000
+
+
+def _read(site: Site) -> float:
+    """Milliseconds of reading all rows of the host."""
+    start = time.monotonic()
+    snapshot.read(site.database, site.node.name)
+    return (time.monotonic() - start) * 1000

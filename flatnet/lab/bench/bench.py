@@ -58,7 +58,7 @@ def rows(spec: LabSpec, chosen: Choice, *, say: Say) -> Iterator[Row]:
             name=spec.name,
             nodes=setting.nodes,
             directory=spec.directory,
-            vif_plug="tap",
+            vif_plug=setting.plug,
             options=(*setting.layout.options, *spec.options),
             database=MARIADB,
         )

@@ -14,7 +14,7 @@ from flatnet.apply.libnftables import Session
 from flatnet.apply.link import NO_OPENER
 from flatnet.apply.netlink import attribute
 
-_BRIDGE = "floor0"
+BRIDGE = "floor0"
 _SETS = ("floor-filtered", "floor-members")
 _TABLE = """\
 table bridge floor {
@@ -36,11 +36,11 @@ class Host:
 
     def __init__(self, directory: Path) -> None:
         for words in (
-            f"link add {_BRIDGE} type bridge",
-            f"link set {_BRIDGE} up",
+            f"link add {BRIDGE} type bridge",
+            f"link set {BRIDGE} up",
         ):
             subprocess.run(["ip", *words.split()], check=True)
-        self._bridge = socket.if_nametoindex(_BRIDGE)
+        self._bridge = socket.if_nametoindex(BRIDGE)
         self._kernel = netlink.connected(netlink.ROUTE, _SECONDS)
         self._sets = Writer()
         for name in _SETS:

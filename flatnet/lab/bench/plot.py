@@ -82,7 +82,8 @@ def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         if row.unit == "ms" and row.value:
             found.setdefault(row.figure, []).append(row)
-    return found
+    grown = {name: line for name, line in found.items() if len(line) > 1}
+    return grown or found
 
 
 def _draw_axes(drawing: Any, across: Axis, up: Axis) -> None:

@@ -85,8 +85,13 @@ def add_instances(
 
 
 @engine.writes
-def add_running(connection: Connection, wanted: Sequence[NewInstance]) -> None:
-    """Write instances with an interface and an address in the one network."""
+def add_running(
+    connection: Connection, wanted: Sequence[NewInstance], *, plug: str
+) -> None:
+    """Write instances with an interface and an address in the one network.
+
+    :param plug: the kind of their ports
+    """
     _add_instances(connection, wanted)
     networks = models.networks
     network = connection.execute(select(networks).with_for_update()).one()
@@ -105,23 +110,9 @@ def add_running(connection: Connection, wanted: Sequence[NewInstance]) -> None:
             for number, each in enumerate(wanted)
         ),
     )
-    ids = _ids_of_interfaces(connection)
-    _insert(
-        connection,
-        models.fixed_ips,
-        (
-            {
-                "address": ranges.address_at(network.cidr, first + number),
-                "position": first + number,
-                "network_id": network.id,
-                "virtual_interface_id": ids[vifs[each.uuid]],
-                "instance_uuid": each.uuid,
-                "allocated": True,
-            }
-            for number, each in enumerate(wanted)
-        ),
-    )
-    _bind(connection, wanted, vifs)
+    numbers = [first + number for number in range(len(wanted))]
+    _address(connection, wanted, vifs, network, numbers)
+    _bind(connection, wanted, vifs, plug)
     connection.execute(
         update(networks).values(next_position=first + len(wanted))
     )
@@ -217,10 +208,36 @@ def _add_instances(
     )
 
 
+def _address(
+    connection: Connection,
+    wanted: Sequence[NewInstance],
+    vifs: dict[str, str],
+    network: models.AnyRow,
+    positions: Sequence[int],
+) -> None:
+    ids = _ids_of_interfaces(connection)
+    _insert(
+        connection,
+        models.fixed_ips,
+        (
+            {
+                "address": ranges.address_at(network.cidr, position),
+                "position": position,
+                "network_id": network.id,
+                "virtual_interface_id": ids[vifs[each.uuid]],
+                "instance_uuid": each.uuid,
+                "allocated": True,
+            }
+            for position, each in zip(positions, wanted, strict=True)
+        ),
+    )
+
+
 def _bind(
     connection: Connection,
     wanted: Sequence[NewInstance],
     vifs: dict[str, str],
+    plug: str,
 ) -> None:
     _insert(
         connection,
@@ -231,7 +248,7 @@ def _bind(
                 "instance_uuid": each.uuid,
                 "host": each.host,
                 "wanted": SERVING,
-                "plug": "tap",
+                "plug": plug,
             }
             for each in wanted
         ),

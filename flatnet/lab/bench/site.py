@@ -96,6 +96,11 @@ class Site:
         return self._instances[0]
 
     @property
+    def floor_namespace(self) -> str:
+        """Where the floor's server is."""
+        return self._floor_spec.namespace
+
+    @property
     def group(self) -> int:
         """The group of that instance."""
         return self.first.groups[0]
@@ -113,7 +118,7 @@ class Site:
         ]
         with ThreadPoolExecutor() as threads:
             list(threads.map(Node.stop_daemon, self.lab.nodes))
-        rows.add_running(self.database, new)
+        rows.add_running(self.database, new, plug=self.lab.spec.vif_plug)
         self._instances += new
         rows.renew_statistics(self.database)
         for node in self.lab.nodes:

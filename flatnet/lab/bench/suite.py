@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from flatnet.lab.bench import pool, repair, rules, standing, start
+from flatnet.lab.bench import pool, repair, rules, standing, start, traffic
 from flatnet.lab.bench.allocation import many_callers, one_caller
 from flatnet.lab.bench.figure import Figure
 from flatnet.lab.bench.layout import Layout
@@ -22,6 +22,7 @@ class Setting:
     sizes: tuple[int, ...] = (1, 100, 500, 1000)
     quick: tuple[int, ...] = ()
     nodes: int = 1
+    plug: str = "tap"
 
     def with_figures(self, figures: tuple[Figure, ...]) -> Self:
         """The same with others of its figures."""
@@ -79,5 +80,12 @@ SUITE = (
         sizes=(1, 100),
         quick=(1,),
         nodes=4,
+    ),
+    Setting(
+        layout=_filtered(1, 1),
+        figures=traffic.FIGURES,
+        sizes=(1, 100, 500),
+        quick=(1,),
+        plug="veth",
     ),
 )

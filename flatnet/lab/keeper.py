@@ -14,7 +14,8 @@ from pathlib import Path
 
 from flatnet.exceptions import FlatnetError
 from flatnet.lab.daemon import ServerError
-from flatnet.lab.lab import Lab, ends_in_order
+from flatnet.lab.lab import Lab
+from flatnet.lab.signals import ends_in_order
 from flatnet.lab.spec import LabSpec
 
 IS_UP = "up"

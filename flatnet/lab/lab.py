@@ -8,8 +8,6 @@ failure, in another process too.
 import contextlib
 import os
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from subprocess import CompletedProcess
@@ -26,6 +24,7 @@ from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node, give_to, program
 from flatnet.lab.qemu import QemuGuest
 from flatnet.lab.rabbitmq import RabbitMQ
+from flatnet.lab.signals import uninterrupted
 from flatnet.lab.spec import (
     CONTROL_ADDRESS,
     MARIADB,
@@ -34,8 +33,6 @@ from flatnet.lab.spec import (
     NodeSpec,
     control_conf_text,
 )
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Lab:
@@ -50,10 +47,7 @@ class Lab:
     ) -> None:
         """`say` gets a line of text for each step of up and down."""
         self.spec = spec
-        self.nodes = tuple(
-            Node(NodeSpec(lab=spec, number=number + 1))
-            for number in range(spec.nodes)
-        )
+        self.nodes = _nodes(spec)
         self.broker = RabbitMQ(
             spec.directory / "broker",
             address=CONTROL_ADDRESS,
@@ -99,6 +93,21 @@ class Lab:
             errors += remains_removed(self.spec)
         if errors:
             raise ExceptionGroup(f"lab {self.spec.name}: not all went", errors)
+
+    def renew(self, spec: LabSpec) -> None:
+        """Make all nodes anew; the broker and the database stay as they are.
+
+        :param spec: of the same name, directory and kind of database
+        """
+        for node in self.nodes:
+            node.kill_daemon()
+            topology.remove_node(node.spec)
+            for path in (node.spec.directory, node.spec.networks_path):
+                shutil.rmtree(path)
+        self.spec, self.nodes = spec, _nodes(spec)
+        for node in self.nodes:
+            topology.make_node(node.spec)
+        self._start_daemons()
 
     def __enter__(self) -> Self:
         self.up()
@@ -197,9 +206,12 @@ class Lab:
             self._make_database()
         url = self.broker.url
         spec.control_conf.write_text(control_conf_text(spec, broker_url=url))
-        with self._timed(f"flatnet-manager on {spec.nodes} nodes"):
+        self._start_daemons()
+
+    def _start_daemons(self) -> None:
+        with self._timed(f"flatnet-manager on {self.spec.nodes} nodes"):
             for node in self.nodes:
-                node.write_files(broker_url=url)
+                node.write_files(broker_url=self.broker.url)
                 node.begin_daemon()
             for node in self.nodes:
                 node.await_daemon()
@@ -241,6 +253,13 @@ class Lab:
         )
 
 
+def _nodes(spec: LabSpec) -> tuple[Node, ...]:
+    return tuple(
+        Node(NodeSpec(lab=spec, number=number + 1))
+        for number in range(spec.nodes)
+    )
+
+
 def remains_removed(spec: LabSpec) -> list[Exception]:
     """Remove a lab's namespaces, processes and files; return the errors."""
     errors = namespaces.remove_all(spec.prefix)
@@ -266,23 +285,3 @@ def down(spec: LabSpec) -> bool:
     if errors:
         raise ExceptionGroup(f"lab {spec.name}: not all went", errors)
     return holder is not None or bool(left)
-
-
-def ends_in_order() -> None:
-    """Make the signals that end a process raise KeyboardInterrupt."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let no signal stop us half-way, as far as this thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = [signal.signal(number, signal.SIG_IGN) for number in _SIGNALS]
-    try:
-        yield
-    finally:
-        for number, action in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, action)

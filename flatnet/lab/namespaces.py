@@ -120,6 +120,12 @@ def pids(namespace: str) -> list[int]:
 
 def remove(namespace: str) -> None:
     """Kill what runs in a namespace and delete it with its devices."""
+    kill(namespace)
+    run(["ip", "netns", "delete", namespace])
+
+
+def kill(namespace: str) -> None:
+    """Kill what runs in a namespace, and return when it has ended."""
     deadline = time.monotonic() + _END_SECONDS
     while found := pids(namespace):
         # Again and again: one may have forked while we looked.
@@ -129,7 +135,6 @@ def remove(namespace: str) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"{namespace}: {found} cannot be killed")
         time.sleep(_POLL_SECONDS)
-    run(["ip", "netns", "delete", namespace])
 
 
 def remove_all(prefix: str) -> list[Exception]:

@@ -62,3 +62,15 @@ def make_node(node: NodeSpec) -> None:
         f"addr add {node.public_address}/{PREFIX_LENGTH} dev eth2",
         f"route add default via {OUTSIDE_ADDRESS}",
     )
+
+
+def remove_node(node: NodeSpec) -> None:
+    """Kill what runs on a node, and take it and its wires away.
+
+    The kernel empties a namespace when it has time: the wires go before, so
+    that others can be made in their places.
+    """
+    namespaces.kill(node.namespace)
+    for device, _ in _WIRES:
+        namespaces.configure(node.namespace, f"link del {device}")
+    namespaces.remove(node.namespace)

@@ -17,6 +17,7 @@ from flatnet.lab.bench.figure import Row
 from flatnet.lab.daemon import ServerError
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import program
+from flatnet.lab.signals import ends_in_order
 from flatnet.lab.spec import STATE_DIRECTORY, LabSpec
 from flatnet.lab.topology import CONTROL
 
@@ -82,7 +83,7 @@ class Up(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         spec = _spec(parsed_args, parsed_args.nodes)
-        lab.ends_in_order()
+        ends_in_order()
         with _errors_for_people():
             control.up_in_background(spec, say=print)
         print(f"lab {spec.name} is up; for the operator's tool:")
@@ -141,7 +142,7 @@ class Demo(Command):
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         spec = _spec(parsed_args)
-        lab.ends_in_order()
+        ends_in_order()
         with _errors_for_people():
             return demo.demo(spec)
 
@@ -219,7 +220,7 @@ class Bench(Lister):
         for path in filter(None, (parsed_args.json, parsed_args.plot)):
             if not path.absolute().parent.is_dir():
                 raise LabError(f"{path}: there is no such directory")
-        lab.ends_in_order()
+        ends_in_order()
         with _errors_for_people():
             rows = list(bench.rows(spec, chosen, say=_say_aside))
         if parsed_args.json:

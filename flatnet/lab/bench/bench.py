@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from flatnet.lab.bench import table
 from flatnet.lab.bench.effort import QUICK, Effort
 from flatnet.lab.bench.figure import Figure, Row, failed_row, measured_row
 from flatnet.lab.bench.site import Site
@@ -51,21 +52,28 @@ def choice(*, quick: bool, only: tuple[str, ...], most: int) -> Choice:
 def rows(spec: LabSpec, chosen: Choice, *, say: Say) -> Iterator[Row]:
     """Measure, and yield each row as soon as it is known.
 
-    :param spec: name and directory of the labs, which follow each other
+    :param spec: name and directory of the lab
     """
-    for setting, sizes in chosen.settings:
-        lab = LabSpec(
-            name=spec.name,
-            nodes=setting.nodes,
-            directory=spec.directory,
-            vif_plug=setting.plug,
-            options=(*setting.layout.options, *spec.options),
-            database=MARIADB,
-        )
-        with Site(
-            lab, layout=setting.layout, effort=chosen.effort, say=say
-        ) as site:
+    (first, _), *_ = chosen.settings
+    with Site(
+        _lab(spec, first), layout=first.layout, effort=chosen.effort, say=say
+    ) as site:
+        for setting, sizes in chosen.settings:
+            if setting is not first:
+                site.renew(_lab(spec, setting), setting.layout)
             yield from _measured(site, setting.figures, sizes, say)
+
+
+def _lab(spec: LabSpec, setting: Setting) -> LabSpec:
+    """The lab as a setting wants it."""
+    return LabSpec(
+        name=spec.name,
+        nodes=setting.nodes,
+        directory=spec.directory,
+        vif_plug=setting.plug,
+        options=(*setting.layout.options, *spec.options),
+        database=MARIADB,
+    )
 
 
 def _measured(
@@ -75,8 +83,8 @@ def _measured(
     for size in sizes:
         site.grow(size)
         for figure in figures:
-            say(f"{figure.name} at {size}")
             row = _row(site, figure, before[figure.name])
+            say(table.line(row))
             before[figure.name].append(row)
             yield row
 

@@ -52,12 +52,12 @@ class Host:
 
     def hold(self, count: int) -> None:
         """Have so many guests, without ports."""
+        before = list(self._lines)
         names = [f"held {number}" for number in range(count)]
         self._lines = {name: _line(name) for name in names}
         for each in _SETS:
-            for start in range(0, count, 500):
-                here = names[start : start + 500]
-                self._sets.add(each, [_packed(name) for name in here])
+            self._sets.delete(each, map(_packed, before))
+            self._sets.add(each, map(_packed, names))
 
     def put(self, name: str) -> None:
         """Filter a guest, make its port, write its line."""

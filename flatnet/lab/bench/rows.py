@@ -47,6 +47,13 @@ def new_uuid() -> str:
 
 
 @engine.writes
+def empty(connection: Connection) -> None:
+    """Delete all rows."""
+    for table in reversed(models.metadata.sorted_tables):
+        connection.execute(delete(table))
+
+
+@engine.writes
 def add_groups(connection: Connection, count: int) -> list[int]:
     """Write groups with their rules; return their ids, ascending."""
     table = models.security_groups

@@ -27,7 +27,7 @@ from flatnet.lab.daemon import Daemon
 from flatnet.lab.lab import Lab
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
-from flatnet.lab.spec import BRIDGE, LabSpec, NodeSpec
+from flatnet.lab.spec import BRIDGE, MOST_NODES, LabSpec, NodeSpec
 
 READY_SECONDS = 300.0
 
@@ -62,7 +62,8 @@ class Site:
         self._numbers = itertools.count()
         self._groups: list[int] = []
         self._instances: list[NewInstance] = []
-        self._floor_spec = NodeSpec(lab=spec, number=spec.nodes + 1)
+        # No lab has so many.
+        self._floor_spec = NodeSpec(lab=spec, number=MOST_NODES)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as running:
@@ -84,6 +85,15 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         self._running.close()
+
+    def renew(self, spec: LabSpec, layout: Layout) -> None:
+        """Have other hosts, without an instance; all else stays."""
+        rows.empty(self.database)
+        self.lab.renew(spec)
+        self.layout = layout
+        self.size = 0
+        self._instances = []
+        self._write_network()
 
     @property
     def node(self) -> Node:
@@ -247,6 +257,7 @@ class Site:
                 quarantine=0,
                 in_use=(),
             )
+        self._groups = []
         if self.layout.groups:
             self._groups = rows.add_groups(self.database, self.layout.groups)
 

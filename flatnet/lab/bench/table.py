@@ -26,6 +26,13 @@ def write_json(path: Path, rows: Iterable[Row]) -> None:
     files.replace(str(path), json_text(rows))
 
 
+def line(row: Row) -> str:
+    """What a row says, while the others are still measured."""
+    said = row.error or f"{short(row.value)} {row.unit}"
+    floor = f", floor {short(row.floor)}" if row.floor else ""
+    return f"{row.figure} at {row.size}: {said}{floor}"
+
+
 def short(value: float | None) -> str:
     """A number with three digits that count; a dash for none."""
     if value is None:

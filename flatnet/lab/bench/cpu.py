@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 # After the program's name in parentheses: proc(5), fields 14 to 17 counted
@@ -11,6 +12,17 @@ from pathlib import Path
 _TIMES = slice(11, 15)
 _GONE = (FileNotFoundError, ProcessLookupError)
 Used = Mapping[str, Mapping[int, float]]
+
+
+@dataclass
+class Spent:
+    """Milliseconds of processor time by role, once their end was noted."""
+
+    total: dict[str, float] = field(default_factory=dict)
+
+    def each(self, calls: int) -> dict[str, float]:
+        """The same, per call."""
+        return {role: ms / calls for role, ms in self.total.items()}
 
 
 def used_ms(processes: Mapping[str, Iterable[int]]) -> Used:

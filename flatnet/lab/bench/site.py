@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,16 +29,6 @@ from flatnet.lab.node import Node
 from flatnet.lab.spec import BRIDGE, MOST_NODES, LabSpec, NodeSpec
 
 READY_SECONDS = 300.0
-
-
-@dataclass
-class Spent:
-    """Milliseconds of processor time by role, once its block has ended."""
-
-    total: dict[str, float] = field(default_factory=dict)
-
-    def each(self, calls: int) -> dict[str, float]:
-        return {role: ms / calls for role, ms in self.total.items()}
 
 
 class Site:
@@ -104,6 +93,11 @@ class Site:
     def first(self) -> NewInstance:
         """An instance that runs on the first host."""
         return self._instances[0]
+
+    @property
+    def first_named(self) -> dict[str, Any]:
+        """What a call says of that instance."""
+        return {"instance_id": self.first.uuid, "host": self.first.host}
 
     @property
     def floor_namespace(self) -> str:
@@ -192,6 +186,10 @@ class Site:
             least=self.effort.least,
         )
 
+    def ask(self, method: str, call: dict[str, Any]) -> None:
+        """Make one call to the daemons."""
+        self.callers.one_by_one(NETWORK, method, [call], seconds=0, least=1)
+
     def floor(self, method: str, calls: Sequence[dict[str, Any]]) -> Calls:
         """Call the floor's server, one call after the other."""
         return self.callers.one_by_one(
@@ -204,9 +202,9 @@ class Site:
         return self.callers.at_once(FLOOR, method, calls, self.effort.burst)
 
     @contextlib.contextmanager
-    def spent(self) -> Iterator[Spent]:
+    def spent(self) -> Iterator[cpu.Spent]:
         """What the processes use up until the block ends."""
-        spent = Spent()
+        spent = cpu.Spent()
         before = cpu.used_ms(self.processes())
         yield spent
         after = cpu.used_ms(self.processes())

@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Self
 
-from flatnet.lab.bench import pool, repair, rules, standing, start, traffic
+from flatnet.lab.bench import (
+    leases,
+    pool,
+    repair,
+    rules,
+    standing,
+    start,
+    traffic,
+)
 from flatnet.lab.bench.allocation import many_callers, one_caller
 from flatnet.lab.bench.figure import Figure
 from flatnet.lab.bench.layout import Layout
@@ -83,7 +91,7 @@ SUITE = (
     ),
     Setting(
         layout=_filtered(1, 1),
-        figures=traffic.FIGURES,
+        figures=(*traffic.FIGURES, *leases.FIGURES),
         sizes=(1, 100, 500),
         quick=(1,),
         plug="veth",

@@ -1,0 +1,99 @@
+"""What the benchmark makes of what it measured."""
+
+import json
+
+import pytest
+
+from flatnet.lab.bench import bench, table
+from flatnet.lab.bench.figure import (
+    FIRST,
+    FLOOR,
+    Figure,
+    Goal,
+    Measured,
+    failed_row,
+    measured_row,
+)
+from flatnet.lab.bench.layout import Layout
+from flatnet.lab.bench.suite import SUITE
+from flatnet.lab.namespaces import LabError
+
+FIGURE = Figure(
+    "allocate", "ms", Measured, (Goal(1.5, FLOOR), Goal(1.25, FIRST))
+)
+
+
+def row_of(value, floor, before=()):
+    return measured_row(FIGURE, 1, Measured(value, floor), list(before))
+
+
+@pytest.mark.parametrize(
+    ("goal", "text", "met"),
+    [
+        (Goal(1.5, FLOOR), "<= 1.5 x floor", True),
+        (Goal(1, FLOOR, more=300), "<= floor + 300", True),
+        (Goal(0.95, FLOOR, sign=">="), ">= 0.95 x floor", True),
+        (Goal(1.25, FIRST), "<= 1.25 x the first size", False),
+        (Goal(200, sign=">="), ">= 200", False),
+        (Goal(0.5), "<= 0.5", False),
+    ],
+)
+def test_goals(goal, text, met):
+    assert goal.text == text
+    assert goal.met(Measured(14.0, 10.0), first=10.0) is met
+
+
+def test_without_a_floor_nothing_is_compared_with_it():
+    assert Goal(1.5, FLOOR).met(Measured(1.0), first=1.0) is None
+
+
+def test_later_sizes_are_held_against_the_first():
+    first = row_of(15.0, 10.0)
+    later = row_of(19.0, 10.0, [first])
+    assert (first.goal, first.met, first.ratio) == (
+        "<= 1.5 x floor",
+        True,
+        1.5,
+    )
+    assert (later.goal, later.met) == ("<= 1.25 x the first size", False)
+
+
+def test_a_first_size_without_a_value_is_passed_over():
+    row = row_of(19.0, 10.0, [failed_row(FIGURE, 1, "no port")])
+    assert row.met is True
+
+
+def test_json_has_the_keys_and_the_reason_of_what_failed():
+    rows = [row_of(15.04321, 10.0), failed_row(FIGURE, 100, "no port")]
+    first, second = json.loads(table.json_text(rows))
+    assert tuple(first) == table.COLUMNS
+    assert first["value"] == 15.04
+    assert second["value"] is None
+    assert second["error"] == "no port"
+
+
+def test_groups_are_given_out_in_turn():
+    layout = Layout(same_net=False, each=2, groups=3)
+    assert [layout.groups_of(n) for n in range(3)] == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_a_quick_run_has_every_figure_and_each_name_once():
+    names = [each.name for setting in SUITE for each in setting.figures]
+    assert len(names) == len(set(names))
+    chosen = bench.choice(quick=True, only=(), most=1000)
+    found = [each.name for one, _ in chosen.settings for each in one.figures]
+    assert found == names
+
+
+def test_a_choice_of_figures_and_sizes():
+    chosen = bench.choice(quick=False, only=("memory",), most=100)
+    ((setting, sizes),) = chosen.settings
+    assert [each.name for each in setting.figures] == ["memory"]
+    assert sizes == (1, 100)
+    with pytest.raises(LabError, match="no figure"):
+        bench.choice(quick=False, only=("nonsense",), most=100)
+
+
+def test_processes_are_told_by_what_they_used():
+    used = {"manager": 1.0, "applier": 2.5, "dnsmasq": 0.0}
+    assert table.by_process(used) == "3.5: applier 2.5 manager 1.0"

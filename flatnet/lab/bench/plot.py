@@ -1,8 +1,8 @@
 """A picture of cost against size, one line for each figure.
 
-It is drawn by Pillow, which is one package without further ones, and not by
-matplotlib, which brings ten and a compiler's worth of numerics for some lines
-between points.  It is in the extra `bench`: nobody who runs flatnet needs it.
+It is drawn by Pillow, which is one package without further ones; matplotlib
+would bring ten for some lines between points.  It is in the extra `bench`:
+nobody who runs flatnet needs it.
 """
 
 import math
@@ -51,7 +51,7 @@ def check_possible() -> None:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Draw what takes milliseconds, with its floors dashed, as a PNG.
+    """Draw what takes milliseconds, with its floors, as a PNG.
 
     :raises LabError: Pillow is missing, or there is nothing to draw
     :raises OSError: the file cannot be written

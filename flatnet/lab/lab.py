@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from subprocess import CompletedProcess
 from types import TracebackType
 from typing import Self
@@ -99,8 +100,10 @@ class Lab:
 
         :param spec: of the same name, directory and kind of database
         """
+        # In order, so that the broker hears of it: the wires go at once.
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(Node.stop_daemon, self.nodes))
         for node in self.nodes:
-            node.kill_daemon()
             topology.remove_node(node.spec)
             for path in (node.spec.directory, node.spec.networks_path):
                 shutil.rmtree(path)

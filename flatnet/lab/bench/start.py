@@ -4,14 +4,13 @@ import statistics
 import sys
 import time
 
-from flatnet.db import networks, snapshot
+from flatnet.db import snapshot
 from flatnet.lab import namespaces
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import READY_SECONDS, Site
 from flatnet.lab.namespaces import LabError
 
 _READY = "READY=1"
-_LABEL, _CIDR, _BRIDGE = "unused", "10.202.0.0/24", "br-unused"
 _POLL_SECONDS = 0.002
 _STARTS = 3
 # What both processes of the daemon have imported when they are ready.
@@ -28,20 +27,12 @@ def start(site: Site) -> Measured:
 
 
 def idle_pass(site: Site) -> Measured:
-    """A pass of the whole host that has nothing to do.
-
-    Deleting a network asks for one, and does not wait; a call for an instance
-    that has its port waits behind it, for a pass that costs little.
-    """
+    """A call that waits for a pass of the whole host, with nothing to do."""
     times = []
     with site.spent() as spent:
         for _ in range(site.effort.least):
-            network = networks.create(
-                site.database, label=_LABEL, cidr=_CIDR, bridge=_BRIDGE
-            )
             start = time.monotonic()
-            site.ask("delete_network", {"uuid": network.uuid})
-            site.ask("setup_networks_on_host", site.first_named)
+            site.ask("reconcile", {"host": site.node.name})
             times.append((time.monotonic() - start) * 1000)
     reads = [_read(site) for _ in times]
     return Measured(

@@ -22,6 +22,7 @@ from typing import Any
 
 from flatnet.db import allocation, networks
 from flatnet.db.engine import Database
+from flatnet.db.orders import Placement
 
 HOST = "nowhere"
 _SECONDS = 120.0
@@ -63,13 +64,13 @@ def _allocate_each(
             one(instance_uuid=uuid)
 
 
-def _writer(database: Database, network: str | None) -> Callable[..., None]:
+def _writer(database: Database, network: str | None) -> Callable[..., object]:
     if network is None:
         return partial(_insert, database)
     return partial(
         allocation.allocate,
         database,
-        placement=allocation.Placement(host=HOST, takes_address=False),
+        placement=Placement(host=HOST, takes_address=False),
         requested=((network, None),),
     )
 

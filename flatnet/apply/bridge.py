@@ -210,12 +210,14 @@ def _mend_ours(found: Host, link: Link, bridge: Bridge) -> Link:
         found, link, ifalias=MARK + bridge.network_uuid, address=bridge.mac
     )
     link = _mend_options(found, link, OPTIONS)
+    # IPv6 comes and goes with it.
+    link = _set(found, link, mtu=bridge.mtu)
     # Foreign addresses on our bridge would be lost with IPv6.
     if link.ipv6 and not _has_global_ipv6(found, link):
         disable_ipv6(link)
         found.made.append(f"bridge {link.name}: ipv6 disabled")
         link = found.reread(link.name)
-    return _set(found, link, mtu=bridge.mtu)
+    return link
 
 
 def _isolating(link: Link) -> dict[str, int]:

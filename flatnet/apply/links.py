@@ -6,7 +6,8 @@ link only when it wrote it.
 
 import contextlib
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from flatnet.state import Failure
 from flatnet.taken import Taken
 
 ERRORS = (NetlinkError, OSError, HostSetupError)
+# Numbers that nobody gives to a group of his own.
+_GROUPS = 1 << 31
 
 
 class BridgeData(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
@@ -95,10 +98,47 @@ class Host:
     def delete(self, link: Link) -> None:
         """Remove a device, and a veth's other end with it."""
         self.netlink.link("del", index=link.index)
+        self._forget([link])
+
+    def delete_all(self, links: Sequence[Link]) -> dict[str, Exception]:
+        """Remove devices; return the errors of those that stay, by name.
+
+        One by one each would wait for all processors to let go of it.  So
+        they come into a group that nobody else has, and go with it.
+        """
+        left = list(links)
+        if len(left) > 1:
+            left = self._deleted_together(left)
+        failed: dict[str, Exception] = {}
+        for link in left:
+            try:
+                self.netlink.link("del", index=link.index)
+            except ERRORS as error:
+                failed[link.name] = error
+        self._forget(each for each in links if each.name not in failed)
+        return failed
+
+    def _deleted_together(self, links: list[Link]) -> list[Link]:
+        """Remove devices as a group; return those that stay."""
+        group = _GROUPS + secrets.randbelow(_GROUPS)
+        left = []
+        for link in links:
+            try:
+                self.netlink.link("set", index=link.index, group=group)
+            except ERRORS:
+                left.append(link)
+        try:
+            self.netlink.link("del", group=group)
+        except ERRORS:
+            return links
+        return left
+
+    def _forget(self, links: Iterable[Link]) -> None:
+        gone = {i for each in links for i in (each.index, each.peer) if i}
         self.links = {
-            each.name: each
-            for each in self.links.values()
-            if each.index not in (link.index, link.peer)
+            name: each
+            for name, each in self.links.items()
+            if each.index not in gone
         }
 
     def fail(

@@ -76,6 +76,12 @@ def read_native(family: int, name: str) -> Native | None:
         asking.close()
 
 
+def is_ours(values: Values) -> bool:
+    """Whether a rule of the kernel bears our mark, or leads to ours."""
+    parts = _expressions(values)
+    return _mark(parts) is not None or _target(parts).startswith(PREFIX)
+
+
 def odd_text(family: int, name: str, found: Native) -> str:
     """Say what is wrong with a table that iptables cannot read."""
     where = f"{_FAMILIES[family]} {name}"

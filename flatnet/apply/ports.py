@@ -7,6 +7,7 @@ a device that nothing uses yet.
 """
 
 import errno
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,13 +60,14 @@ def shut_port(host: Host, port: Port) -> None:
         host.fail(f"port {port.name}", error, (port.instance_uuid,))
 
 
-def remove_port(host: Host, link: Link) -> None:
-    """Remove a device of ours."""
-    try:
-        host.delete(link)
-        host.made.append(f"port {link.name} removed")
-    except ERRORS as error:
-        host.fail(f"port {link.name}", error)
+def remove_all(host: Host, links: Sequence[Link]) -> None:
+    """Remove devices of ours, those of a pair with their other ends."""
+    failed = host.delete_all(links)
+    for link in links:
+        if link.name in failed:
+            host.fail(f"port {link.name}", failed[link.name])
+        else:
+            host.made.append(f"port {link.name} removed")
 
 
 def _as_it_is(host: Host, port: Port) -> Port:
@@ -91,7 +93,7 @@ def _usable(host: Host, port: Port) -> Link | None:
     # Unmarked, but made by us: this is how far a crash left it.
     unfinished = not (link.alias or link.master or link.up)
     if link.ours and not fits:
-        remove_port(host, link)
+        remove_all(host, [link])
         return None
     if fits and (link.ours or unfinished):
         if (

@@ -88,6 +88,16 @@ class Proven:
         yield
         self.wrote(before, generation(self.asking), changes)
 
+    def carry(self, counts: Iterable[int]) -> None:
+        """Note transactions of others that touched nothing of these values.
+
+        :param counts: what they raised the count to
+        """
+        for count in counts:
+            for key, (at, value) in list(self._known.items()):
+                if at == count - 1:
+                    self._known[key] = (count, value)
+
     def at(self, keys: Iterable[Hashable]) -> int | None:
         """Return the one count that all of these were read at, if it is."""
         found = {self._known.get(key, (None,))[0] for key in keys}

@@ -11,16 +11,21 @@ Goals, and how each is met:
 """
 
 import contextlib
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from flatnet.apply.conflicts import Surroundings, misplaced
 from flatnet.apply.grammar_needs import check_in_use
 from flatnet.apply.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.links import ERRORS, Host, host
-from flatnet.apply.ports import is_device, remove_port
-from flatnet.apply.usage import is_used, ours, planned_ports
+from flatnet.apply.ports import is_device, remove_all
+from flatnet.apply.usage import ours, planned_ports, unused
 from flatnet.state import Changes, Plan
 from flatnet.taken import InUse
+
+# As many as are held open at once, and as the kernel deletes in one go while
+# nobody else can change any device.
+_TOGETHER = 100
 
 
 def remove_ports(plan: Plan, devices: Reads = DUMP) -> Changes:
@@ -75,23 +80,46 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
         for port in bridge.ports
         if bridge.fault
     }
-    warnings = []
+    leaving = []
     for link in ours(found):
         port = planned.get(link.name)
         if link.name in unfit:
             # Its rules are about to go.
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
-        if port and port.stays == "always" and is_device(port):
-            continue
-        try:
-            if link.name in plan.gone or not is_used(found, link):
-                remove_port(found, link)
-            elif port is None:
-                _take_down(found, link)
-                warnings.append(_unknown(link))
-        except ERRORS as error:
-            found.fail(f"port {link.name}", error)
+        if not port or port.stays != "always" or not is_device(port):
+            leaving.append(link)
+    warnings: list[str] = []
+    for first in range(0, len(leaving), _TOGETHER):
+        some = leaving[first : first + _TOGETHER]
+        warnings += _remove_unused(found, some, plan.gone, planned)
+    return warnings
+
+
+def _remove_unused(
+    found: Host,
+    links: Iterable[Link],
+    gone: Container[str],
+    planned: Container[str],
+) -> list[str]:
+    """Remove those that nobody uses, or that are gone by their rows.
+
+    From when a tap is seen to be free until it is gone nobody can open it.
+    """
+    with contextlib.ExitStack() as held:
+        leaving, warnings = [], []
+        for link in links:
+            try:
+                if link.name in gone or held.enter_context(
+                    unused(found, link)
+                ):
+                    leaving.append(link)
+                elif link.name not in planned:
+                    _take_down(found, link)
+                    warnings.append(_unknown(link))
+            except ERRORS as error:
+                found.fail(f"port {link.name}", error)
+        remove_all(found, leaving)
     return warnings
 
 

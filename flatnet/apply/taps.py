@@ -56,7 +56,7 @@ def set_tap(name: str, opener: tuple[int, int]) -> bool:
     :raises HostSetupError: there are no taps here
     :raises OSError: the kernel refuses
     """
-    with _opened(name) as handle:
+    with opened(name) as handle:
         if handle is None:
             return False
         for number, value in zip(
@@ -70,7 +70,7 @@ def set_tap(name: str, opener: tuple[int, int]) -> bool:
 
 def drop_tap(name: str) -> bool:
     """Remove a tap that nobody holds open; return whether it is gone."""
-    with _opened(name) as handle:
+    with opened(name) as handle:
         if handle is None:
             return False
         fcntl.ioctl(handle, _SET_PERSIST, 0)
@@ -79,7 +79,7 @@ def drop_tap(name: str) -> bool:
 
 def is_open(name: str) -> bool:
     """Whether somebody holds an existing tap open."""
-    with _opened(name) as handle:
+    with opened(name) as handle:
         return handle is None
 
 
@@ -91,8 +91,14 @@ def loses(there: tuple[int, int] | None, wanted: tuple[int, int]) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(name: str) -> Iterator[int | None]:
-    """Open a tap, which makes it; none if somebody has it open."""
+def opened(name: str) -> Iterator[int | None]:
+    """Open a tap, which makes it; none if somebody has it open.
+
+    Nobody else can open it as long as we have it.
+
+    :raises HostSetupError: there are no taps here
+    :raises OSError: the kernel refuses
+    """
     try:
         handle = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:

@@ -6,12 +6,13 @@ the signs depends on whether our own end is up, so that a port that was taken
 down is still known to be in use.
 """
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from flatnet.apply.link import DUMP, Link, Reads
 from flatnet.apply.links import Host, host
-from flatnet.apply.taps import is_open
+from flatnet.apply.taps import is_open, opened
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Plan
 
@@ -29,6 +30,19 @@ def is_used(found: Host, link: Link) -> bool:
         return is_open(link.name)
     peer = found.by_index(link.peer) if link.peer else None
     return peer is not None and peer.up
+
+
+@contextlib.contextmanager
+def unused(found: Host, link: Link) -> Iterator[bool]:
+    """Whether nobody uses a port of ours; nobody opens a tap meanwhile.
+
+    :raises OSError, HostSetupError: it cannot be told
+    """
+    if link.kind != "tun" or link.carrier:
+        yield not is_used(found, link)
+        return
+    with opened(link.name) as handle:
+        yield handle is not None
 
 
 def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:

@@ -15,6 +15,7 @@ import struct
 from dataclasses import dataclass
 
 from flatnet.apply.devices import Devices
+from flatnet.apply.native import is_ours
 from flatnet.apply.netlink import NETFILTER, attributes
 from flatnet.apply.nft_dump import SUBSYSTEM
 from flatnet.apply.subscription import subscribed
@@ -24,8 +25,9 @@ _NFTABLES_GROUP = 7
 _HEADER = struct.Struct("=IHHII")
 _TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
 _RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
+_GONE_RULE, _APPENDED = 8, 0x800
 _GENERATION = 15
-_GENERATION_NAME, _GENERATION_PID = 3, 2
+_GENERATION_ID, _GENERATION_PID, _GENERATION_NAME = 1, 2, 3
 _OURS = {7: ("flatnet",), 1: ("flatnet",), 3: ("flatnet",)}
 _IPTABLES = ("filter", "nat", "mangle")
 _BUILTINS = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
@@ -39,11 +41,13 @@ class Noticed:
 
     `links` says that a device, an address or its forwarding changed.
     `rules` names those who changed tables or chains that are ours or lead to
-    ours, as `program (pid)`.
+    ours, as `program (pid)`.  `innocent` are the counts of transactions that
+    did not.
     """
 
     links: bool = False
     rules: tuple[str, ...] = ()
+    innocent: tuple[int, ...] = ()
 
 
 class Watch:
@@ -70,24 +74,42 @@ class Watch:
         if rules is None:
             return Noticed(links, (SOMEBODY,))
         touched = False
-        who = []
-        for kind, family, body in map(_parsed, rules):
-            if kind == _GENERATION:
+        who, innocent = [], []
+        for event in map(_parsed, rules):
+            if event.kind == _GENERATION:
                 if touched:
-                    who.append(_author(body))
+                    who.append(_author(event.body))
+                else:
+                    innocent.append(_count(event.body))
                 touched = False
             else:
-                touched = touched or concerns_us(kind, family, body)
+                touched = touched or concerns_us(event)
         # The generation comes last; where it does not, it was lost.
         return Noticed(
             links,
             tuple(dict.fromkeys((*who, *(SOMEBODY,) * touched))),
+            tuple(innocent),
         )
 
 
-def concerns_us(kind: int, family: int, body: bytes) -> bool:
-    """Whether a message of nftables is about what is ours, or leads there."""
-    values = dict(attributes(body))
+@dataclass(frozen=True)
+class Event:
+    """A message of nftables: its attributes, and netlink's flags."""
+
+    kind: int
+    family: int
+    flags: int
+    body: bytes
+
+
+def concerns_us(event: Event) -> bool:
+    """Whether an event is about what is ours, or leads there.
+
+    A rule of others at the end of a built-in chain does not, nor one of
+    others that is gone: our jump stands where it stood.
+    """
+    kind, family = event.kind, event.family
+    values = dict(attributes(event.body))
     table = _text(values.get(1, b""))
     if table in _OURS.get(family, ()):
         return True
@@ -98,12 +120,20 @@ def concerns_us(kind: int, family: int, body: bytes) -> bool:
     if kind in _CHAIN_MESSAGES:
         return _is_our_chain(_text(values.get(3, b"")))
     if kind in _RULE_MESSAGES:
-        return _is_our_chain(_text(values.get(2, b"")))
+        chain = _text(values.get(2, b""))
+        if chain not in _BUILTINS:
+            return _is_our_chain(chain)
+        is_harmless = kind == _GONE_RULE or event.flags & _APPENDED
+        return not is_harmless or is_ours(values)
     return False
 
 
 def _is_our_chain(name: str) -> bool:
     return name.startswith(_PREFIX) or name in _BUILTINS
+
+
+def _count(body: bytes) -> int:
+    return int.from_bytes(dict(attributes(body)).get(_GENERATION_ID, b""))
 
 
 def _author(body: bytes) -> str:
@@ -132,12 +162,12 @@ def _read(kernel: socket.socket) -> list[bytes] | None:
             data = data[(length + 3) & ~3 :]
 
 
-def _parsed(message: bytes) -> tuple[int, int, bytes]:
-    """Return (kind, family, attributes) of a message of nftables."""
-    _, kind, *_ = _HEADER.unpack_from(message)
+def _parsed(message: bytes) -> Event:
+    _, kind, flags, *_ = _HEADER.unpack_from(message)
     if kind >> 8 != SUBSYSTEM:
-        return -1, 0, b""
-    return kind & 0xFF, message[_HEADER.size], message[_HEADER.size + 4 :]
+        return Event(-1, 0, 0, b"")
+    body = message[_HEADER.size + 4 :]
+    return Event(kind & 0xFF, message[_HEADER.size], flags, body)
 
 
 def _text(value: bytes) -> str:

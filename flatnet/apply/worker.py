@@ -133,6 +133,8 @@ class Worker:
 
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)
+        if request.work is not None:
+            self._look()
         channel.send(self._connection, self._reply(request))
         if request.work is not None:
             self._look(own=_OWN_TOOLS)
@@ -210,6 +212,7 @@ class Worker:
         """
         while True:
             noticed = self._watch.drain()
+            self._tools.session.proven.carry(noticed.innocent)
             if self._declines.drain():
                 self._wake()
             self._next_look = time.monotonic() + _PAUSE

@@ -9,6 +9,7 @@ from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.proven import Proven
+from flatnet.apply.watch import Watch
 
 
 class Looks:
@@ -82,6 +83,39 @@ def test_what_changes_while_one_looks_is_not_known(namespace):
         return [proven.read("it", disturbed) for _ in range(3)]
 
     assert namespace.call(steps) == [1, 2, 3]
+
+
+def test_what_others_do_beside_us_is_no_reason_to_read_again(namespace):
+    wanted = planned(1, 2)
+    theirs = (
+        "iptables -A INPUT -s 192.0.2.1 -j DROP",
+        "iptables -A FORWARD -s 192.0.2.1 -j DROP",
+        "iptables -D FORWARD -s 192.0.2.1 -j DROP",
+        "iptables -N DOCKER",
+        "nft add table inet theirs",
+    )
+
+    def reads():
+        known, watch, found = Known(), Watch(), []
+
+        def look():
+            watch_counts = watch.drain().innocent
+            known.proven.carry(watch_counts)
+            return known.proven.read("it", lambda: found.append(1) or 1)
+
+        assert apply_firewall(wanted, known).failures == ()
+        look()
+        for command in theirs:
+            run(command)
+            look()
+        before = len(found)
+        for command in ("iptables -D FORWARD 1", "iptables -F"):
+            run(command)
+            look()
+        watch.close()
+        return before, len(found)
+
+    assert namespace.call(reads) == (1, 3)
 
 
 def test_whatever_is_clobbered_is_repaired_by_who_remembers(namespace):

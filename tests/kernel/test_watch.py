@@ -217,6 +217,9 @@ def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
             output("iptables -A DOCKER -j RETURN")
             output("nft add table inet theirs")
             assert own.drain().rules == ()
+            output("iptables -A FORWARD -j DOCKER")
+            output("iptables -D FORWARD -j DOCKER")
+            assert own.drain().rules == ()
             output("iptables -I FORWARD -j DOCKER")
             (who,) = own.drain().rules
             assert who.startswith("iptables (")

@@ -7,7 +7,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from flatnet.apply.checks import check_bridge
-from flatnet.apply.link import Link
+from flatnet.apply.link import DUMP, Link
 from flatnet.apply.links import Host
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge
@@ -33,6 +33,7 @@ def checked(bridge):
     others = replace(BRIDGE, index=8, name="blue", kind="vrf")
     found = Host(
         netlink=cast("IPRoute", None),
+        devices=DUMP,
         links={"br100": bridge, "blue": others},
         addresses=[],
     )

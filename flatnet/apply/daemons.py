@@ -1,5 +1,6 @@
 """The dnsmasq processes of ours, found in /proc and not in a file."""
 
+import contextlib
 import os
 import re
 import select
@@ -24,6 +25,58 @@ class Daemon:
 
     pid: int
     arguments: tuple[str, ...]
+
+
+class Running:
+    """The dnsmasqs of ours that run, as long as all that were found do.
+
+    Looking through /proc costs the more the more guests there are, each of
+    which is a process.  So those that were found are held, and looked for
+    again once one of them has ended, or somebody has changed them.
+
+    Given up: one more that somebody starts is found when that is.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[Daemon, ...]] | None = None
+        self._handles: dict[Daemon, int] = {}
+
+    def find(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
+        """Return them by bridge; see `our_daemons`."""
+        if self._found is None or not self._live():
+            self.forget()
+            found = our_daemons(networks_path)
+            for daemon in (each for ours in found.values() for each in ours):
+                with contextlib.suppress(ProcessLookupError):
+                    self._handles[daemon] = os.pidfd_open(daemon.pid)
+            # They are held now: who is still there is who was meant.
+            self._found = our_daemons(networks_path)
+        return self._found
+
+    def forget(self) -> None:
+        """Have them looked for again the next time."""
+        self._found = None
+        for handle in self._handles.values():
+            os.close(handle)
+        self._handles = {}
+
+    def signal(
+        self, daemons: Iterable[Daemon], number: signal.Signals
+    ) -> bool:
+        """Send a signal to these; return whether all of them still ran."""
+        sent = True
+        for daemon in daemons:
+            try:
+                signal.pidfd_send_signal(self._handles[daemon], number)
+            except (KeyError, ProcessLookupError):
+                sent = False
+        return sent
+
+    def _live(self) -> bool:
+        poll = select.poll()
+        for handle in self._handles.values():
+            poll.register(handle, select.POLLIN)
+        return not poll.poll(0)
 
 
 def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:

@@ -26,7 +26,6 @@ Given up: a guest that asks within the few milliseconds between the SIGHUP
 and dnsmasq's having read the file gets its answer at its next try.
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -36,7 +35,7 @@ from functools import partial
 
 from flatnet.apply import dhcp_files, dnsmasq, dnsmasq_config, files
 from flatnet.apply.command import run
-from flatnet.apply.daemons import Daemon, our_daemons, stopped
+from flatnet.apply.daemons import Daemon, Running, stopped
 from flatnet.apply.leases import release_leases
 from flatnet.apply.sockets import dhcp_devices
 from flatnet.exceptions import HostSetupError
@@ -50,6 +49,7 @@ _PATIENCE = 0.5
 
 def apply_dhcp(
     servers: tuple[DhcpServer, ...],
+    known: Running,
     *,
     networks_path: str,
     config_file: str,
@@ -57,10 +57,10 @@ def apply_dhcp(
 ) -> Changes:
     """Run just these servers; `skip` names bridges that are not ready.
 
+    :param known: the processes that were found before
     :param config_file: a further file for dnsmasq, or empty
     """
-    running = our_daemons(networks_path)
-    wanted = {server.bridge: server for server in servers}
+    running, wanted = known.find(networks_path), {s.bridge: s for s in servers}
     parts: list[Changes] = []
     used: dict[str, str] = {}
     for bridge in sorted({*running, *wanted} - (skip & set(wanted))):
@@ -68,13 +68,14 @@ def apply_dhcp(
         server = wanted.get(bridge)
         try:
             if server is None:
-                _stop(present, networks_path)
+                _stop(present, known)
                 parts.append(Changes((f"dnsmasq {bridge}: stopped",)))
                 continue
             parts.append(dhcp_files.written(server, networks_path))
             served = _served(
                 server,
                 present,
+                known,
                 networks_path=networks_path,
                 config_file=config_file,
             )
@@ -112,19 +113,16 @@ class _Served:
 def _served(
     server: DhcpServer,
     running: tuple[Daemon, ...],
+    known: Running,
     *,
     networks_path: str,
     config_file: str,
 ) -> _Served:
     """Have it run with the admin's file, or with the last that was sound."""
-    serving = _serving(server, running, networks_path)
-    before = dnsmasq_config.earlier(
-        server,
-        networks_path=networks_path,
-        running=serving.arguments if serving else (),
+    before = _earlier(server, running, networks_path)
+    apply = partial(
+        _apply_server, server, known=known, networks_path=networks_path
     )
-
-    apply = partial(_apply_server, server, networks_path=networks_path)
     try:
         config = dnsmasq_config.copy(
             server, networks_path=networks_path, config_file=config_file
@@ -150,10 +148,23 @@ def _served(
     return _Served(_changes(server, made), config)
 
 
+def _earlier(
+    server: DhcpServer, running: tuple[Daemon, ...], networks_path: str
+) -> str:
+    """The copy of the admin's file that serves now, or served last."""
+    serving = _serving(server, running, networks_path)
+    return dnsmasq_config.earlier(
+        server,
+        networks_path=networks_path,
+        running=serving.arguments if serving else (),
+    )
+
+
 def _apply_server(
     server: DhcpServer,
     running: tuple[Daemon, ...],
     *,
+    known: Running,
     networks_path: str,
     config_file: str,
 ) -> tuple[str, ...]:
@@ -166,14 +177,15 @@ def _apply_server(
     if serving and serving.arguments == arguments:
         if not os.path.exists(mark):
             return ()
-        if _signalled((serving,), signal.SIGHUP, networks_path):
+        if known.signal((serving,), signal.SIGHUP):
             files.remove(mark)
             return (f"dnsmasq {server.bridge}: reloaded",)
     made = []
     if running:
-        _stop(running, networks_path)
+        _stop(running, known)
         made.append(f"dnsmasq {server.bridge}: stopped one that differs")
     _start(arguments)
+    known.forget()
     files.remove(mark)
     return (*made, f"dnsmasq {server.bridge}: started")
 
@@ -225,40 +237,14 @@ def _parent(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[1]) if text else None
 
 
-def _stop(daemons: tuple[Daemon, ...], networks_path: str) -> None:
+def _stop(daemons: tuple[Daemon, ...], known: Running) -> None:
     """Stop these, and what they forked.
 
     Only SIGALRM ends what dnsmasq forks; for itself that is a clock.
     """
-    _signalled(daemons, signal.SIGALRM, networks_path)
+    known.signal(daemons, signal.SIGALRM)
+    known.forget()
     stopped(daemons)
-
-
-def _signalled(
-    daemons: tuple[Daemon, ...], number: signal.Signals, networks_path: str
-) -> bool:
-    """Send a signal to these processes; return whether all still ran.
-
-    Each is held before it is looked at again, so that a pid that became
-    another's meanwhile costs that one nothing.
-    """
-    with contextlib.ExitStack() as stack:
-        handles = {}
-        for daemon in daemons:
-            with contextlib.suppress(ProcessLookupError):
-                handles[daemon] = os.pidfd_open(daemon.pid)
-                stack.callback(os.close, handles[daemon])
-        alive = {
-            daemon
-            for ours in our_daemons(networks_path).values()
-            for daemon in ours
-        }
-        sent = 0
-        for daemon in alive & set(handles):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handles[daemon], number)
-                sent += 1
-        return sent == len(daemons)
 
 
 def _start(arguments: tuple[str, ...]) -> None:

@@ -29,10 +29,13 @@ The choices, and what taught them:
 
 import ipaddress
 import re
+from functools import lru_cache
 
 from flatnet.exceptions import HostSetupError
 from flatnet.state import DhcpHost, DhcpServer
 
+# Nearly all lines are what they were in the pass before.
+_REMEMBERED = 1 << 13
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
@@ -57,11 +60,7 @@ def path(networks_path: str, bridge: str, kind: str) -> str:
 
 def hosts_text(server: DhcpServer) -> str:
     """The static hosts file: who is known, sorted by address."""
-    return "".join(
-        ",".join((_mac(host), *_full_name(server, host), _address(host)))
-        + "\n"
-        for host in server.hosts
-    )
+    return "".join(_hosts_line(host, server.domain) for host in server.hosts)
 
 
 def names_text(server: DhcpServer) -> str:
@@ -69,11 +68,7 @@ def names_text(server: DhcpServer) -> str:
 
     The names are plain: dnsmasq answers for them with the domain too.
     """
-    return "".join(
-        f"{_address(host)} {name}\n"
-        for host in server.hosts
-        for name in _name(host)
-    )
+    return "".join(map(_names_line, server.hosts))
 
 
 def leases(text: str) -> list[tuple[str, str]]:
@@ -172,6 +167,13 @@ def _name(host: DhcpHost) -> tuple[str, ...]:
     return (host.name,)
 
 
-def _full_name(server: DhcpServer, host: DhcpHost) -> tuple[str, ...]:
-    suffix = f".{server.domain}" if server.domain else ""
-    return tuple(name + suffix for name in _name(host))
+@lru_cache(_REMEMBERED)
+def _hosts_line(host: DhcpHost, domain: str) -> str:
+    suffix = f".{domain}" if domain else ""
+    names = (name + suffix for name in _name(host))
+    return ",".join((_mac(host), *names, _address(host))) + "\n"
+
+
+@lru_cache(_REMEMBERED)
+def _names_line(host: DhcpHost) -> str:
+    return "".join(f"{_address(host)} {name}\n" for name in _name(host))

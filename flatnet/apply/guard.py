@@ -69,6 +69,8 @@ class Guarding:
     """What is remembered of a guard, so that another costs what differs."""
 
     def __init__(self) -> None:
+        # Who was on the bridges, as the tables were written for.
+        self.members = Members()
         self._held = GuardSets()
         self._sets: dict[_Place, nft.Set] = {}
         self._settled: dict[_Place, _Settled] = {}
@@ -140,8 +142,9 @@ def apply_guard(
     :raises HostSetupError: nothing could be changed; what was stays
     """
     if guard is None:
+        guarding.members = Members()
         return Changes(_removed(session))
-    found = members(guard, in_use, devices)
+    found = guarding.members = members(guard, in_use, devices)
     tables = guarding.tables(guard, found)
     claimed = elements(session.proven.asking, ("bridge", TABLE), claims.SET)
     for left in reversed(range(_TRIES)):

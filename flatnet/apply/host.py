@@ -114,7 +114,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
         lambda: apply_bridges(plan, devices, shut=shut, ports=task.ports),
     )
     forwards = step("forwarding", lambda: apply_forwarding(plan))
-    dhcp = step("dhcp", lambda: _apply_dhcp(plan, tools.paths, bridges))
+    dhcp = step("dhcp", lambda: _apply_dhcp(plan, tools, bridges))
     named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     ports = found_ports(plan, named, devices, ports=task.ports)
     return Outcome(replace(named, ports=ports), bool(judged and cut.failures))
@@ -202,7 +202,7 @@ def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
     )
 
 
-def _apply_dhcp(plan: Plan, paths: HostPaths, bridges: Changes) -> Changes:
+def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
     """Serve the bridges that are as planned; `bridges` says which are not."""
     broken = frozenset(
         failure.subject.removeprefix("bridge ")
@@ -211,8 +211,9 @@ def _apply_dhcp(plan: Plan, paths: HostPaths, bridges: Changes) -> Changes:
     )
     return apply_dhcp(
         plan.dhcp_servers,
-        networks_path=paths.networks_path,
-        config_file=paths.dnsmasq_config_file,
+        tools.known.daemons,
+        networks_path=tools.paths.networks_path,
+        config_file=tools.paths.dnsmasq_config_file,
         skip=broken,
     )
 

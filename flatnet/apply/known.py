@@ -1,7 +1,8 @@
-"""What a worker remembers of the rules that it wrote, to write less."""
+"""What a worker remembers of what it did, to do less."""
 
 from dataclasses import dataclass, field
 
+from flatnet.apply.daemons import Running
 from flatnet.apply.filter.rendering import Rendering
 from flatnet.apply.guard import Guarding
 from flatnet.apply.proven import Proven
@@ -13,10 +14,12 @@ class Known:
     """Of one process and one network namespace.
 
     `proven` are tables that nobody wrote since, `sets` the sets as we left
-    them, `rendering` and `guarding` what was rendered last.
+    them, `rendering` and `guarding` what was rendered last, `daemons` the
+    DHCP servers that run.
     """
 
     proven: Proven = field(default_factory=Proven)
     sets: Sets = field(default_factory=Sets)
     rendering: Rendering = field(default_factory=Rendering)
     guarding: Guarding = field(default_factory=Guarding)
+    daemons: Running = field(default_factory=Running)

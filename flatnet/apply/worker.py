@@ -158,6 +158,7 @@ class Worker:
         if work.whole:
             self._watch.devices.forget()
             self._tools.known.sets.forget()
+            self._tools.known.daemons.forget()
         changes = self._apply(*self._standing.begun(work))
         self._standing.done(work)
         return changes
@@ -167,12 +168,12 @@ class Worker:
         # Before anything else: of such a plan not even rules come into force.
         check_not_emptied(plan, self._tools.devices)
         self._plan = plan
-        self._members = self._looked(plan)
         self._serve_again(plan)
         # A pass that ends with an error may have written rules before.
         owes, self._owes = self._owes, True
         outcome = apply_task(Task(plan, unfit, owes, ports), self._tools)
         self._owes = outcome.owes
+        self._members = self._tools.known.guarding.members
         changes = self._standing.after(plan, outcome.changes, ports)
         self._shape = shape(plan, self._tools.devices)
         self._closed = closed(plan.forwarding)

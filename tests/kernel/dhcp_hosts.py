@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from flatnet.apply.daemons import Running
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.state import DhcpHost, DhcpServer
 
@@ -76,6 +77,7 @@ class Host:
         return self.namespace.call(
             apply_dhcp,
             servers,
+            Running(),
             networks_path=str(self.path),
             config_file=self.config_file,
             skip=frozenset(skip),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host, wait_until
 
-from flatnet.apply import dhcp
+from flatnet.apply.daemons import Running
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_crash_before_the_reload_costs_a_reload(
 ):
     host.apply()
     with monkeypatch.context() as patch:
-        patch.setattr(dhcp, "_signalled", lambda *_: os._exit(1))
+        patch.setattr(Running, "signal", lambda *_: os._exit(1))
         with pytest.raises(AssertionError, match="no answer"):
             host.apply(line(1))
     assert host.apply(line(1)) == ("dnsmasq br100: reloaded",)

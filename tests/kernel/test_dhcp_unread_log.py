@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from dhcp_hosts import ACK, DISCOVER, MAC_1, OFFER, ask, line, serving_host
 
+from flatnet.apply.daemons import Running
 from flatnet.apply.dhcp import apply_dhcp
 
 CLONE_NEWNS = 0x00020000
@@ -46,7 +47,7 @@ def applied(log, directory, *arguments, **named):
         (directory / name).touch()
         _mount("--bind", source, directory / name)
     _mount("--rbind", directory, "/dev")
-    return apply_dhcp(*arguments, **named)
+    return apply_dhcp(*arguments, Running(), **named)
 
 
 def _mount(*words):

@@ -6,6 +6,7 @@ import pwd
 import pytest
 
 from flatnet.apply import dnsmasq, files, owned
+from flatnet.apply.daemons import Running
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.exceptions import HostSetupError
 from flatnet.state import DhcpHost, DhcpServer
@@ -140,6 +141,7 @@ def test_links_are_replaced_or_refused_and_never_followed(
         return namespace.call(
             apply_dhcp,
             servers,
+            Running(),
             networks_path=str(networks),
             config_file="",
             skip=frozenset(),

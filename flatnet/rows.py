@@ -9,6 +9,7 @@ colons, mtu is in bytes.
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 # What callers want of an interface on a host (`port_bindings.wanted`).
 SERVING, ARRIVING, GONE = "serving", "arriving", "gone"
@@ -18,6 +19,8 @@ LONGEST_REASON = 255
 # not `+`, with which iptables means any whose name begins so, nor `@`, behind
 # which `ip` shows another device.
 DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
+# Addresses of a few hosts that are full.
+_REMEMBERED = 1 << 14
 # Bytes of an IP packet.
 MTUS = range(68, 65536)
 
@@ -188,6 +191,7 @@ class Snapshot:
     departed: tuple[str, ...] = ()
 
 
+@lru_cache(_REMEMBERED)
 def address_order(text: str) -> tuple[int, int, str]:
     """Return what sorts addresses as numbers, IPv4 first.
 

@@ -43,7 +43,7 @@ class Running:
 
     def find(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
         """Return them by bridge; see `our_daemons`."""
-        if self._found is None or not self._live():
+        if self._found is None or not self.live():
             self.forget()
             found = our_daemons(networks_path)
             for daemon in (each for ours in found.values() for each in ours):
@@ -72,7 +72,17 @@ class Running:
                 sent = False
         return sent
 
-    def _live(self) -> bool:
+    def resumed(self) -> tuple[str, ...]:
+        """Let those go on that somebody has stopped; return their bridges."""
+        found = []
+        for bridge, daemons in (self._found or {}).items():
+            stopped = [each for each in daemons if _is_stopped(each.pid)]
+            if stopped and self.signal(stopped, signal.SIGCONT):
+                found.append(bridge)
+        return tuple(found)
+
+    def live(self) -> bool:
+        """Whether all that were found still run."""
         poll = select.poll()
         for handle in self._handles.values():
             poll.register(handle, select.POLLIN)
@@ -105,6 +115,15 @@ def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:
         bridge: tuple(sorted(daemons, key=lambda each: each.pid))
         for bridge, daemons in found.items()
     }
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:
+            # The name, in brackets, may hold anything.
+            return stream.read().rpartition(b")")[2].split()[0] == b"T"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _is_privileged(pid: str) -> bool:

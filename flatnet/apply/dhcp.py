@@ -73,9 +73,7 @@ def apply_dhcp(
                 continue
             parts.append(dhcp_files.written(server, networks_path))
             served = _served(
-                server,
-                present,
-                known,
+                *(server, present, known),
                 networks_path=networks_path,
                 config_file=config_file,
             )
@@ -85,6 +83,8 @@ def apply_dhcp(
                 parts.append(Changes(release_leases(server, networks_path)))
         except (HostSetupError, OSError, ValueError) as error:
             parts.append(_failed(bridge, str(error)))
+    # Those that were started are held from now on.
+    known.find(networks_path)
     parts.append(dhcp_files.remove_files(set(wanted), used, networks_path))
     return joined(*parts)
 

@@ -58,13 +58,17 @@ class Standing:
         planned = planned_ports(plan)
         failures = changes.failures
         if ports is not None:
-            left = {f"port {name}" for name in planned - ports}
-            old = (f for f in self._failures if f.subject in left)
+            left = planned - ports
+            old = (
+                failure
+                for failure in self._failures
+                if failure.subject.removeprefix("port ") in left
+            )
             failures = tuple(dict.fromkeys((*failures, *old)))
             self.plugged = {
                 name: carrier
                 for name, carrier in self.plugged.items()
-                if name in planned - ports
+                if name in left
             }
         else:
             self.plugged = {}

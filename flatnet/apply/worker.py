@@ -39,6 +39,7 @@ from flatnet.apply.host import (
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
+from flatnet.apply.probes import Probes
 from flatnet.apply.shape import Shape, shape
 from flatnet.apply.stale import withdraw
 from flatnet.apply.standing import Standing, plugged
@@ -75,6 +76,8 @@ class Worker:
         self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
         self._plan: Plan | None = None
+        self._probes = Probes(known)
+        self._probed: tuple[str, ...] = ()
         self._members = Members()
         self._shape: Shape = frozenset()
         # What the last pass could not open; it would not again.
@@ -126,10 +129,19 @@ class Worker:
     def _probe(self) -> None:
         """Look at some of what changes without an event."""
         self._next_probe = time.monotonic() + _PROBE
-        sets = self._tools.known.sets
-        if self._plan is not None and not sets.are_as_left():
-            sets.forget()
+        if self._plan is None:
+            return
+        if not self._probes.rules_are_as_left():
+            self._tools.known.sets.forget()
             self._mend(self._plan, self._members, ("somebody (by ipset)",))
+        lines = self._probes.mended(self._plan)
+        # What cannot be mended is told once, and left to passes.
+        new = [line for line in lines if line not in self._probed]
+        self._probed = lines
+        for line in new:
+            LOG.warning("somebody else did it: %s", line)
+        if new:
+            self._wake()
 
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)

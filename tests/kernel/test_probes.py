@@ -1,7 +1,27 @@
 """What changes without an event is seen all the same, within moments."""
 
+import os
+import signal
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
-from test_watch import applier, eventually, output
+from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output
+
+from tests.builders import snapshot
+from tests.planned import host_plan, parted
+
+
+OTHER = "tapaaaaaa02-aa"
+
+
+@pytest.fixture
+def directory():
+    """A directory that dnsmasq, which is nobody, can enter."""
+    with tempfile.TemporaryDirectory(prefix="fnt-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.mark.parametrize(
@@ -30,3 +50,59 @@ def test_what_is_done_to_sets_is_seen_without_an_event(
 
     namespace.call(damaged)
     assert "somebody (by ipset)" in (tmp_path / "log").read_text()
+
+
+def test_settings_that_let_packets_pass_the_filter_are_put_back(
+    namespace, tmp_path
+):
+    name = "net.bridge.bridge-nf-call-iptables"
+
+    def flipped():
+        with applier(tmp_path, tmp_path / "log") as serving:
+            output(f"sysctl -w {name}=0")
+            eventually(lambda: output(f"sysctl -n {name}") == "1\n")
+            assert serving.wait_for_event()
+
+    namespace.call(flipped)
+    assert f"sysctl {name} = 1" in (tmp_path / "log").read_text()
+
+
+def test_a_port_that_gets_ipv6_asks_for_a_pass(namespace, tmp_path):
+    name = f"net.ipv6.conf.{PORT}.disable_ipv6"
+
+    def flipped():
+        with applier(tmp_path, tmp_path / "log") as serving:
+            output(f"sysctl -w {name}=0")
+            assert serving.wait_for_event()
+            assert serving.apply(parted(host_plan(ROWS, OPTIONS))).made
+            assert output(f"sysctl -n {name}") == "1\n"
+
+    namespace.call(flipped)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_server_that_stops_or_ends_is_noticed(namespace, directory, number):
+    wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))
+    none = parted(host_plan(snapshot(networks=(), host_addresses=()), OPTIONS))
+
+    def state(pid):
+        status = Path(f"/proc/{pid}/stat").read_bytes()
+        return status.rpartition(b")")[2].split()[0]
+
+    def pid():
+        return int((directory / "flatnet-br100.pid").read_text())
+
+    def hit():
+        with applier(directory, directory / "log") as serving:
+            assert serving.apply(wanted).failures == ()
+            first = pid()
+            os.kill(first, number)
+            assert serving.wait_for_event()
+            assert serving.apply(wanted).failures == ()
+            assert state(pid()) != b"T"
+            again = pid() != first
+            gone = replace(none, gone={"1": PORT, "2": OTHER})
+            assert serving.apply(gone).failures == ()
+            return again
+
+    assert namespace.call(hit) == (number == signal.SIGKILL)

@@ -1,0 +1,70 @@
+"""What changes without an event, looked at once a second.
+
+Goals, and how each is met:
+
+* What opens is seen and put back at once: the settings that make bridged
+  packets pass iptables, and the sets whose members are kept out.
+* A DHCP server that has ended, or that somebody has stopped, is noticed.
+* It costs next to nothing, however many guests there are: of what there is
+  one of each, a few are looked at, in turn.
+
+Given up: a guest's own device may have IPv6 for as many seconds as there are
+ports, divided by sixteen; whole passes look at all.
+"""
+
+import logging
+from pathlib import Path
+
+from flatnet.apply.known import Known
+from flatnet.apply.sysctl import apply_sysctls
+from flatnet.state import Plan
+
+LOG = logging.getLogger("flatnet.applier")
+# Ports that are looked at by one probe.
+_AT_ONCE = 16
+_DEVICES = Path("/proc/sys/net/ipv6/conf")
+
+
+class Probes:
+    """Looks at a plan, some of it at a time."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._turn: list[str] = []
+
+    def rules_are_as_left(self) -> bool:
+        """Whether the sets are; see `Sets.are_as_left`."""
+        return self._known.sets.are_as_left()
+
+    def mended(self, plan: Plan) -> tuple[str, ...]:
+        """Mend what keeps packets from being filtered, and servers.
+
+        :returns: a line for each thing that somebody else did
+        """
+        settings = apply_sysctls(plan)
+        daemons = self._known.daemons
+        return (
+            *settings.made,
+            *(f"{f.subject}: {f.message}" for f in settings.failures),
+            *(f"dnsmasq {each}: was stopped" for each in daemons.resumed()),
+            *(() if daemons.live() else ("a dnsmasq has ended",)),
+            *(f"port {name} has IPv6" for name in self._having_ipv6(plan)),
+        )
+
+    def _having_ipv6(self, plan: Plan) -> list[str]:
+        if not self._turn:
+            self._turn = [
+                port.name
+                for bridge in plan.bridges
+                for port in bridge.ports
+                if port.kind != "external"
+            ]
+        turn, self._turn = self._turn[:_AT_ONCE], self._turn[_AT_ONCE:]
+        return [name for name in turn if _has_ipv6(name)]
+
+
+def _has_ipv6(name: str) -> bool:
+    try:
+        return (_DEVICES / name / "disable_ipv6").read_text().strip() == "0"
+    except OSError:
+        return False

@@ -53,7 +53,9 @@ class Declines:
         self._ears: dict[str, socket.socket] = {}
         self._indexes: dict[str, int] = {}
         self._servers: dict[str, str] = {}
-        self._hosts: frozenset[Declined] = frozenset()
+        self._served: tuple[DhcpServer, ...] = ()
+        # Made of these when somebody declines, which is seldom.
+        self._hosts: frozenset[Declined] | None = None
         self._until: dict[Declined, float] = {}
 
     @property
@@ -78,15 +80,11 @@ class Declines:
         A bridge that does not exist is passed over.
         """
         self._servers = {each.bridge: each.address for each in servers}
-        self._hosts = frozenset(
-            Declined(server.bridge, host.address, host.mac)
-            for server in servers
-            for host in server.hosts
-        )
+        self._served, self._hosts = servers, None
         self._until = {
             each: until
             for each, until in self._until.items()
-            if each in self._hosts
+            if self._is_host(each)
         }
         for bridge in self._ears.keys() - self._servers.keys():
             self._ears.pop(bridge).close()
@@ -113,11 +111,20 @@ class Declines:
             with contextlib.suppress(BlockingIOError, OSError):
                 while True:
                     found = declined(each.recv(2048), self._servers[bridge])
-                    if found and (said := Declined(bridge, *found)) in (
-                        self._hosts
-                    ):
+                    said = Declined(bridge, *found) if found else None
+                    if said and self._is_host(said):
                         self._until[said] = until
         return not {*self.known} <= {*before}
+
+    def _is_host(self, said: Declined) -> bool:
+        """Whether it is about an instance's own address."""
+        if self._hosts is None:
+            self._hosts = frozenset(
+                Declined(server.bridge, host.address, host.mac)
+                for server in self._served
+                for host in server.hosts
+            )
+        return said in self._hosts
 
     def forget(self, bridges: Iterable[str]) -> None:
         """Note that the servers of these bridges have read their files."""

@@ -12,7 +12,6 @@ from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output
 from tests.builders import snapshot
 from tests.planned import host_plan, parted
 
-
 OTHER = "tapaaaaaa02-aa"
 
 

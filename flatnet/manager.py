@@ -5,9 +5,10 @@ bridge's address, DHCP and the gateway.  They are the same machine: the
 second only takes an address for its host, and its plan has more in it.
 """
 
+import contextlib
 import functools
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from flatnet import answers, hints, reports
@@ -25,6 +26,7 @@ from flatnet.db import (
 from flatnet.db.engine import Database
 from flatnet.db.orders import Farewell, Order, Placement
 from flatnet.exceptions import (
+    DatabaseUnavailable,
     FlatnetError,
     NetworkNotFound,
 )
@@ -32,12 +34,13 @@ from flatnet.ledger import Ledger
 from flatnet.reconciler import Reconciler
 from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
-from flatnet.scope import EVERYTHING, Scope, of_instance
+from flatnet.scope import EVERYTHING, of_hint, of_instance
 from flatnet.settings import Settings
 from flatnet.taken import InUse
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]
+_ONCE_MORE = 2.0
 
 
 class FlatManager:
@@ -95,7 +98,9 @@ class FlatManager:
         macs: tuple[str, ...],
     ) -> list[Json]:
         """Write the rows of an instance and bring this host to them."""
-        served = self._ledger.allocate(Order(instance_uuid, requested, macs))
+        order = Order(instance_uuid, requested, macs)
+        with self._asking(instance_uuid):
+            served = self._ledger.allocate(order)
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid, renewed=True)
         )
@@ -113,7 +118,8 @@ class FlatManager:
         :raises HostSetupError: this host could not
         """
         instance_uuid = self._ledger.uuid_of(reference)
-        hosts = self._ledger.deallocate(Farewell(instance_uuid, hint))
+        with self._asking(instance_uuid):
+            hosts = self._ledger.deallocate(Farewell(instance_uuid, hint))
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid)
         )
@@ -238,27 +244,31 @@ class FlatManager:
     def groups_changed(
         self, groups: Collection[int], instances: Collection[str] | None
     ) -> None:
-        """Ask for a pass and do not wait, if these groups matter here.
+        """Ask for a pass, if these groups matter here, and do not wait.
 
-        They do if an instance here is in one or has a rule that names one:
-        by the rows now, or as the last pass had them.
+        By the rows now, or as the last pass had them.
 
-        :param instances: whose membership it is, where that is all; nobody's
-            where it is rules; none where nobody knows
+        :param instances: as for `scope.of_hint`
         """
         last = self._reconciler.last
         if last.error is None and last.groups.isdisjoint(groups):
             now = snapshot.groups(self._database, self._settings.host)
             if now.isdisjoint(groups):
                 return
-        changed = frozenset(groups)
-        if instances:
-            scope = Scope(instances=frozenset(instances))
-        elif instances is None:
-            scope = Scope(groups=changed, members=changed)
-        else:
-            scope = Scope(groups=changed)
+        scope = of_hint(groups, instances)
         self._reconciler.ask(scope)
+        # A hint may come before its commit, on a cluster of databases.
+        self._reconciler.ask_again(scope, _ONCE_MORE)
+
+    @contextlib.contextmanager
+    def _asking(self, instance_uuid: str) -> Iterator[None]:
+        """Ask for a pass where nobody knows whether it was written."""
+        try:
+            yield
+        except DatabaseUnavailable as error:
+            if error.may_be_written:
+                self._reconciler.ask(of_instance(instance_uuid))
+            raise
 
     def _placement(self) -> Placement:
         options = self._settings

@@ -11,9 +11,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections import deque
 from dataclasses import replace
-from typing import Protocol
 
 from flatnet import deadline, passlog
 from flatnet.exceptions import (
@@ -22,12 +21,11 @@ from flatnet.exceptions import (
     HostSetupError,
 )
 from flatnet.outcome import Pass
-from flatnet.parts import Parts
+from flatnet.partners import AppliesPlans, HostRows, MakesPlans
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
 from flatnet.scope import EVERYTHING, NOTHING, Scope
 from flatnet.state import Changes, FoundPort, Uplink
-from flatnet.taken import Taken
 
 LOG = logging.getLogger(__name__)
 
@@ -36,52 +34,10 @@ LOG = logging.getLogger(__name__)
 FIRST_RETRY = 1.0
 # Addresses of bridges that turn out to be somebody's, one after the other.
 MOST_SWAPS = 4
+# Passes whose outcome is kept for who waited for them.
+_REMEMBERED = 32
 # Of the time that a caller has, the share that is waited for a pass.
 PATIENCE = 0.8
-
-
-class HostRows(Protocol):
-    """What the reconciler needs of the rows of its host."""
-
-    def read(self, scope: Scope, before: Kept) -> Kept:
-        """What the database says about this host, as far as asked."""
-
-    def record(self, rows: Kept, changes: Changes) -> tuple[Kept, Scope]:
-        """Write what a pass found; return the rows, and what is to do."""
-
-    def swap(self, taken: tuple[Taken, ...]) -> bool:
-        """Take other addresses for bridges; return whether there are any."""
-
-    def tell(self, state: str, reason: str | None) -> None:
-        """Write what the last pass was: ready, degraded or failed."""
-
-
-class AppliesPlans(Protocol):
-    """What the reconciler needs of the applier."""
-
-    def uplinks(self, names: tuple[str, ...]) -> tuple[Uplink, ...]:
-        """What the kernel says of the devices that exist."""
-
-    def apply(
-        self,
-        parts: Parts,
-        *,
-        renewed: Iterable[str],
-        looked_at: Iterable[str] | None,
-    ) -> Changes:
-        """Make this host look like its parts; look at some guests, or all."""
-
-
-class MakesPlans(Protocol):
-    """What the reconciler needs of the planner."""
-
-    def uplink_names(self, rows: Kept) -> tuple[str, ...]:
-        """The devices that the plan depends on."""
-
-    def plan(
-        self, rows: Kept, uplinks: dict[str, Uplink], before: Planned | None
-    ) -> Planned:
-        """What a host with these rows should look like."""
 
 
 class Reconciler:
@@ -107,6 +63,10 @@ class Reconciler:
         self._planned: Planned | None = None
         self._uplinks: dict[str, Uplink] = {}
         self._whole_due = time.monotonic() + interval
+        # What the last passes served, and what became of them.
+        self._outcomes: deque[tuple[int, Pass]] = deque(maxlen=_REMEMBERED)
+        # What is asked for again, by the clock of `monotonic`.
+        self._again: list[tuple[float, Scope]] = []
         self._stopping = False
         self._retry = FIRST_RETRY
         self._begun: float | None = None
@@ -130,6 +90,12 @@ class Reconciler:
             self._changed.notify_all()
             return self._asked
 
+    def ask_again(self, scope: Scope, seconds: float) -> None:
+        """Ask for a pass after a while, and nobody waits for it."""
+        with self._changed:
+            self._again.append((time.monotonic() + seconds, scope))
+            self._changed.notify_all()
+
     def wait(self, ticket: int, timeout: float) -> Pass:
         """Return the outcome of a pass that began after the ticket.
 
@@ -146,7 +112,8 @@ class Reconciler:
                     f"this host was not ready within {timeout:.0f} s; "
                     "it keeps trying, asking again is safe"
                 )
-            return self._last
+            served = (o for until, o in self._outcomes if until >= ticket)
+            return next(served, self._last)
 
     def ask_and_wait(self, timeout: float, scope: Scope) -> Pass:
         """Ask for a pass and return its outcome; errors as for `wait`."""
@@ -176,13 +143,13 @@ class Reconciler:
         passlog.report(outcome, self._last)
         with self._changed:
             # What fails for good must not hold up what fails for a moment.
-            self._retry = (
-                FIRST_RETRY
-                if outcome.has_news(self._last)
-                else min(self._retry * 2, self._interval)
-            )
+            if outcome.has_news(self._last):
+                self._retry = FIRST_RETRY
+            elif scope.everything:
+                self._retry = min(self._retry * 2, self._interval)
             self._last = outcome
             self._served = serving
+            self._outcomes.append((serving, outcome))
             if outcome.error is not None:
                 # Nobody knows what came of it.
                 self._scope |= scope | EVERYTHING
@@ -202,10 +169,16 @@ class Reconciler:
 
     def _wait_for_work(self) -> bool:
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping or self._asked > self._served,
-                self._whole_due - time.monotonic(),
-            )
+            while not (self._stopping or self._asked > self._served):
+                now = time.monotonic()
+                due = [scope for at, scope in self._again if at <= now]
+                if due or now >= self._whole_due:
+                    self._again = [e for e in self._again if e[0] > now]
+                    for scope in due:
+                        self._scope |= scope
+                    break
+                ends = (self._whole_due, *(at for at, _ in self._again))
+                self._changed.wait(min(ends) - now)
             return not self._stopping
 
     def _pass(self, scope: Scope) -> Pass:

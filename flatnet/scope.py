@@ -1,5 +1,6 @@
 """What an ask for a pass is about, and what a read of rows covered."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -42,6 +43,21 @@ def of_instance(uuid: str, *, renewed: bool = False) -> Scope:
     """
     mine = frozenset((uuid,))
     return Scope(instances=mine, renewed=mine if renewed else frozenset())
+
+
+def of_hint(
+    groups: Collection[int], instances: Collection[str] | None
+) -> Scope:
+    """Return the scope of a hint about groups.
+
+    :param instances: whose membership it is, where that is all; nobody's
+        where it is rules; none where nobody knows
+    """
+    changed = frozenset(groups)
+    if instances:
+        return Scope(instances=frozenset(instances))
+    members = changed if instances is None else frozenset[int]()
+    return Scope(groups=changed, members=members)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Running:
 
     def find(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
         """Return them by bridge; see `our_daemons`."""
-        if self._found is None or not self.live():
+        if self._found is None or self.ended():
             self.forget()
             found = our_daemons(networks_path)
             for daemon in (each for ours in found.values() for each in ours):
@@ -81,12 +81,15 @@ class Running:
                 found.append(bridge)
         return tuple(found)
 
-    def live(self) -> bool:
-        """Whether all that were found still run."""
+    def ended(self) -> tuple[Daemon, ...]:
+        """Those of what was found that run no more."""
         poll = select.poll()
         for handle in self._handles.values():
             poll.register(handle, select.POLLIN)
-        return not poll.poll(0)
+        ready = {handle for handle, _ in poll.poll(0)}
+        return tuple(
+            d for d, handle in self._handles.items() if handle in ready
+        )
 
 
 def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:

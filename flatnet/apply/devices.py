@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flatnet.apply import netlink
-from flatnet.apply.link import Link, link, read_links
+from flatnet.apply.link import Link, link, read_link, read_links
 from flatnet.apply.subscription import subscribed
 
 # From linux/rtnetlink.h: devices, addresses of both families, forwarding.
@@ -63,11 +63,18 @@ class Devices:
             return read_links()
         return tuple(self._known[each] for each in sorted(self._known))
 
-    def note(self, changed: Link) -> None:
-        """Note what was read of a device that we have just changed."""
+    def reread(self, name: str) -> Link:
+        """Ask the kernel for a device that we have just changed.
+
+        What happens to it from now on is told by events that come later.
+
+        :raises OSError: it does not exist
+        """
         self._absorb()
+        found = read_link(name)
         if self._known is not None:
-            self._known[changed.index] = changed
+            self._known[found.index] = found
+        return found
 
     @contextlib.contextmanager
     def connection(self, connect: Callable[[], Any]) -> Iterator[Any]:

@@ -30,6 +30,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,10 +84,19 @@ def apply_dhcp(
                 parts.append(Changes(release_leases(server, networks_path)))
         except (HostSetupError, OSError, ValueError) as error:
             parts.append(_failed(bridge, str(error)))
-    # Those that were started are held from now on.
-    known.find(networks_path)
+    parts += _lost(used, known.find(networks_path))
     parts.append(dhcp_files.remove_files(set(wanted), used, networks_path))
     return joined(*parts)
+
+
+def _lost(used: Iterable[str], running: Container[str]) -> Iterator[Changes]:
+    """The bridges whose server is not there once all were seen to.
+
+    Those that are, are held from now on.
+    """
+    for bridge in used:
+        if bridge not in running:
+            yield _failed(bridge, "dnsmasq has ended; it is started again")
 
 
 def _failed(bridge: str, text: str) -> Changes:

@@ -106,8 +106,7 @@ def _apply_with_sets(
         tuple(f"ipset: removed set {name}" for name in sorted(gone)),
         tuple(Failure(f"ipset {n}", e) for n, e in sorted(errors.items())),
     )
-    if not refused and not errors:
-        known.note(existing, edits, gone)
+    known.note(existing, edits, gone=gone, refused=refused)
     return joined(written, done, removed)
 
 

@@ -99,10 +99,10 @@ class Session:
             status = self._library.nft_run_cmd_from_buffer(
                 self._context, text.encode()
             )
-        self._library.nft_ctx_get_output_buffer(self._context)
-        error = self._library.nft_ctx_get_error_buffer(self._context)
-        if status:
-            raise HostSetupError(f"nft refused: {_line(error.decode())}")
+            self._library.nft_ctx_get_output_buffer(self._context)
+            error = self._library.nft_ctx_get_error_buffer(self._context)
+            if status:
+                raise HostSetupError(f"nft refused: {_line(error.decode())}")
 
     def lost(self, table: Name) -> None:
         """Note that a table is gone, and has to be adopted anew."""
@@ -122,16 +122,8 @@ class Session:
                 refused = _new_table(kernel, family, name, _OWNER_PERSIST)
                 if refused in (errno.EOPNOTSUPP, errno.EINVAL):
                     refused = _new_table(kernel, family, name, 0)
-            if refused == errno.EPERM:
-                raise HostSetupError(
-                    f"nftables table {family} {name} belongs to another "
-                    "process: is a second flatnet-manager running?"
-                )
-            if refused:
-                raise HostSetupError(
-                    f"nftables table {family} {name} cannot be made: "
-                    f"{os.strerror(refused)}"
-                )
+                if refused:
+                    raise HostSetupError(_not_adopted(family, name, refused))
             self._adopted.add((family, name))
 
     @contextlib.contextmanager
@@ -161,6 +153,18 @@ def _new_table(
     }
     return transacted(
         kernel, _NEW_TABLE, request(family, asked), flags=_CREATE
+    )
+
+
+def _not_adopted(family: str, name: str, refused: int) -> str:
+    if refused == errno.EPERM:
+        return (
+            f"nftables table {family} {name} belongs to another process: is "
+            "a second flatnet-manager running?"
+        )
+    return (
+        f"nftables table {family} {name} cannot be made: "
+        f"{os.strerror(refused)}"
     )
 
 

@@ -119,8 +119,11 @@ class Reads(Protocol):
     def read(self) -> "tuple[Link, ...]":
         """Return the devices as they are now, by index."""
 
-    def note(self, changed: "Link") -> None:
-        """Note what was read of a device that we have just changed."""
+    def reread(self, name: str) -> "Link":
+        """Ask the kernel for a device that we have just changed.
+
+        :raises OSError: it does not exist
+        """
 
     def connection(
         self, connect: Callable[[], T]
@@ -135,8 +138,9 @@ class Dump:
         """Return the devices as they are now, by index."""
         return read_links()
 
-    def note(self, changed: "Link") -> None:
-        """Forget it."""
+    def reread(self, name: str) -> "Link":
+        """Ask the kernel for a device."""
+        return read_link(name)
 
     def connection(
         self, connect: Callable[[], T]

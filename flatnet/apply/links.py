@@ -23,7 +23,6 @@ from flatnet.apply.link import (
     Link,
     Reads,
     read_addresses,
-    read_link,
 )
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Failure
@@ -76,8 +75,7 @@ class Host:
 
         :raises OSError: it does not exist
         """
-        link = read_link(name)
-        self.devices.note(link)
+        link = self.devices.reread(name)
         self.links[name] = link
         return link
 

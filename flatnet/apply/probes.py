@@ -31,6 +31,7 @@ class Probes:
     def __init__(self, known: Known) -> None:
         self._known = known
         self._turn: list[str] = []
+        self._told: set[str] = set()
 
     def rules_are_as_left(self) -> bool:
         """Whether the sets are; see `Sets.are_as_left`."""
@@ -47,7 +48,7 @@ class Probes:
             *settings.made,
             *(f"{f.subject}: {f.message}" for f in settings.failures),
             *(f"dnsmasq {each}: was stopped" for each in daemons.resumed()),
-            *(() if daemons.live() else ("a dnsmasq has ended",)),
+            *(f"dnsmasq with pid {d.pid} has ended" for d in daemons.ended()),
             *(f"port {name} has IPv6" for name in self._having_ipv6(plan)),
         )
 
@@ -60,7 +61,11 @@ class Probes:
                 if port.kind != "external"
             ]
         turn, self._turn = self._turn[:_AT_ONCE], self._turn[_AT_ONCE:]
-        return [name for name in turn if _has_ipv6(name)]
+        found = [name for name in turn if _has_ipv6(name)]
+        # Told once, until it was found well.
+        new = [name for name in found if name not in self._told]
+        self._told = (self._told - set(turn)) | set(found)
+        return new
 
 
 def _has_ipv6(name: str) -> bool:

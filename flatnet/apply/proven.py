@@ -88,6 +88,10 @@ class Proven:
         yield
         self.wrote(before, generation(self.asking), changes)
 
+    def forget(self) -> None:
+        """Have everything read again."""
+        self._known = {}
+
     def carry(self, counts: Iterable[int]) -> None:
         """Note transactions of others that touched nothing of these values.
 

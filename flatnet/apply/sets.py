@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from flatnet.apply import ipset
 from flatnet.apply.filter.tables import AddressSet
 from flatnet.apply.ipset import Edits
-from flatnet.apply.ipset_messages import FoundSet, count
+from flatnet.apply.ipset_messages import FoundSet, count, listed, names
 from flatnet.exceptions import HostSetupError
 
 # Sets that are looked at by one probe beside those that keep somebody out.
@@ -29,6 +29,8 @@ class Sets:
         self._found: dict[str, FoundSet] | None = None
         # Those that are in the kernel just as planned.
         self._settled: dict[str, AddressSet] = {}
+        # Those of which nobody knows what became of them.
+        self._doubted: frozenset[str] = frozenset()
         self._turn: list[str] = []
 
     def are_as_left(self) -> bool:
@@ -43,7 +45,7 @@ class Sets:
 
     def _is_as_left(self, name: str) -> bool:
         known = self._found.get(name) if self._found else None
-        if known is None:
+        if known is None or name in self._doubted:
             return True
         with contextlib.suppress(HostSetupError):
             return count(name) in (-1, len(known.members))
@@ -59,8 +61,14 @@ class Sets:
         :raises HostSetupError: the kernel does not tell
         """
         if self._found is None:
-            self._settled = {}
+            self._settled, self._doubted = {}, frozenset()
             self._found = dict(ipset.read_sets())
+        if self._doubted:
+            there = self._doubted & set(names())
+            without = self._found.keys() - self._doubted
+            self._found = {name: self._found[name] for name in without}
+            self._found |= listed(sorted(there)) if there else {}
+            self._doubted = frozenset()
         return self._found
 
     def differing(
@@ -75,15 +83,23 @@ class Sets:
         self,
         before: Mapping[str, FoundSet],
         edits: Iterable[Edits],
+        *,
         gone: Iterable[str],
+        refused: Iterable[str],
     ) -> None:
-        """Note that sets were changed, and that nothing was refused.
+        """Note how sets were changed.
 
         :param before: as they were read
+        :param refused: those that are to be read again
         """
         found = dict(before)
+        self._doubted = frozenset(refused)
+        for name in self._doubted:
+            self._settled.pop(name, None)
         for each in edits:
             wanted = each.wanted
+            if wanted.name in self._doubted:
+                continue
             members = each.members
             found[wanted.name] = FoundSet(wanted.name, wanted.family, members)
             self._settled[wanted.name] = wanted

@@ -31,7 +31,8 @@ class Standing:
     def begun(self, work: Work) -> tuple[Plan, frozenset[str] | None]:
         """Return the plan of some work, and the ports that it is about.
 
-        None are all; until the work is `done` nothing can be based on it.
+        Those of instances that suffer from what failed are among them.  None
+        are all; until the work is `done` nothing can be based on it.
         """
         self._number = None
         before = Parts(work.delta.put.host)
@@ -41,10 +42,12 @@ class Standing:
         plan = composed(self._parts, work.renewed)
         if work.whole:
             return plan, None
-        guests = {*work.looked_at, *work.delta.put.guests}
+        keys = {*work.looked_at, *work.delta.put.guests}
+        suffering = {u for f in self._failures for u in f.instances}
         return plan, frozenset(
-            self._parts.guests[key].port.name
-            for key in guests & self._parts.guests.keys()
+            guest.port.name
+            for key, guest in self._parts.guests.items()
+            if key in keys or guest.port.instance_uuid in suffering
         )
 
     def done(self, work: Work) -> None:

@@ -25,12 +25,15 @@ _NFTABLES_GROUP = 7
 _HEADER = struct.Struct("=IHHII")
 _TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
 _RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
-_GONE_RULE, _APPENDED = 8, 0x800
+_NEW_CHAIN, _CREATED = 3, 0x600
+_NEW_RULE, _GONE_RULE, _APPENDED = 6, 8, 0x800
+_POSITION = 6
 _GENERATION = 15
 _GENERATION_ID, _GENERATION_PID, _GENERATION_NAME = 1, 2, 3
 _OURS = {7: ("flatnet",), 1: ("flatnet",), 3: ("flatnet",)}
 _IPTABLES = ("filter", "nat", "mangle")
 _BUILTINS = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
+_LEADING = {(table, chain) for table in _IPTABLES for chain in _BUILTINS}
 _PREFIX = "flatnet-"
 SOMEBODY = "somebody"
 
@@ -50,10 +53,32 @@ class Noticed:
     innocent: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Event:
+    """A message of nftables: its attributes, and netlink's flags."""
+
+    kind: int
+    family: int
+    flags: int
+    body: bytes
+
+    @property
+    def rule_of(self) -> tuple[int, str, str]:
+        """The family, table and chain of a rule."""
+        values = dict(attributes(self.body))
+        return (
+            self.family,
+            _text(values.get(1, b"")),
+            _text(values.get(2, b"")),
+        )
+
+
 class Watch:
     """The subscriptions of one process; open them before the first look."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_rules_above: bool = False) -> None:
+        """`has_rules_above`: foreign rules may stand above our jumps."""
+        self._has_rules_above = has_rules_above
         self.devices = Devices()
         self._rules = subscribed(NETFILTER, (_NFTABLES_GROUP,))
 
@@ -73,33 +98,36 @@ class Watch:
         rules = _read(self._rules)
         if rules is None:
             return Noticed(links, (SOMEBODY,))
-        touched = False
+        transaction: list[Event] = []
         who, innocent = [], []
         for event in map(_parsed, rules):
-            if event.kind == _GENERATION:
-                if touched:
-                    who.append(_author(event.body))
-                else:
-                    innocent.append(_count(event.body))
-                touched = False
+            if event.kind != _GENERATION:
+                transaction.append(event)
+                continue
+            if self._concerns_us(transaction):
+                who.append(_author(event.body))
             else:
-                touched = touched or concerns_us(event)
+                innocent.append(_count(event.body))
+            transaction = []
         # The generation comes last; where it does not, it was lost.
-        return Noticed(
-            links,
-            tuple(dict.fromkeys((*who, *(SOMEBODY,) * touched))),
-            tuple(innocent),
+        if self._concerns_us(transaction):
+            who.append(SOMEBODY)
+        return Noticed(links, tuple(dict.fromkeys(who)), tuple(innocent))
+
+    def _concerns_us(self, transaction: list[Event]) -> bool:
+        """Whether one of its events does, or a rule came that may be first.
+
+        A rule that takes another's place is said to be appended, too.
+        """
+        if any(map(concerns_us, transaction)):
+            return True
+        gone = {e.rule_of for e in transaction if e.kind == _GONE_RULE}
+        return any(
+            event.kind == _NEW_RULE
+            and event.rule_of[1:] in _LEADING
+            and (self._has_rules_above or event.rule_of in gone)
+            for event in transaction
         )
-
-
-@dataclass(frozen=True)
-class Event:
-    """A message of nftables: its attributes, and netlink's flags."""
-
-    kind: int
-    family: int
-    flags: int
-    body: bytes
 
 
 def concerns_us(event: Event) -> bool:
@@ -118,13 +146,16 @@ def concerns_us(event: Event) -> bool:
     if kind in _TABLE_MESSAGES:
         return True
     if kind in _CHAIN_MESSAGES:
-        return _is_our_chain(_text(values.get(3, b"")))
+        # What is new has a flag; else it may have had a name of ours.
+        is_another = kind == _NEW_CHAIN and not event.flags & _CREATED
+        return is_another or _is_our_chain(_text(values.get(3, b"")))
     if kind in _RULE_MESSAGES:
         chain = _text(values.get(2, b""))
         if chain not in _BUILTINS:
             return _is_our_chain(chain)
-        is_harmless = kind == _GONE_RULE or event.flags & _APPENDED
-        return not is_harmless or is_ours(values)
+        # What is appended comes last, unless it names a place.
+        is_last = event.flags & _APPENDED and _POSITION not in values
+        return not (kind == _GONE_RULE or is_last) or is_ours(values)
     return False
 
 

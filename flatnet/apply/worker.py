@@ -71,7 +71,7 @@ class Worker:
         """`events` is a descriptor: a byte there asks for a pass."""
         self._connection = connection
         self._events = events
-        self._watch = Watch()
+        self._watch = Watch(has_rules_above=bool(paths.top_regex))
         known = Known(session.proven)
         self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
@@ -169,6 +169,7 @@ class Worker:
     def _work(self, work: channel.Work) -> Changes:
         if work.whole:
             self._watch.devices.forget()
+            self._tools.known.proven.forget()
             self._tools.known.sets.forget()
             self._tools.known.daemons.forget()
         changes = self._apply(*self._standing.begun(work))

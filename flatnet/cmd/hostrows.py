@@ -49,14 +49,12 @@ class DatabaseRows:
 
         :param scope: whose rows may differ from `before`
         """
-        found = self._settled(scope, before)
-        others = found.claiming(scope.instances)
-        while others:
+        found, covered = self._settled(scope, before)
+        while others := found.claiming(covered.instances):
             # Else an address that was given out again would be two guests',
             # one of whom has it no more.
-            scope |= Scope(instances=others)
-            found = self._settled(scope, before)
-            others = found.claiming(scope.instances)
+            scope |= Scope(instances=covered.instances | others)
+            found, covered = self._settled(scope, before)
         return found
 
     def record(self, rows: Kept, changes: Changes) -> tuple[Kept, Scope]:
@@ -76,12 +74,12 @@ class DatabaseRows:
             return rows, NOTHING
         return rows, Scope(instances=frozenset(f.instance_uuid for f in new))
 
-    def _settled(self, scope: Scope, before: Kept) -> Kept:
+    def _settled(self, scope: Scope, before: Kept) -> tuple[Kept, Covered]:
         rows, covered = self._read(scope, before)
         if rows.departed:
             allocation.deallocate_departed(self._database, host=self._host)
             rows, covered = self._read(scope, before)
-        return kept(before, rows, covered)
+        return kept(before, rows, covered), covered
 
     def _read(self, scope: Scope, before: Kept) -> tuple[Snapshot, Covered]:
         if scope.everything:

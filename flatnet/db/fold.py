@@ -125,10 +125,22 @@ class Fold(Generic[Item, Answer]):
                 if call not in again:
                     call.outcome = (copy.copy(error),)
         finally:
+            for call in calls:
+                if not call.outcome and call not in again:
+                    # Who served them was killed.
+                    call.outcome = (_unknown(),)
             with self._changed:
                 self._waiting = [*again, *self._waiting]
                 self._is_busy = False
                 self._changed.notify_all()
+
+
+def _unknown() -> DatabaseUnavailable:
+    error = DatabaseUnavailable(
+        "whether it was written is not known; asking again is safe"
+    )
+    error.may_be_written = True
+    return error
 
 
 def _still_to_do(

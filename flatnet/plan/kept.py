@@ -66,7 +66,8 @@ class Kept:
         )
 
     def claiming(self, instances: Collection[str]) -> frozenset[str]:
-        """Return who else has an address or a MAC of these instances.
+        """Return who else, here or in a source group, has an address or a MAC
+        of these instances.
 
         One may be given out again before one hears that the other has it no
         more.
@@ -80,6 +81,10 @@ class Kept:
                 others[each.mac] = each.instance_uuid
                 for address in each.addresses:
                     others[address] = each.instance_uuid
+        for member in self.members.values():
+            if member.instance_uuid not in instances:
+                for address in member.addresses:
+                    others[address] = member.instance_uuid
         return frozenset(others[key] for key in mine & others.keys())
 
 

@@ -220,7 +220,16 @@ def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
             output("iptables -A FORWARD -j DOCKER")
             output("iptables -D FORWARD -j DOCKER")
             assert own.drain().rules == ()
-            output("iptables -I FORWARD -j DOCKER")
+            for command in (
+                # The place of another may be above our jump.
+                "iptables -A FORWARD -s 192.0.2.1 -j DROP",
+                "iptables -R FORWARD 2 -s 192.0.2.1 -j ACCEPT",
+                # It may have had one of our names.
+                "iptables -E DOCKER PODMAN",
+            ):
+                output(command)
+            assert len(own.drain().rules) == 2
+            output("iptables -I FORWARD -j PODMAN")
             (who,) = own.drain().rules
             assert who.startswith("iptables (")
 

@@ -8,7 +8,7 @@ import pytest
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.scope import EVERYTHING
+from flatnet.scope import EVERYTHING, of_instance
 from flatnet.state import Changes, Failure
 from tests.builders import NoRows, settings
 
@@ -169,3 +169,49 @@ def test_a_defect_in_a_pass_does_not_end_the_worker(running):
         outcome.check("vm-1")
     applier.may_end.release()
     reconciler.ask_and_wait(PATIENCE, EVERYTHING).check("vm-1")
+
+
+def test_what_others_ask_for_uses_up_no_retry():
+    """They do not try again what failed."""
+    failure = Failure("port tap1", "no room", ("vm-1",))
+    applier = Gate(*[Changes(failures=(failure,))] * 8)
+    reconciler = Reconciler(
+        rows=NoRows(),
+        planner=HostPlanner(settings()),
+        applier=applier,
+        interval=60,
+    )
+    for _ in range(8):
+        applier.may_end.release()
+    reconciler.run_pass()
+    begun = time.monotonic()
+    for _ in range(6):
+        reconciler.run_pass(of_instance("vm-2"))
+    assert reconciler._whole_due < begun + 2
+    reconciler.run_pass()
+    assert reconciler._whole_due < time.monotonic() + 2.5
+
+
+def test_who_waits_is_told_of_the_pass_that_served_him(running):
+    failure = Failure("port tap1", "no room", ("vm-1",))
+    applier = Gate(Changes(failures=(failure,)), Changes())
+    reconciler = running(applier)
+    for scope in (of_instance("vm-1"), of_instance("vm-2")):
+        applier.may_end.release()
+        ticket = reconciler.ask(scope)
+        reconciler.wait(ticket, PATIENCE)
+    with pytest.raises(HostSetupError):
+        reconciler.wait(1, PATIENCE).check("vm-1")
+    reconciler.wait(2, PATIENCE).check("vm-1")
+
+
+def test_what_is_asked_for_again_is_done_once_more(running):
+    applier = Gate()
+    reconciler = running(applier)
+    for _ in range(3):
+        applier.may_end.release()
+    reconciler.ask_and_wait(PATIENCE, EVERYTHING)
+    assert applier.passes == 1
+    reconciler.ask_again(of_instance("vm-1"), 0.05)
+    for _ in range(2):
+        assert applier.started.acquire(timeout=PATIENCE)

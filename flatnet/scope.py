@@ -61,7 +61,7 @@ def of_hint(
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownGroups:
     """What is known of groups, by id.
 
     `groups` are those of somebody here, `sources` those whose members are

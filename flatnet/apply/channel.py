@@ -29,7 +29,7 @@ class Work:
     `number` is that of the parts that come of it.  `renewed` are the uuids
     of instances that begin anew.  `whole` asks to look at all that there
     is, and else at what is in the delta, at the guests `looked_at`, and at
-    what is doubted.
+    those that suffer from what failed before.
     """
 
     number: int

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flatnet.apply import files
 from flatnet.exceptions import HostSetupError
 
 # Milliseconds until a dnsmasq that does not end is killed, and then waited
@@ -76,7 +77,7 @@ class Running:
         """Let those go on that somebody has stopped; return their bridges."""
         found = []
         for bridge, daemons in (self._found or {}).items():
-            stopped = [each for each in daemons if _is_stopped(each.pid)]
+            stopped = [d for d in daemons if status(d.pid)[:1] == ["T"]]
             if stopped and self.signal(stopped, signal.SIGCONT):
                 found.append(bridge)
         return tuple(found)
@@ -120,13 +121,16 @@ def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:
     }
 
 
-def _is_stopped(pid: int) -> bool:
+def status(pid: int) -> list[str]:
+    """Return the state and the parent of a process, and what else the kernel
+    tells after its name; nothing if it has ended.
+    """
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stream:
-            # The name, in brackets, may hold anything.
-            return stream.read().rpartition(b")")[2].split()[0] == b"T"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+        text = files.read(f"/proc/{pid}/stat")
+    except ProcessLookupError:
+        return []
+    # The name, in brackets, may hold anything.
+    return text.rpartition(")")[2].split()
 
 
 def _is_privileged(pid: str) -> bool:

@@ -11,7 +11,6 @@ others are seen when all are read, as every whole pass does.
 """
 
 import contextlib
-import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -19,14 +18,14 @@ from typing import Any
 
 from flatnet.apply import netlink
 from flatnet.apply.link import Link, link, read_link, read_links
-from flatnet.apply.subscription import subscribed
+from flatnet.apply.subscription import received, subscribed
 
-# From linux/rtnetlink.h: devices, addresses of both families, forwarding.
+# From linux/rtnetlink.h: devices, addresses of both families, forwarding;
+# and from linux/socket.h.
 _GROUPS = (1, 5, 9, 24)
 _NEW_LINK, _DELETE_LINK = 16, 17
 _INDEX = struct.Struct("=BxHi")
-_OF_BRIDGES = socket.AF_BRIDGE if hasattr(socket, "AF_BRIDGE") else 7
-_BUFFER = 1 << 18
+_OF_BRIDGES = 7
 
 
 class Devices:
@@ -103,17 +102,11 @@ class Devices:
         return moved
 
     def _absorb(self) -> None:
-        while True:
-            try:
-                data = self._events.recv(_BUFFER)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                self._moved, self._known = True, None
-                continue
+        for data in received(self._events):
             self._moved = True
+            if data is None:
+                self._known = None
+                continue
             for kind, body in netlink.messages(data):
                 self._take(kind, body)
 

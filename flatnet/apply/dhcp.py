@@ -36,7 +36,7 @@ from functools import partial
 
 from flatnet.apply import dhcp_files, dnsmasq, dnsmasq_config, files
 from flatnet.apply.command import run
-from flatnet.apply.daemons import Daemon, Running, stopped
+from flatnet.apply.daemons import Daemon, Running, status, stopped
 from flatnet.apply.leases import release_leases
 from flatnet.apply.sockets import dhcp_devices
 from flatnet.exceptions import HostSetupError
@@ -239,12 +239,8 @@ def _serving(
 
 def _parent(pid: int) -> int | None:
     """The parent of a process, or none if it has ended."""
-    try:
-        text = files.read(f"/proc/{pid}/stat")
-    except ProcessLookupError:
-        return None
-    # The name, in brackets, may hold anything.
-    return int(text.rpartition(")")[2].split()[1]) if text else None
+    found = status(pid)
+    return int(found[1]) if found else None
 
 
 def _stop(daemons: tuple[Daemon, ...], known: Running) -> None:

@@ -1,11 +1,8 @@
 """What stands of the work of passes: parts, failures, and ports, by name.
 
-A pass looks at what it is about.  What failed before and was not tried again
-has failed still, and what was found of a port is true until something else
-was found.
+A pass looks at what it is about, and at whoever suffers from what failed
+before.  What was found of a port is true until something else was found.
 """
-
-from dataclasses import replace
 
 from flatnet.apply.channel import Work
 from flatnet.apply.usage import planned_ports
@@ -54,30 +51,18 @@ class Standing:
         """Note that all of the work was tried."""
         self._number = work.number
 
-    def after(
+    def note(
         self, plan: Plan, changes: Changes, ports: frozenset[str] | None
-    ) -> Changes:
-        """Return what a pass did, with the failures that it has left."""
-        planned = planned_ports(plan)
-        failures = changes.failures
-        if ports is not None:
-            left = planned - ports
-            old = (
-                failure
-                for failure in self._failures
-                if failure.subject.removeprefix("port ") in left
-            )
-            failures = tuple(dict.fromkeys((*failures, *old)))
-            self.plugged = {
-                name: carrier
-                for name, carrier in self.plugged.items()
-                if name in left
-            }
-        else:
-            self.plugged = {}
-        self.plugged.update(plugged(changes.ports))
-        self._failures = failures
-        return replace(changes, failures=failures)
+    ) -> None:
+        """Note what a pass did that was about some ports, or about all."""
+        self._failures = changes.failures
+        others = planned_ports(plan) - ports if ports is not None else set()
+        kept = {
+            name: carrier
+            for name, carrier in self.plugged.items()
+            if name in others
+        }
+        self.plugged = {**kept, **plugged(changes.ports)}
 
 
 def plugged(ports: tuple[FoundPort, ...]) -> dict[str, bool]:

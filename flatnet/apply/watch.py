@@ -9,20 +9,17 @@ Where events were lost, everything may have changed.
 Given up: iptables-legacy, ipset and other kernel settings have no events.
 """
 
-import errno
 import socket
-import struct
 from dataclasses import dataclass
 
 from flatnet.apply.devices import Devices
 from flatnet.apply.native import is_ours
-from flatnet.apply.netlink import NETFILTER, attributes
+from flatnet.apply.netlink import HEADER, NETFILTER, attributes
 from flatnet.apply.nft_dump import SUBSYSTEM
-from flatnet.apply.subscription import subscribed
+from flatnet.apply.subscription import received, subscribed
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NFTABLES_GROUP = 7
-_HEADER = struct.Struct("=IHHII")
 _TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
 _RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
 _NEW_CHAIN, _CREATED = 3, 0x600
@@ -177,28 +174,22 @@ def _read(kernel: socket.socket) -> list[bytes] | None:
     """Return the messages that wait, or nothing known if some were lost."""
     found: list[bytes] = []
     lost = False
-    while True:
-        try:
-            data = kernel.recv(1 << 18)
-        except BlockingIOError:
-            return None if lost else found
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
-            lost = True
-            continue
-        while len(data) >= _HEADER.size:
-            length = _HEADER.unpack_from(data)[0]
-            found.append(data[:length])
-            data = data[(length + 3) & ~3 :]
+    for data in received(kernel):
+        lost = lost or data is None
+        rest = data or b""
+        while len(rest) >= HEADER.size:
+            length = HEADER.unpack_from(rest)[0]
+            found.append(rest[:length])
+            rest = rest[(length + 3) & ~3 :]
+    return None if lost else found
 
 
 def _parsed(message: bytes) -> Event:
-    _, kind, flags, *_ = _HEADER.unpack_from(message)
+    _, kind, flags, *_ = HEADER.unpack_from(message)
     if kind >> 8 != SUBSYSTEM:
         return Event(-1, 0, 0, b"")
-    body = message[_HEADER.size + 4 :]
-    return Event(kind & 0xFF, message[_HEADER.size], flags, body)
+    body = message[HEADER.size + 4 :]
+    return Event(kind & 0xFF, message[HEADER.size], flags, body)
 
 
 def _text(value: bytes) -> str:

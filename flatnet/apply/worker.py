@@ -187,12 +187,12 @@ class Worker:
         outcome = apply_task(Task(plan, unfit, owes, ports), self._tools)
         self._owes = outcome.owes
         self._members = self._tools.known.guarding.members
-        changes = self._standing.after(plan, outcome.changes, ports)
+        self._standing.note(plan, outcome.changes, ports)
         self._shape = shape(plan, self._tools.devices)
         self._closed = closed(plan.forwarding)
-        self._declines.forget(changes.reloaded)
+        self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
-        return replace(changes, declined=self._declines.known)
+        return replace(outcome.changes, declined=self._declines.known)
 
     def _serve_again(self, plan: Plan) -> None:
         """Have servers forget what instances declined that begin anew.

@@ -26,7 +26,7 @@ from flatnet.rows import (
     Snapshot,
     SourceMember,
 )
-from flatnet.scope import Covered, Known, Scope
+from flatnet.scope import Covered, KnownGroups, Scope
 
 NETWORKS = models.networks
 INSTANCES = models.instances
@@ -36,7 +36,7 @@ MEMBERS = models.security_group_instance_association
 
 @engine.reads
 def read(
-    connection: Connection, host: str, scope: Scope, known: Known
+    connection: Connection, host: str, scope: Scope, known: KnownGroups
 ) -> tuple[Snapshot, Covered]:
     """Return what the database says about a scope, and what that covers.
 

@@ -13,7 +13,7 @@ from flatnet.rows import (
     Snapshot,
     SourceMember,
 )
-from flatnet.scope import Covered, Known, Scope
+from flatnet.scope import Covered, KnownGroups, Scope
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -53,9 +53,9 @@ class Kept:
         """The groups that somebody here is in, or that rules here name."""
         return self.sources | self.groups.keys()
 
-    def known(self, scope: Scope) -> Known:
+    def known(self, scope: Scope) -> KnownGroups:
         """Return what need not be read again for a scope."""
-        return Known(
+        return KnownGroups(
             groups=frozenset(self.groups),
             sources=self.sources,
             here=frozenset(

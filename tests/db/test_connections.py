@@ -39,7 +39,7 @@ def contexts(database, number):
 
 def test_connections_share_one_context(database, url):
     if database.dialect != "mysql":
-        pytest.skip("PyMySQL makes them")
+        pytest.skip("only PyMySQL makes a context for each")
     one, another = Database(url), Database(url)
     found = contexts(one, 4)
     assert len(found) == 4
@@ -53,7 +53,7 @@ def test_connections_share_one_context(database, url):
 
 def test_who_demands_tls_is_refused_where_there_is_none(database, url):
     if database.dialect != "mysql":
-        pytest.skip("PyMySQL makes them")
+        pytest.skip("only PyMySQL makes a context for each")
     given = sqlalchemy.make_url(url).update_query_dict({"ssl_ca": AUTHORITIES})
     strict = Database(given.render_as_string(hide_password=False))
     with pytest.raises(DatabaseUnavailable, match="SSL is required"):
@@ -83,7 +83,7 @@ SETTINGS = {
 def test_readers_send_nothing_but_what_they_ask(database):
     """However little time they have."""
     if database.dialect == "sqlite":
-        pytest.skip("it has no settings")
+        pytest.skip("SQLite has no settings of a session")
 
     def told(connection):
         return connection.execute(text(SETTINGS[database.dialect])).one()

@@ -165,7 +165,7 @@ def test_a_hundred_on_two_hosts_have_a_hundred_addresses(database, url):
 
 def test_a_connection_that_is_killed_in_the_midst(database, url):
     if database.dialect not in KILL:
-        pytest.skip("there is no server to kill it")
+        pytest.skip("SQLite has no server to kill a connection")
     a_network(database)
     killer = Database(url)
     killed = []
@@ -194,7 +194,7 @@ def test_a_connection_that_is_killed_in_the_midst(database, url):
 
 def test_a_commit_without_an_answer_is_told_to_all_as_that(database, url):
     if database.dialect == "sqlite":
-        pytest.skip("there is no server to be silent")
+        pytest.skip("SQLite has no server to be silent")
     a_network(database)
     orders = some(database, 3)
     hasty = Database(url, patience=3)

@@ -1,18 +1,63 @@
 """The plan of a whole host, put together of its parts."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from flatnet.filtering import Filter, Group, Members
-from flatnet.parts import GuestPart, NetworkPart, Parts
+from flatnet.parts import GuestPart, Member, NetworkPart, Parts
 from flatnet.rows import address_order
 from flatnet.state import Bridge, DhcpServer, Guard, Plan
 
 
-def composed(parts: Parts, renewed: Iterable[str] = ()) -> Plan:
+class Sources:
+    """Who is in the groups that openings name.
+
+    A group may have members by the ten thousand, on whatever hosts: who comes
+    or goes costs his own group, and nobody costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self._groups: Mapping[int, Group] = {}
+        self._parts: Mapping[str, Member] = {}
+        self._named: tuple[int, ...] = ()
+        self._held: dict[int, dict[str, Member]] = defaultdict(dict)
+        self._made: dict[int, Members] = {}
+
+    def members(self, parts: Parts) -> tuple[Members, ...]:
+        """Return them by group; one that is as before is the same object."""
+        if parts.groups is not self._groups:
+            self._groups, self._named = parts.groups, _named(parts.groups)
+        if parts.members is not self._parts:
+            self._note(parts.members)
+        for group in self._named:
+            if group not in self._made:
+                self._made[group] = self._gathered(group)
+        return tuple(self._made[group] for group in self._named)
+
+    def _note(self, parts: Mapping[str, Member]) -> None:
+        before, self._parts = self._parts, parts
+        for key, member in before.items():
+            if parts.get(key) is not member:
+                del self._held[member.group][key]
+                self._made.pop(member.group, None)
+        for key, member in parts.items():
+            if before.get(key) is not member:
+                self._held[member.group][key] = member
+                self._made.pop(member.group, None)
+
+    def _gathered(self, group: int) -> Members:
+        members = self._held.get(group, {}).values()
+        addresses = {each for member in members for each in member.addresses}
+        return Members(group, tuple(sorted(addresses, key=address_order)))
+
+
+def composed(
+    parts: Parts, sources: Sources, renewed: Iterable[str] = ()
+) -> Plan:
     """Return everything that a host should look like, sorted.
 
+    :param sources: what is known of members from the last time
     :param renewed: uuids of instances that begin anew
     """
     guests: dict[int, list[GuestPart]] = defaultdict(list)
@@ -32,7 +77,7 @@ def composed(parts: Parts, renewed: Iterable[str] = ()) -> Plan:
         dhcp_servers=tuple(
             sorted(filter(None, servers), key=lambda each: each.bridge)
         ),
-        filter=_filter(parts),
+        filter=_filter(parts, sources),
         guard=_guard(parts),
         renewed=tuple(sorted(renewed)),
         gone=tuple(sorted(parts.gone.values())),
@@ -69,11 +114,10 @@ def _guard(parts: Parts) -> Guard | None:
     )
 
 
-def _filter(parts: Parts) -> Filter:
+def _filter(parts: Parts, sources: Sources) -> Filter:
     guests = [g.filtered for g in parts.guests.values() if g.filtered]
     bridges = {guest.bridge for guest in guests}
     flat = [n.flat for n in parts.networks.values() if n.flat]
-    groups = [group for _, group in sorted(parts.groups.items())]
     return Filter(
         same_network=parts.host.same_network,
         networks=tuple(
@@ -83,8 +127,8 @@ def _filter(parts: Parts) -> Filter:
             )
         ),
         guests=tuple(sorted(guests, key=lambda each: each.uuid)),
-        groups=tuple(groups),
-        members=_members(parts, groups),
+        groups=tuple(group for _, group in sorted(parts.groups.items())),
+        members=sources.members(parts),
         gateways=tuple(
             network.gateway
             for _, network in sorted(parts.networks.items())
@@ -94,18 +138,12 @@ def _filter(parts: Parts) -> Filter:
     )
 
 
-def _members(parts: Parts, groups: list[Group]) -> tuple[Members, ...]:
-    """Who is in the groups that an opening names."""
-    found: dict[int, set[str]] = {
-        opening.group: set()
-        for group in groups
+def _named(groups: Mapping[int, Group]) -> tuple[int, ...]:
+    """The ids of the groups that openings name, sorted."""
+    found = {
+        opening.group
+        for group in groups.values()
         for opening in group.openings
         if opening.group is not None
     }
-    for member in parts.members.values():
-        if member.group in found:
-            found[member.group].update(member.addresses)
-    return tuple(
-        Members(group, tuple(sorted(addresses, key=address_order)))
-        for group, addresses in sorted(found.items())
-    )
+    return tuple(sorted(found))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from flatnet.cmd.planner import HostPlanner
-from flatnet.composed import composed
+from flatnet.composed import Sources, composed
 from flatnet.parts import GuestPart, HostPart, Member, NetworkPart, Parts
 from flatnet.plan.kept import Kept, kept
 from flatnet.plan.planned import planned
@@ -23,7 +23,7 @@ def parts_of(snapshot, settings, uplinks=None, *, before=None):
 
 def host_plan(snapshot, settings, uplinks=None):
     """The plan of a host with these rows."""
-    return composed(parts_of(snapshot, settings, uplinks).parts)
+    return composed(parts_of(snapshot, settings, uplinks).parts, Sources())
 
 
 def warnings_of(snapshot, settings):
@@ -57,14 +57,14 @@ def servers(snapshot, settings, mtus=None):
         for each in snapshot.networks
     )
     found = parts_of(replace(snapshot, networks=networks), settings)
-    return composed(found.parts).dhcp_servers, found.names
+    return composed(found.parts, Sources()).dhcp_servers, found.names
 
 
 def filter_plan(snapshot, settings):
     """The filter of such a plan, and what it says of rows."""
     found = parts_of(snapshot, settings)
     lines = tuple(each for each in found.warnings() if each not in found.names)
-    return composed(found.parts).filter, lines
+    return composed(found.parts, Sources()).filter, lines
 
 
 def parted(plan):

@@ -31,6 +31,9 @@ def claims(guard: Guard, elements: Iterable[bytes]) -> tuple[str, ...]:
 
     :param elements: what the set holds
     """
+    elements = tuple(elements)
+    if not elements:
+        return ()
     owners = {
         network.address: f"the bridge {network.bridge}"
         for network in guard.networks

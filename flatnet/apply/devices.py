@@ -34,6 +34,8 @@ class Devices:
     def __init__(self) -> None:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
         self._known: dict[int, Link] | None = None
+        # The same in order, none where that is another by now.
+        self._read: tuple[Link, ...] | None = None
         self._moved = False
         self._connection: Any = None
 
@@ -55,12 +57,14 @@ class Devices:
         """
         self._absorb()
         if self._known is None:
-            self._known = {each.index: each for each in read_links()}
+            self._know({each.index: each for each in read_links()})
             # What happened while it was read may be told twice.
             self._absorb()
         if self._known is None:
             return read_links()
-        return tuple(self._known[each] for each in sorted(self._known))
+        if self._read is None:
+            self._read = tuple(self._known[i] for i in sorted(self._known))
+        return self._read
 
     def reread(self, name: str) -> Link:
         """Ask the kernel for a device that we have just changed.
@@ -72,7 +76,7 @@ class Devices:
         self._absorb()
         found = read_link(name)
         if self._known is not None:
-            self._known[found.index] = found
+            self._note(self._known, found)
         return found
 
     @contextlib.contextmanager
@@ -93,7 +97,7 @@ class Devices:
 
     def forget(self) -> None:
         """Have all read again the next time."""
-        self._known = None
+        self._know(None)
 
     def moved(self) -> bool:
         """Whether anything happened since the last call."""
@@ -105,7 +109,7 @@ class Devices:
         for data in received(self._events):
             self._moved = True
             if data is None:
-                self._known = None
+                self._know(None)
                 continue
             for kind, body in netlink.messages(data):
                 self._take(kind, body)
@@ -117,7 +121,14 @@ class Devices:
         # What a bridge says of its ports is less than the whole.
         if family == _OF_BRIDGES:
             return
-        if kind == _DELETE_LINK:
-            self._known.pop(index, None)
-        else:
-            self._known[index] = link(body)
+        if kind == _NEW_LINK:
+            self._note(self._known, link(body))
+        elif self._known.pop(index, None):
+            self._read = None
+
+    def _know(self, known: dict[int, Link] | None) -> None:
+        self._known, self._read = known, None
+
+    def _note(self, known: dict[int, Link], found: Link) -> None:
+        if known.get(found.index) is not found:
+            known[found.index], self._read = found, None

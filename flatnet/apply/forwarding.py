@@ -37,9 +37,6 @@ def apply_forwarding(plan: Plan) -> Changes:
     """
     made = []
     failures = []
-    everyone = {
-        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
-    }
     for device in closed(plan.forwarding):
         name = f"sysctl net.ipv4.conf.{device}.forwarding"
         try:
@@ -52,10 +49,17 @@ def apply_forwarding(plan: Plan) -> Changes:
                     name,
                     "guests cannot reach the outside, for it cannot be set "
                     f"to 1: {text}",
-                    tuple(sorted(everyone)),
+                    _everyone(plan),
                 )
             )
     return Changes(tuple(made), tuple(failures))
+
+
+def _everyone(plan: Plan) -> tuple[str, ...]:
+    uuids = {
+        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
+    }
+    return tuple(sorted(uuids))
 
 
 def closed(wanted: Forwarding) -> tuple[str, ...]:

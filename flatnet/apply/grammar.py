@@ -15,7 +15,7 @@ from dataclasses import replace
 from flatnet.apply import grammar_values as values
 from flatnet.apply.grammar_bounds import check_bounds
 from flatnet.apply.grammar_filter import checked_filter
-from flatnet.apply.grammar_instances import Instances, subject
+from flatnet.apply.grammar_instances import Instances, Passed, subject
 from flatnet.apply.grammar_needs import check_in_use
 from flatnet.apply.sysctl import path
 from flatnet.exceptions import HostSetupError
@@ -38,12 +38,14 @@ _LONGEST_FAULT = 500
 _MEND = "mend its row"
 
 
-def checked(plan: Plan) -> tuple[Plan, tuple[Failure, ...]]:
+def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
     """Return the plan without the instances that are not of the grammar.
 
+    :param passed: the parts that passed in the plan before
     :raises HostSetupError: the host itself is not
     """
-    found = Instances(plan)
+    passed.begin()
+    found = Instances(plan, passed)
     try:
         check_bounds(plan)
         _check_host_name(plan.host)
@@ -94,8 +96,8 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     _each(values.device, bridge.uplink)
     _each(values.interface, bridge.address)
     sound = found.kept(bridge.ports, _check_port, _port_failure)
-    kept = frozenset(sound)
-    shut = [_quiet(port) for port in bridge.ports if port not in kept]
+    kept = set(map(id, sound))
+    shut = [_quiet(port) for port in bridge.ports if id(port) not in kept]
     if bridge.fault:
         fault = "".join(c if c.isprintable() else "?" for c in bridge.fault)
         uuids = {each for port in bridge.ports for each in _uuids(port)}

@@ -32,38 +32,60 @@ def checked_filter(wanted: Filter, found: Instances) -> Filter:
     for gateway in wanted.gateways:
         _check_gateway(gateway)
     _check_outside(wanted.outside)
-    for members in wanted.members:
-        _check_members(members)
-    for guest in wanted.guests:
-        values.device(guest.bridge)
+    found.require(wanted.members, _check_members)
+    found.require(wanted.guests, _check_place)
+    found.require(wanted.groups, _check_id)
+
+    def named(group: Group) -> Failure:
+        uuids = {
+            guest.instance_uuid
+            for guest in wanted.guests
+            if group.id in guest.groups
+        }
+        text = "it lets in nothing"
+        return Failure(f"group {group.id}", text, tuple(sorted(uuids)))
+
+    def holding(guest: Guest) -> Failure:
+        uuids = {guest.instance_uuid, *found.holding(*guest.addresses)}
+        called = subject("filter of", guest.uuid)
+        return Failure(called, _CLOSED, tuple(sorted(uuids)))
+
     return replace(
         wanted,
-        guests=tuple(_guest(each, found) for each in wanted.guests),
-        groups=tuple(_group(each, wanted, found) for each in wanted.groups),
+        guests=found.mended(wanted.guests, _check_guest, holding, _shut),
+        groups=found.mended(wanted.groups, _check_group, named, _emptied),
     )
 
 
-def _guest(guest: Guest, found: Instances) -> Guest:
-    """A guest as planned; to one that is odd nothing is let in.
+def _check_place(guest: Guest) -> None:
+    values.device(guest.bridge)
+
+
+def _check_id(group: Group) -> None:
+    values.integer(group.id, _IDS)
+
+
+def _shut(guest: Guest) -> Guest:
+    """Return a guest that nothing is let in to.
 
     Left out, its addresses would not be filtered at all.
     """
-    try:
-        values.uuid(guest.uuid)
-        values.uuid(guest.instance_uuid)
-        values.choice(guest.filtered, (True, False))
-        for each in guest.groups:
-            values.integer(each, _IDS)
-        for address in guest.addresses:
-            values.address(address)
-    except ValueError as error:
-        named = subject("filter of", guest.uuid)
-        holders = {guest.instance_uuid, *found.holding(*guest.addresses)}
-        text = f"{error}: {_CLOSED}"
-        found.fail(Failure(named, text, tuple(sorted(holders))))
-        sound = tuple(filter(_is_address, guest.addresses))
-        return replace(guest, addresses=sound, filtered=True, groups=())
-    return guest
+    sound = tuple(filter(_is_address, guest.addresses))
+    return replace(guest, addresses=sound, filtered=True, groups=())
+
+
+def _emptied(group: Group) -> Group:
+    return replace(group, openings=())
+
+
+def _check_guest(guest: Guest) -> None:
+    values.uuid(guest.uuid)
+    values.uuid(guest.instance_uuid)
+    values.choice(guest.filtered, (True, False))
+    for each in guest.groups:
+        values.integer(each, _IDS)
+    for address in guest.addresses:
+        values.address(address)
 
 
 def _is_address(text: object) -> bool:
@@ -74,25 +96,9 @@ def _is_address(text: object) -> bool:
     return True
 
 
-def _group(group: Group, wanted: Filter, found: Instances) -> Group:
-    """A group as planned; one that is odd lets in nothing.
-
-    :raises ValueError: it has no id that can be written
-    """
-    values.integer(group.id, _IDS)
-    try:
-        for opening in group.openings:
-            _check_opening(opening)
-    except ValueError as error:
-        named = [
-            guest.instance_uuid
-            for guest in wanted.guests
-            if group.id in guest.groups
-        ]
-        text = f"{error}: it lets in nothing"
-        found.fail(Failure(f"group {group.id}", text, tuple(sorted(named))))
-        return replace(group, openings=())
-    return group
+def _check_group(group: Group) -> None:
+    for opening in group.openings:
+        _check_opening(opening)
 
 
 def _check_opening(opening: Opening) -> None:

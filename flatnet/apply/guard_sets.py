@@ -22,27 +22,33 @@ class GuardSets:
 
     def __init__(self) -> None:
         self._gathered = Gathered()
-        self._ports: dict[str, GuardedPort] = {}
+        # By their identities, as most are those of the last time.
+        self._ports: dict[int, GuardedPort] = {}
         self._prevents: bool | None = None
 
     def note(self, guard: Guard, found: Members) -> frozenset[str]:
         """Take over a guard; return the sets that are others than before."""
+        ports = {id(port): port for port in guard.ports}
+        for number in self._ports.keys() - ports.keys():
+            self._gathered.put(_key(self._ports[number]), ())
+        fresh = ports.keys() - self._ports.keys()
         if guard.prevent_spoofing != self._prevents:
-            self._prevents, self._ports = guard.prevent_spoofing, {}
-        ports = {f"{p.name} {p.instance_uuid}": p for p in guard.ports}
-        for key in self._ports.keys() - ports.keys():
-            self._gathered.put(key, ())
-        for key, port in ports.items():
-            if self._ports.get(key) is not port:
-                elements = port_elements(port, claims=guard.prevent_spoofing)
-                self._gathered.put(key, elements)
-        self._ports = ports
+            fresh = set(ports)
+        for number in fresh:
+            port = ports[number]
+            elements = port_elements(port, claims=guard.prevent_spoofing)
+            self._gathered.put(_key(port), elements)
+        self._ports, self._prevents = ports, guard.prevent_spoofing
         self._gathered.put(_HOST, host_elements(guard, found))
         return self._gathered.touched()
 
     def elements(self, name: str) -> frozenset[Element]:
         """All that a set holds."""
         return self._gathered.elements(name)
+
+
+def _key(port: GuardedPort) -> str:
+    return f"{port.name} {port.instance_uuid}"
 
 
 @lru_cache(_REMEMBERED)

@@ -89,10 +89,9 @@ class Outcome:
 def apply_task(task: Task, tools: Tools) -> Outcome:
     """Make this host look like the plan of a task, any number of times."""
     plan, devices = task.plan, tools.devices
-    everyone = all_instances(plan)
 
     def step(subject: str, apply: Callable[[], Changes]) -> Changes:
-        return guarded(subject, apply, instances=everyone)
+        return guarded(subject, apply, plan)
 
     steps = joined(
         step("sysctl", lambda: apply_sysctls(plan)),
@@ -156,8 +155,10 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
     reminds the next pass, also of a process that knows nothing of this one.
     Nobody else is shut for what is left of old connections.
     """
+    if not cut.failures:
+        return Changes()
     uuids = {port.instance_uuid for port in fresh_ports(plan, devices)}
-    if not cut.failures or not uuids:
+    if not uuids:
         return Changes()
     text = (
         "connections of the last holder of its address could not be cut; "
@@ -170,16 +171,9 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
 
 def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
-    everyone = all_instances(plan)
     return joined(
-        guarded(
-            "guard", lambda: _apply_guard(plan, tools), instances=everyone
-        ),
-        guarded(
-            "firewall",
-            lambda: _apply_firewall(plan, tools),
-            instances=everyone,
-        ),
+        guarded("guard", lambda: _apply_guard(plan, tools), plan),
+        guarded("firewall", lambda: _apply_firewall(plan, tools), plan),
     )
 
 
@@ -225,8 +219,9 @@ def _named(changes: Changes, plan: Plan) -> Changes:
     own, such as the gateway's, by all.  Nobody is shut for them: what filters
     an instance is in chains of its own, whose failures name it already.
     """
-    everyone = all_instances(plan)
-    missing = {"firewall": everyone}
+    if not changes.failures:
+        return changes
+    missing = {"firewall": all_instances(plan)}
     for bridge in plan.bridges:
         uuids = sorted({port.instance_uuid for port in bridge.ports})
         missing[f"dhcp {bridge.name}"] = tuple(uuids)
@@ -243,19 +238,14 @@ def _named(changes: Changes, plan: Plan) -> Changes:
     )
 
 
-def guarded(
-    subject: str,
-    apply: Callable[[], Changes],
-    *,
-    instances: tuple[str, ...],
-) -> Changes:
-    """Return what `apply` did; an unforeseen error becomes a failure."""
+def guarded(subject: str, apply: Callable[[], Changes], plan: Plan) -> Changes:
+    """Return what `apply` did; an unforeseen error is everybody's failure."""
     try:
         return apply()
     except Exception as error:
         LOG.exception("%s: unforeseen error", subject)
         text = " ".join(str(error).split()) or type(error).__name__
-        return Changes(failures=(Failure(subject, text, instances),))
+        return Changes(failures=(Failure(subject, text, all_instances(plan)),))
 
 
 def affected(changes: Changes) -> frozenset[str]:

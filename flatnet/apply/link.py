@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol, TypeVar
 
 from flatnet.apply.netlink import attribute, attributes
@@ -83,7 +83,7 @@ class Link:
     carrier: bool = False
     away: bool = False
 
-    @property
+    @cached_property
     def ours(self) -> bool:
         """Whether it bears our mark."""
         return self.alias.startswith(MARK)

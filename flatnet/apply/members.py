@@ -118,10 +118,9 @@ def _planned_uplink(
 def _foreign(
     bridge: Link | None, devices: tuple[Link, ...], known: set[str]
 ) -> Iterator[Link]:
-    for device in devices:
-        is_port = bridge is not None and device.master == bridge.index
-        if is_port and device.name not in known:
-            yield device
+    if bridge is not None:
+        ports = [each for each in devices if each.master == bridge.index]
+        yield from (each for each in ports if each.name not in known)
 
 
 def _is_sayable(name: str) -> bool:
@@ -191,7 +190,10 @@ def _carriers(
     devices: tuple[Link, ...],
     addresses: tuple[Address, ...],
 ) -> frozenset[tuple[str, str]]:
-    names = {device.index: device.name for device in devices}
+    indexes = {each.index for each in addresses}
+    names = {
+        each.index: each.name for each in devices if each.index in indexes
+    }
     return frozenset(
         (network.cidr, names[each.index])
         for network in guard.networks

@@ -20,7 +20,7 @@ from flatnet.apply.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.links import ERRORS, Host, host
 from flatnet.apply.ports import is_device, remove_all
 from flatnet.apply.usage import ours, planned_ports, unused
-from flatnet.state import Changes, Plan
+from flatnet.state import Changes, Plan, Port
 from flatnet.taken import InUse
 
 # As many as are held open at once, and as the kernel deletes in one go while
@@ -74,26 +74,23 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
     planned = {
         port.name: port for bridge in plan.bridges for port in bridge.ports
     }
-    unfit = {
-        port.name
-        for bridge in plan.bridges
-        for port in bridge.ports
-        if bridge.fault
-    }
-    leaving = []
-    for link in ours(found):
-        port = planned.get(link.name)
-        if link.name in unfit:
+    unfit = [bridge for bridge in plan.bridges if bridge.fault]
+    for port in (port for bridge in unfit for port in bridge.ports):
+        link = found.links.get(port.name)
+        if link and link.ours:
             # Its rules are about to go.
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
-        if not port or port.stays != "always" or not is_device(port):
-            leaving.append(link)
+    leaving = [link for link in ours(found) if _leaves(planned.get(link.name))]
     warnings: list[str] = []
     for first in range(0, len(leaving), _TOGETHER):
         some = leaving[first : first + _TOGETHER]
         warnings += _remove_unused(found, some, plan.gone, planned)
     return warnings
+
+
+def _leaves(port: Port | None) -> bool:
+    return port is None or port.stays != "always" or not is_device(port)
 
 
 def _remove_unused(

@@ -6,7 +6,7 @@ before.  What was found of a port is true until something else was found.
 
 from flatnet.apply.channel import Work
 from flatnet.apply.usage import planned_ports
-from flatnet.composed import composed
+from flatnet.composed import Sources, composed
 from flatnet.parts import HostPart, Parts, changed
 from flatnet.state import Changes, Failure, FoundPort, Plan
 
@@ -16,6 +16,7 @@ class Standing:
 
     def __init__(self) -> None:
         self._parts = Parts(HostPart(""))
+        self._sources = Sources()
         # Of the parts, none where they did not all come into force.
         self._number: int | None = None
         self._failures: tuple[Failure, ...] = ()
@@ -36,7 +37,7 @@ class Standing:
         if work.base is not None:
             before = self._parts
         self._parts = changed(before, work.delta)
-        plan = composed(self._parts, work.renewed)
+        plan = composed(self._parts, self._sources, work.renewed)
         if work.whole:
             return plan, None
         keys = {*work.looked_at, *work.delta.put.guests}

@@ -8,7 +8,7 @@ down is still known to be in use.
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from flatnet.apply.link import DUMP, Link, Reads
 from flatnet.apply.links import Host, host
@@ -54,15 +54,20 @@ def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
 
     :raises HostSetupError: ports of ours are here and the plan knows none
     """
-    names = [each.name for each in _leading_to_instances(devices.read())]
     known = planned_ports(plan) | set(plan.gone)
-    if not names or not known.isdisjoint(names):
+    there = _leading_to_instances(devices.read())
+    if any(link.name in known for link in there):
+        return
+    links = sorted(
+        _leading_to_instances(devices.read()), key=lambda each: each.name
+    )
+    if not links:
         return
     if known:
         with host(devices) as found:
-            there = _leading_to_instances(found.links.values())
-            if not any(is_used(found, link) for link in there):
+            if not any(is_used(found, link) for link in links):
                 return
+    names = [link.name for link in links]
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     raise HostSetupError(
         f"the database knows none of the {len(names)} ports of instances "
@@ -73,27 +78,19 @@ def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
     )
 
 
-def _leading_to_instances(links: Iterable[Link]) -> list[Link]:
+def _leading_to_instances(links: Collection[Link]) -> Iterator[Link]:
     """The ports that flatnet made, and others' on bridges that it made.
 
     With vif_plug=external hypervisors attach devices that are theirs; they
     are known by their names.
     """
-    everything = sorted(links, key=lambda each: each.name)
     bridges = {
-        each.index
-        for each in everything
-        if each.ours and each.kind == "bridge"
+        each.index for each in links if each.kind == "bridge" and each.ours
     }
-    return [
-        each
-        for each in everything
-        if each.kind != "bridge"
-        and (
-            each.ours
-            or (each.master in bridges and _PORT_NAME.fullmatch(each.name))
-        )
-    ]
+    for each in links:
+        is_named = each.master in bridges and _PORT_NAME.fullmatch(each.name)
+        if each.kind != "bridge" and (each.ours or is_named):
+            yield each
 
 
 def ours(found: Host) -> list[Link]:

@@ -5,7 +5,7 @@ import threading
 from flatnet import backlog, endpoints, rpc
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
-from flatnet.composed import composed
+from flatnet.composed import Sources, composed
 from flatnet.manager import FlatDHCPManager
 from flatnet.reconciler import Reconciler
 from flatnet.settings import Settings
@@ -23,13 +23,13 @@ class Yes:
     @property
     def plan(self):
         """What was asked for last."""
-        return composed(self.parts)
+        return composed(self.parts, Sources())
 
     def uplinks(self, names):
         return ()
 
     def apply(self, parts, *, renewed, looked_at):
-        self.parts, plan = parts, composed(parts)
+        self.parts, plan = parts, composed(parts, Sources())
         planned = [port for each in plan.bridges for port in each.ports]
         found = [
             FoundPort(port.name, "missing", reason="no room")

@@ -5,6 +5,7 @@ from oslo_config import cfg
 
 from flatnet import conf
 from flatnet.apply.grammar import checked
+from flatnet.apply.grammar_instances import Passed
 from flatnet.exceptions import ConfigurationError
 from tests.builders import interface, snapshot
 from tests.planned import host_plan
@@ -30,7 +31,7 @@ def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
     assert found.dns_server == ("2001:db8::1", "::ffff:c000:201")
     assert found.dmz_cidr == ("10.128.0.0/24", "10.129.0.1/32")
     plan = host_plan(snapshot(interfaces=(interface(),)), found, {})
-    assert checked(plan) == (plan, ())
+    assert checked(plan, Passed()) == (plan, ())
 
 
 def test_no_device_to_translate_at_is_named(tmp_path):

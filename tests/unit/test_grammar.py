@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply.grammar import checked
+from flatnet.apply.grammar_instances import Passed
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Opening
 from flatnet.rows import SecurityGroup, SecurityRule
@@ -71,7 +72,7 @@ def plan(**options):
 )
 def test_what_is_planned_is_of_the_grammar(options):
     wanted = plan(**options)
-    assert checked(wanted) == (wanted, ())
+    assert checked(wanted, Passed()) == (wanted, ())
 
 
 def of_filter(**fields):
@@ -167,7 +168,7 @@ def of_server(**fields):
 )
 def test_what_is_wrong_with_the_host_refuses_the_plan(wanted):
     with pytest.raises(HostSetupError) as error:
-        checked(wanted)
+        checked(wanted, Passed())
     assert str(error.value).startswith("a plan is refused whole: ")
     assert str(error.value).isprintable()
 
@@ -194,7 +195,7 @@ def test_what_is_wrong_with_the_host_refuses_the_plan(wanted):
 def test_a_group_with_an_odd_opening_lets_in_nothing(odd):
     first, *rest = plan().filter.groups
     given = of_part("groups", openings=(*first.openings, odd))
-    found, (failure,) = checked(given)
+    found, (failure,) = checked(given, Passed())
     assert found.filter.groups == (replace(first, openings=()), *rest)
     assert failure.subject == "group 1"
     assert failure.message.isprintable()
@@ -214,7 +215,7 @@ def test_a_group_with_an_odd_opening_lets_in_nothing(odd):
 def test_a_guest_that_is_odd_is_shut_alone(fields):
     first, *rest = plan().filter.guests
     given = of_part("guests", **fields)
-    found, (failure,) = checked(given)
+    found, (failure,) = checked(given, Passed())
     mine, *others = found.filter.guests
     assert others == rest
     assert (mine.filtered, mine.groups) == (True, ())
@@ -242,7 +243,7 @@ def test_a_port_that_is_odd_is_shut_alone(fields):
     given = replace(
         wanted, bridges=(replace(bridge, ports=(odd, *bridge.ports[1:])),)
     )
-    found, (failure,) = checked(given)
+    found, (failure,) = checked(given, Passed())
     assert failure.subject == f"port {odd.name}"
     assert failure.instances == (odd.instance_uuid,)
     assert failure.message.endswith(": mend its row")
@@ -260,7 +261,7 @@ def test_a_port_of_another_name_is_left_out(name):
     (bridge,) = wanted.bridges
     odd = replace(bridge.ports[0], name=name)
     given = replace(wanted, bridges=(replace(bridge, ports=(odd,)),))
-    found, (failure,) = checked(given)
+    found, (failure,) = checked(given, Passed())
     assert found.bridges[0].ports == ()
     assert failure.subject.isprintable()
 
@@ -277,7 +278,7 @@ def test_a_port_of_another_name_is_left_out(name):
 )
 def test_a_line_for_dnsmasq_that_is_odd_is_left_out(host):
     given = of_server(hosts=(host,))
-    found, (failure,) = checked(given)
+    found, (failure,) = checked(given, Passed())
     assert found.dhcp_servers[0].hosts == ()
     assert failure.subject == "dhcp br100"
     assert plan().bridges[0].ports[0].instance_uuid in failure.instances

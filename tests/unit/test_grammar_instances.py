@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flatnet.apply.filter.rendering import rules
 from flatnet.apply.grammar import checked
+from flatnet.apply.grammar_instances import Passed
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Opening
@@ -66,7 +67,7 @@ def other(wanted):
 )
 def test_an_odd_row_costs_its_own_instance(fields):
     wanted = of_row(**fields)
-    found, failures = checked(wanted)
+    found, failures = checked(wanted, Passed())
     assert failures
     named = {uuid for each in failures for uuid in each.instances}
     assert OTHER.instance_uuid not in named
@@ -81,7 +82,7 @@ def test_an_odd_row_costs_its_own_instance(fields):
 
 @pytest.mark.parametrize("uuid", ["a b", "x -j ACCEPT", "x\n-F FORWARD"])
 def test_nothing_is_let_in_to_an_odd_one(uuid):
-    found, _ = checked(of_row(uuid=uuid))
+    found, _ = checked(of_row(uuid=uuid), Passed())
     sets = {each.name: each.members for each in rules(found.filter).sets}
     assert "10.0.0.2" in sets["flatnet-filtered4"]
     assert "10.0.0.2" not in sets["flatnet-p4-6"]
@@ -89,7 +90,7 @@ def test_nothing_is_let_in_to_an_odd_one(uuid):
 
 def test_an_instance_that_begins_anew_under_an_odd_name_is_left_out():
     wanted = replace(plan(), renewed=("a b", "b"))
-    found, (failure,) = checked(wanted)
+    found, (failure,) = checked(wanted, Passed())
     assert found.renewed == ("b",)
     assert failure.instances == ("a b",)
 
@@ -99,7 +100,7 @@ def test_a_guarded_port_of_an_odd_instance_is_left_out():
     first, *rest = guard.ports
     odd = replace(first, instance_uuid="a\nb")
     wanted = replace(plan(), guard=replace(guard, ports=(odd, *rest)))
-    found, (failure,) = checked(wanted)
+    found, (failure,) = checked(wanted, Passed())
     assert found.guard.ports == tuple(rest)
     assert failure.subject == f"port {first.name}"
 
@@ -107,7 +108,7 @@ def test_a_guarded_port_of_an_odd_instance_is_left_out():
 @pytest.mark.parametrize("name", ["a\nb", "a\0", "é", "a" * 256])
 def test_a_host_of_an_odd_name_is_refused(name):
     with pytest.raises(HostSetupError, match="is no name of a host"):
-        checked(replace(plan(), host=name))
+        checked(replace(plan(), host=name), Passed())
 
 
 def is_an_instances(path):
@@ -134,7 +135,7 @@ def test_no_value_of_an_instance_refuses_the_host(spoils):
             path,
             lambda value, a=attack, p=place, n=number: spoilt(value, a, p, n),
         )
-    _, failures = checked(wanted)
+    _, failures = checked(wanted, Passed())
     for each in failures:
         assert f"{each.subject}{each.message}".isprintable()
 
@@ -153,7 +154,7 @@ def test_no_value_of_an_instance_refuses_the_host(spoils):
 def test_too_much_is_refused_before_it_is_looked_at(wanted):
     begun = time.process_time()
     with pytest.raises(HostSetupError, match=r"at most \d+ are taken"):
-        checked(wanted)
+        checked(wanted, Passed())
     assert time.process_time() - begun < 1
 
 
@@ -164,7 +165,7 @@ def test_many_odd_ports_are_told_apart_in_no_time():
     )
     wanted = replace(plan(), bridges=(replace(bridge, ports=ports),))
     begun = time.process_time()
-    _, failures = checked(wanted)
+    _, failures = checked(wanted, Passed())
     assert len(failures) == 20_000
     assert time.process_time() - begun < 5
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply.grammar import checked
-from flatnet.composed import composed
+from flatnet.apply.grammar_instances import Passed
+from flatnet.composed import Sources, composed
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parts_of
@@ -33,8 +34,8 @@ def planned(second=SECOND, *, members=(), host_address="10.9.0.1", odd=ODD):
     )
     options = settings(use_network_dns_servers=True)
     found = parts_of(rows, options)
-    plan = composed(found.parts)
-    return plan, *checked(plan), tuple(found.warnings())
+    plan = composed(found.parts, Sources())
+    return plan, *checked(plan, Passed()), tuple(found.warnings())
 
 
 def well_alone():

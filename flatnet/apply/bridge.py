@@ -104,7 +104,7 @@ def apply_bridges(
     :param ports: the names of those to be looked at, none for all
     """
     with host(devices) as found:
-        around = Surroundings.read()
+        around = Surroundings.read(devices)
         for bridge in plan.bridges:
             warn_of_conflict(found, bridge, around)
             for port in bridge.ports:

@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from flatnet.apply.link import Address, read_addresses
+from flatnet.apply.link import DUMP, Address, Reads
 from flatnet.apply.routes import Route, device_name, routes
 from flatnet.exceptions import HostSetupError
 from flatnet.taken import InUse
@@ -49,12 +49,13 @@ class Surroundings:
     routes: tuple[Route, ...]
 
     @classmethod
-    def read(cls) -> "Surroundings":
+    def read(cls, devices: Reads = DUMP) -> "Surroundings":
         """Ask the kernel of the current namespace.
 
+        :param devices: who knows what there is
         :raises HostSetupError: it does not tell
         """
-        found = (each for each in read_addresses() if ":" not in each.ip)
+        found = (each for each in devices.addresses() if ":" not in each.ip)
         return cls(tuple(found), routes())
 
     def way(self, address: IPv4Address) -> int:

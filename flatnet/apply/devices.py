@@ -1,4 +1,4 @@
-"""The devices of this host, read once and kept up by what events say.
+"""The devices of this host and their addresses, kept up by what events say.
 
 A dump of a thousand devices costs milliseconds, and a pass asks many times.
 Each event holds the whole of its device, so that who subscribes before he
@@ -17,13 +17,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from flatnet.apply import netlink
-from flatnet.apply.link import Link, link, read_link, read_links
+from flatnet.apply.link import (
+    Address,
+    Link,
+    address,
+    link,
+    read_addresses,
+    read_link,
+    read_links,
+)
 from flatnet.apply.subscription import received, subscribed
 
 # From linux/rtnetlink.h: devices, addresses of both families, forwarding;
 # and from linux/socket.h.
 _GROUPS = (1, 5, 9, 24)
-_NEW_LINK, _DELETE_LINK = 16, 17
+_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS = 16, 17, 20, 21
 _INDEX = struct.Struct("=BxHi")
 _OF_BRIDGES = 7
 
@@ -34,7 +42,8 @@ class Devices:
     def __init__(self) -> None:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
         self._known: dict[int, Link] | None = None
-        # The same in order, none where that is another by now.
+        self._addresses: dict[tuple[int, str], Address] | None = None
+        # The devices in order, none where that is another by now.
         self._read: tuple[Link, ...] | None = None
         self._moved = False
         self._connection: Any = None
@@ -65,6 +74,21 @@ class Devices:
         if self._read is None:
             self._read = tuple(self._known[i] for i in sorted(self._known))
         return self._read
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Return the addresses as they are now.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        self._absorb()
+        if self._addresses is None:
+            self._addresses = {
+                (each.index, each.value): each for each in read_addresses()
+            }
+            self._absorb()
+        if self._addresses is None:
+            return read_addresses()
+        return tuple(self._addresses.values())
 
     def reread(self, name: str) -> Link:
         """Ask the kernel for a device that we have just changed.
@@ -115,6 +139,8 @@ class Devices:
                 self._take(kind, body)
 
     def _take(self, kind: int, body: bytes) -> None:
+        if kind in (_NEW_ADDRESS, _DELETE_ADDRESS):
+            self._take_address(kind, address(body))
         if self._known is None or kind not in (_NEW_LINK, _DELETE_LINK):
             return
         family, _, index = _INDEX.unpack_from(body)
@@ -126,8 +152,18 @@ class Devices:
         elif self._known.pop(index, None):
             self._read = None
 
+    def _take_address(self, kind: int, found: Address) -> None:
+        if self._addresses is None:
+            return
+        key = found.index, found.value
+        self._addresses.pop(key, None)
+        if kind == _NEW_ADDRESS:
+            self._addresses[key] = found
+
     def _know(self, known: dict[int, Link] | None) -> None:
         self._known, self._read = known, None
+        if known is None:
+            self._addresses = None
 
     def _note(self, known: dict[int, Link], found: Link) -> None:
         if known.get(found.index) is not found:

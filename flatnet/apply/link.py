@@ -114,10 +114,13 @@ class _Closes(Protocol):
 
 
 class Reads(Protocol):
-    """Who knows the devices of this host."""
+    """Who knows the devices of this host and their addresses."""
 
     def read(self) -> "tuple[Link, ...]":
         """Return the devices as they are now, by index."""
+
+    def addresses(self) -> "tuple[Address, ...]":
+        """Return the addresses as they are now."""
 
     def reread(self, name: str) -> "Link":
         """Ask the kernel for a device that we have just changed.
@@ -137,6 +140,10 @@ class Dump:
     def read(self) -> "tuple[Link, ...]":
         """Return the devices as they are now, by index."""
         return read_links()
+
+    def addresses(self) -> "tuple[Address, ...]":
+        """Return the addresses as they are now."""
+        return read_addresses()
 
     def reread(self, name: str) -> "Link":
         """Ask the kernel for a device."""

@@ -22,7 +22,6 @@ from flatnet.apply.link import (
     Address,
     Link,
     Reads,
-    read_addresses,
 )
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Failure
@@ -157,7 +156,7 @@ def host(devices: Reads = DUMP) -> Iterator[Host]:
             netlink=netlink,
             devices=devices,
             links={link.name: link for link in devices.read()},
-            addresses=list(read_addresses()),
+            addresses=list(devices.addresses()),
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply import grammar_values
 from flatnet.apply.conflicts import Surroundings, own_ways
-from flatnet.apply.link import DUMP, Address, Link, Reads, read_addresses
+from flatnet.apply.link import DUMP, Address, Link, Reads
 from flatnet.state import Guard, GuardedNetwork
 from flatnet.taken import InUse
 
@@ -52,8 +52,8 @@ def members(
     :param in_use: what the host itself depends on
     :raises HostSetupError: the kernel does not tell
     """
-    found = judged(guard, devices.read(), read_addresses())
-    around = Surroundings.read()
+    found = judged(guard, devices.read(), devices.addresses())
+    around = Surroundings.read(devices)
     led = {
         (network.cidr, device)
         for network in guard.networks

@@ -7,7 +7,7 @@ devices that are nothing to us makes no difference.
 
 from typing import Any
 
-from flatnet.apply.link import DUMP, Link, Reads, read_addresses
+from flatnet.apply.link import DUMP, Link, Reads
 from flatnet.state import Plan
 
 Shape = frozenset[tuple[Any, ...]]
@@ -25,7 +25,7 @@ def shape(plan: Plan, devices: Reads = DUMP) -> Shape:
     }
     indexes = {link.index: link.name for link in links}
     planned = {(bridge.name, bridge.address) for bridge in plan.bridges}
-    for address in read_addresses():
+    for address in devices.addresses():
         here = (indexes.get(address.index, ""), address.value)
         if here in planned or address.ours:
             found.add(here)

@@ -13,7 +13,8 @@ Goals, and how each is met:
 * An address that is given out again brings no connections along: those of
   addresses whose port is about to be made are forgotten, whoever began
   them; and until they are, the port is not made.
-* One dump per pass that changed something, and none otherwise.  What could
+* One dump per pass that changed something, and none otherwise, nor for
+  addresses that nobody had or asked for (see `met`).  What could
   not be done is owed, and done by a later pass; the first one of a process
   judges all, for the one before may have died between the rules and this.
 
@@ -21,15 +22,19 @@ Given up: a UDP peer that an instance goes on sending to counts as one that the
 instance turned to, as for any packet that it sends first.
 """
 
-from flatnet.apply import severed
+from flatnet.apply import met, severed
 from flatnet.apply.flows import Flow, Judge
 from flatnet.apply.guard import TABLE
 from flatnet.apply.ipset import all_packed
 from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.netlink import Kept
-from flatnet.apply.tracked import flows_of, forget
+from flatnet.apply.tracked import all_ends, flows_of, forget
+from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure, Plan, Port
+
+# Addresses that are asked for one by one.
+_FEW = 256
 
 
 def cut_connections(
@@ -46,7 +51,8 @@ def cut_connections(
     :raises HostSetupError: connections cannot be listed
     """
     fresh = _fresh_addresses(plan, devices)
-    judged -= fresh
+    met_by_somebody = _met(plan, fresh | judged, session)
+    fresh, judged = fresh & met_by_somebody, (judged - fresh) & met_by_somebody
     if not fresh and not judged:
         return Changes()
     asking = session.proven.asking
@@ -61,6 +67,24 @@ def cut_connections(
         )
     )
     return _forget(asking, list(doomed))
+
+
+def _met(
+    plan: Plan, addresses: frozenset[str], session: Session
+) -> frozenset[str]:
+    """Those of some addresses that may have connections.
+
+    Where nobody can tell, or that takes longer than to look for them, all.
+    """
+    if plan.guard is None or not 0 < len(addresses) <= _FEW:
+        return addresses
+    try:
+        if not met.are_complete(session):
+            ends = all_ends(session.proven.asking)
+            met.complete(session, plan.guard, ends)
+        return met.those(session, plan.guard, addresses)
+    except HostSetupError:
+        return addresses
 
 
 def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:

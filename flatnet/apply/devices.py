@@ -5,15 +5,18 @@ Each event holds the whole of its device, so that who subscribes before he
 dumps has them all, until the kernel says that it dropped events: then all
 are read again.
 
-Given up: who may open a tap and whether a device has IPv6 change without an
-event.  Our own changes are followed by a reading of the device; those of
-others are seen when all are read, as every whole pass does.
+Given up: who may open a tap, whether a device has IPv6, and the alias of one
+that is down change without an event.  Our own changes are followed by a
+reading of the device; those of others are seen when all are read, as every
+whole pass does.  An IPv6 address that the kernel makes itself is told of once
+nobody else has it.
 """
 
 import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from flatnet.apply import netlink
@@ -166,5 +169,10 @@ class Devices:
             self._addresses = None
 
     def _note(self, known: dict[int, Link], found: Link) -> None:
-        if known.get(found.index) is not found:
-            known[found.index], self._read = found, None
+        if known.get(found.index) is found:
+            return
+        known[found.index], self._read = found, None
+        # One end of a pair is told of before there is another.
+        other = known.get(found.peer)
+        if other is not None and not other.peer and not other.away:
+            known[found.peer] = replace(other, peer=found.index)

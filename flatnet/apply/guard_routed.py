@@ -5,7 +5,7 @@ they came in by: the bridge for what crossed it, anything else for what the
 host may be asked to route.
 """
 
-from flatnet.apply import severed
+from flatnet.apply import met, severed
 from flatnet.apply.guard_rules import FIRST
 from flatnet.apply.members import Members
 from flatnet.apply.nft import Chain
@@ -26,6 +26,7 @@ SET_KEYS = {
     "closed": "type ifname",
     "guests4": "type ipv4_addr",
     "guests6": "type ipv6_addr",
+    **met.SET_KEYS,
     **severed.SET_KEYS,
     **{
         f"{name}{family}": _PER_ADDRESS.format(kind=kind)
@@ -55,9 +56,11 @@ def inet_chains(guard: Guard, members: Members) -> tuple[Chain, ...]:
             hook="prerouting",
             priority=BEFORE_DEFRAG,
         ),
+        met.chain(guard),
         *(
-            Chain(hook, rules, hook=hook, priority=BEFORE_FILTER)
+            Chain(hook, (met.JUMP, *rules), hook=hook, priority=BEFORE_FILTER)
             for hook, rules in (
+                ("output", ()),
                 (
                     "forward",
                     severed.RULES + _limits(("flows", "", _FLOWS)),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from flatnet.apply.daemons import Running
 from flatnet.apply.filter.rendering import Rendering
+from flatnet.apply.grammar_instances import Passed
 from flatnet.apply.guard import Guarding
 from flatnet.apply.proven import Proven
 from flatnet.apply.sets import Sets
@@ -20,6 +21,7 @@ class Known:
 
     proven: Proven = field(default_factory=Proven)
     sets: Sets = field(default_factory=Sets)
+    passed: Passed = field(default_factory=Passed)
     rendering: Rendering = field(default_factory=Rendering)
     guarding: Guarding = field(default_factory=Guarding)
     daemons: Running = field(default_factory=Running)

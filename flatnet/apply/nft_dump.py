@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,11 +20,14 @@ SUBSYSTEM = 10
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "bridge": 7, "ip6": 10}
 GET_TABLE, GET_CHAIN, GET_RULE = 1, 4, 7
 _GET_SET, _GET_ELEMENT = 10, 13
+# Nested attributes: a list of elements, and each of it, and its key.
+_LIST, _KEY = 0x8003, 0x8001
 _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 _INTERRUPTED = 0x10
 _DORMANT = 0x1
-_ANONYMOUS = 0x1
+# Of sets: written out in a rule, with elements that end, filled by rules.
+_ANONYMOUS, _TIMEOUT, _DYNAMIC = 0x1, 0x10, 0x20
 _ACCEPT = 1
 _COMMENT = 0
 _HEADER = struct.Struct("=IHHII")
@@ -45,7 +48,8 @@ class Dump:
 
     `chains` maps names to (type, hook, priority, policy), empty for a chain
     without a hook; `rules` chains' names to the comments of their rules, in
-    order; `sets` names to (key, is plain) of their elements.
+    order; `sets` names to (key, is plain) of their elements, none of those
+    that rules fill for ever.
     """
 
     is_dormant: bool = False
@@ -77,6 +81,39 @@ def elements(
         return frozenset(key for those in found for key, _ in those)
 
     return read(asking, table, look) or frozenset()
+
+
+def held(
+    asking: Kept, table: tuple[str, str], of: str, keys: Iterable[bytes]
+) -> frozenset[bytes]:
+    """Return those of some keys that are in a set of a table.
+
+    :raises HostSetupError: there is no such set, or as for `dump`
+    """
+
+    def look(table: Reading) -> frozenset[bytes]:
+        named = {**table.table, 2: of.encode() + b"\0"}
+        # Of a set that is not there the kernel says the same as of a key.
+        list(table.asked(_GET_SET, 0, named))
+        return frozenset(key for key in keys if _is_held(table, named, key))
+
+    found = read(asking, table, look)
+    if found is None:
+        raise HostSetupError(f"there is no set {of} in table {table[1]}")
+    return found
+
+
+def _is_held(table: "Reading", named: Values, key: bytes) -> bool:
+    value = attribute(_KEY, attribute(1, key))
+    try:
+        list(
+            table.asked(
+                _GET_ELEMENT, 0, {**named, _LIST: attribute(_KEY, value)}
+            )
+        )
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def read(
@@ -171,10 +208,17 @@ def _dumped(table: Reading) -> Dump:
         found.rules[name] = []
     for values in table.mine(GET_RULE, table.table):
         found.rules[text(values[2])].append(_comment(values.get(7, b"")))
+    filled = set()
     for values in table.mine(_GET_SET, table.table):
-        if not _number(values, 3) & _ANONYMOUS:
+        flags = _number(values, 3)
+        if not flags & _ANONYMOUS:
             found.sets[text(values[2])] = []
+        # What rules put there for ever may be more than all the rest.
+        if flags & (_TIMEOUT | _DYNAMIC) == _DYNAMIC:
+            filled.add(text(values[2]))
     for name, elements in found.sets.items():
+        if name in filled:
+            continue
         asked = {**table.table, 2: name.encode() + b"\0"}
         for values in table.asked(_GET_ELEMENT, _DUMP, asked):
             elements += _elements(values.get(3, b""))

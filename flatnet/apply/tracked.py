@@ -41,7 +41,23 @@ def flows_of(
     :param asking: a socket of netfilter's
     :raises HostSetupError: the kernel does not tell
     """
-    if not addresses or _is_empty():
+    if not addresses:
+        return
+    for family, values in _listed(asking):
+        ends = _ends(values)
+        if not addresses.isdisjoint(ends):
+            yield _flow(family, values, ends)
+
+
+def all_ends(asking: netlink.Kept) -> frozenset[str]:
+    """Return the addresses that any flow has; errors as for `flows_of`."""
+    found = {e for _, values in _listed(asking) for e in _ends(values)}
+    return frozenset(map(_address, found))
+
+
+def _listed(asking: netlink.Kept) -> Iterator[tuple[int, Values]]:
+    """Yield family and attributes of each flow."""
+    if _is_empty():
         return
     with asking.lent() as kernel:
         flags = netlink.REQUEST | netlink.DUMP
@@ -55,10 +71,7 @@ def flows_of(
                         "the kernel does not list its connections: "
                         f"{os.strerror(netlink.error(body))}"
                     )
-                values = dict(attributes(body[4:]))
-                ends = _ends(values)
-                if not addresses.isdisjoint(ends):
-                    yield _flow(body[0], values, ends)
+                yield body[0], dict(attributes(body[4:]))
 
 
 def forget(asking: netlink.Kept, flow: Flow) -> bool:

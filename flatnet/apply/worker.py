@@ -29,7 +29,6 @@ from flatnet.apply.dhcp import ask_to_reload
 from flatnet.apply.forwarding import closed
 from flatnet.apply.found import found_ports
 from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
 from flatnet.apply.host import (
     HostPaths,
     Task,
@@ -76,7 +75,6 @@ class Worker:
         known = Known(session.proven)
         self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
-        self._passed = Passed()
         self._plan: Plan | None = None
         self._probes = Probes(known)
         self._probed: tuple[str, ...] = ()
@@ -179,7 +177,7 @@ class Worker:
         return changes
 
     def _apply(self, wanted: Plan, ports: frozenset[str] | None) -> Changes:
-        plan, unfit = checked(wanted, self._passed)
+        plan, unfit = checked(wanted, self._tools.known.passed)
         # Before anything else: of such a plan not even rules come into force.
         check_not_emptied(plan, self._tools.devices)
         self._plan = plan

@@ -19,7 +19,7 @@ from connections import (
     silent_segment,
     stalls,
 )
-from segment import guest
+from segment import guest, link_local
 
 from flatnet.rows import SecurityRule
 from tests.sockets import receiver
@@ -153,6 +153,10 @@ def test_connections_of_any_protocol_are_cut(net, made):
         "-s 2001:db8::3 -d fe80::f816:3eff:fe00:1 -p icmpv6 "
         "--icmpv6-type 128 --icmpv6-code 0 --icmpv6-id 7",
     )
+    # Nothing is looked for of whom nobody ever sent anything.
+    other = net.guests[SAME_BRIDGE].namespace
+    for address in ("10.0.0.2", link_local(SERVED)):
+        other.run("ping", "-c1", "-W1", address, check=False)
     for way in ways:
         net.node.run(f"conntrack -I -t 60 -u ASSURED {way}")
 

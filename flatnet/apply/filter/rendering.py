@@ -73,13 +73,15 @@ class Rendering:
             )
             for family in _FAMILIES
         }
-        before = self._guests if ruled == self._ruled else {}
+        other = _others(self._ruled, ruled)
+        before = self._guests
         guests = {guest.uuid: guest for guest in wanted.guests}
         gone = self._guests.keys() - guests.keys()
         differ = {
             uuid
             for uuid, guest in guests.items()
             if before.get(uuid) is not guest
+            or not other.isdisjoint(guest.groups)
         }
         touched = differ | self._claimants(gone | differ)
         self._ruled, self._guests = ruled, guests
@@ -196,6 +198,17 @@ class Rendering:
                 )
             yield known
         self._members = members
+
+
+def _others(
+    before: Mapping[int, frozenset[int]], now: Mapping[int, frozenset[int]]
+) -> frozenset[int]:
+    """The groups that have rules in a family and had none, or had."""
+    return frozenset(
+        group
+        for family in _FAMILIES
+        for group in before.get(family, frozenset()) ^ now[family]
+    )
 
 
 def _claims(guest: Guest) -> Iterator[tuple[str, Hashable]]:

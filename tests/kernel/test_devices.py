@@ -1,0 +1,89 @@
+"""Devices and addresses as events keep them, held against the kernel's own."""
+
+import contextlib
+import random
+import subprocess
+import time
+from functools import partial
+
+import pytest
+
+from flatnet.apply.devices import Devices
+from flatnet.apply.link import read_addresses, read_links
+
+STEPS = 60
+SECONDS = 10
+CHANGES = (
+    "link add {0} type bridge",
+    "link add {0} type veth peer name {0}b",
+    "link del {0}",
+    "link set {0} up",
+    "link set {0} down",
+    "link set {0} mtu {1}400",
+    "link set {0} master {2}",
+    "link set {0} nomaster",
+    "link set {0} name {2}",
+    "addr add 10.{1}.0.1/24 dev {0}",
+    "addr add 2001:db8:{1}::1/64 dev {0}",
+    "addr del 10.{1}.0.1/24 dev {0}",
+    "addr flush dev {0}",
+)
+
+
+def change(chosen):
+    """Do something to some device; what cannot be done does nothing."""
+    names = chosen.sample(("d1", "d2", "d3", "d4"), 2)
+    words = chosen.choice(CHANGES).format(
+        names[0], chosen.randint(1, 4), names[1]
+    )
+    subprocess.run(
+        ("ip", *words.split()), capture_output=True, check=False, timeout=60
+    )
+    return words
+
+
+def addresses(found):
+    """All but those that the kernel makes and tells of when they are sure."""
+    return sorted(
+        (each.index, each.value, each.is_global)
+        for each in found
+        if not each.ip.startswith("fe80:")
+    )
+
+
+def agree(devices):
+    """Whether both say the same, now or once the kernel has done its part."""
+    links = devices.read(), read_links()
+    known = addresses(devices.addresses()), addresses(read_addresses())
+    return links[0] == links[1] and known[0] == known[1]
+
+
+def eventually(look, told):
+    deadline = time.monotonic() + SECONDS
+    while not look():
+        assert time.monotonic() < deadline, told
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_events_say_is_what_a_dump_says(namespace, seed):
+    def followed():
+        chosen, done = random.Random(seed), []
+        with contextlib.closing(Devices()) as devices:
+            for _ in range(STEPS):
+                done.append(change(chosen))
+                eventually(partial(agree, devices), done)
+
+    namespace.call(followed)
+
+
+def test_the_devices_are_the_same_objects_until_one_is_another(namespace):
+    def read():
+        with contextlib.closing(Devices()) as devices:
+            before = devices.read()
+            assert devices.read() is before
+            subprocess.run(
+                ["ip", "link", "add", "d1", "type", "bridge"], check=True
+            )
+            return devices.read() == before
+
+    assert not namespace.call(read)

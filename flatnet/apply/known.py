@@ -15,8 +15,8 @@ class Known:
     """Of one process and one network namespace.
 
     `proven` are tables that nobody wrote since, `sets` the sets as we left
-    them, `rendering` and `guarding` what was rendered last, `daemons` the
-    DHCP servers that run.
+    them, `passed` parts that are of the grammar, `rendering` and `guarding`
+    what was rendered last, `daemons` the DHCP servers that run.
     """
 
     proven: Proven = field(default_factory=Proven)

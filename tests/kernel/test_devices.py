@@ -30,16 +30,19 @@ CHANGES = (
 )
 
 
-def change(chosen):
-    """Do something to some device; what cannot be done does nothing."""
-    names = chosen.sample(("d1", "d2", "d3", "d4"), 2)
-    words = chosen.choice(CHANGES).format(
-        names[0], chosen.randint(1, 4), names[1]
-    )
+def ip(words):
+    """Do something; what cannot be done does nothing."""
     subprocess.run(
         ("ip", *words.split()), capture_output=True, check=False, timeout=60
     )
     return words
+
+
+def change(chosen):
+    """Do something to some device."""
+    names = chosen.sample(("d1", "d2", "d3", "d4"), 2)
+    number = chosen.randint(1, 4)
+    return ip(chosen.choice(CHANGES).format(names[0], number, names[1]))
 
 
 def addresses(found):

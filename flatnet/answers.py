@@ -74,7 +74,7 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
         "error": error,
         "failures": [
             {
-                "subject": failure.subject,
+                "subject": str(failure.subject),
                 "message": failure.message,
                 "instances": list(failure.instances),
             }

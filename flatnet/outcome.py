@@ -31,7 +31,7 @@ class Pass:
             raise self.error
         for failure in self.changes.failures:
             if instance_uuid in failure.instances:
-                raise HostSetupError(f"{failure.subject}: {failure.message}")
+                raise HostSetupError(str(failure))
 
     @property
     def is_incomplete(self) -> bool:
@@ -60,7 +60,7 @@ class Pass:
         """Why it is not ready, in one line."""
         if self.error is not None:
             return str(self.error)
-        lines = [f"{f.subject}: {f.message}" for f in self.changes.failures]
+        lines = [str(failure) for failure in self.changes.failures]
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         return lines[0] + more if lines else None
 

@@ -12,14 +12,13 @@ def report(outcome: Pass, before: Pass) -> None:
     if outcome.error is not None:
         LOG.error("pass failed: %s", outcome.error)
         return
-    for line in outcome.changes.made:
-        LOG.info("%s", line)
+    for effect in outcome.changes.made:
+        LOG.info("%s", effect)
     for failure in outcome.changes.failures:
         if failure not in before.changes.failures:
             LOG.error(
-                "%s: %s (instances: %s)",
-                failure.subject,
-                failure.message,
+                "%s (instances: %s)",
+                failure,
                 ", ".join(map(_shown, failure.instances)) or "none",
             )
     known = before.warnings

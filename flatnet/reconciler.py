@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import replace
 
 from flatnet import deadline, passlog
+from flatnet.effects import Effect
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
@@ -194,7 +195,7 @@ class Reconciler:
             return Pass(self._planned, error=HostSetupError(text))
 
     def _applied(self, scope: Scope) -> Pass:
-        made: tuple[str, ...] = ()
+        made: tuple[Effect, ...] = ()
         for _ in range(MOST_SWAPS):
             planned = self._plan(scope)
             changes = self._applier.apply(

@@ -11,6 +11,7 @@ prefix unless the field says so, MACs in lower case with colons.
 
 from dataclasses import dataclass, field
 
+from flatnet.effects import Effect, Subject
 from flatnet.filtering import Filter
 from flatnet.taken import Declined, InUse, Taken
 
@@ -177,13 +178,15 @@ class Plan:
 class Failure:
     """A part of the plan that could not be applied.
 
-    `subject` names it (`bridge br100`, `port tap1`, `dhcp br100`,
-    `firewall`); `instances` are the uuids that suffer.
+    `instances` are the uuids that suffer.
     """
 
-    subject: str
+    subject: Subject
     message: str
     instances: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,7 @@ class FoundPort:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a pass did: one line per change, and what it could not do.
+    """What a pass did, in order, and what it could not do.
 
     `warnings` are lines about what it met, `ports` what became of the plan's
     and of those that are gone, `declined` the addresses that DHCP withholds,
@@ -211,7 +214,7 @@ class Changes:
     less may reach than before.
     """
 
-    made: tuple[str, ...] = ()
+    made: tuple[Effect, ...] = ()
     failures: tuple[Failure, ...] = ()
     warnings: tuple[str, ...] = ()
     ports: tuple[FoundPort, ...] = ()
@@ -224,7 +227,7 @@ class Changes:
 def joined(*parts: Changes) -> Changes:
     """Return several changes as one, in order."""
     return Changes(
-        made=tuple(line for part in parts for line in part.made),
+        made=tuple(each for part in parts for each in part.made),
         failures=tuple(each for part in parts for each in part.failures),
         warnings=tuple(line for part in parts for line in part.warnings),
         reloaded=tuple(each for part in parts for each in part.reloaded),

@@ -20,6 +20,7 @@ from flatnet.apply.checks import is_ours
 from flatnet.apply.conflicts import Surroundings
 from flatnet.apply.link import ADDRESS_ORIGIN, Link
 from flatnet.apply.links import Host
+from flatnet.effects import Effect, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge
 from flatnet.taken import InUse, Taken
@@ -92,7 +93,11 @@ def mend_address(found: Host, link: Link, bridge: Bridge) -> None:
         broadcast=str(interface.network.broadcast_address),
         proto=ADDRESS_ORIGIN,
     )
-    found.made.append(f"bridge {link.name}: address {bridge.address} added")
+    found.made.append(
+        Effect(
+            Surface.BRIDGE, Verb.ADDED, link.name, f"address {bridge.address}"
+        )
+    )
 
 
 def _check_segment(found: Host, link: Link, bridge: Bridge, ip: str) -> None:

@@ -42,6 +42,7 @@ from flatnet.apply.link import (
 from flatnet.apply.links import ERRORS, Host, disable_ipv6, host
 from flatnet.apply.ports import apply_port, is_device, shut_port
 from flatnet.apply.stale import remove_ports
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge, Changes, Plan, Port, Uplink
 
@@ -119,7 +120,7 @@ def apply_bridges(
                 _apply_bridge(found, bridge, wanted)
             except ERRORS as error:
                 uuids = {port.instance_uuid for port in bridge.ports}
-                subject = f"bridge {bridge.name}"
+                subject = Subject(Surface.BRIDGE, bridge.name)
                 found.fail(subject, error, tuple(sorted(uuids)))
         return Changes(
             tuple(found.made),
@@ -189,7 +190,7 @@ def _made(found: Host, bridge: Bridge) -> Link:
     found.netlink.link(
         "add", ifname=bridge.name, kind="bridge", address=bridge.mac
     )
-    found.made.append(f"bridge {bridge.name} made")
+    found.made.append(Effect(Surface.BRIDGE, Verb.MADE, bridge.name))
     return found.reread(bridge.name)
 
 
@@ -201,7 +202,7 @@ def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
         link = _mend_options(found, link, _isolating(link))
     if not link.up:
         link = found.write(link, state="up")
-        found.made.append(f"bridge {link.name}: up")
+        found.made.append(Effect(Surface.BRIDGE, Verb.UP, link.name))
     return link
 
 
@@ -215,7 +216,9 @@ def _mend_ours(found: Host, link: Link, bridge: Bridge) -> Link:
     # Foreign addresses on our bridge would be lost with IPv6.
     if link.ipv6 and not _has_global_ipv6(found, link):
         disable_ipv6(link)
-        found.made.append(f"bridge {link.name}: ipv6 disabled")
+        found.made.append(
+            Effect(Surface.BRIDGE, Verb.DISABLED, link.name, "ipv6")
+        )
         link = found.reread(link.name)
     return link
 
@@ -239,7 +242,9 @@ def _set(found: Host, link: Link, **wanted: Any) -> Link:
     }
     if not changes:
         return link
-    found.made.append(f"bridge {link.name}: {', '.join(changes)} set")
+    found.made.append(
+        Effect(Surface.BRIDGE, Verb.SET, link.name, ", ".join(changes))
+    )
     return found.write(link, **changes)
 
 
@@ -257,7 +262,7 @@ def _mend_options(found: Host, link: Link, options: Mapping[str, int]) -> Link:
         if name == "IFLA_BR_MULTI_BOOLOPT":
             data = {"optval": wanted, "optmask": NO_LINKLOCAL_LEARN}
         link = found.write(link, kind="bridge", **{name: data})
-        found.made.append(f"bridge {link.name}: {name} set")
+        found.made.append(Effect(Surface.BRIDGE, Verb.SET, link.name, name))
     return link
 
 
@@ -266,10 +271,12 @@ def _mend_uplink(found: Host, link: Link, name: str) -> None:
     if uplink.master != link.index:
         found.pin_mac(link)
         uplink = found.write(uplink, master=link.index)
-        found.made.append(f"bridge {link.name}: uplink {name} enslaved")
+        found.made.append(
+            Effect(Surface.UPLINK, Verb.ENSLAVED, name, f"to {link.name}")
+        )
     if not uplink.up:
         found.write(uplink, state="up")
-        found.made.append(f"bridge {link.name}: uplink {name} up")
+        found.made.append(Effect(Surface.UPLINK, Verb.UP, name))
 
 
 def _has_global_ipv6(found: Host, link: Link) -> bool:

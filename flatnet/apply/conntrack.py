@@ -30,6 +30,7 @@ from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.netlink import Kept
 from flatnet.apply.tracked import all_ends, flows_of, forget
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure, Plan, Port
 
@@ -129,8 +130,8 @@ def _forget(asking: Kept, doomed: list[Flow]) -> Changes:
             cut += forget(asking, flow)
         except OSError as error:
             failures.append(_failure(flow, error))
-    made = (f"conntrack: cut {cut} connections",) if cut else ()
-    return Changes(made, tuple(failures))
+    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
+    return Changes((made,) * bool(cut), tuple(failures))
 
 
 def _failure(flow: Flow, error: OSError) -> Failure:
@@ -138,4 +139,4 @@ def _failure(flow: Flow, error: OSError) -> Failure:
         f"{flow.source} to {flow.target}, protocol {flow.protocol}, could "
         f"not be cut: {error}"
     )
-    return Failure("conntrack", text)
+    return Failure(Subject(Surface.CONNTRACK), text)

@@ -39,6 +39,7 @@ from flatnet.apply.command import run
 from flatnet.apply.daemons import Daemon, Running, status, stopped
 from flatnet.apply.leases import release_leases
 from flatnet.apply.sockets import dhcp_devices
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, DhcpServer, Failure, joined
 
@@ -70,7 +71,7 @@ def apply_dhcp(
         try:
             if server is None:
                 _stop(present, known)
-                parts.append(Changes((f"dnsmasq {bridge}: stopped",)))
+                parts.append(Changes((_done(Verb.STOPPED, bridge),)))
                 continue
             parts.append(dhcp_files.written(server, networks_path))
             served = _served(
@@ -99,8 +100,12 @@ def _lost(used: Iterable[str], running: Container[str]) -> Iterator[Changes]:
             yield _failed(bridge, "dnsmasq has ended; it is started again")
 
 
+def _done(verb: Verb, bridge: str, detail: str = "") -> Effect:
+    return Effect(Surface.DHCP, verb, bridge, detail)
+
+
 def _failed(bridge: str, text: str) -> Changes:
-    return Changes(failures=(Failure(f"dhcp {bridge}", text, ()),))
+    return Changes(failures=(Failure(Subject(Surface.DHCP, bridge), text),))
 
 
 def ask_to_reload(bridge: str, networks_path: str) -> None:
@@ -177,8 +182,8 @@ def _apply_server(
     known: Running,
     networks_path: str,
     config_file: str,
-) -> tuple[str, ...]:
-    """Have it run and know its files; return a line for what that took."""
+) -> tuple[Effect, ...]:
+    """Have it run and know its files; return what that took."""
     arguments = dnsmasq.arguments(
         server, networks_path=networks_path, config_file=config_file
     )
@@ -189,19 +194,19 @@ def _apply_server(
             return ()
         if known.signal((serving,), signal.SIGHUP):
             files.remove(mark)
-            return (f"dnsmasq {server.bridge}: reloaded",)
+            return (_done(Verb.RELOADED, server.bridge),)
     made = []
     if running:
         _stop(running, known)
-        made.append(f"dnsmasq {server.bridge}: stopped one that differs")
+        made.append(_done(Verb.STOPPED, server.bridge, "one that differs"))
     _start(arguments)
     known.forget()
     files.remove(mark)
-    return (*made, f"dnsmasq {server.bridge}: started")
+    return (*made, _done(Verb.STARTED, server.bridge))
 
 
 def _changes(
-    server: DhcpServer, made: tuple[str, ...], *faults: str
+    server: DhcpServer, made: tuple[Effect, ...], *faults: str
 ) -> Changes:
     """What a server took; it has read its files if it took anything."""
     return Changes(

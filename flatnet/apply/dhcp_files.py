@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 
 from flatnet.apply import dnsmasq, dnsmasq_config, files
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.state import Changes, DhcpServer, Failure
 
 _TEXTS = {
@@ -46,9 +47,14 @@ def written(server: DhcpServer, networks_path: str) -> Changes:
             f"its files cannot be written: {error.strerror}; who was known "
             f"before is served on: make room in {networks_path}"
         )
-        return Changes(failures=(Failure(f"dhcp {server.bridge}", text),))
+        return Changes(
+            failures=(Failure(Subject(Surface.DHCP, server.bridge), text),)
+        )
     return Changes(
-        tuple(f"{os.path.basename(path)}: written" for path in changed)
+        tuple(
+            Effect(Surface.FILE, Verb.WRITTEN, os.path.basename(path))
+            for path in changed
+        )
     )
 
 
@@ -74,5 +80,5 @@ def remove_files(
         )
         if stale or name.startswith(".flatnet-"):
             files.remove(f"{networks_path}/{name}")
-            made.append(f"{name}: removed")
+            made.append(Effect(Surface.FILE, Verb.REMOVED, name))
     return Changes(tuple(made))

@@ -29,7 +29,13 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply import ipset
 from flatnet.apply.filter.profiles import GROUP_PREFIX
-from flatnet.apply.filter.tables import AddressSet, Chain, Rules, Table
+from flatnet.apply.filter.tables import Chain, Rules, Table
+from flatnet.apply.firewall_failures import (
+    of_all,
+    of_chains,
+    of_sets,
+    of_table,
+)
 from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Edits, Existing, changed, edits
 from flatnet.apply.known import Known
@@ -39,13 +45,13 @@ from flatnet.apply.placement import Placement, placement
 from flatnet.apply.proven import Proven
 from flatnet.apply.restore import LockHeldError, refused_chains, restore
 from flatnet.apply.saved import (
-    COMMANDS,
     Saved,
     known_tables,
     other_backend,
     read_tables,
 )
 from flatnet.apply.sets import Sets
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Filter
 from flatnet.state import Changes, Failure, joined
@@ -68,8 +74,7 @@ def apply_firewall(
     try:
         top = placement(top_regex, bottom_regex)
     except HostSetupError as error:
-        failure = Failure("firewall", str(error), _filtered(wanted))
-        return Changes(failures=(failure,))
+        return of_all(Surface.FIREWALL, error, wanted)
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
     found = {family: _read(family, known.proven) for family in (4, 6)}
@@ -77,10 +82,9 @@ def apply_firewall(
     try:
         existing = known.sets.read()
     except HostSetupError as error:
-        missing = Failure("ipset", str(error), _filtered(wanted))
+        missing = of_all(Surface.IPSET, error, wanted)
         return joined(
-            Changes(failures=(missing,) * bool(task.planned.sets)),
-            _apply_families(task),
+            *(missing,) * bool(task.planned.sets), _apply_families(task)
         )
     return _apply_with_sets(task, existing, known.sets)
 
@@ -97,14 +101,17 @@ def _apply_with_sets(
     opened, more = ipset.open_sets(edits)
     refused = {**more, **errors, **unusable}
     written = Changes(
-        tuple(f"ipset: wrote set {name}" for name in sorted(closed | opened)),
-        _set_failures(refused, sets, wanted),
+        _done(Verb.WRITTEN, closed | opened),
+        of_sets(refused, sets, wanted),
         judged=by_sets(edits, sets, wanted),
     )
     gone, errors = ipset.remove_sets(sets, existing)
     removed = Changes(
-        tuple(f"ipset: removed set {name}" for name in sorted(gone)),
-        tuple(Failure(f"ipset {n}", e) for n, e in sorted(errors.items())),
+        _done(Verb.REMOVED, gone),
+        tuple(
+            Failure(Subject(Surface.IPSET, n), e)
+            for n, e in sorted(errors.items())
+        ),
     )
     known.note(existing, edits, gone=gone, refused=refused)
     return joined(written, done, removed)
@@ -142,8 +149,7 @@ def _apply_families(task: _Task) -> Changes:
         try:
             done.append(_apply_family(family, task))
         except LockHeldError as error:
-            failure = Failure("firewall", str(error), _filtered(task.wanted))
-            return joined(*done, Changes(failures=(failure,)))
+            return joined(*done, of_all(Surface.FIREWALL, error, task.wanted))
     return joined(*done)
 
 
@@ -175,8 +181,7 @@ def _apply_family(family: int, task: _Task) -> Changes:
     except HostSetupError as error:
         if not tables:
             return Changes()
-        failure = Failure("firewall", str(error), _filtered(task.wanted))
-        return Changes(failures=(failure,))
+        return of_all(Surface.FIREWALL, error, task.wanted)
 
 
 def _apply_table(
@@ -197,19 +202,11 @@ def _apply_table(
             plan = edits(existing, _closed(table, shut), top)
             error = _write(table, plan)
         if error:
-            return _failed(table, wanted, error)
-    failures = tuple(
-        Failure(
-            f"firewall chain {chain.name}",
-            f"{shut[chain.name]}; security group {chain.group} lets nothing "
-            "in",
-            _members(wanted, {chain.group}),
-        )
-        for chain in table.chains
-        if chain.name in shut
-    )
+            return of_table(table, error, wanted)
     return Changes(
-        plan.made, failures, judged=by_chains(before, table, wanted, top)
+        plan.made,
+        of_chains(table, shut, wanted),
+        judged=by_chains(before, table, wanted, top),
     )
 
 
@@ -243,53 +240,5 @@ def _closed(table: Table, shut: Iterable[str]) -> Table:
     return replace(table, chains=tuple(chains))
 
 
-def _failed(table: Table, wanted: Filter, error: str) -> Changes:
-    subject = f"firewall {COMMANDS[table.family]} {table.name}"
-    named = _filtered(wanted) if table.name == "filter" else ()
-    return Changes(failures=(Failure(subject, error, named),))
-
-
-def _set_failures(
-    errors: ipset.Errors, sets: tuple[AddressSet, ...], wanted: Filter
-) -> tuple[Failure, ...]:
-    """What could not be written, with those whom the rules need it for."""
-    return tuple(
-        Failure(f"ipset {each.name}", errors[each.name], _using(each, wanted))
-        for each in sets
-        if each.name in errors
-    )
-
-
-def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:
-    if each.source is not None:
-        return _members(
-            wanted,
-            {
-                group.id
-                for group in wanted.groups
-                if any(o.group == each.source for o in group.openings)
-            },
-        )
-    return _sorted(
-        guest.instance_uuid
-        for guest in wanted.guests
-        if not each.members.isdisjoint(guest.addresses)
-    )
-
-
-def _filtered(wanted: Filter) -> tuple[str, ...]:
-    """The instances that rules are to filter, sorted."""
-    return _sorted(g.instance_uuid for g in wanted.guests if g.filtered)
-
-
-def _members(wanted: Filter, groups: set[int | None]) -> tuple[str, ...]:
-    """The instances here that are in one of the groups, sorted."""
-    return _sorted(
-        guest.instance_uuid
-        for guest in wanted.guests
-        if not groups.isdisjoint(guest.groups)
-    )
-
-
-def _sorted(uuids: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(uuids)))
+def _done(verb: Verb, sets: Iterable[str]) -> tuple[Effect, ...]:
+    return tuple(Effect(Surface.IPSET, verb, name) for name in sorted(sets))

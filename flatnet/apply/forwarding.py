@@ -19,6 +19,8 @@ itself deaf to its own router.
 
 from pathlib import Path
 
+from flatnet.apply.sysctl import set_to
+from flatnet.effects import Subject, Surface
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure, Forwarding, Plan
 
@@ -38,15 +40,15 @@ def apply_forwarding(plan: Plan) -> Changes:
     made = []
     failures = []
     for device in closed(plan.forwarding):
-        name = f"sysctl net.ipv4.conf.{device}.forwarding"
+        name = f"net.ipv4.conf.{device}.forwarding"
         try:
             _open(device)
-            made.append(f"{name} = 1")
+            made.append(set_to(name, "1"))
         except (OSError, HostSetupError) as error:
             text = getattr(error, "strerror", None) or str(error)
             failures.append(
                 Failure(
-                    name,
+                    Subject(Surface.SYSCTL, name),
                     "guests cannot reach the outside, for it cannot be set "
                     f"to 1: {text}",
                     _everyone(plan),

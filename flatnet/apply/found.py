@@ -23,7 +23,7 @@ def found_ports(
     """
     there = {each.name: each for each in devices.read()}
     reasons = {
-        uuid: f"{failure.subject}: {failure.message}"
+        uuid: str(failure)
         for failure in reversed(done.failures)
         for uuid in failure.instances
     }

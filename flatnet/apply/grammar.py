@@ -18,6 +18,7 @@ from flatnet.apply.grammar_filter import checked_filter
 from flatnet.apply.grammar_instances import Instances, Passed, subject
 from flatnet.apply.grammar_needs import check_in_use
 from flatnet.apply.sysctl import path
+from flatnet.effects import Surface
 from flatnet.exceptions import HostSetupError
 from flatnet.state import (
     Bridge,
@@ -81,11 +82,11 @@ def _check_host_name(name: str) -> None:
 
 
 def _renewal(uuid: str) -> Failure:
-    return Failure(subject("instance", uuid), _MEND, (uuid,))
+    return Failure(subject(Surface.INSTANCE, uuid), _MEND, (uuid,))
 
 
 def _nameless(name: str) -> Failure:
-    return Failure(subject("port", name), _MEND)
+    return Failure(subject(Surface.PORT, name), _MEND)
 
 
 def _bridge(bridge: Bridge, found: Instances) -> Bridge:
@@ -103,7 +104,7 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
         uuids = {each for port in bridge.ports for each in _uuids(port)}
         found.fail(
             Failure(
-                subject("bridge", bridge.name),
+                subject(Surface.BRIDGE, bridge.name),
                 fault[:_LONGEST_FAULT],
                 tuple(sorted(uuids)),
             )
@@ -149,7 +150,7 @@ def _check_port(port: Port) -> None:
 
 
 def _port_failure(port: Port | GuardedPort) -> Failure:
-    return Failure(subject("port", port.name), _MEND, _uuids(port))
+    return Failure(subject(Surface.PORT, port.name), _MEND, _uuids(port))
 
 
 def _uuids(port: Port | GuardedPort) -> tuple[str, ...]:
@@ -211,7 +212,7 @@ def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
 
     def named(host: DhcpHost) -> Failure:
         holders = found.holding(host.mac, host.address)
-        return Failure(subject("dhcp", server.bridge), _MEND, holders)
+        return Failure(subject(Surface.DHCP, server.bridge), _MEND, holders)
 
     return replace(server, hosts=found.kept(server.hosts, _check_host, named))
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from flatnet.apply import grammar_values as values
 from flatnet.apply.grammar_instances import Instances, subject
+from flatnet.effects import Subject, Surface
 from flatnet.filtering import (
     Filter,
     FlatNetwork,
@@ -43,11 +44,13 @@ def checked_filter(wanted: Filter, found: Instances) -> Filter:
             if group.id in guest.groups
         }
         text = "it lets in nothing"
-        return Failure(f"group {group.id}", text, tuple(sorted(uuids)))
+        return Failure(
+            Subject(Surface.GROUP, str(group.id)), text, tuple(sorted(uuids))
+        )
 
     def holding(guest: Guest) -> Failure:
         uuids = {guest.instance_uuid, *found.holding(*guest.addresses)}
-        called = subject("filter of", guest.uuid)
+        called = subject(Surface.FILTER, guest.uuid)
         return Failure(called, _CLOSED, tuple(sorted(uuids)))
 
     return replace(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
+from flatnet.effects import Subject, Surface
 from flatnet.state import Failure, Plan
 
 T = TypeVar("T")
@@ -129,6 +130,6 @@ class Instances:
         return tuple(sorted(set().union(*found)))
 
 
-def subject(kind: str, name: str) -> str:
+def subject(surface: Surface, name: str) -> Subject:
     """Name a part in a failure, on one line and not at length."""
-    return f"{kind} {ascii(name)[1:-1][:60]}"
+    return Subject(surface, ascii(name)[1:-1][:60])

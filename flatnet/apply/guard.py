@@ -48,6 +48,7 @@ from flatnet.apply.members import Members, members
 from flatnet.apply.nft_batch import OutdatedError
 from flatnet.apply.nft_dump import elements
 from flatnet.apply.nft_elements import Change, write_elements
+from flatnet.effects import Effect, Surface, Verb
 from flatnet.state import Changes, Guard
 from flatnet.taken import InUse
 
@@ -161,7 +162,7 @@ def apply_guard(
 
 def _written(
     session: Session, guarding: Guarding, tables: tuple[nft.Table, ...]
-) -> tuple[str, ...]:
+) -> tuple[Effect, ...]:
     found = {each: _known(session, each) for each in tables}
     session.adopt((table.family, table.name) for table in tables)
     whole = {
@@ -182,7 +183,7 @@ def _written(
         # With what rules put into its sets since.
         present = nft.read(session, table.family, table.name)
         lines.append(nft.replacement(table, present))
-        told.append(f"guard: table {table.family} {table.name} made")
+        told.append(Effect(Surface.GUARD, Verb.MADE, _named(table.family)))
         becomes[_key(table)] = None
     session.run("".join(lines), becomes)
     return tuple(told)
@@ -190,7 +191,7 @@ def _written(
 
 def _amended(
     session: Session, guarding: Guarding, found: dict[nft.Table, nft.Found]
-) -> tuple[str, ...]:
+) -> tuple[Effect, ...]:
     """Mend the sets of tables that are whole.
 
     :raises OutdatedError: they may be something else by now
@@ -215,7 +216,12 @@ def _amended(
         guarding.settle(table, present)
     # The same ports stand in all tables; once is enough for the log.
     return tuple(
-        f"guard: {each.set} +{len(each.added)} -{len(each.removed)}"
+        Effect(
+            Surface.GUARD,
+            Verb.CHANGED,
+            each.set,
+            f"+{len(each.added)} -{len(each.removed)}",
+        )
         for each in wanted
         if each.family == "bridge"
     )
@@ -232,7 +238,11 @@ def _key(table: nft.Table) -> Hashable:
     return ("guard", table.family)
 
 
-def _removed(session: Session) -> tuple[str, ...]:
+def _named(family: str) -> str:
+    return f"table {family} {TABLE}"
+
+
+def _removed(session: Session) -> tuple[Effect, ...]:
     present = [
         family
         for family in FAMILIES
@@ -246,5 +256,6 @@ def _removed(session: Session) -> tuple[str, ...]:
     for family in present:
         session.lost((family, TABLE))
     return tuple(
-        f"guard: table {family} {TABLE} removed" for family in present
+        Effect(Surface.GUARD, Verb.REMOVED, _named(family))
+        for family in present
     )

@@ -30,6 +30,7 @@ from flatnet.apply.libnftables import Session
 from flatnet.apply.link import DUMP, Reads
 from flatnet.apply.narrowed import filtered_addresses
 from flatnet.apply.sysctl import apply_sysctls
+from flatnet.effects import Subject, Surface
 from flatnet.state import Changes, Failure, Plan, joined
 
 LOG = logging.getLogger(__name__)
@@ -90,30 +91,30 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     """Make this host look like the plan of a task, any number of times."""
     plan, devices = task.plan, tools.devices
 
-    def step(subject: str, apply: Callable[[], Changes]) -> Changes:
-        return guarded(subject, apply, plan)
+    def step(surface: Surface, apply: Callable[[], Changes]) -> Changes:
+        return guarded(surface, apply, plan)
 
     steps = joined(
-        step("sysctl", lambda: apply_sysctls(plan)),
-        step("ports", lambda: remove_ports(plan, devices)),
-        step("firewall", lambda: _apply_firewall(plan, tools)),
-        step("guard", lambda: _apply_guard(plan, tools)),
+        step(Surface.SYSCTL, lambda: apply_sysctls(plan)),
+        step(Surface.PORT, lambda: remove_ports(plan, devices)),
+        step(Surface.FIREWALL, lambda: _apply_firewall(plan, tools)),
+        step(Surface.GUARD, lambda: _apply_guard(plan, tools)),
     )
     rules = joined(Changes(failures=task.unfit), steps)
     judged = _judged(task, rules)
     cut = step(
-        "conntrack",
+        Surface.CONNTRACK,
         lambda: cut_connections(plan, judged, tools.session, devices),
     )
     waiting = _waiting(plan, cut, devices)
     shut = _opened(plan, steps, tools)
     shut |= affected(joined(Changes(failures=task.unfit), waiting))
     bridges = step(
-        "bridges",
+        Surface.BRIDGE,
         lambda: apply_bridges(plan, devices, shut=shut, ports=task.ports),
     )
-    forwards = step("forwarding", lambda: apply_forwarding(plan))
-    dhcp = step("dhcp", lambda: _apply_dhcp(plan, tools, bridges))
+    forwards = step(Surface.FORWARDING, lambda: apply_forwarding(plan))
+    dhcp = step(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
     named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     ports = found_ports(plan, named, devices, ports=task.ports)
     return Outcome(replace(named, ports=ports), bool(judged and cut.failures))
@@ -164,16 +165,15 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
         "connections of the last holder of its address could not be cut; "
         "its port is not made before they are"
     )
-    return Changes(
-        failures=(Failure("conntrack", text, tuple(sorted(uuids))),)
-    )
+    subject = Subject(Surface.CONNTRACK)
+    return Changes(failures=(Failure(subject, text, tuple(sorted(uuids))),))
 
 
 def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
     return joined(
-        guarded("guard", lambda: _apply_guard(plan, tools), plan),
-        guarded("firewall", lambda: _apply_firewall(plan, tools), plan),
+        guarded(Surface.GUARD, lambda: _apply_guard(plan, tools), plan),
+        guarded(Surface.FIREWALL, lambda: _apply_firewall(plan, tools), plan),
     )
 
 
@@ -199,9 +199,9 @@ def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
 def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
     """Serve the bridges that are as planned; `bridges` says which are not."""
     broken = frozenset(
-        failure.subject.removeprefix("bridge ")
+        failure.subject.key
         for failure in bridges.failures
-        if failure.subject.startswith("bridge ")
+        if failure.subject.surface is Surface.BRIDGE
     )
     return apply_dhcp(
         plan.dhcp_servers,
@@ -219,30 +219,31 @@ def _named(changes: Changes, plan: Plan) -> Changes:
     own, such as the gateway's, by all.  Nobody is shut for them: what filters
     an instance is in chains of its own, whose failures name it already.
     """
-    if not changes.failures:
-        return changes
-    missing = {"firewall": all_instances(plan)}
-    for bridge in plan.bridges:
-        uuids = sorted({port.instance_uuid for port in bridge.ports})
-        missing[f"dhcp {bridge.name}"] = tuple(uuids)
-
-    def with_instances(failure: Failure) -> Failure:
-        subject = failure.subject
-        if subject.startswith("firewall "):
-            subject = "firewall"
-        uuids = failure.instances or missing.get(subject, ())
-        return replace(failure, instances=uuids)
-
-    return replace(
-        changes, failures=tuple(map(with_instances, changes.failures))
+    failures = (
+        replace(each, instances=each.instances or _missing(each.subject, plan))
+        for each in changes.failures
     )
+    return replace(changes, failures=tuple(failures))
 
 
-def guarded(subject: str, apply: Callable[[], Changes], plan: Plan) -> Changes:
+def _missing(subject: Subject, plan: Plan) -> tuple[str, ...]:
+    """The instances that lack something, where its failure names none."""
+    if subject.surface is Surface.FIREWALL:
+        return all_instances(plan)
+    if subject.surface is Surface.DHCP:
+        served = [each for each in plan.bridges if each.name == subject.key]
+        return all_instances(replace(plan, bridges=tuple(served)))
+    return ()
+
+
+def guarded(
+    surface: Surface, apply: Callable[[], Changes], plan: Plan
+) -> Changes:
     """Return what `apply` did; an unforeseen error is everybody's failure."""
     try:
         return apply()
     except Exception as error:
+        subject = Subject(surface)
         LOG.exception("%s: unforeseen error", subject)
         text = " ".join(str(error).split()) or type(error).__name__
         return Changes(failures=(Failure(subject, text, all_instances(plan)),))

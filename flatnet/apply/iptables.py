@@ -23,8 +23,10 @@ from dataclasses import dataclass, field
 from flatnet.apply.filter.tables import Chain, Jump, Table
 from flatnet.apply.marks import comment, marks
 from flatnet.apply.placement import Placement
+from flatnet.effects import Effect, Surface, Verb
 
 PREFIX = "flatnet-"
+COMMANDS = {4: "iptables", 6: "ip6tables"}
 BUILTINS = {
     "filter": ("FORWARD", "INPUT", "OUTPUT"),
     "mangle": ("POSTROUTING",),
@@ -67,7 +69,7 @@ class Edits:
     """
 
     text: str = ""
-    made: tuple[str, ...] = ()
+    made: tuple[Effect, ...] = ()
     before: tuple[tuple[str, int], ...] = ()
     after: tuple[tuple[str, int], ...] = ()
 
@@ -133,20 +135,29 @@ def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
         *(f"-F {name}" for name in (*emptied, *removed)),
         *(f"-X {name}" for name in removed),
     )
-    command = "ip6tables" if wanted.family == 6 else "iptables"
-    where = f"{command} {wanted.name}"
-    made = (
-        *(f"{where}: wrote chain {chain.name}" for chain in chains),
-        *(f"{where}: set the jumps of {builtin}" for builtin in moved),
-        *(f"{where}: emptied chain {name}" for name in emptied),
-        *(f"{where}: removed chain {name}" for name in removed),
+    done = (
+        *((Verb.WRITTEN, chain.name) for chain in chains),
+        *((Verb.SET, builtin) for builtin in moved),
+        *((Verb.EMPTIED, name) for name in emptied),
+        *((Verb.REMOVED, name) for name in removed),
     )
     return Edits(
         _transaction(wanted.name, body),
-        made,
+        tuple(_effect(wanted, verb, name) for verb, name in done),
         before=tuple(each for each in handled if each[0] not in replaced),
         after=tuple(each for each in handled if each[0] in replaced),
     )
+
+
+def _effect(table: Table, verb: Verb, chain: str) -> Effect:
+    """What was done to a chain; of one that is not ours, to its jumps."""
+    detail = "the jumps to ours" if verb is Verb.SET else ""
+    return Effect(Surface.FIREWALL, verb, table_key(table, chain), detail)
+
+
+def table_key(table: Table, *chain: str) -> str:
+    """Return what a table, or a chain of it, is called in effects."""
+    return " ".join((COMMANDS[table.family], table.name, *chain))
 
 
 def chains_text(table: str, chains: tuple[Chain, ...]) -> str:

@@ -5,6 +5,7 @@ import time
 
 from flatnet.apply import dnsmasq, files
 from flatnet.apply.command import run
+from flatnet.effects import Effect, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import DhcpServer
 
@@ -12,7 +13,9 @@ from flatnet.state import DhcpServer
 _PATIENCE = 0.5
 
 
-def release_leases(server: DhcpServer, networks_path: str) -> tuple[str, ...]:
+def release_leases(
+    server: DhcpServer, networks_path: str
+) -> tuple[Effect, ...]:
     """Release each lease whose MAC and address nobody of ours has.
 
     dnsmasq does so when it gets round to it, which is waited for.
@@ -26,7 +29,14 @@ def release_leases(server: DhcpServer, networks_path: str) -> tuple[str, ...]:
                 f"the lease of {address} by {mac} was not released: "
                 f"{done.error}"
             )
-        made.append(f"dnsmasq {server.bridge}: released {address} of {mac}")
+        made.append(
+            Effect(
+                Surface.DHCP,
+                Verb.RELEASED,
+                server.bridge,
+                f"{address} of {mac}",
+            )
+        )
     deadline = time.monotonic() + _PATIENCE
     while made and _stale_leases(server, path) and time.monotonic() < deadline:
         time.sleep(0.005)

@@ -23,6 +23,7 @@ from flatnet.apply.link import (
     Link,
     Reads,
 )
+from flatnet.effects import Effect, Subject
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Failure
 from flatnet.taken import Taken
@@ -55,7 +56,7 @@ class Host:
     devices: Reads
     links: dict[str, Link]
     addresses: list[Address]
-    made: list[str] = field(default_factory=list)
+    made: list[Effect] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
@@ -139,7 +140,10 @@ class Host:
         }
 
     def fail(
-        self, subject: str, error: Exception, instances: tuple[str, ...] = ()
+        self,
+        subject: Subject,
+        error: Exception,
+        instances: tuple[str, ...] = (),
     ) -> None:
         """Note that a part of the plan could not be applied, in one line."""
         self.failures.append(Failure(subject, reason(error), instances))

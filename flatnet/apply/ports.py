@@ -17,6 +17,7 @@ from flatnet.apply.link import MARK, Link
 from flatnet.apply.links import ERRORS, Host, disable_ipv6
 from flatnet.apply.taps import drop_tap, loses, set_tap, wanted_owner
 from flatnet.apply.usage import is_used
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Bridge, Port
 
@@ -38,7 +39,7 @@ def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
         _mend(host, link, bridge=bridge, port=port)
     except ERRORS as error:
         host.fail(
-            f"port {port.name}",
+            Subject(Surface.PORT, port.name),
             _explained(error, bridge),
             (port.instance_uuid,),
         )
@@ -55,9 +56,10 @@ def shut_port(host: Host, port: Port) -> None:
         return
     try:
         host.write(link, state="down")
-        host.made.append(f"port {port.name}: shut")
+        host.made.append(Effect(Surface.PORT, Verb.SHUT, port.name))
     except ERRORS as error:
-        host.fail(f"port {port.name}", error, (port.instance_uuid,))
+        subject = Subject(Surface.PORT, port.name)
+        host.fail(subject, error, (port.instance_uuid,))
 
 
 def remove_all(host: Host, links: Sequence[Link]) -> None:
@@ -65,9 +67,9 @@ def remove_all(host: Host, links: Sequence[Link]) -> None:
     failed = host.delete_all(links)
     for link in links:
         if link.name in failed:
-            host.fail(f"port {link.name}", failed[link.name])
+            host.fail(Subject(Surface.PORT, link.name), failed[link.name])
         else:
-            host.made.append(f"port {link.name} removed")
+            host.made.append(Effect(Surface.PORT, Verb.REMOVED, link.name))
 
 
 def _as_it_is(host: Host, port: Port) -> Port:
@@ -129,7 +131,7 @@ def _made(host: Host, bridge: Bridge, port: Port) -> Link:
                 "mtu": bridge.mtu,
             },
         )
-    host.made.append(f"port {port.name} made")
+    host.made.append(Effect(Surface.PORT, Verb.MADE, port.name))
     return host.reread(port.name)
 
 
@@ -151,17 +153,19 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
             host.pin_mac(master)
         link = host.write(link, **changes)
         names = ", ".join(changes)
-        host.made.append(f"port {port.name}: {names} set")
+        host.made.append(Effect(Surface.PORT, Verb.SET, port.name, names))
     if link.ipv6:
         disable_ipv6(link)
         link = host.reread(port.name)
-        host.made.append(f"port {port.name}: ipv6 disabled")
+        host.made.append(
+            Effect(Surface.PORT, Verb.DISABLED, port.name, "ipv6")
+        )
     _mend_peer(host, link, bridge=bridge, port=port)
     if port.kind == "tap":
         link = _mend_opener(host, link, port)
     if not link.up:
         host.write(link, state="up")
-        host.made.append(f"port {port.name}: up")
+        host.made.append(Effect(Surface.PORT, Verb.UP, port.name))
 
 
 def _mend_opener(host: Host, link: Link, port: Port) -> Link:
@@ -170,7 +174,7 @@ def _mend_opener(host: Host, link: Link, port: Port) -> Link:
         return link
     if not set_tap(port.name, wanted):
         return link
-    host.made.append(f"port {port.name}: owner set")
+    host.made.append(Effect(Surface.PORT, Verb.SET, port.name, "owner"))
     return host.reread(port.name)
 
 
@@ -179,7 +183,9 @@ def _mend_peer(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
     peer = host.links.get(port.peer or "")
     if peer and peer.index == link.peer and peer.mtu != bridge.mtu:
         host.write(peer, mtu=bridge.mtu)
-        host.made.append(f"port {link.name}: mtu of {peer.name} set")
+        host.made.append(
+            Effect(Surface.PORT, Verb.SET, link.name, f"mtu of {peer.name}")
+        )
 
 
 def host_mac(mac: str) -> str:

@@ -17,12 +17,15 @@ from pathlib import Path
 
 from flatnet.apply.known import Known
 from flatnet.apply.sysctl import apply_sysctls
-from flatnet.state import Plan
+from flatnet.effects import Effect, Subject, Surface, Verb
+from flatnet.state import Failure, Plan
 
 LOG = logging.getLogger("flatnet.applier")
 # Ports that are looked at by one probe.
 _AT_ONCE = 16
 _DEVICES = Path("/proc/sys/net/ipv6/conf")
+# What had to be mended, and what only a pass can mend.
+Met = Effect | Failure
 
 
 class Probes:
@@ -37,19 +40,29 @@ class Probes:
         """Whether the sets are; see `Sets.are_as_left`."""
         return self._known.sets.are_as_left()
 
-    def mended(self, plan: Plan) -> tuple[str, ...]:
+    def mended(self, plan: Plan) -> tuple[Met, ...]:
         """Mend what keeps packets from being filtered, and servers.
 
-        :returns: a line for each thing that somebody else did
+        :returns: what was not as the last pass left it
         """
         settings = apply_sysctls(plan)
         daemons = self._known.daemons
+        ended = (
+            f"dnsmasq with pid {each.pid} has ended"
+            for each in daemons.ended()
+        )
         return (
             *settings.made,
-            *(f"{f.subject}: {f.message}" for f in settings.failures),
-            *(f"dnsmasq {each}: was stopped" for each in daemons.resumed()),
-            *(f"dnsmasq with pid {d.pid} has ended" for d in daemons.ended()),
-            *(f"port {name} has IPv6" for name in self._having_ipv6(plan)),
+            *settings.failures,
+            *(
+                Effect(Surface.DHCP, Verb.RESUMED, each, "a stopped dnsmasq")
+                for each in daemons.resumed()
+            ),
+            *(Failure(Subject(Surface.DHCP), text) for text in ended),
+            *(
+                Failure(Subject(Surface.PORT, name), "it has IPv6")
+                for name in self._having_ipv6(plan)
+            ),
         )
 
     def _having_ipv6(self, plan: Plan) -> list[str]:

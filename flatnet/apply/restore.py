@@ -7,8 +7,7 @@ for, in each pass for some seconds; that it is held says nothing about chains.
 
 from flatnet.apply.command import run
 from flatnet.apply.filter.tables import Chain, Table
-from flatnet.apply.iptables import chains_text
-from flatnet.apply.saved import COMMANDS
+from flatnet.apply.iptables import COMMANDS, chains_text
 from flatnet.exceptions import HostSetupError
 
 _WAIT_SECONDS = "10"

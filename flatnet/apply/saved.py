@@ -8,13 +8,12 @@ import os
 from dataclasses import dataclass, field
 
 from flatnet.apply.command import resolved, run
-from flatnet.apply.iptables import BUILTINS, Existing, parsed
+from flatnet.apply.iptables import BUILTINS, COMMANDS, Existing, parsed
 from flatnet.apply.native import odd_text, read_native
 from flatnet.apply.proven import Proven
+from flatnet.effects import Subject, Surface
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure
-
-COMMANDS = {4: "iptables", 6: "ip6tables"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def other_backend(family: int) -> Changes:
         f"chains of ours are in {other} too, and {command} is another "
         f"backend now: remove what {other}-save shows of flatnet"
     )
-    return Changes(failures=(Failure("firewall", text),))
+    return Changes(failures=(Failure(Subject(Surface.FIREWALL), text),))
 
 
 def _is_legacy(command: str) -> bool:

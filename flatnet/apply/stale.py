@@ -20,6 +20,7 @@ from flatnet.apply.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.links import ERRORS, Host, host
 from flatnet.apply.ports import is_device, remove_all
 from flatnet.apply.usage import ours, planned_ports, unused
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.state import Changes, Plan, Port
 from flatnet.taken import InUse
 
@@ -42,9 +43,11 @@ def remove_ports(plan: Plan, devices: Reads = DUMP) -> Changes:
         for link in _stale_bridges(found, plan):
             try:
                 found.delete(link)
-                found.made.append(f"bridge {link.name} removed")
+                found.made.append(
+                    Effect(Surface.BRIDGE, Verb.REMOVED, link.name)
+                )
             except ERRORS as error:
-                found.fail(f"bridge {link.name}", error)
+                found.fail(Subject(Surface.BRIDGE, link.name), error)
         return Changes(
             tuple(found.made), tuple(found.failures), tuple(warnings)
         )
@@ -115,7 +118,7 @@ def _remove_unused(
                     _take_down(found, link)
                     warnings.append(_unknown(link))
             except ERRORS as error:
-                found.fail(f"port {link.name}", error)
+                found.fail(Subject(Surface.PORT, link.name), error)
         remove_all(found, leaving)
     return warnings
 
@@ -123,7 +126,7 @@ def _remove_unused(
 def _take_down(found: Host, link: Link) -> None:
     if link.up:
         found.write(link, state="down")
-        found.made.append(f"port {link.name}: shut")
+        found.made.append(Effect(Surface.PORT, Verb.SHUT, link.name))
 
 
 def _unknown(link: Link) -> str:
@@ -159,10 +162,15 @@ def _remove(found: Host, address: Address) -> None:
             "del", index=link.index, address=ip, prefixlen=int(prefix)
         )
         found.made.append(
-            f"bridge {link.name}: address {address.value} removed"
+            Effect(
+                Surface.BRIDGE,
+                Verb.REMOVED,
+                link.name,
+                f"address {address.value}",
+            )
         )
     except ERRORS as error:
-        found.fail(f"bridge {link.name}", error)
+        found.fail(Subject(Surface.BRIDGE, link.name), error)
 
 
 def _stale_bridges(found: Host, plan: Plan) -> list[Link]:

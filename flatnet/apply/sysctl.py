@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from flatnet.apply.command import run
+from flatnet.effects import Effect, Subject, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Changes, Failure, Plan
 
@@ -43,12 +44,18 @@ def apply_sysctls(plan: Plan) -> Changes:
     for name, value in plan.sysctls:
         try:
             if _set(path(name, devices), name, value):
-                made.append(f"sysctl {name} = {value}")
+                made.append(set_to(name, value))
         except (HostSetupError, OSError) as error:
             text = " ".join(str(error).split())
             uuids = tuple(sorted(everyone))
-            failures.append(Failure(f"sysctl {name}", text, uuids))
+            subject = Subject(Surface.SYSCTL, name)
+            failures.append(Failure(subject, text, uuids))
     return Changes(tuple(made), tuple(failures))
+
+
+def set_to(name: str, value: str) -> Effect:
+    """Return that a setting was given a value."""
+    return Effect(Surface.SYSCTL, Verb.SET, name, f"to {value}")
 
 
 def path(name: str, devices: frozenset[str]) -> Path:

@@ -39,7 +39,7 @@ from flatnet.apply.host import (
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.members import Members, members
-from flatnet.apply.probes import Probes
+from flatnet.apply.probes import Met, Probes
 from flatnet.apply.shape import Shape, shape
 from flatnet.apply.stale import withdraw
 from flatnet.apply.standing import Standing, plugged
@@ -77,7 +77,7 @@ class Worker:
         self._standing = Standing()
         self._plan: Plan | None = None
         self._probes = Probes(known)
-        self._probed: tuple[str, ...] = ()
+        self._probed: tuple[Met, ...] = ()
         self._members = Members()
         self._shape: Shape = frozenset()
         # What the last pass could not open; it would not again.
@@ -134,12 +134,12 @@ class Worker:
         if not self._probes.rules_are_as_left():
             self._tools.known.sets.forget()
             self._mend(self._plan, self._members, ("somebody (by ipset)",))
-        lines = self._probes.mended(self._plan)
+        found = self._probes.mended(self._plan)
         # What cannot be mended is told once, and left to passes.
-        new = [line for line in lines if line not in self._probed]
-        self._probed = lines
-        for line in new:
-            LOG.warning("somebody else did it: %s", line)
+        new = [each for each in found if each not in self._probed]
+        self._probed = found
+        for each in new:
+            LOG.warning("not as the last pass left it: %s", each)
         if new:
             self._wake()
 
@@ -261,12 +261,12 @@ class Worker:
         # Who connected while rules were missing is judged by the next pass.
         self._owes = True
         changes = apply_rules(plan, self._tools)
-        for line in changes.made:
-            LOG.warning("mended: %s", line)
+        for effect in changes.made:
+            LOG.warning("mended: %s", effect)
         for line in changes.warnings:
             LOG.warning("%s", line)
         for failure in changes.failures:
-            LOG.error("%s: %s", failure.subject, failure.message)
+            LOG.error("%s", failure)
         self._wake()
 
     def _found(self, plan: Plan) -> dict[str, bool]:

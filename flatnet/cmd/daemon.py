@@ -114,10 +114,10 @@ class Daemon:
     def _withdraw(self) -> None:
         """Take back what an earlier version took of what we need."""
         changes = self._applier.withdraw(self._needs.now)
-        for line in changes.made:
-            LOG.warning("%s: this host needs it, or is cut off by it", line)
+        for effect in changes.made:
+            LOG.warning("%s: this host needs it, or is cut off by it", effect)
         for failure in changes.failures:
-            LOG.error("%s: %s", failure.subject, failure.message)
+            LOG.error("%s", failure)
 
     def _idle_uplink(self) -> str:
         """What is wrong with an uplink that no network has shown yet."""

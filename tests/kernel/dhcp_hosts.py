@@ -17,6 +17,7 @@ from pathlib import Path
 from flatnet.apply.daemons import Running
 from flatnet.apply.dhcp import apply_dhcp
 from flatnet.state import DhcpHost, DhcpServer
+from tests.effects import DHCP
 
 SCRIPT = """#!/bin/sh
 case $1 in bound|renew)
@@ -70,7 +71,7 @@ class Host:
         """Serve `hosts`; return the text of the one failure of it."""
         changes = self.changes(replace(self.server, hosts=hosts))
         (failure,) = changes.failures
-        assert failure.subject == "dhcp br100"
+        assert failure.subject == DHCP
         return failure.message
 
     def changes(self, *servers, skip=()):

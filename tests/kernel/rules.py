@@ -54,7 +54,3 @@ def applied(namespace, plan, **options):
 def saved(namespace, family="ip", counters=()):
     text = namespace.run(f"{family}tables-save", *counters)
     return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-def mentions(made, word):
-    return [line for line in made if word in line]

@@ -11,6 +11,7 @@ from strangers import STRANGER, beyond_uplink, frame
 
 from flatnet.apply.arp import PROBES, claimed
 from flatnet.apply.bridge import apply_bridges
+from tests.effects import BRIDGE
 
 SECONDS = 10
 
@@ -50,7 +51,7 @@ def test_an_address_that_a_machine_has_is_not_taken(segment):
     assert (taken.address, taken.answered) == ("10.0.0.1", True)
     assert STRANGER in taken.reason
     (only,) = changes.failures
-    assert only.subject == "bridge br100"
+    assert only.subject == BRIDGE
     assert only.instances == (tap(1).instance_uuid,)
     assert f"10.0.0.1 is that of {STRANGER} on eth1" in only.message
     assert addresses(host, "br100") == []

@@ -15,6 +15,9 @@ from bridged import (
     veth,
 )
 
+from flatnet.effects import Effect, Surface, Verb
+from tests.effects import BRIDGE
+
 STP = "stp_state 1 forward_delay 1200 ageing_time 1000 priority 4096"
 
 
@@ -53,7 +56,8 @@ def test_it_keeps_all_that_isolation_does_not_need(namespace, pinned):
     before = settings_of(namespace)
     assert (before["mtu"], before["stp_state"]) == (9000, 1)
     first = reach(namespace, plan(tap(1), veth(2)))
-    assert "bridge br100: IFLA_BR_STP_STATE set" not in first.made
+    stp = Effect(Surface.BRIDGE, Verb.SET, "br100", "IFLA_BR_STP_STATE")
+    assert stp not in first.made
     after = settings_of(namespace)
     changed = {name for name in before if before[name] != after[name]}
     # Who is the root, and what is about to be told, are no settings.
@@ -83,7 +87,7 @@ def test_one_of_ours_is_set_whole(namespace):
 def test_a_smaller_mtu_than_the_networks(namespace):
     made(namespace, mtu=1400)
     only = failure(namespace, plan(tap(1)))
-    assert only.subject == "bridge br100"
+    assert only.subject == BRIDGE
     assert only.instances == (instance(1),)
     assert only.message == (
         "bridge br100, which flatnet did not make, has mtu 1400, and its "

@@ -19,6 +19,7 @@ from bridged import (
 
 from flatnet.state import Plan
 from tests.builders import network, settings, snapshot
+from tests.effects import BRIDGE, port
 from tests.planned import bridges
 
 CLONE_NEWNS = 0x00020000
@@ -29,14 +30,14 @@ MS_PRIVATE = 1 << 18
 def test_a_device_that_is_no_bridge(namespace):
     namespace.run("ip link add br100 type veth peer name other")
     only = failure(namespace, plan(tap(1)))
-    assert only.subject == "bridge br100"
+    assert only.subject == BRIDGE
     assert only.instances == (instance(1),)
     assert "br100 exists and is no bridge" in only.message
 
 
 def test_an_uplink_that_is_missing(namespace):
     only = failure(namespace, plan(tap(1), uplink="eth7"))
-    assert only.subject == "bridge br100"
+    assert only.subject == BRIDGE
     assert "uplink eth7 does not exist" in only.message
 
 
@@ -131,7 +132,7 @@ def test_a_broken_bridge_does_not_stop_another(namespace):
     bad = plan(tap(1), name="br0", uplink="eth7", address=None)
     both = bad.bridges + plan(tap(2)).bridges
     changes = apply(namespace, Plan("node1", bridges=both))
-    assert [each.subject for each in changes.failures] == ["bridge br0"]
+    assert [each.subject.key for each in changes.failures] == ["br0"]
     found = links(namespace)
     assert "br0" not in found
     assert found[tap(2).name]["master"] == "br100"
@@ -143,7 +144,7 @@ def test_a_name_that_is_taken_fails_its_own_port_only(namespace):
     before = state(namespace, tap(1).name)
     changes = apply(namespace, plan(tap(1), tap(2)))
     (only,) = changes.failures
-    assert only.subject == f"port {tap(1).name}"
+    assert only.subject == port(tap(1).name)
     assert only.instances == (instance(1),)
     assert "is not flatnet's" in only.message
     assert state(namespace, tap(1).name) == before
@@ -153,7 +154,7 @@ def test_a_name_that_is_taken_fails_its_own_port_only(namespace):
 def test_tun_that_is_missing(namespace):
     changes = namespace.call(pass_without_tun, plan(tap(1), veth(2)))
     (only,) = changes.failures
-    assert only.subject == f"port {tap(1).name}"
+    assert only.subject == port(tap(1).name)
     assert "/dev/net/tun is missing" in only.message
     assert links(namespace)[veth(2).name]["master"] == "br100"
 
@@ -177,6 +178,6 @@ def test_a_bridge_that_is_full(namespace):
     namespace.run("ip", "-batch", "-", text=batch)
     changes = apply(namespace, plan(veth(1), veth(2)))
     (only,) = changes.failures
-    assert only.subject == f"port {veth(2).name}"
+    assert only.subject == port(veth(2).name)
     assert "1023" in only.message
     assert veth(2).name not in links(namespace)

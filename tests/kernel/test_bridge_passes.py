@@ -27,6 +27,7 @@ from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
 
 from flatnet.apply.links import Host, host
 from flatnet.state import Changes
+from tests.effects import BRIDGE, port
 
 
 def test_the_second_pass_writes_nothing(namespace):
@@ -114,7 +115,7 @@ def test_from_anything_to_the_plan(before, junk):
             namespace.run(command, check=False)
         first = apply(namespace, wanted)
         # A device of ours in name but marked by nobody may be anybody's.
-        taken = {each.subject.removeprefix("port ") for each in first.failures}
+        taken = {each.subject for each in first.failures}
         narrow = "bridge br100, which flatnet did not make, has mtu 1333"
         for each in first.failures:
             assert each.message.startswith(narrow) or (
@@ -122,15 +123,15 @@ def test_from_anything_to_the_plan(before, junk):
             )
         assert apply(namespace, wanted).made == ()
         found = links(namespace)
-        if "bridge br100" in taken:
+        if BRIDGE in taken:
             assert found["br100"]["mtu"] == 1333
             return
         assert found["br100"]["mtu"] == 1500
         assert "10.0.0.1/24" in addresses(namespace, "br100")
-        for port in wanted.bridges[0].ports:
-            if port.name not in taken:
-                assert found[port.name]["master"] == "br100"
-                assert "UP" in found[port.name]["flags"]
+        for each in wanted.bridges[0].ports:
+            if port(each.name) not in taken:
+                assert found[each.name]["master"] == "br100"
+                assert "UP" in found[each.name]["flags"]
 
 
 def test_two_hundred_ports(namespace, record_property):

@@ -22,6 +22,7 @@ from connections import (
 from segment import guest, link_local
 
 from flatnet.rows import SecurityRule
+from tests.effects import cut
 from tests.sockets import receiver
 
 
@@ -48,7 +49,7 @@ def test_a_connection_that_nothing_allows_stalls_and_others_go_on(net, made):
     kept.append(made.make(served, net.outside, "192.0.2.9", 80))
     kept.append(made.make(served, net.other, "10.0.0.50", 22))
     assert all(map(both_ways, lost + kept))
-    assert apply(net, WEB) == ("conntrack: cut 3 connections",)
+    assert apply(net, WEB) == (cut(3),)
     assert all(map(stalls, lost))
     assert all(map(both_ways, kept))
     assert apply(net, WEB) == ()
@@ -69,9 +70,7 @@ def test_a_member_that_leaves_a_source_group_is_cut(net, made):
     served = net.guests[SERVED]
     kept = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 22)
     lost = made.make(net.other, served, "10.0.0.2", 22)
-    assert apply(net, FRIENDS, members=("10.0.0.3",)) == (
-        "conntrack: cut 1 connections",
-    )
+    assert apply(net, FRIENDS, members=("10.0.0.3",)) == (cut(1),)
     assert both_ways(kept)
     assert stalls(lost)
 
@@ -86,7 +85,7 @@ def test_who_connected_while_nothing_was_filtered_is_cut(net, made, hole):
     served = net.guests[SERVED]
     kept = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 22)
     lost = made.make(net.guests[SAME_BRIDGE], served, "10.0.0.2", 80)
-    assert apply(net, SSH) == ("conntrack: cut 1 connections",)
+    assert apply(net, SSH) == (cut(1),)
     assert both_ways(kept)
     assert stalls(lost)
 

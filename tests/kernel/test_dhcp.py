@@ -16,6 +16,7 @@ from dhcp_hosts import (
 
 from flatnet.state import DhcpHost
 from tests.builders import interface, settings, snapshot
+from tests.effects import released
 from tests.planned import servers
 
 # Some are given to dnsmasq and some are not: all guests get an address.
@@ -117,7 +118,7 @@ def test_an_address_has_a_new_holder_at_once(host, namespaces, tmp_path):
     first = host.guest(namespaces(), MAC_1, tmp_path / "old")
     assert first.lease()["ip"] == "10.0.0.2"
     made = host.apply(DhcpHost(MAC_2, "10.0.0.2"))
-    assert f"dnsmasq br100: released 10.0.0.2 of {MAC_1}" in made
+    assert released("10.0.0.2", MAC_1) in made
     second = host.guest(namespaces(), MAC_2, tmp_path / "new")
     assert second.lease()["ip"] == "10.0.0.2"
 

@@ -2,9 +2,12 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 from dhcp_hosts import MAC_1, line, lives, serving_host, wait_until
+
+from tests.effects import RELOADED, STARTED, STOPPED
 
 
 @pytest.fixture
@@ -41,8 +44,8 @@ def test_an_edit_is_applied_once(host, namespaces, tmp_path):
     written(host, "dhcp-option=26,1234\n")
     made = host.apply(line(1))
     assert made[:2] == (
-        "dnsmasq br100: stopped one that differs",
-        "dnsmasq br100: started",
+        replace(STOPPED, detail="one that differs"),
+        STARTED,
     )
     assert host.apply(line(1)) == ()
     copies = [each for each in host.path.iterdir() if ".conf-" in each.name]
@@ -77,14 +80,14 @@ def test_a_slip_costs_a_line_and_nobody_his_server(
     # Told as long as it lasts, while the server goes on, also anew.
     pid = host.pid
     made = host.apply(line(1))
-    assert "dnsmasq br100: reloaded" in made
+    assert RELOADED in made
     assert host.pid == pid
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not lives(pid))
-    assert host.apply(line(1)) == ("dnsmasq br100: started",)
+    assert host.apply(line(1)) == (STARTED,)
     assert lease(host, namespaces, tmp_path)["mtu"] == "1234"
     written(host, "dhcp-option=26,1235\n")
-    assert "dnsmasq br100: started" in host.apply(line(1))
+    assert STARTED in host.apply(line(1))
     again = host.changes(host.server)
     assert again.warnings == ()
 
@@ -100,7 +103,7 @@ def test_a_first_file_that_is_unsound(host):
     config, host.config_file = host.config_file, ""
     host.apply()
     pid, host.config_file = host.pid, config
-    assert "dnsmasq br100: reloaded" in host.apply(line(1))
+    assert RELOADED in host.apply(line(1))
     assert host.pid == pid
 
 
@@ -108,5 +111,5 @@ def test_no_file_any_more(host):
     written(host, "dhcp-option=26,1234\n")
     host.apply(line(1))
     host.config_file = ""
-    assert "dnsmasq br100: started" in host.apply(line(1))
+    assert STARTED in host.apply(line(1))
     assert not [each for each in host.path.iterdir() if ".conf" in each.name]

@@ -11,6 +11,7 @@ from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
 from flatnet.taken import Declined
+from tests.effects import RELOADED
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_what_a_guest_declines_is_known_and_served_again(pair):
     assert pair.says(1, kind=DISCOVER, patience=1) == []
     ask_to_reload("br100", str(host.path))
     made = host.apply(line(1), line(2))
-    assert made == ("dnsmasq br100: reloaded",)
+    assert made == (RELOADED,)
     pair.gets_its_address(1)
 
 

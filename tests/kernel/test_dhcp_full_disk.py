@@ -7,6 +7,8 @@ import subprocess
 import pytest
 from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host, wait_until
 
+from tests.effects import RELOADED, STARTED
+
 
 @pytest.fixture
 def host(namespaces, tmp_path):
@@ -55,7 +57,7 @@ def test_one_that_was_killed_is_started_with_the_files_of_before(
     assert guest.lease()["ip"] == "10.0.0.2"
     # Nothing is forgotten when there is room again.
     (host.path / "ballast").unlink()
-    assert "dnsmasq br100: reloaded" in host.apply(*known)
+    assert RELOADED in host.apply(*known)
     other = host.guest(namespaces(), MAC_2, tmp_path / "vm_2")
     assert other.lease()["ip"] == "10.0.0.3"
 
@@ -64,7 +66,7 @@ def test_nothing_is_told_where_nothing_has_to_be_written(host):
     host.apply(line(1))
     killed(host)
     fill(host)
-    assert host.apply(line(1)) == ("dnsmasq br100: started",)
+    assert host.apply(line(1)) == (STARTED,)
 
 
 def test_without_files_of_before_nobody_is_served(host):

@@ -19,6 +19,7 @@ from dhcp_hosts import (
 from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
 from flatnet.apply.daemons import our_daemons
+from tests.effects import released
 
 
 def client_id(data):
@@ -114,7 +115,7 @@ def test_leases_of_before_stay_and_can_be_released(namespaces, tmp_path):
         )
         assert renewed == [(ACK, ADDRESSES[2], SERVER)]
         made = host.apply(line(1))
-        assert f"dnsmasq br100: released {ADDRESSES[2]} of {MACS[2]}" in made
+        assert released(ADDRESSES[2], MACS[2]) in made
         assert pair.leases() == {MACS[1]}
 
 

@@ -13,6 +13,8 @@ import pytest
 from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host, wait_until
 
 from flatnet.apply.daemons import Running
+from flatnet.effects import Effect, Surface, Verb
+from tests.effects import RELOADED, STARTED, STOPPED
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ def test_twice_is_once_and_more_is_a_reload(host, namespaces, tmp_path):
     assert identity(host.path) == before
     made = host.apply(line(1), line(2))
     assert made == (
-        "flatnet-br100.hosts: written",
-        "dnsmasq br100: reloaded",
+        Effect(Surface.FILE, Verb.WRITTEN, "flatnet-br100.hosts"),
+        RELOADED,
     )
     assert host.pid == pid
     guest = host.guest(namespaces(), MAC_2, tmp_path / "vm_2")
@@ -84,7 +86,7 @@ def test_a_crash_before_the_reload_costs_a_reload(
         patch.setattr(Running, "signal", lambda *_: os._exit(1))
         with pytest.raises(AssertionError, match="no answer"):
             host.apply(line(1))
-    assert host.apply(line(1)) == ("dnsmasq br100: reloaded",)
+    assert host.apply(line(1)) == (RELOADED,)
     assert host.apply(line(1)) == ()
     guest = host.guest(namespaces(), MAC_1, tmp_path / "vm_1")
     assert guest.lease()["ip"] == "10.0.0.2"
@@ -93,10 +95,10 @@ def test_a_crash_before_the_reload_costs_a_reload(
 def test_a_killed_one_comes_back_and_another_line_restarts(host):
     host.apply(line(1))
     killed(host)
-    assert host.apply(line(1)) == ("dnsmasq br100: started",)
+    assert host.apply(line(1)) == (STARTED,)
     again = host.pid
     made = host.apply(server=replace(host.server, lease_time=7200))
-    assert "dnsmasq br100: started" in made
+    assert STARTED in made
     assert not lives(again)
 
 
@@ -105,7 +107,7 @@ def test_what_leaves_the_plan_goes_with_its_files(host):
     pid = host.pid
     (host.path / ".flatnet-br100.hosts.half").write_text("written")
     (host.path / "others").write_text("text")
-    assert "dnsmasq br100: stopped" in host.apply_all()
+    assert STOPPED in host.apply_all()
     assert not lives(pid)
     assert [each.name for each in host.path.iterdir()] == ["others"]
 
@@ -124,7 +126,7 @@ def test_a_bridge_that_was_made_again_is_served(host, namespaces, tmp_path):
     host.namespace.run("ip link del br100")
     assert "there is no bridge br100" in host.failure(line(1))
     host.make_bridge("10.0.0.1")
-    assert "dnsmasq br100: started" in host.apply(line(1))
+    assert STARTED in host.apply(line(1))
     guest = host.guest(namespaces(), MAC_1, tmp_path / "vm_1")
     assert guest.lease()["ip"] == "10.0.0.2"
 
@@ -154,7 +156,7 @@ def test_what_dnsmasq_forked_is_not_taken_for_it(host, namespaces, tmp_path):
     host.apply(line(1))
     with tcp_questions(host) as forked:
         killed(host)
-        assert "dnsmasq br100: started" in host.apply(line(1))
+        assert STARTED in host.apply(line(1))
         assert not any(lives(pid) for pid in forked)
     guest = host.guest(namespaces(), MAC_1, tmp_path / "vm_1")
     assert guest.lease()["ip"] == "10.0.0.2"
@@ -165,7 +167,7 @@ def test_a_stale_pid_file_costs_nobody_anything(host):
     killed(host)
     with subprocess.Popen(["sleep", "60"]) as innocent:
         (host.path / "flatnet-br100.pid").write_text(f"{innocent.pid}\n")
-        assert host.apply(line(1)) == ("dnsmasq br100: started",)
+        assert host.apply(line(1)) == (STARTED,)
         (host.path / "flatnet-br100.pid").write_text(f"{innocent.pid}\n")
         host.apply(line(1), line(2))
         host.apply_all()
@@ -197,7 +199,7 @@ def test_what_keeps_dnsmasq_from_starting_is_told(host, tmp_path):
     )
     os.kill(foreign, signal.SIGTERM)
     wait_until(lambda: not lives(foreign))
-    assert host.apply(line(1)) == ("dnsmasq br100: started",)
+    assert host.apply(line(1)) == (STARTED,)
 
 
 def test_a_directory_that_dnsmasq_cannot_enter_is_named(host):

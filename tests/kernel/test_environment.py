@@ -8,6 +8,7 @@ from test_applier import with_applier
 from flatnet.apply.sysctl import apply_sysctls
 from flatnet.state import Plan
 from tests.builders import interface, settings, snapshot
+from tests.effects import STARTED
 from tests.planned import host_plan, parted
 
 ROWS = snapshot(interfaces=(interface(1),))
@@ -38,7 +39,7 @@ def test_a_whole_pass(namespace, tmp_path, environment):
 
     first, last = namespace.call(applied)
     assert (first.failures, first.warnings) == ((), ())
-    assert "dnsmasq br100: started" in first.made
+    assert STARTED in first.made
     assert last.failures == ()
 
 

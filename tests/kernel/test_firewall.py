@@ -14,10 +14,12 @@ from rules import (
     RULES,
     address,
     applied,
-    mentions,
     planned,
     saved,
 )
+
+from flatnet.effects import Surface, Verb
+from tests.effects import chain, ipset
 
 
 def generation(namespace):
@@ -48,9 +50,9 @@ def test_only_what_differs_is_written(namespace):
     fewer = {"rules": (RULES[0], RULES[3])}
     narrowed = planned(1, 2, **fewer)
     made = applied(namespace, narrowed)
-    assert mentions(made, "chain flatnet-g-1")
-    assert not mentions(made, "flatnet-local")
-    assert mentions(made, "removed set flatnet-g4-7")
+    assert chain(Verb.WRITTEN, "flatnet-g-1") in made
+    assert not [each for each in made if "flatnet-local" in each.key]
+    assert ipset(Verb.REMOVED, "flatnet-g4-7") in made
     applied(namespace, planned(**fewer))
     assert "flatnet" not in namespace.run("ipset list -n")
     for family in ("ip", "ip6"):
@@ -62,10 +64,11 @@ def test_who_comes_and_goes_touches_no_rule(namespace):
     applied(namespace, planned(1))
     before = generation(namespace)
     made = applied(namespace, planned(1, 2))
-    assert {line.rpartition("-")[0] for line in made} == {
-        "ipset: wrote set flatnet",
-        "ipset: wrote set flatnet-p4",
-        "ipset: wrote set flatnet-p6",
+    assert {each.surface for each in made} == {Surface.IPSET}
+    assert {each.key.rpartition("-")[0] for each in made} == {
+        "flatnet",
+        "flatnet-p4",
+        "flatnet-p6",
     }
     assert applied(namespace, planned(2))
     assert generation(namespace) == before
@@ -77,7 +80,7 @@ def test_a_member_more_touches_no_rule(namespace):
     applied(namespace, planned(1))
     before = generation(namespace)
     made = applied(namespace, planned(1, members=("10.0.0.8", "10.0.0.9")))
-    assert made == ("ipset: wrote set flatnet-g4-7",)
+    assert made == (ipset(Verb.WRITTEN, "flatnet-g4-7"),)
     assert generation(namespace) == before
     members = namespace.run("ipset list flatnet-g4-7").split("Members:")[1]
     assert set(members.split()) == {"10.0.0.8", "10.0.0.9"}

@@ -2,18 +2,21 @@
 
 from dataclasses import replace
 
-from rules import EMPTY, address, applied, mentions, planned
+from rules import EMPTY, address, applied, planned
 from segment import guest
 
 from flatnet.apply.command import _PATH
 from flatnet.apply.filter.rendering import Rendering
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.known import Known
+from flatnet.effects import Subject, Surface, Verb
+from tests.effects import chain, ipset
 
 
 def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
     good = planned(1, 2, 3)
     name = "flatnet-g-1"
+    written = chain(Verb.WRITTEN, name)
 
     def spoilt(rendering, wanted):
         """As of a kernel that does not know a match."""
@@ -37,30 +40,30 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
     for _ in range(2):
         changes = namespace.call(apply_firewall, good, Known())
         (failure,) = changes.failures
-        assert failure.subject == f"firewall chain {name}"
+        assert failure.subject == written.subject
         assert "70000" in failure.message
         assert "group 1 lets nothing in" in failure.message
         assert guest(2).instance_uuid in failure.instances
-        chain = namespace.run(f"iptables -S {name}").splitlines()[1:]
-        assert chain == []
+        assert namespace.run(f"iptables -S {name}").splitlines()[1:] == []
         assert len(namespace.run("iptables -S").splitlines()) > 20
     assert changes.made == ()
     monkeypatch.undo()
-    assert mentions(applied(namespace, good), name)
+    assert written in applied(namespace, good)
 
 
 def test_a_set_of_another_type_is_reported(namespace):
     namespace.run("ipset create flatnet-g4-7 hash:ip")
     changes = namespace.call(apply_firewall, planned(1), Known())
     failure = changes.failures[0]
-    assert failure.subject == "ipset flatnet-g4-7"
+    assert failure.subject == Subject(Surface.IPSET, "flatnet-g4-7")
     assert failure.instances == (guest(1).instance_uuid,)
 
 
 def test_a_stale_set_of_another_type_is_no_hindrance(namespace):
     namespace.run("ipset create flatnet-old hash:ip,port")
     namespace.run("ipset add flatnet-old 10.0.0.2,tcp:22")
-    assert "ipset: removed set flatnet-old" in applied(namespace, planned(1))
+    removed = ipset(Verb.REMOVED, "flatnet-old")
+    assert removed in applied(namespace, planned(1))
 
 
 def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
@@ -68,7 +71,7 @@ def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
     plan = planned(1, members=("10.0.0.8", "10.0.0.9"))
     changes = namespace.call(apply_firewall, plan, Known())
     (failure,) = changes.failures
-    assert failure.subject == "ipset flatnet-g4-7"
+    assert failure.subject == Subject(Surface.IPSET, "flatnet-g4-7")
     assert "full" in failure.message
     for name in ("flatnet-filtered4", "flatnet-p4-6"):
         members = namespace.run("ipset", "list", name).split("Members:")[1]
@@ -89,10 +92,10 @@ def test_the_legacy_backend_does_as_well(namespace, monkeypatch, tmp_path):
     monkeypatch.setattr("flatnet.apply.command._PATH", f"{tmp_path}:{_PATH}")
     assert applied(namespace, planned(1, 2))
     assert applied(namespace, planned(1, 2)) == ()
-    chain = "flatnet-g-1"
-    namespace.run(f"iptables-legacy -I {chain} 1 -j ACCEPT")
+    written = chain(Verb.WRITTEN, "flatnet-g-1")
+    namespace.run("iptables-legacy -I flatnet-g-1 1 -j ACCEPT")
     made = applied(namespace, planned(1, 2))
-    assert made == (f"iptables filter: wrote chain {chain}",)
+    assert made == (written,)
     assert "flatnet" not in namespace.run("iptables-save")
     applied(namespace, EMPTY)
     assert "flatnet" not in namespace.run("iptables-legacy-save")

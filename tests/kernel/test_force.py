@@ -4,6 +4,7 @@ import pytest
 from forced import ALL, BOTH, ELSEWHERE, PORTS, applier, up
 
 from flatnet.apply import command, host
+from flatnet.effects import Verb
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_an_unforeseen_error_costs_nobody_who_is_filtered(
     # Who comes new is made once all that filters it is there.
     is_filtered = step in ("apply_sysctls", "remove_ports")
     assert up(namespace) == (PORTS if is_filtered else PORTS[:2])
-    assert not any("shut" in line for line in changes.made)
+    assert Verb.SHUT not in {each.verb for each in changes.made}
     assert apply(wanted).failures == ()
     assert up(namespace) == PORTS
 

@@ -11,8 +11,10 @@ from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.forwarding import apply_forwarding
+from flatnet.effects import Subject, Surface
 from flatnet.state import Changes, Forwarding, Plan
 from tests.builders import settings, snapshot
+from tests.effects import was_set
 from tests.planned import filter_plan, host_plan, parted
 
 OUTSIDE = ("tcp", "192.0.2.9", 80)
@@ -52,7 +54,7 @@ def test_one_device_that_was_closed_is_opened(net, device):
     assert net.guests[1].reaches(OUTSIDE) == {}
     changes = net.node.call(apply_forwarding, plan)
     assert changes == Changes(
-        made=(f"sysctl net.ipv4.conf.{device}.forwarding = 1",)
+        made=(was_set(f"net.ipv4.conf.{device}.forwarding", "1"),)
     )
     assert net.guests[1].reaches(OUTSIDE) == {OUTSIDE: "open"}
     assert net.node.call(apply_forwarding, plan) == Changes()
@@ -66,7 +68,7 @@ def test_the_devices_of_default_routes_forward_where_all_do(net):
         named = planned(forward_bridge_interface=("eth7",))
         assert net.node.call(apply_forwarding, named) == Changes()
         assert net.node.call(apply_forwarding, planned()).made == (
-            "sysctl net.ipv4.conf.ext0.forwarding = 1",
+            was_set("net.ipv4.conf.ext0.forwarding", "1"),
         )
         # What is neither named nor leads outside is the admin's.
         assert net.node.run(*setting("up0")) == "0\n"
@@ -79,7 +81,9 @@ def test_a_value_that_cannot_be_set_is_told_and_shuts_nobody(namespace):
     namespace.run(*setting("br100", 0))
     changes = namespace.call(apply_read_only, planned())
     (only,) = changes.failures
-    assert only.subject == "sysctl net.ipv4.conf.br100.forwarding"
+    assert only.subject == Subject(
+        Surface.SYSCTL, "net.ipv4.conf.br100.forwarding"
+    )
     assert only.message == (
         "guests cannot reach the outside, for it cannot be set to 1: "
         "Read-only file system"
@@ -135,6 +139,6 @@ def test_who_closes_a_device_or_brings_one_is_noticed(namespace, tmp_path):
             return made
 
     assert namespace.call(watched) == [
-        ("sysctl net.ipv4.conf.br100.forwarding = 1",),
-        ("sysctl net.ipv4.conf.ext0.forwarding = 1",),
+        (was_set("net.ipv4.conf.br100.forwarding", "1"),),
+        (was_set("net.ipv4.conf.ext0.forwarding", "1"),),
     ]

@@ -3,10 +3,12 @@
 import re
 
 import pytest
-from rules import applied, mentions, planned, saved
+from rules import applied, planned, saved
 from segment import guest, segment
 
+from flatnet.effects import Verb
 from tests.builders import settings, snapshot
+from tests.effects import ipset
 from tests.planned import filter_plan
 
 
@@ -36,7 +38,7 @@ def test_counters_of_an_unchanged_chain_survive(net):
     before = rules()
     assert re.match(r"\[[1-9]", before[-1])
     made = applied(net.node, planned(1, 2, 3))
-    assert mentions(made, "wrote set flatnet-filtered4")
+    assert ipset(Verb.WRITTEN, "flatnet-filtered4") in made
     assert rules() == before
 
 

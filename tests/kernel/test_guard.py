@@ -32,6 +32,8 @@ from guarded import (
 )
 from namespaces import enter
 
+from tests.effects import guard_set
+
 
 @pytest.fixture
 def site(namespaces):
@@ -183,17 +185,17 @@ def test_a_port_passes_nothing_before_it_is_planned(site, namespaces):
     site.host.run(f"bridge fdb flush dev {name} dynamic", check=False)
     wanted = guard(*guard().ports, guarded_port(name, stranger), **closed)
     assert site.apply(wanted).made == (
-        "guard: closed +0 -1",
-        "guard: hardware +1 -0",
-        "guard: ipv4 +1 -0",
-        "guard: ipv6 +1 -0",
-        "guard: local_ipv4 +1 -0",
-        "guard: local_ipv6 +1 -0",
-        "guard: local_macs +1 -0",
-        "guard: local_targets +1 -0",
-        "guard: macs +1 -0",
-        "guard: ports +1 -0",
-        "guard: targets +1 -0",
+        guard_set("closed", "+0 -1"),
+        guard_set("hardware", "+1 -0"),
+        guard_set("ipv4", "+1 -0"),
+        guard_set("ipv6", "+1 -0"),
+        guard_set("local_ipv4", "+1 -0"),
+        guard_set("local_ipv6", "+1 -0"),
+        guard_set("local_macs", "+1 -0"),
+        guard_set("local_targets", "+1 -0"),
+        guard_set("macs", "+1 -0"),
+        guard_set("ports", "+1 -0"),
+        guard_set("targets", "+1 -0"),
     )
     assert heard(site, (far, stranger), frames)["ip udp"] == ["B"]
     site.apply(guard(**closed))

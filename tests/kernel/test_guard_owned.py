@@ -12,6 +12,7 @@ from test_guard_tables import tables, unowned
 from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.exceptions import HostSetupError
+from tests.effects import guard_set
 
 
 @pytest.fixture
@@ -107,8 +108,8 @@ def test_others_may_write_all_the_time(site):
                     fewer = apply_guard(
                         session, Guarding(), guard(guard().ports[0])
                     )
-                    assert "guard: ports +0 -1" in fewer.made
-                    assert "guard: ports +1 -0" in (
+                    assert guard_set("ports", "+0 -1") in fewer.made
+                    assert guard_set("ports", "+1 -0") in (
                         apply_guard(session, Guarding(), guard()).made
                     )
             finally:

@@ -25,6 +25,7 @@ from namespaces import enter
 from flatnet.apply import nft
 from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
 from flatnet.apply.libnftables import Session
+from tests.effects import guard_set
 
 # Of linux/if_packet.h and asm-generic/socket.h: Python does not have them.
 SOL_PACKET = 263
@@ -269,8 +270,8 @@ def test_a_thousand_ports(site, capsys):
         name: site.host.call(timed, wanted) for name, wanted in steps.items()
     }
     assert results["nothing to do"][0] == ()
-    assert "guard: ports +0 -1" in results["one port less"][0]
-    assert "guard: ports +1 -0" in results["one port more"][0]
+    assert guard_set("ports", "+0 -1") in results["one port less"][0]
+    assert guard_set("ports", "+1 -0") in results["one port more"][0]
     with capsys.disabled(), contextlib.suppress(OSError):
         costs = ", ".join(
             f"{name} {ms} ms" for name, (_, ms) in results.items()

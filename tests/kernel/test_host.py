@@ -13,9 +13,11 @@ from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
+from flatnet.effects import Subject, Surface
 from flatnet.exceptions import HostSetupError
 from flatnet.parts import Delta
 from tests.builders import interface, settings, snapshot
+from tests.effects import DHCP, cut
 from tests.planned import host_plan, parts_of
 
 
@@ -75,10 +77,10 @@ def test_a_host_is_brought_to_its_plan_once(namespace, directory):
 
 def test_rules_are_written_before_a_port_comes_up(namespace, directory):
     made = applied(namespace, plan(), directory).made
-    rules = [n for n, line in enumerate(made) if "tables" in line]
-    first_port = min(n for n, line in enumerate(made) if "port tap" in line)
-    assert rules
-    assert max(rules) < first_port
+    surfaces = [each.surface for each in made]
+    after = surfaces[surfaces.index(Surface.PORT) :]
+    assert Surface.FIREWALL in surfaces
+    assert Surface.FIREWALL not in after
     emptied(namespace, directory)
 
 
@@ -94,7 +96,7 @@ def test_what_a_dead_pass_left_uncut_is_cut_by_the_first(namespace, directory):
     again = namespace.call(in_session, wanted, paths, owes=False)
     assert again.made == ()
     first = namespace.call(in_session, wanted, paths)
-    assert first.made == ("conntrack: cut 1 connections",)
+    assert first.made == (cut(1),)
     emptied(namespace, directory)
 
 
@@ -139,11 +141,11 @@ def test_what_could_not_be_cut_is_owed_until_it_is(
                 made.append((owes, outcome.changes.made))
         return made
 
-    cut = ("conntrack: cut 1 connections",)
+    one = (cut(1),)
     assert namespace.call(passes) == [
         (True, ()),
         (True, ()),
-        (False, cut),
+        (False, one),
         (False, ()),
     ]
     emptied(namespace, directory)
@@ -203,7 +205,7 @@ def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
     first, second, third = namespace.call(passes)
     assert first.changes.failures == ()
     assert "lists no devices" in second.error
-    assert third.changes.made == ("conntrack: cut 1 connections",)
+    assert third.changes.made == (cut(1),)
     emptied(namespace, directory)
 
 
@@ -231,7 +233,7 @@ def test_a_port_waits_for_connections_of_its_addresses(
     assert ports(namespace) == ["tapaaaaaa01-aa"]
     again = applied(namespace, both, directory)
     assert again.failures == ()
-    assert "conntrack: cut 1 connections" in again.made
+    assert cut(1) in again.made
     assert ports(namespace) == ["tapaaaaaa01-aa", "tapaaaaaa02-aa"]
     emptied(namespace, directory)
 
@@ -241,7 +243,7 @@ def test_without_dnsmasq_who_needs_it_is_told(namespace, directory):
         plan(), dhcp_servers=(replace(plan().dhcp_servers[0], cidr="x"),)
     )
     (failure,) = applied(namespace, broken, directory).failures
-    assert failure.subject == "dhcp br100"
+    assert failure.subject == DHCP
     assert failure.instances == tuple(
         each.instance_uuid for each in ROWS.interfaces
     )
@@ -252,7 +254,9 @@ def test_without_iptables_everybody_is_told(namespace, directory, monkeypatch):
     monkeypatch.setattr("flatnet.apply.command._PATH", "/nowhere")
     failures = applied(namespace, plan(), directory).failures
     (missing,) = {
-        each.message for each in failures if each.subject == "firewall"
+        each.message
+        for each in failures
+        if each.subject == Subject(Surface.FIREWALL)
     }
     assert "apt-get install iptables" in missing
     for failure in failures:

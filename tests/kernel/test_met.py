@@ -4,11 +4,12 @@ import pytest
 from connections import WEB, apply, silent_segment
 
 from flatnet.apply import guard_routed, met
+from tests.effects import cut
 
 EVERYBODY = (1, 2, 3)
 # Of instance 7, who is not here yet.
 ADDRESS, WITH_IT = "10.0.0.8", (*EVERYBODY, 7)
-CUT = ("conntrack: cut 1 connections",)
+CUT = (cut(1),)
 
 
 @pytest.fixture

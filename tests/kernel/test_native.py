@@ -9,6 +9,8 @@ from rules import EMPTY, RULES, applied, planned
 from flatnet.apply import firewall
 from flatnet.apply.firewall import apply_firewall
 from flatnet.apply.known import Known
+from flatnet.effects import Verb
+from tests.effects import chain
 
 UNREADABLE = (
     "ct state established,related accept",
@@ -102,13 +104,13 @@ def test_changes_are_made_and_all_can_go(namespace):
     namespace.run("iptables -N flatnet-g-9")
     fewer = planned(2, 3, rules=RULES[:2])
     made = applied(namespace, fewer)
-    assert "iptables filter: wrote chain flatnet-g-1" in made
-    assert "iptables filter: removed chain flatnet-g-9" in made
+    assert chain(Verb.WRITTEN, "flatnet-g-1") in made
+    assert chain(Verb.REMOVED, "flatnet-g-9") in made
     assert applied(namespace, fewer) == ()
     assert jumps(namespace)["INPUT"] == 1
     namespace.run("iptables -F flatnet-g-1")
     made = applied(namespace, fewer)
-    assert made == ("iptables filter: wrote chain flatnet-g-1",)
+    assert made == (chain(Verb.WRITTEN, "flatnet-g-1"),)
     applied(namespace, EMPTY)
     assert "flatnet" not in listed(namespace)
     assert "ct state" in listed(namespace)
@@ -118,7 +120,7 @@ def test_what_is_put_above_our_jump_comes_below_it(namespace):
     applied(namespace, planned(1))
     native(namespace, "ip filter FORWARD", UNREADABLE[0], verb="insert")
     made = applied(namespace, planned(1))
-    assert made == ("iptables filter: set the jumps of FORWARD",)
+    assert made == (chain(Verb.SET, "FORWARD", "the jumps to ours"),)
     text = listed(namespace).partition("chain FORWARD {")[2]
     assert text.index("jump flatnet-FORWARD") < text.index("ct state")
     assert jumps(namespace)["FORWARD"] == 1

@@ -19,7 +19,9 @@ from flatnet.apply.addressing import conflicts
 from flatnet.apply.guard import Guarding, apply_guard
 from flatnet.apply.libnftables import Session
 from flatnet.apply.stale import withdraw
+from flatnet.effects import Effect, Surface, Verb
 from flatnet.taken import InUse
+from tests.effects import BRIDGE
 
 BROKER = InUse("10.0.0.9", "the broker")
 ROUTER = InUse("10.0.0.1", "the default router")
@@ -41,9 +43,14 @@ def card(namespace, name, address=None):
         namespace.run(f"ip addr add {address} dev {name}")
 
 
+def taken_back(address):
+    detail = f"address {address}"
+    return Effect(Surface.BRIDGE, Verb.REMOVED, "br100", detail)
+
+
 def refused(namespace, given):
     only = failure(namespace, given)
-    assert only.subject == "bridge br100"
+    assert only.subject == BRIDGE
     assert only.instances == (instance(1),)
     assert "10.0.0.0/24 of br100" in only.message
     assert "range of its own" in only.message
@@ -182,7 +189,7 @@ def test_taking_back_the_very_address_of_the_broker(namespace):
     namespace.run("ip addr add 10.0.0.10/24 dev br100")
     card(namespace, *LAN)
     changes = namespace.call(withdraw, (BROKER,))
-    assert changes.made == ("bridge br100: address 10.0.0.9/24 removed",)
+    assert changes.made == (taken_back("10.0.0.9/24"),)
     assert addresses(namespace, "br100") == ["10.0.0.10/24"]
     assert addresses(namespace, "eth0") == ["10.0.0.5/24"]
     assert namespace.call(withdraw, (BROKER,)).made == ()
@@ -194,7 +201,7 @@ def test_taking_back_what_leads_the_host_astray(namespace):
     # It was there first, and so is asked first.
     assert "br100" in namespace.run("ip route get 10.0.0.9")
     changes = namespace.call(withdraw, (BROKER, MY_IP))
-    assert changes.made == ("bridge br100: address 10.0.0.2/24 removed",)
+    assert changes.made == (taken_back("10.0.0.2/24"),)
     assert "eth0" in namespace.run("ip route get 10.0.0.9")
 
 

@@ -19,6 +19,7 @@ from bridged import (
 )
 
 from flatnet.state import Changes
+from tests.effects import BRIDGE
 
 TUNSETIFF = 0x400454CA
 IFF_TAP_NO_PI = 0x1002
@@ -110,5 +111,5 @@ def test_an_instance_is_shut_also_on_a_broken_bridge(namespace):
     changes = apply(
         namespace, plan(tap(1), uplink="eth7"), frozenset({instance(1)})
     )
-    assert [each.subject for each in changes.failures] == ["bridge br100"]
+    assert [each.subject for each in changes.failures] == [BRIDGE]
     assert "UP" not in links(namespace)[tap(1).name]["flags"]

@@ -10,6 +10,7 @@ import pytest
 from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output
 
 from tests.builders import snapshot
+from tests.effects import was_set
 from tests.planned import host_plan, parted
 
 OTHER = "tapaaaaaa02-aa"
@@ -63,7 +64,7 @@ def test_settings_that_let_packets_pass_the_filter_are_put_back(
             assert serving.wait_for_event()
 
     namespace.call(flipped)
-    assert f"sysctl {name} = 1" in (tmp_path / "log").read_text()
+    assert str(was_set(name, "1")) in (tmp_path / "log").read_text()
 
 
 def test_a_port_that_gets_ipv6_asks_for_a_pass(namespace, tmp_path):

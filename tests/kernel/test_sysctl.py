@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from flatnet.apply import command, sysctl
+from flatnet.effects import Subject, Surface
 from flatnet.state import Bridge, Changes, Failure, Plan, Port
+from tests.effects import was_set
 
 UUID = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 FORWARD = "net.ipv4.ip_forward"
@@ -29,9 +31,7 @@ def test_settings_are_set_once_and_in_this_namespace_only(namespaces):
     here.run("sysctl", "-w", f"{CALL}=0")
     wanted = plan((CALL, "1"), (FORWARD, "1"))
     changes = here.call(sysctl.apply_sysctls, wanted)
-    assert changes == Changes(
-        made=(f"sysctl {CALL} = 1", f"sysctl {FORWARD} = 1")
-    )
+    assert changes == Changes(made=(was_set(CALL, "1"), was_set(FORWARD, "1")))
     assert here.call(sysctl.apply_sysctls, wanted) == Changes()
     assert (value(here, CALL), value(here, FORWARD)) == ("1", "1")
     assert value(there, FORWARD) == "0"
@@ -42,7 +42,7 @@ def test_a_setting_of_a_bridge(namespace):
     name = "net.ipv4.conf.br100.rp_filter"
     namespace.run("sysctl", "-w", f"{name}=0")
     changes = namespace.call(sysctl.apply_sysctls, plan((name, "2")))
-    assert changes.made == (f"sysctl {name} = 2",)
+    assert changes.made == (was_set(name, "2"),)
     assert value(namespace, name) == "2"
 
 
@@ -61,7 +61,9 @@ def test_other_settings_are_refused(namespace, name):
     assert changes.made == ()
     assert changes.failures == (
         Failure(
-            f"sysctl {name}", "not a setting that flatnet may change", (UUID,)
+            Subject(Surface.SYSCTL, name),
+            "not a setting that flatnet may change",
+            (UUID,),
         ),
     )
 
@@ -69,7 +71,7 @@ def test_other_settings_are_refused(namespace, name):
 def test_a_value_that_the_kernel_refuses(namespace):
     changes = namespace.call(sysctl.apply_sysctls, plan((FORWARD, "yes")))
     (failure,) = changes.failures
-    assert failure.subject == f"sysctl {FORWARD}"
+    assert failure.subject == Subject(Surface.SYSCTL, FORWARD)
     assert failure.instances == (UUID,)
     assert value(namespace, FORWARD) == "0"
 

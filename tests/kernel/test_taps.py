@@ -10,6 +10,7 @@ import pytest
 from bridged import apply, plan, reach, tap
 
 from flatnet.apply import taps
+from flatnet.effects import Effect, Surface, Verb
 
 NAME = tap(1).name
 OPEN = """
@@ -127,5 +128,7 @@ def test_a_tap_in_use_is_changed_when_it_is_free(namespace, device):
 
     for changes in namespace.call(held):
         assert (changes.made, changes.failures) == ((), ())
-    assert apply(namespace, owned("root")).made == (f"port {NAME}: owner set",)
+    assert apply(namespace, owned("root")).made == (
+        Effect(Surface.PORT, Verb.SET, NAME, "owner"),
+    )
     assert not opens(namespace, device, "nobody")

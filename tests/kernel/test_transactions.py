@@ -10,6 +10,7 @@ import pytest
 from forced import PORTS, applier, plan_of_groups, up
 
 from flatnet.apply import command, restore
+from flatnet.effects import Subject, Surface
 
 SCRIPT = """#!/bin/sh
 echo >> {log}
@@ -93,7 +94,7 @@ def test_what_is_refused_for_no_chain_is_not_searched_in_all(
     (four,) = (
         each
         for each in changes.failures
-        if each.subject == "firewall iptables filter"
+        if each.subject == Subject(Surface.FIREWALL, "iptables filter")
     )
     assert four.message == "busy"
     # Nothing is let in to who comes, as long as his rules are not there.

@@ -15,6 +15,7 @@ from test_watch import applier, rules
 
 from flatnet.apply.links import host
 from flatnet.apply.usage import is_used
+from flatnet.effects import Effect, Surface, Verb
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Plan
 from tests.builders import interface, snapshot
@@ -77,8 +78,8 @@ def test_a_tap_in_use_that_no_row_knows_is_kept_down(namespace, link):
     process = hold(namespace, tap(1), link)
     changes = apply(namespace, plan(KNOWN))
     assert changes.made == (
-        f"port {tap(1).name}: shut",
-        f"port {tap(2).name} removed",
+        Effect(Surface.PORT, Verb.SHUT, tap(1).name),
+        Effect(Surface.PORT, Verb.REMOVED, tap(2).name),
     )
     (warning,) = changes.warnings
     assert tap(1).name in warning
@@ -124,7 +125,7 @@ def test_what_a_row_says_is_gone_goes_under_its_user(namespace):
     reach(namespace, plan(tap(1), KNOWN))
     hold(namespace, tap(1))
     changes = apply(namespace, replace(plan(KNOWN), gone=(tap(1).name,)))
-    assert changes.made == (f"port {tap(1).name} removed",)
+    assert changes.made == (Effect(Surface.PORT, Verb.REMOVED, tap(1).name),)
 
 
 def test_a_port_of_an_instance_that_moved_stays_while_it_is_used(namespace):
@@ -132,13 +133,13 @@ def test_a_port_of_an_instance_that_moved_stays_while_it_is_used(namespace):
     process = hold(namespace, tap(1))
     moved = [replace(tap(n), stays="used") for n in (1, 2)]
     assert apply(namespace, plan(*moved, KNOWN)).made == (
-        f"port {tap(2).name} removed",
+        Effect(Surface.PORT, Verb.REMOVED, tap(2).name),
     )
     reach(namespace, plan(*moved, KNOWN))
     assert hears(namespace, process, tap(1))
     shut = replace(tap(1), stays="shut")
     assert apply(namespace, plan(shut, KNOWN)).made == (
-        f"port {tap(1).name}: shut",
+        Effect(Surface.PORT, Verb.SHUT, tap(1).name),
     )
     reach(namespace, plan(shut, KNOWN))
     assert not is_up(namespace, tap(1))

@@ -93,7 +93,7 @@ def test_a_foreign_flush_is_mended_and_told(namespace, tmp_path, owned):
     told = log.read_text()
     assert " ERROR flatnet.applier nft (" in told
     assert "changed rules of flatnet" in told
-    assert "mended: iptables filter: wrote chain flatnet-FORWARD" in told
+    assert "mended: firewall iptables filter flatnet-FORWARD: written" in told
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_rule_that_iptables_cannot_read_is_mended_once(namespace, tmp_path):
     def put():
         with applier(tmp_path, log) as serving:
             output("nft insert rule ip filter FORWARD ct state new accept")
-            done = "mended: iptables filter: set the jumps of FORWARD"
+            done = "mended: firewall iptables filter FORWARD: set the jumps"
             eventually(lambda: done in log.read_text())
             assert serving.wait_for_event()
             changes = serving.apply(parted(host_plan(ROWS, OPTIONS, {})))

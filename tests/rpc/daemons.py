@@ -11,6 +11,7 @@ from flatnet.reconciler import Reconciler
 from flatnet.settings import Settings
 from flatnet.state import Changes, Failure, FoundPort
 from tests.db.conftest import HOLDER, a_daemon
+from tests.effects import port
 
 
 class Yes:
@@ -38,7 +39,7 @@ class Yes:
             for port in planned
         ]
         found += [FoundPort(name, "missing") for name in plan.gone]
-        failure = Failure("port", "no room", tuple(self.refused))
+        failure = Failure(port("tap1"), "no room", tuple(self.refused))
         return Changes(
             failures=(failure,) if self.refused else (), ports=tuple(found)
         )

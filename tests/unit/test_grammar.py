@@ -6,12 +6,14 @@ import pytest
 
 from flatnet.apply.grammar import checked
 from flatnet.apply.grammar_instances import Passed
+from flatnet.effects import Subject, Surface
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Opening
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import DhcpHost
 from flatnet.taken import InUse
 from tests.builders import interface, network, settings, snapshot
+from tests.effects import DHCP, port
 from tests.planned import host_plan, in_groups
 
 
@@ -197,7 +199,7 @@ def test_a_group_with_an_odd_opening_lets_in_nothing(odd):
     given = of_part("groups", openings=(*first.openings, odd))
     found, (failure,) = checked(given, Passed())
     assert found.filter.groups == (replace(first, openings=()), *rest)
-    assert failure.subject == "group 1"
+    assert failure.subject == Subject(Surface.GROUP, "1")
     assert failure.message.isprintable()
     assert failure.instances == (plan().filter.guests[0].instance_uuid,)
 
@@ -221,7 +223,7 @@ def test_a_guest_that_is_odd_is_shut_alone(fields):
     assert (mine.filtered, mine.groups) == (True, ())
     assert "10.0.0.2" in mine.addresses
     assert first.instance_uuid in failure.instances
-    assert f"{failure.subject}{failure.message}".isprintable()
+    assert str(failure).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_a_port_that_is_odd_is_shut_alone(fields):
         wanted, bridges=(replace(bridge, ports=(odd, *bridge.ports[1:])),)
     )
     found, (failure,) = checked(given, Passed())
-    assert failure.subject == f"port {odd.name}"
+    assert failure.subject == port(odd.name)
     assert failure.instances == (odd.instance_uuid,)
     assert failure.message.endswith(": mend its row")
     kept = {port.name: port for port in found.bridges[0].ports}
@@ -263,7 +265,7 @@ def test_a_port_of_another_name_is_left_out(name):
     given = replace(wanted, bridges=(replace(bridge, ports=(odd,)),))
     found, (failure,) = checked(given, Passed())
     assert found.bridges[0].ports == ()
-    assert failure.subject.isprintable()
+    assert str(failure.subject).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -280,5 +282,5 @@ def test_a_line_for_dnsmasq_that_is_odd_is_left_out(host):
     given = of_server(hosts=(host,))
     found, (failure,) = checked(given, Passed())
     assert found.dhcp_servers[0].hosts == ()
-    assert failure.subject == "dhcp br100"
+    assert failure.subject == DHCP
     assert plan().bridges[0].ports[0].instance_uuid in failure.instances

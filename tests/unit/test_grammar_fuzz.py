@@ -183,7 +183,7 @@ def judge(spoils):
     except HostSetupError as error:
         told.append(str(error))
     else:
-        told += [f"{each.subject} {each.message}" for each in failures]
+        told += [str(each) for each in failures]
         rendered(found)
     assert all(map(str.isprintable, told)), spoils
 

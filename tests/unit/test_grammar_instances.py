@@ -18,6 +18,7 @@ from flatnet.reconciler import Reconciler
 from flatnet.rows import SecurityGroup, SecurityRule
 from flatnet.state import Changes, Failure
 from tests.builders import NoRows, interface, network, settings, snapshot
+from tests.effects import port
 from tests.planned import host_plan
 from tests.unit.test_grammar import of_part, of_server, plan
 from tests.unit.test_grammar_fuzz import (
@@ -72,7 +73,7 @@ def test_an_odd_row_costs_its_own_instance(fields):
     named = {uuid for each in failures for uuid in each.instances}
     assert OTHER.instance_uuid not in named
     for each in failures:
-        assert each.subject.isprintable()
+        assert str(each.subject).isprintable()
         assert each.message.endswith("mend its row")
     assert other(found) == other(wanted) != []
     assert found.filter.groups == wanted.filter.groups
@@ -102,7 +103,7 @@ def test_a_guarded_port_of_an_odd_instance_is_left_out():
     wanted = replace(plan(), guard=replace(guard, ports=(odd, *rest)))
     found, (failure,) = checked(wanted, Passed())
     assert found.guard.ports == tuple(rest)
-    assert failure.subject == f"port {first.name}"
+    assert failure.subject == port(first.name)
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\0", "é", "a" * 256])
@@ -137,7 +138,7 @@ def test_no_value_of_an_instance_refuses_the_host(spoils):
         )
     _, failures = checked(wanted, Passed())
     for each in failures:
-        assert f"{each.subject}{each.message}".isprintable()
+        assert str(each).isprintable()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ class Applier:
         return ()
 
     def apply(self, parts, *, renewed, looked_at):
-        return Changes(failures=(Failure("port x", "odd", ("a\nb",)),))
+        return Changes(failures=(Failure(port("x"), "odd", ("a\nb",)),))
 
 
 def test_an_odd_name_breaks_no_line_of_the_log(caplog):

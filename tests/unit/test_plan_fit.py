@@ -7,6 +7,7 @@ import pytest
 from flatnet.apply.grammar import checked
 from flatnet.apply.grammar_instances import Passed
 from flatnet.composed import Sources, composed
+from flatnet.effects import Surface
 from flatnet.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parts_of
@@ -73,7 +74,7 @@ def test_a_network_that_cannot_be_made_shuts_its_own_alone(fields, named):
         replace(SECOND, **fields), host_address=address
     )
     (failure,) = failures
-    assert failure.subject.startswith("bridge ")
+    assert failure.subject.surface is Surface.BRIDGE
     assert "network second: " in failure.message
     assert named in failure.message
     assert failure.instances == (ODD.instance_uuid,)

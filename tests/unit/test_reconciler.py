@@ -6,11 +6,13 @@ import time
 import pytest
 
 from flatnet.cmd.planner import HostPlanner
+from flatnet.effects import Subject, Surface
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
 from flatnet.scope import EVERYTHING, of_instance
 from flatnet.state import Changes, Failure
 from tests.builders import NoRows, settings
+from tests.effects import DHCP, port
 
 PATIENCE = 10
 
@@ -89,7 +91,7 @@ def test_a_pass_that_already_runs_does_not_serve_an_ask(running):
 
 
 def test_a_failure_is_told_to_the_instance_that_suffers(running):
-    failure = Failure("port tap1", "no room", ("vm-1",))
+    failure = Failure(port("tap1"), "no room", ("vm-1",))
     applier = Gate(Changes(failures=(failure,)))
     reconciler = running(applier)
     applier.may_end.release()
@@ -114,7 +116,7 @@ def test_a_dead_applier_fails_the_pass_and_it_is_tried_again(running):
 
 def test_a_pass_of_which_a_part_failed_is_tried_again(running):
     """Long before the timer asks, and without anybody who does."""
-    failure = Failure("conntrack", "out of memory")
+    failure = Failure(Subject(Surface.CONNTRACK), "out of memory")
     applier = Gate(Changes(failures=(failure,)))
     reconciler = running(applier)
     applier.may_end.release()
@@ -127,14 +129,16 @@ def test_a_pass_of_which_a_part_failed_is_tried_again(running):
     "unlucky",
     [
         ApplierUnavailable("gone"),
-        Changes(failures=(Failure("firewall", "refused", ("two",)),)),
+        Changes(
+            failures=(Failure(Subject(Surface.FIREWALL), "refused", ("two",)),)
+        ),
     ],
 )
 def test_what_fails_for_good_does_not_hold_up_what_fails_once(
     running, unlucky
 ):
     """As quickly in part as in whole, whatever else is broken for long."""
-    lasting = Changes(failures=(Failure("dhcp br100", "mend it", ("one",)),))
+    lasting = Changes(failures=(Failure(DHCP, "mend it", ("one",)),))
     applier = Gate(*[lasting] * 12, unlucky, lasting)
     reconciler = running(applier)
     for _ in range(12):
@@ -173,7 +177,7 @@ def test_a_defect_in_a_pass_does_not_end_the_worker(running):
 
 def test_what_others_ask_for_uses_up_no_retry():
     """They do not try again what failed."""
-    failure = Failure("port tap1", "no room", ("vm-1",))
+    failure = Failure(port("tap1"), "no room", ("vm-1",))
     applier = Gate(*[Changes(failures=(failure,))] * 8)
     reconciler = Reconciler(
         rows=NoRows(),
@@ -193,7 +197,7 @@ def test_what_others_ask_for_uses_up_no_retry():
 
 
 def test_who_waits_is_told_of_the_pass_that_served_him(running):
-    failure = Failure("port tap1", "no room", ("vm-1",))
+    failure = Failure(port("tap1"), "no room", ("vm-1",))
     applier = Gate(Changes(failures=(failure,)), Changes())
     reconciler = running(applier)
     for scope in (of_instance("vm-1"), of_instance("vm-2")):

@@ -1,0 +1,89 @@
+"""What was done to a host, and what it was done to, as values.
+
+An applier says what it did in these, and whoever decides by it, decides by
+them.  The line that people read is made of them here, and nowhere read back.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Surface(StrEnum):
+    """What is on a host, by kind; the value is what people call it."""
+
+    BRIDGE = "bridge"
+    CONNTRACK = "conntrack"
+    DHCP = "dhcp"
+    FILE = "file"
+    FILTER = "filter of"
+    FIREWALL = "firewall"
+    FORWARDING = "forwarding"
+    GROUP = "group"
+    GUARD = "guard"
+    INSTANCE = "instance"
+    IPSET = "ipset"
+    PORT = "port"
+    SYSCTL = "sysctl"
+    UPLINK = "uplink"
+
+
+class Verb(StrEnum):
+    """What was done to it; the value is what people read."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    CUT = "cut"
+    DISABLED = "disabled"
+    EMPTIED = "emptied"
+    ENSLAVED = "enslaved"
+    MADE = "made"
+    RELEASED = "released"
+    RELOADED = "reloaded"
+    REMOVED = "removed"
+    RESUMED = "resumed"
+    SET = "set"
+    SHUT = "shut"
+    STARTED = "started"
+    STOPPED = "stopped"
+    UP = "up"
+    WRITTEN = "written"
+
+
+# Of a surface without a key all that there is of it is meant.
+_WHOLE = {Surface.BRIDGE: "bridges", Surface.PORT: "ports"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A thing on a host: `key` is its name among those of its surface.
+
+    Of the firewall it is a table (`iptables filter`) or a chain of one
+    (`iptables filter flatnet-g-1`), of the guard a set or a table.  Empty is
+    all of the surface.
+    """
+
+    surface: Surface
+    key: str = ""
+
+    def __str__(self) -> str:
+        if not self.key:
+            return _WHOLE.get(self.surface, self.surface.value)
+        return f"{self.surface} {self.key}"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something that was done; `detail` is for people, or empty."""
+
+    surface: Surface
+    verb: Verb
+    key: str = ""
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.verb} {self.detail}".rstrip()
+
+    @property
+    def subject(self) -> Subject:
+        """What it was done to."""
+        return Subject(self.surface, self.key)

@@ -27,6 +27,16 @@ from flatnet.rows import ARRIVING, GONE, SERVING, Binding
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
 INSTANCES = models.instances
+# What `from_row` needs.
+COLUMNS = (
+    BINDINGS.c.interface_uuid,
+    BINDINGS.c.instance_uuid,
+    BINDINGS.c.wanted,
+    BINDINGS.c.plug,
+    BINDINGS.c.found,
+    BINDINGS.c.carrier,
+    BINDINGS.c.reason,
+)
 
 
 @engine.writes
@@ -110,14 +120,9 @@ def serve(
             )
 
 
-def of_host(
-    connection: Connection, host: str, instances: Collection[str] | None = None
-) -> tuple[Binding, ...]:
-    """Return the bindings of a host, or of instances there, by interface."""
-    chosen = []
-    if instances is not None:
-        chosen.append(BINDINGS.c.instance_uuid.in_(instances))
-    return tuple(map(_binding, _rows(connection, host, *chosen)))
+def of_host(connection: Connection, host: str) -> tuple[Binding, ...]:
+    """Return the bindings of a host, by interface."""
+    return tuple(map(from_row, _rows(connection, host)))
 
 
 def of_interfaces(
@@ -125,7 +130,7 @@ def of_interfaces(
 ) -> tuple[Binding, ...]:
     """Return the bindings of interfaces on a host, by interface."""
     chosen = BINDINGS.c.interface_uuid.in_(interfaces)
-    return tuple(map(_binding, _rows(connection, host, chosen)))
+    return tuple(map(from_row, _rows(connection, host, chosen)))
 
 
 @engine.reads
@@ -141,7 +146,20 @@ def list_all(
     if uuid is not None:
         wanted = wanted.where(BINDINGS.c.instance_uuid == uuid)
     rows = connection.execute(wanted)
-    return tuple((row.host, _binding(row)) for row in rows)
+    return tuple((row.host, from_row(row)) for row in rows)
+
+
+def from_row(row: AnyRow) -> Binding:
+    """Return a row of `port_bindings` as the value that leaves `db`."""
+    return Binding(
+        interface_uuid=row.interface_uuid,
+        instance_uuid=row.instance_uuid,
+        wanted=row.wanted,
+        plug=row.plug,
+        found=row.found,
+        carrier=bool(row.carrier),
+        reason=row.reason,
+    )
 
 
 def departed(connection: Connection, host: str) -> tuple[str, ...]:
@@ -220,16 +238,4 @@ def add(
 def change(connection: Connection, row_id: int, **values: Any) -> None:
     connection.execute(
         update(BINDINGS).where(BINDINGS.c.id == row_id).values(**values)
-    )
-
-
-def _binding(row: AnyRow) -> Binding:
-    return Binding(
-        interface_uuid=row.interface_uuid,
-        instance_uuid=row.instance_uuid,
-        wanted=row.wanted,
-        plug=row.plug,
-        found=row.found,
-        carrier=bool(row.carrier),
-        reason=row.reason,
     )

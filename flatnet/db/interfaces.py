@@ -1,10 +1,11 @@
 """What one instance has on its networks, wherever it runs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Subquery, exists, select
+from sqlalchemy import Connection, Subquery, and_, exists, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
@@ -17,6 +18,29 @@ NETWORKS = models.networks
 INSTANCES = models.instances
 MEMBERS = models.security_group_instance_association
 RULES = models.security_group_rules
+# Interfaces by age with their instances, one row per address, ascending.
+ATTACHED = (
+    select(
+        VIFS.c.uuid,
+        VIFS.c.address.label("mac"),
+        VIFS.c.network_id,
+        VIFS.c.instance_uuid,
+        INSTANCES.c.id.label("instance_id"),
+        INSTANCES.c.hostname,
+        INSTANCES.c.project_id,
+        INSTANCES.c.host,
+        FIXED_IPS.c.address,
+    )
+    .join_from(VIFS, INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
+    .outerjoin(
+        FIXED_IPS,
+        and_(
+            FIXED_IPS.c.virtual_interface_id == VIFS.c.id,
+            FIXED_IPS.c.instance_uuid == VIFS.c.instance_uuid,
+        ),
+    )
+    .order_by(VIFS.c.id, FIXED_IPS.c.position)
+)
 
 
 @engine.reads
@@ -105,24 +129,8 @@ def of_instances(
     :param wanted: has the instances' uuids as `uuid`
     """
     rows = connection.execute(
-        select(
-            VIFS,
-            INSTANCES.c.hostname,
-            INSTANCES.c.project_id,
-            INSTANCES.c.host,
-            INSTANCES.c.id.label("instance_id"),
-        )
-        .join(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
-        .join(wanted, wanted.c.uuid == VIFS.c.instance_uuid)
-        .order_by(VIFS.c.id)
+        ATTACHED.join(wanted, wanted.c.uuid == VIFS.c.instance_uuid)
     ).all()
-    addresses = grouped(
-        connection.execute(
-            select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
-            .join(wanted, wanted.c.uuid == FIXED_IPS.c.instance_uuid)
-            .order_by(FIXED_IPS.c.position)
-        )
-    )
     groups = grouped(
         connection.execute(
             select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
@@ -130,7 +138,20 @@ def of_instances(
             .order_by(MEMBERS.c.security_group_id)
         )
     )
-    return tuple(_from_row(row, addresses, groups) for row in rows)
+    return from_rows(rows, groups)
+
+
+def from_rows(
+    rows: Iterable[AnyRow], groups: Mapping[str, Sequence[int]]
+) -> tuple[Interface, ...]:
+    """Return the interfaces that rows of `ATTACHED` are of.
+
+    :param groups: the ids of their groups, ascending, by instance
+    """
+    return tuple(
+        _from_rows(list(its), groups)
+        for _, its in groupby(rows, lambda row: row.uuid)
+    )
 
 
 def grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
@@ -141,22 +162,21 @@ def grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
     return found
 
 
-def _from_row(
-    row: AnyRow,
-    addresses: dict[Any, list[Any]],
-    groups: dict[Any, list[Any]],
+def _from_rows(
+    rows: Sequence[AnyRow], groups: Mapping[str, Sequence[int]]
 ) -> Interface:
-    """Return an interface; addresses are by its id, groups by instance."""
+    """Return one interface: its rows differ in the address alone."""
+    row = rows[0]
     return Interface(
         uuid=row.uuid,
-        mac=row.address,
+        mac=row.mac,
         network_id=row.network_id,
         instance_uuid=row.instance_uuid,
         instance_id=row.instance_id,
         hostname=row.hostname,
         project_id=row.project_id,
         host=row.host,
-        addresses=tuple(addresses.get(row.id, ())),
+        addresses=tuple(each.address for each in rows if each.address),
         security_group_ids=tuple(groups.get(row.instance_uuid, ())),
     )
 

@@ -20,6 +20,7 @@ from flatnet.rows import Network
 
 NETWORKS = models.networks
 _FIELDS = tuple(Network.__dataclass_fields__)
+COLUMNS = tuple(NETWORKS.c[field] for field in _FIELDS)
 
 
 def from_row(row: AnyRow) -> Network:

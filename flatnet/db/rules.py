@@ -3,21 +3,18 @@
 from typing import Any
 
 from flatnet import grouprules
+from flatnet.db import models
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import InvalidSecurityGroupRule
 from flatnet.rows import SecurityRule
 
+_FIELDS = tuple(SecurityRule.__dataclass_fields__)
+COLUMNS = tuple(models.security_group_rules.c[field] for field in _FIELDS)
+
 
 def from_row(row: AnyRow) -> SecurityRule:
     """Return a row of `security_group_rules` as a value."""
-    return SecurityRule(
-        id=row.id,
-        protocol=row.protocol,
-        from_port=row.from_port,
-        to_port=row.to_port,
-        cidr=row.cidr,
-        group_id=row.group_id,
-    )
+    return SecurityRule(**{field: getattr(row, field) for field in _FIELDS})
 
 
 def columns(

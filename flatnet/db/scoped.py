@@ -1,25 +1,31 @@
 """Those rows of a host that a scope is about, and what these need.
 
 A scope of one instance costs a few queries that touch few rows, however
-much the host or the cloud holds.
+much the host or the cloud holds.  They are made once: to make a statement
+and to know it again costs as much as to send it.
 """
 
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select
 
-from flatnet.db import bindings, engine, models
+from flatnet.db import bindings, engine, interfaces, models
+from flatnet.db.models import AnyRow
 from flatnet.db.snapshot import (
-    host_addresses,
-    interfaces_here,
-    living,
-    members,
+    ALIVE,
+    GROUPS_WITH_RULES,
+    MEMBERSHIPS,
+    from_groups,
+    from_members,
+    from_networks,
     networks_of,
     of_living,
-    security_groups,
+    sources_of,
+    wanted_here,
 )
 from flatnet.rows import (
+    GONE,
     Binding,
     Interface,
     SecurityGroup,
@@ -32,6 +38,35 @@ NETWORKS = models.networks
 INSTANCES = models.instances
 GROUPS = models.security_groups
 MEMBERS = models.security_group_instance_association
+BINDINGS = models.port_bindings
+VIFS = models.virtual_interfaces
+_HOST: BindParameter[str] = bindparam("host")
+_INSTANCES: BindParameter[Any] = bindparam("instances", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+# Their bindings, and whether the instance is deleted and has its interface.
+_BOUND = (
+    select(
+        *bindings.COLUMNS,
+        and_(VIFS.c.id.is_not(None), INSTANCES.c.deleted != 0).label("left"),
+    )
+    .select_from(BINDINGS)
+    .outerjoin(VIFS, VIFS.c.uuid == BINDINGS.c.interface_uuid)
+    .outerjoin(INSTANCES, INSTANCES.c.uuid == BINDINGS.c.instance_uuid)
+    .where(BINDINGS.c.host == _HOST, BINDINGS.c.instance_uuid.in_(_INSTANCES))
+    .order_by(BINDINGS.c.interface_uuid)
+)
+_ATTACHED = interfaces.ATTACHED.where(
+    ALIVE,
+    VIFS.c.instance_uuid.in_(_INSTANCES),
+    or_(
+        INSTANCES.c.host == _HOST,
+        VIFS.c.instance_uuid.in_(bindparam("bound", expanding=True)),
+    ),
+)
+_MEMBERSHIPS = MEMBERSHIPS.where(MEMBERS.c.instance_uuid.in_(_INSTANCES))
+_MEMBERS = MEMBERSHIPS.where(MEMBERS.c.security_group_id.in_(_IDS))
+_GROUPS = GROUPS_WITH_RULES.where(GROUPS.c.id.in_(_IDS))
+_NETWORKS = networks_of(_HOST).where(NETWORKS.c.id.in_(_IDS))
 
 
 @engine.reads
@@ -45,24 +80,28 @@ def read(
     """
     instances = scope.instances | known.here
     instances |= _in_groups(connection, host, scope.members)
-    bound = bindings.of_host(connection, host, instances)
-    uuids = living(host, INSTANCES.c.uuid.in_(instances))
-    found = interfaces_here(connection, host, uuids, bound)
+    bound, departed = _bound(connection, host, instances)
+    joined = _memberships(connection, instances)
+    found = _interfaces(connection, host, instances, bound, joined)
     networks = {each.network_id for each in found}
     used = {group for each in found for group in each.security_group_ids}
     wanted = used | (scope.groups & known.groups)
     groups = _groups(connection, wanted)
-    named = {r.group_id for g in groups for r in g.rules if r.group_id}
+    named = sources_of(groups)
     sources = named | known.sources
     whole = (named - known.sources) | (scope.members & sources)
     rows = Snapshot(
         host=host,
         interfaces=found,
         security_groups=groups,
-        members=_members(connection, whole, instances, sources),
+        members=(
+            *from_members(joined, sources - whole),
+            *_members(connection, whole),
+        ),
         bindings=bound,
+        elsewhere=_elsewhere(connection, host, found),
+        departed=departed,
         **_networks(connection, host, networks),
-        **_moved(connection, host, found, bound),
     )
     return rows, Covered(
         instances=instances,
@@ -70,25 +109,6 @@ def read(
         groups=frozenset(wanted),
         sources=frozenset(whole),
     )
-
-
-def _networks(
-    connection: Connection, host: str, wanted: Collection[int]
-) -> dict[str, Any]:
-    if not wanted:
-        return {}
-    return {
-        "networks": networks_of(connection, NETWORKS.c.id.in_(wanted)),
-        "host_addresses": host_addresses(connection, host, wanted),
-    }
-
-
-def _groups(
-    connection: Connection, wanted: Collection[int]
-) -> tuple[SecurityGroup, ...]:
-    if not wanted:
-        return ()
-    return security_groups(connection, GROUPS.c.id.in_(wanted))
 
 
 def _in_groups(
@@ -103,37 +123,82 @@ def _in_groups(
     return frozenset(connection.scalars(chosen))
 
 
-def _moved(
+def _bound(
+    connection: Connection, host: str, instances: Collection[str]
+) -> tuple[tuple[Binding, ...], tuple[str, ...]]:
+    """The bindings of instances, and who of these departed."""
+    if not instances:
+        return (), ()
+    given = {"host": host, "instances": sorted(instances)}
+    rows = connection.execute(_BOUND, given).all()
+    departed = {row.instance_uuid for row in rows if row.left}
+    return tuple(map(bindings.from_row, rows)), tuple(sorted(departed))
+
+
+def _memberships(
+    connection: Connection, instances: Collection[str]
+) -> list[AnyRow]:
+    """The groups of instances that live, wherever, with their addresses."""
+    if not instances:
+        return []
+    given = {"instances": sorted(instances)}
+    return list(connection.execute(_MEMBERSHIPS, given))
+
+
+def _interfaces(
     connection: Connection,
     host: str,
-    found: tuple[Interface, ...],
-    bound: tuple[Binding, ...],
-) -> dict[str, Any]:
-    """What is asked only where rows say that somebody went or moved."""
-    here = {each.uuid for each in found}
-    elsewhere: frozenset[str] = frozenset()
-    departed: tuple[str, ...] = ()
-    if any(each.host not in (None, host) for each in found):
-        elsewhere = bindings.elsewhere(connection, host) & here
-    if any(each.interface_uuid not in here for each in bound):
-        departed = bindings.departed(connection, host)
-    return {"elsewhere": tuple(sorted(elsewhere)), "departed": departed}
+    instances: Collection[str],
+    bound: Collection[Binding],
+    joined: Collection[AnyRow],
+) -> tuple[Interface, ...]:
+    """The interfaces of instances that the host is to have."""
+    if not instances:
+        return ()
+    given = {
+        "host": host,
+        "instances": sorted(instances),
+        "bound": [each.instance_uuid for each in bound if each.wanted != GONE],
+    }
+    groups = interfaces.grouped(
+        sorted({(row.instance_uuid, row.security_group_id) for row in joined})
+    )
+    rows = connection.execute(_ATTACHED, given)
+    return wanted_here(interfaces.from_rows(rows, groups), bound, host)
+
+
+def _groups(
+    connection: Connection, wanted: Collection[int]
+) -> tuple[SecurityGroup, ...]:
+    if not wanted:
+        return ()
+    return from_groups(connection.execute(_GROUPS, {"ids": sorted(wanted)}))
 
 
 def _members(
-    connection: Connection,
-    whole: Collection[int],
-    instances: Collection[str],
-    sources: Collection[int],
+    connection: Connection, groups: Collection[int]
 ) -> tuple[SourceMember, ...]:
-    """All members of some groups, and of others those that are named."""
-    if not sources:
+    """All members of groups."""
+    if not groups:
         return ()
-    group, instance = MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid
-    return members(
-        connection,
-        or_(
-            group.in_(whole),
-            and_(group.in_(sources), instance.in_(instances)),
-        ),
-    )
+    given = {"ids": sorted(groups)}
+    return from_members(connection.execute(_MEMBERS, given), groups)
+
+
+def _networks(
+    connection: Connection, host: str, wanted: Collection[int]
+) -> dict[str, Any]:
+    if not wanted:
+        return {}
+    given = {"host": host, "ids": sorted(wanted)}
+    return from_networks(connection.execute(_NETWORKS, given))
+
+
+def _elsewhere(
+    connection: Connection, host: str, found: Collection[Interface]
+) -> tuple[str, ...]:
+    """`Snapshot.elsewhere`, asked only where rows say that somebody moved."""
+    if all(each.host in (None, host) for each in found):
+        return ()
+    here = {each.uuid for each in found}
+    return tuple(sorted(bindings.elsewhere(connection, host) & here))

@@ -3,26 +3,29 @@
 The number of queries does not depend on the number of rows.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
     Subquery,
+    and_,
     or_,
     select,
     union,
 )
 
 from flatnet.db import bindings, engine, interfaces, models, networks, rules
+from flatnet.db.models import AnyRow
 from flatnet.rows import (
     GONE,
     SERVING,
     Binding,
     Interface,
-    Network,
     SecurityGroup,
     Snapshot,
     SourceMember,
@@ -38,6 +41,23 @@ RULES = models.security_group_rules
 MEMBERS = models.security_group_instance_association
 BINDINGS = models.port_bindings
 ALIVE = INSTANCES.c.deleted == 0
+# Groups by id, one row per rule, by age; one without a rule has one row.
+GROUPS_WITH_RULES = (
+    select(GROUPS.c.id.label("group"), GROUPS.c.name, *rules.COLUMNS)
+    .outerjoin(RULES, RULES.c.parent_group_id == GROUPS.c.id)
+    .order_by(GROUPS.c.id, RULES.c.id)
+)
+# Living instances in groups, one row per address, or one without.
+MEMBERSHIPS = (
+    select(
+        MEMBERS.c.security_group_id,
+        MEMBERS.c.instance_uuid,
+        FIXED_IPS.c.address,
+    )
+    .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
+    .outerjoin(FIXED_IPS, FIXED_IPS.c.instance_uuid == MEMBERS.c.instance_uuid)
+    .where(ALIVE)
+)
 
 
 @engine.reads
@@ -48,22 +68,32 @@ def read(connection: Connection, host: str) -> Snapshot:
     address, addresses as numbers.
     """
     bound = bindings.of_host(connection, host)
+    found = interfaces.of_instances(connection, living(host))
     here = of_living(select(VIFS.c.network_id), VIFS.c.instance_uuid, host)
     held = select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == host)
-    used = _groups_used(host)
-    named = _named_by(RULES.c.parent_group_id.in_(used))
+    used = connection.execute(
+        networks_of(host).where(
+            or_(NETWORKS.c.id.in_(here), NETWORKS.c.id.in_(held))
+        )
+    )
+    groups = from_groups(
+        connection.execute(
+            GROUPS_WITH_RULES.where(GROUPS.c.id.in_(_groups_used(host)))
+        )
+    )
+    named = _named_by(RULES.c.parent_group_id.in_(_groups_used(host)))
+    members = connection.execute(
+        MEMBERSHIPS.where(MEMBERS.c.security_group_id.in_(named))
+    )
     return Snapshot(
         host=host,
-        networks=networks_of(
-            connection, or_(NETWORKS.c.id.in_(here), NETWORKS.c.id.in_(held))
-        ),
-        host_addresses=host_addresses(connection, host),
-        interfaces=interfaces_here(connection, host, living(host), bound),
-        security_groups=security_groups(connection, GROUPS.c.id.in_(used)),
-        members=members(connection, MEMBERS.c.security_group_id.in_(named)),
+        interfaces=wanted_here(found, bound, host),
+        security_groups=groups,
+        members=from_members(members, sources_of(groups)),
         bindings=bound,
         elsewhere=tuple(sorted(bindings.elsewhere(connection, host))),
         departed=bindings.departed(connection, host),
+        **from_networks(used),
     )
 
 
@@ -83,43 +113,47 @@ def groups(connection: Connection, host: str) -> frozenset[int]:
     )
 
 
-def networks_of(
-    connection: Connection, chosen: ColumnElement[bool]
-) -> tuple[Network, ...]:
-    rows = connection.execute(
-        select(NETWORKS).where(chosen).order_by(NETWORKS.c.id)
+def networks_of(host: str | BindParameter[str]) -> Select[Any]:
+    """Networks, each with the address of a host's bridge in it, by id."""
+    return (
+        select(*networks.COLUMNS, FIXED_IPS.c.address.label("held"))
+        .outerjoin(
+            FIXED_IPS,
+            and_(
+                FIXED_IPS.c.network_id == NETWORKS.c.id,
+                FIXED_IPS.c.host == host,
+            ),
+        )
+        .order_by(NETWORKS.c.id)
     )
-    return tuple(networks.from_row(row) for row in rows)
 
 
-def host_addresses(
-    connection: Connection, host: str, within: Collection[int] | None = None
-) -> tuple[tuple[int, str], ...]:
-    chosen = (
-        select(FIXED_IPS.c.network_id, FIXED_IPS.c.address)
-        .where(FIXED_IPS.c.host == host)
-        .order_by(FIXED_IPS.c.network_id)
-    )
-    if within is not None:
-        chosen = chosen.where(FIXED_IPS.c.network_id.in_(within))
-    rows = connection.execute(chosen)
-    return tuple((row.network_id, row.address) for row in rows)
+def from_networks(rows: Iterable[AnyRow]) -> dict[str, Any]:
+    """Return what rows of `networks_of` are in a snapshot."""
+    found = list(rows)
+    return {
+        "networks": tuple(networks.from_row(row) for row in found),
+        "host_addresses": tuple(
+            (row.id, row.held) for row in found if row.held
+        ),
+    }
 
 
-def interfaces_here(
-    connection: Connection,
-    host: str,
-    uuids: Subquery,
-    bound: tuple[Binding, ...],
+def wanted_here(
+    found: Iterable[Interface], bound: Iterable[Binding], host: str
 ) -> tuple[Interface, ...]:
+    """Return those interfaces that a host is to have, by network and address.
+
+    :param bound: all bindings of these on the host
+    """
     wanted = {each.interface_uuid: each.wanted for each in bound}
-    found = [
+    kept = [
         each
-        for each in interfaces.of_instances(connection, uuids)
+        for each in found
         if wanted.get(each.uuid, SERVING if each.host == host else GONE)
         != GONE
     ]
-    return tuple(sorted(found, key=_place))
+    return tuple(sorted(kept, key=_place))
 
 
 def _place(
@@ -129,51 +163,43 @@ def _place(
     return interface.network_id, addresses, interface.uuid
 
 
-def security_groups(
-    connection: Connection, chosen: ColumnElement[bool]
-) -> tuple[SecurityGroup, ...]:
-    wanted = select(GROUPS.c.id).where(chosen)
-    by_group = interfaces.grouped(
-        (row.parent_group_id, rules.from_row(row))
-        for row in connection.execute(
-            select(RULES)
-            .where(RULES.c.parent_group_id.in_(wanted))
-            .order_by(RULES.c.id)
-        )
-    )
-    rows = connection.execute(
-        select(GROUPS.c.id, GROUPS.c.name).where(chosen).order_by(GROUPS.c.id)
-    )
+def from_groups(rows: Iterable[AnyRow]) -> tuple[SecurityGroup, ...]:
+    """Return the groups that rows of `GROUPS_WITH_RULES` are of."""
     return tuple(
-        SecurityGroup(
-            id=row.id, name=row.name, rules=tuple(by_group.get(row.id, ()))
-        )
-        for row in rows
+        _group(list(its)) for _, its in groupby(rows, lambda row: row.group)
     )
 
 
-def members(
-    connection: Connection, chosen: ColumnElement[bool]
+def _group(rows: Sequence[AnyRow]) -> SecurityGroup:
+    return SecurityGroup(
+        id=rows[0].group,
+        name=rows[0].name,
+        rules=tuple(rules.from_row(row) for row in rows if row.id is not None),
+    )
+
+
+def from_members(
+    rows: Iterable[AnyRow], sources: Collection[int]
 ) -> tuple[SourceMember, ...]:
-    """Living instances in groups with their addresses, by group."""
+    """Return who of rows of `MEMBERSHIPS` is in some groups, by group."""
     addresses = interfaces.grouped(
         ((row.security_group_id, row.instance_uuid), row.address)
-        for row in connection.execute(
-            select(
-                MEMBERS.c.security_group_id,
-                MEMBERS.c.instance_uuid,
-                FIXED_IPS.c.address,
-            )
-            .join(
-                FIXED_IPS, FIXED_IPS.c.instance_uuid == MEMBERS.c.instance_uuid
-            )
-            .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
-            .where(ALIVE, chosen)
-        )
+        for row in rows
+        if row.address and row.security_group_id in sources
     )
     return tuple(
         SourceMember(group, uuid, tuple(sorted(found, key=address_order)))
         for (group, uuid), found in sorted(addresses.items())
+    )
+
+
+def sources_of(groups: Iterable[SecurityGroup]) -> frozenset[int]:
+    """The ids of the groups that rules of groups name."""
+    return frozenset(
+        rule.group_id
+        for group in groups
+        for rule in group.rules
+        if rule.group_id
     )
 
 
@@ -197,19 +223,15 @@ def of_living(
     return chosen.join(here, here.c.uuid == instance_uuid)
 
 
-def living(host: str, *within: ColumnElement[bool]) -> Subquery:
-    """The living instances of the host, or those of some instances.
+def living(host: str) -> Subquery:
+    """The living instances of the host.
 
     Those whose row names it, or that have an interface bound to it.
     """
-    named = select(INSTANCES.c.uuid).where(
-        ALIVE, INSTANCES.c.host == host, *within
-    )
+    named = select(INSTANCES.c.uuid).where(ALIVE, INSTANCES.c.host == host)
     bound = (
         select(INSTANCES.c.uuid)
         .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
-        .where(
-            ALIVE, BINDINGS.c.host == host, BINDINGS.c.wanted != GONE, *within
-        )
+        .where(ALIVE, BINDINGS.c.host == host, BINDINGS.c.wanted != GONE)
     )
     return union(named, bound).subquery("here")

@@ -172,4 +172,4 @@ def test_a_scope_of_one_costs_few_queries(world):
 
     event.listen(world.database._reading, "before_cursor_execute", count)
     world.rows.read(scope, world.known)
-    assert len(asked) <= 9
+    assert len(asked) <= 5

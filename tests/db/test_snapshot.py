@@ -186,4 +186,4 @@ def test_number_of_queries_is_constant(database, number):
     event.listen(database._reading, "before_cursor_execute", count)
     found = snapshot.read(database, "node1")
     assert len(found.interfaces) == number
-    assert len(asked) == 11
+    assert len(asked) == 8

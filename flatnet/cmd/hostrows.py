@@ -66,7 +66,7 @@ class DatabaseRows:
         if not new:
             return rows, NOTHING
         recorded = findings.record(
-            self._database, host=self._host, findings=new
+            self._database, host=self._host, findings=new, known=rows.bindings
         )
         uuids = [each.interface_uuid for each in new]
         rows = rebound(rows, recorded.bindings, uuids)

@@ -2,37 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    exists,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import bindings, engine, models
 from flatnet.db.clock import Now
+from flatnet.db.confirmed import Found, confirmed, is_asked_for, names
 from flatnet.db.models import AnyRow
 from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
-INSTANCES = models.instances
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The columns of a binding that say what the host made of it."""
-
-    found: str | None
-    carrier: bool | None
-    reason: str | None
-    plug: str | None
 
 
 @dataclass(frozen=True)
@@ -48,16 +30,44 @@ class Recorded:
 
 @engine.writes
 def record(
-    connection: Connection, *, host: str, findings: Sequence[Finding]
+    connection: Connection,
+    *,
+    host: str,
+    findings: Sequence[Finding],
+    known: Mapping[str, Binding],
 ) -> Recorded:
     """Write what a host made of its ports; confirmed tombstones go.
 
     Where the row of an instance that lives still names the host, the
     tombstone stays: it says that the port is not wanted all the same.
+
+    :param known: bindings of the host by interface, as they were read before;
+        what is as it was then is one statement
     """
+    done = confirmed(connection, host, findings, known)
+    left = [each for each in findings if each.interface_uuid not in done]
+    there = tuple(binding for binding in done.values() if binding)
+    if not left:
+        return Recorded(there)
+    recorded = _compared(connection, host, left, known)
+    return replace(recorded, bindings=(*there, *recorded.bindings))
+
+
+def _compared(
+    connection: Connection,
+    host: str,
+    findings: Sequence[Finding],
+    known: Mapping[str, Binding],
+) -> Recorded:
+    """Do the same by the rows as they are now."""
     uuids = [each.interface_uuid for each in findings]
     there = _bound(connection, host, uuids)
-    unbound = [f for f in findings if f.interface_uuid not in there]
+    unbound = [
+        each
+        for each in findings
+        if each.interface_uuid not in there
+        and not _was_gone(known.get(each.interface_uuid))
+    ]
     _adopt(connection, host, unbound)
     if unbound:
         there = _bound(connection, host, uuids)
@@ -77,6 +87,11 @@ def record(
     return Recorded(bindings.of_interfaces(connection, host, uuids), uncovered)
 
 
+def _was_gone(binding: Binding | None) -> bool:
+    """Whether it was a tombstone, which has gone where there is no row."""
+    return binding is not None and binding.wanted == GONE
+
+
 def _bound(
     connection: Connection, host: str, uuids: Sequence[str]
 ) -> dict[str, AnyRow]:
@@ -88,17 +103,17 @@ def _bound(
     return {row.interface_uuid: row for row in rows}
 
 
-def _change(row: AnyRow, finding: Finding) -> _Found:
+def _change(row: AnyRow, finding: Finding) -> Found:
     """What becomes of a row; of a tombstone only that its port went."""
     if row.wanted == GONE:
         went = finding.found == "missing"
-        return _Found(
+        return Found(
             found="missing" if went else row.found,
             carrier=row.carrier,
             reason=row.reason,
             plug=row.plug,
         )
-    return _Found(
+    return Found(
         found=finding.found,
         carrier=finding.carrier,
         reason=finding.reason,
@@ -106,13 +121,13 @@ def _change(row: AnyRow, finding: Finding) -> _Found:
     )
 
 
-def _write(connection: Connection, changes: Mapping[int, _Found]) -> None:
+def _write(connection: Connection, changes: Mapping[int, Found]) -> None:
     """Write what became of rows, by their ids.
 
     Nearly always many ports are found alike; and PyMySQL sends an UPDATE of
     many rows as one of each.
     """
-    alike: defaultdict[_Found, list[int]] = defaultdict(list)
+    alike: defaultdict[Found, list[int]] = defaultdict(list)
     for row_id, change in changes.items():
         alike[change].append(row_id)
     for change, ids in alike.items():
@@ -150,7 +165,7 @@ def _settle(connection: Connection, host: str) -> None:
         .where(
             BINDINGS.c.host == host,
             BINDINGS.c.wanted == ARRIVING,
-            _names(host),
+            names(host),
         )
         .values(wanted=SERVING)
     )
@@ -161,26 +176,15 @@ def _bury(connection: Connection, host: str) -> bool:
 
     Returns whether an instance that runs elsewhere was among them.
     """
-    named = _names(host)
-    is_there = exists().where(VIFS.c.uuid == BINDINGS.c.interface_uuid)
     went = (BINDINGS.c.host == host, BINDINGS.c.found == "missing")
     connection.execute(
         delete_from(BINDINGS).where(
-            *went, BINDINGS.c.wanted == GONE, ~and_(named, is_there)
+            *went, BINDINGS.c.wanted == GONE, ~is_asked_for(host)
         )
     )
     moved = connection.execute(
         delete_from(BINDINGS).where(
-            *went, BINDINGS.c.wanted == SERVING, ~named
+            *went, BINDINGS.c.wanted == SERVING, ~names(host)
         )
     )
     return bool(moved.rowcount)
-
-
-def _names(host: str) -> ColumnElement[bool]:
-    """That a binding's instance lives and its row may mean this host."""
-    return exists().where(
-        INSTANCES.c.uuid == BINDINGS.c.instance_uuid,
-        or_(INSTANCES.c.host == host, INSTANCES.c.host.is_(None)),
-        INSTANCES.c.deleted == 0,
-    )

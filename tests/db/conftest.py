@@ -13,6 +13,7 @@ from flatnet.db import (
     networks,
     schema,
     services,
+    snapshot,
 )
 from flatnet.db.engine import Database
 from flatnet.lab import services as servers
@@ -121,6 +122,12 @@ def allocate(database, instance, *, requested=None, macs=(), **placement):
         requested=requested,
         macs=macs,
     )
+
+
+def bound_here(database, host):
+    """The bindings of a host by interface, as a pass reads them."""
+    bound = snapshot.read(database, host).bindings
+    return {each.interface_uuid: each for each in bound}
 
 
 def rows(database, table, **wanted):

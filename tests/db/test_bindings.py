@@ -18,6 +18,7 @@ from tests.db.conftest import (
     addresses_of,
     allocate,
     an_instance,
+    bound_here,
     rows,
     some_uuid,
 )
@@ -52,7 +53,18 @@ def record(database, host, instance, found, *, uuid=None, **fields):
     finding = Finding(
         uuid or interface(database, instance), instance.uuid, found, **fields
     )
-    return findings.record(database, host=host, findings=[finding]).uncovered
+    recorded = findings.record(
+        database,
+        host=host,
+        findings=[finding],
+        known=bound_here(database, host),
+    )
+    if uuid is None:
+        now = bound_here(database, host)
+        assert recorded.bindings == tuple(
+            now[uuid] for uuid in now.keys() & {finding.interface_uuid}
+        )
+    return recorded.uncovered
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.db.conftest import (
     addresses_of,
     allocate,
     an_instance,
+    bound_here,
     rows,
 )
 from tests.db.gathering import addresses, some, statements
@@ -107,9 +108,30 @@ def test_what_a_pass_found_of_many_ports(database, number):
             for served in answers
             for interface, _, _ in served.networks
         ]
+        known = bound_here(database, "node1")
         with statements(database) as sent:
-            findings.record(database, host="node1", findings=new)
-        assert len(sent) <= MOST
+            findings.record(database, host="node1", findings=new, known=known)
+        # Ports that went and are wanted all the same are looked at.
+        assert len(sent) <= {"up": 2, "missing": MOST}[found]
         bound = rows(database, models.port_bindings)
         assert [row["found"] for row in bound] == [found] * number
         assert all(row["seen_at"] for row in bound)
+
+
+@pytest.mark.parametrize("number", [1, 64])
+def test_that_many_ports_went(database, number):
+    a_network(database, cidr="10.0.0.0/16")
+    orders = some(database, number)
+    allocation.allocate_all(database, orders, Placement("node1"))
+    farewells = [Farewell(order.instance_uuid) for order in orders]
+    allocation.deallocate_all(database, farewells)
+    known = bound_here(database, "node1")
+    went = [
+        Finding(each.interface_uuid, each.instance_uuid, "missing")
+        for each in known.values()
+    ]
+    assert len(went) == number
+    with statements(database) as sent:
+        findings.record(database, host="node1", findings=went, known=known)
+    assert len(sent) == 2
+    assert rows(database, models.port_bindings) == []

@@ -1,0 +1,81 @@
+"""What a host found of its ports, while others want something else."""
+
+import pytest
+from sqlalchemy import update
+
+from flatnet.db import bindings, findings, models
+from flatnet.rows import GONE, SERVING, Finding
+from tests.db.conftest import (
+    a_network,
+    allocate,
+    an_instance,
+    bound_here,
+    rows,
+)
+
+WANTED = {"host": "node1"}
+
+
+@pytest.fixture
+def pair(database):
+    """Two instances that were allocated on node1, with their interfaces."""
+    a_network(database)
+    found = {}
+    for name in ("vm_1", "vm_2"):
+        instance = an_instance(database, hostname=name)
+        allocate(database, instance)
+        (row,) = rows(
+            database, models.virtual_interfaces, instance_uuid=instance.uuid
+        )
+        found[instance.uuid] = row["uuid"]
+    return found
+
+
+def record(database, pair, found, known):
+    """Record the same of both; return what the host has then."""
+    new = [Finding(vif, uuid, found) for uuid, vif in pair.items()]
+    recorded = findings.record(
+        database, host="node1", findings=new, known=known
+    )
+    now = bound_here(database, "node1")
+    assert {each.interface_uuid: each for each in recorded.bindings} == now
+    return now
+
+
+def test_a_port_that_is_wanted_no_more_is_not_found(database, pair):
+    before = bound_here(database, "node1")
+    first, second = pair
+    bindings.dismiss(database, instance_uuid=second, **WANTED)
+    now = record(database, pair, "up", before)
+    assert (now[pair[first]].wanted, now[pair[first]].found) == (SERVING, "up")
+    assert (now[pair[second]].wanted, now[pair[second]].found) == (GONE, None)
+
+
+def test_a_tombstone_that_is_wanted_again_stays(database, pair):
+    """And the one beside it is not bound anew, though its interface is."""
+    first, second = pair
+    for uuid in pair:
+        bindings.dismiss(database, instance_uuid=uuid, **WANTED)
+    moved = update(models.instances).where(models.instances.c.uuid == first)
+    database.write(lambda c: c.execute(moved.values(host="node3")).rowcount)
+    before = bound_here(database, "node1")
+    bindings.expect(database, instance_uuid=second, plug="tap", **WANTED)
+    now = record(database, pair, "missing", before)
+    assert now.keys() == {pair[second]}
+    assert now[pair[second]].wanted == SERVING
+
+
+def test_what_is_known_comes_to_what_is_compared(database, pair):
+    """Found by rows as they were known, or with nothing known at all."""
+    fields = ("found", "carrier", "reason", "plug", "wanted")
+    table = models.port_bindings
+    seen = []
+    for known in (bound_here(database, "node1"), {}):
+        record(database, pair, "up", known)
+        seen.append(
+            [[row[each] for each in fields] for row in rows(database, table)]
+        )
+        assert all(row["seen_at"] for row in rows(database, table))
+        reset = update(table).values(found=None, carrier=None, seen_at=None)
+        database.write(lambda c, reset=reset: c.execute(reset).rowcount)
+    assert seen[0] == seen[1]

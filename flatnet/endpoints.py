@@ -5,6 +5,8 @@ the manager, and answers in JSON primitives.  Arguments that are not known
 are ignored, as are unknown keys of the context.
 """
 
+import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar, cast
@@ -13,7 +15,11 @@ import oslo_messaging as messaging
 
 from flatnet import arguments
 from flatnet.backlog import Turns
-from flatnet.exceptions import FlatnetError
+from flatnet.exceptions import (
+    FlatnetError,
+    InstanceElsewhere,
+    InstanceNotFound,
+)
 from flatnet.manager import FlatManager
 from flatnet.rpc import NETWORK_VERSION
 
@@ -79,21 +85,27 @@ class NetworkEndpoint:
         It is the host of its row that does it, whichever the call names.
         """
         reference = arguments.instance_reference(instance_id)
-        instance = self._manager.living(reference)
-        host = instance.host or host
-        if host is not None and not self._manager.is_here(host):
-            return self._manager.peer(host).allocate_for_instance(
-                context,
-                instance_id=instance.uuid,
-                host=host,
-                project_id=others.get("project_id"),
-                requested_networks=requested_networks,
-                macs=macs,
-            )
-        return self._manager.allocate(
-            instance.uuid,
+        allocate = functools.partial(
+            self._manager.allocate,
             requested=arguments.requested(requested_networks),
             macs=arguments.macs(macs),
+        )
+        if host is not None and self._manager.is_here(host):
+            # Nearly always that is so, and by its uuid: it is not looked up
+            # first, for whoever writes its rows looks too.
+            with contextlib.suppress(InstanceNotFound, InstanceElsewhere):
+                return allocate(reference)
+        instance = self._manager.living(reference)
+        host = instance.host or host
+        if host is None or self._manager.is_here(host):
+            return allocate(instance.uuid)
+        return self._manager.peer(host).allocate_for_instance(
+            context,
+            instance_id=instance.uuid,
+            host=host,
+            project_id=others.get("project_id"),
+            requested_networks=requested_networks,
+            macs=macs,
         )
 
     @expected

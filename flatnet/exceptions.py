@@ -75,6 +75,10 @@ class Conflict(FlatnetError):
     """Base of the errors about something that is taken or in use."""
 
 
+class InstanceElsewhere(Conflict):
+    """An instance whose row names another host than the one that is asked."""
+
+
 class CidrConflict(Conflict):
     """A cidr that overlaps a network that exists."""
 

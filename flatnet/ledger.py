@@ -6,13 +6,24 @@ from it on hosts is the manager's affair.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from flatnet.db import allocation, instances
 from flatnet.db.engine import Database
 from flatnet.db.fold import Fold
-from flatnet.db.orders import Farewell, Members, Order, Placement, Served
+from flatnet.db.orders import (
+    Bereft,
+    Farewell,
+    Members,
+    Order,
+    Placement,
+    Served,
+)
 from flatnet.exceptions import FlatnetError, InstanceNotFound
 from flatnet.rows import Instance
+
+Answer = TypeVar("Answer", Served, Bereft)
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True)
@@ -25,9 +36,9 @@ class _Written:
 
 @dataclass(frozen=True)
 class _Taken:
-    """The hosts that follow one call, and what all are told."""
+    """What one call has come to, and what all are told."""
 
-    hosts: tuple[str, ...]
+    bereft: Bereft
     members: Members
 
 
@@ -50,7 +61,6 @@ class Ledger:
         self._placement = placement
         self._tell = tell
         self._living = Fold(self._all_living)
-        self._uuids = Fold(self._all_uuids)
         self._allocations = Fold(self._allocate_all)
         self._deallocations = Fold(self._deallocate_all)
 
@@ -66,7 +76,7 @@ class Ledger:
 
         :raises InstanceNotFound: no instance can be meant
         """
-        return self._uuids.ask(reference)
+        return instances.uuid_of(self._database, reference)
 
     def allocate(self, order: Order) -> Served:
         """Give an instance what was ordered; errors as `db.allocation`."""
@@ -74,21 +84,19 @@ class Ledger:
         self._tell(written.members)
         return written.served
 
-    def deallocate(self, farewell: Farewell) -> tuple[str, ...]:
-        """Take back all that an instance has; return who is to follow."""
+    def deallocate(self, farewell: Farewell) -> Bereft:
+        """Take back all that an instance has; return who is to follow.
+
+        :raises InstanceNotFound: no instance can be meant
+        """
         taken = self._deallocations.ask(farewell)
         self._tell(taken.members)
-        return taken.hosts
+        return taken.bereft
 
     def _all_living(
         self, references: Sequence[str]
     ) -> tuple[Instance | InstanceNotFound, ...]:
         return instances.all_meant(self._database, references)
-
-    def _all_uuids(
-        self, references: Sequence[str]
-    ) -> tuple[str | InstanceNotFound, ...]:
-        return instances.all_uuids(self._database, references)
 
     def _allocate_all(
         self, orders: Sequence[Order]
@@ -96,17 +104,26 @@ class Ledger:
         answers, members = allocation.allocate_all(
             self._database, orders, self._placement()
         )
-        written: list[_Written | FlatnetError] = []
-        for answer in answers:
-            if isinstance(answer, FlatnetError):
-                written.append(answer)
-                continue
-            written.append(_Written(answer, members))
-            # The first who was served tells of all.
-            members = Members()
-        return written
+        return _told(answers, members, _Written)
 
-    def _deallocate_all(self, farewells: Sequence[Farewell]) -> list[_Taken]:
-        hosts, members = allocation.deallocate_all(self._database, farewells)
-        others = [Members()] * (len(hosts) - 1)
-        return list(map(_Taken, hosts, [members, *others]))
+    def _deallocate_all(
+        self, farewells: Sequence[Farewell]
+    ) -> list[_Taken | FlatnetError]:
+        answers, members = allocation.deallocate_all(self._database, farewells)
+        return _told(answers, members, _Taken)
+
+
+def _told(
+    answers: Sequence[Answer | FlatnetError],
+    members: Members,
+    of: Callable[[Answer, Members], Told],
+) -> list[Told | FlatnetError]:
+    """Return answers with what all are told: the first who has one tells."""
+    told: list[Told | FlatnetError] = []
+    for answer in answers:
+        if isinstance(answer, FlatnetError):
+            told.append(answer)
+            continue
+        told.append(of(answer, members))
+        members = Members()
+    return told

@@ -99,7 +99,7 @@ class FlatManager:
     ) -> list[Json]:
         """Write the rows of an instance and bring this host to them."""
         order = Order(instance_uuid, requested, macs)
-        with self._asking(instance_uuid):
+        with self._asking():
             served = self._ledger.allocate(order)
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid, renewed=True)
@@ -117,14 +117,14 @@ class FlatManager:
         :returns: none, or which hosts have not followed yet, and why
         :raises HostSetupError: this host could not
         """
-        instance_uuid = self._ledger.uuid_of(reference)
-        with self._asking(instance_uuid):
-            hosts = self._ledger.deallocate(Farewell(instance_uuid, hint))
+        with self._asking():
+            bereft = self._ledger.deallocate(Farewell(reference, hint))
+        instance_uuid = bereft.instance_uuid
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid)
         )
         behind = {}
-        for host in hosts:
+        for host in bereft.hosts:
             if host == self._settings.host:
                 outcome.check(instance_uuid)
             elif reason := self._not_followed(host, instance_uuid):
@@ -261,13 +261,13 @@ class FlatManager:
         self._reconciler.ask_again(scope, _ONCE_MORE)
 
     @contextlib.contextmanager
-    def _asking(self, instance_uuid: str) -> Iterator[None]:
+    def _asking(self) -> Iterator[None]:
         """Ask for a pass where nobody knows whether it was written."""
         try:
             yield
         except DatabaseUnavailable as error:
             if error.may_be_written:
-                self._reconciler.ask(of_instance(instance_uuid))
+                self._reconciler.ask(EVERYTHING)
             raise
 
     def _placement(self) -> Placement:

@@ -18,6 +18,7 @@ from flatnet.db import (
     draft,
     drafts,
     engine,
+    instances,
     interfaces,
     models,
     networks,
@@ -27,11 +28,19 @@ from flatnet.db import (
 )
 from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
-from flatnet.db.orders import Farewell, Members, Order, Placement, Served
+from flatnet.db.orders import (
+    Bereft,
+    Farewell,
+    Members,
+    Order,
+    Placement,
+    Served,
+)
 from flatnet.db.tenants import Tenants
 from flatnet.exceptions import (
     FixedIpNotFoundForSpecificInstance,
     FlatnetError,
+    InstanceNotFound,
 )
 
 FIXED_IPS = models.fixed_ips
@@ -57,7 +66,7 @@ def allocate(
     :param requested: (network uuid, address or none); none: all networks
     :param macs: MACs for new interfaces, in this order; then random ones
     :raises InstanceNotFound: no living instance has that uuid
-    :raises Conflict: its row names another host
+    :raises InstanceElsewhere: its row names another host
     :raises InvalidInput: a network is requested twice
     :raises NetworkNotFound: a requested network does not exist
     :raises NoMoreFixedIps: a pool is exhausted
@@ -110,14 +119,23 @@ def deallocate(
 @engine.writes
 def deallocate_all(
     connection: Connection, farewells: Sequence[Farewell]
-) -> tuple[tuple[tuple[str, ...], ...], Members]:
-    """Do the same for many: return what each does, and who was concerned."""
+) -> tuple[tuple[Bereft | InstanceNotFound, ...], Members]:
+    """Do the same for many: return what each does, and who was concerned.
+
+    Or the error of who names nothing that can be an instance.
+    """
+    references = [each.reference for each in farewells]
+    meant = instances.uuids_meant(connection, references)
     hints: dict[str, str | None] = {}
-    for each in farewells:
-        hints[each.instance_uuid] = hints.get(each.instance_uuid) or each.hint
+    for each, uuid in zip(farewells, meant, strict=True):
+        if isinstance(uuid, str):
+            hints[uuid] = hints.get(uuid) or each.hint
     hosts = _deallocate(connection, hints)
     return (
-        tuple(hosts[each.instance_uuid] for each in farewells),
+        tuple(
+            Bereft(uuid, hosts[uuid]) if isinstance(uuid, str) else uuid
+            for uuid in meant
+        ),
         interfaces.members(connection, hints),
     )
 
@@ -144,7 +162,7 @@ def add_address(
     answer the same when it is asked twice.
 
     :raises InstanceNotFound: no living instance has that uuid
-    :raises Conflict: its row names another host
+    :raises InstanceElsewhere: its row names another host
     :raises NetworkNotFound: the network does not exist
     :raises NoMoreFixedIps: its pool is exhausted
     """
@@ -230,6 +248,8 @@ def _deallocate(
     connection: Connection, hints: Mapping[str, str | None]
 ) -> dict[str, tuple[str, ...]]:
     """Take back what instances have; return who is to follow, by uuid."""
+    if not hints:
+        return {}
     mine = VIFS.c.instance_uuid.in_(sorted(hints))
     used = union(
         select(VIFS.c.network_id).where(mine),

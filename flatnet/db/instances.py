@@ -138,18 +138,10 @@ def uuid_of(connection: Connection, reference: str) -> str:
 
     :raises InstanceNotFound: it is none, such as a hostname
     """
-    (found,) = _uuids(connection, [reference])
+    (found,) = uuids_meant(connection, [reference])
     if isinstance(found, InstanceNotFound):
         raise found
     return found
-
-
-@engine.reads
-def all_uuids(
-    connection: Connection, references: Sequence[str]
-) -> tuple[str | InstanceNotFound, ...]:
-    """Return the same of many, or the error of each."""
-    return _uuids(connection, references)
 
 
 def _meant(
@@ -169,9 +161,10 @@ def _meant(
     )
 
 
-def _uuids(
+def uuids_meant(
     connection: Connection, references: Sequence[str]
 ) -> tuple[str | InstanceNotFound, ...]:
+    """Return the same as `uuid_of` of many, or the error of each."""
     rows = connection.execute(
         select(INSTANCES.c.id, INSTANCES.c.uuid).where(_named(references))
     ).all()

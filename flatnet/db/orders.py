@@ -69,8 +69,17 @@ class Members:
 class Farewell:
     """One call to deallocate.
 
-    `hint` is the host that the instance ran on, where no row says it.
+    `reference` is the uuid or the integer id of the instance, dead or alive,
+    `hint` the host that it ran on, where no row says it.
     """
 
-    instance_uuid: str
+    reference: str
     hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Bereft:
+    """An instance that has nothing any more, and the hosts to follow."""
+
+    instance_uuid: str
+    hosts: tuple[str, ...]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, select
 from flatnet.db import models
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
-from flatnet.exceptions import Conflict, InstanceNotFound
+from flatnet.exceptions import InstanceElsewhere, InstanceNotFound
 from flatnet.rows import Interface
 
 INSTANCES = models.instances
@@ -57,10 +57,10 @@ class Tenant:
     def check_host(self, host: str) -> None:
         """Check that its row means this host.
 
-        :raises Conflict: it names another one
+        :raises InstanceElsewhere: it names another one
         """
         if self.host not in (None, host):
-            raise Conflict(
+            raise InstanceElsewhere(
                 f"instance {self.uuid} is on host {self.host} by its row, "
                 f"not on {host}: ask there, or write instances.host"
             )

@@ -11,7 +11,14 @@ from sqlalchemy import event, text
 
 from flatnet.db import allocation, models, security_groups
 from flatnet.db.engine import Database
-from flatnet.db.orders import Farewell, Members, Order, Placement, Served
+from flatnet.db.orders import (
+    Bereft,
+    Farewell,
+    Members,
+    Order,
+    Placement,
+    Served,
+)
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FixedIpAlreadyInUse,
@@ -111,8 +118,24 @@ def test_one_instance_twice_at_once_is_served_once(database):
     assert addresses(one) == ["10.0.0.3"]
     assert len(rows(database, models.virtual_interfaces)) == 2
     farewells = [Farewell(order.instance_uuid, "node3")] * 2
-    hosts, _ = allocation.deallocate_all(database, farewells)
-    assert hosts == (("node1",), ("node1",))
+    gone, _ = allocation.deallocate_all(database, farewells)
+    assert gone == (Bereft(order.instance_uuid, ("node1",)),) * 2
+
+
+def test_who_names_nobody_has_his_own_error(database):
+    """A hostname is nobody; a uuid may be that of one whose row is gone."""
+    a_network(database)
+    order, other = some(database, 2)
+    allocation.allocate_all(database, [order, other], Placement("node1"))
+    (row,) = rows(database, models.instances, uuid=order.instance_uuid)
+    gone = some_uuid()
+    names = ("vm0", order.instance_uuid.upper(), str(row["id"]), gone)
+    answers, _ = allocation.deallocate_all(database, [*map(Farewell, names)])
+    assert isinstance(answers[0], InstanceNotFound)
+    mine = Bereft(order.instance_uuid, ("node1",))
+    assert answers[1:] == (mine, mine, Bereft(gone, ()))
+    (left,) = rows(database, models.virtual_interfaces)
+    assert left["instance_uuid"] == other.instance_uuid
 
 
 def test_what_is_answered_is_what_is_written(database):

@@ -36,6 +36,17 @@ RELEASED = (
     & FIXED_IPS.c.host.is_(None)
     & FIXED_IPS.c.reserved.is_(False)
 )
+# What a pool is to know of an address.
+_COLUMNS = (
+    FIXED_IPS.c.id,
+    FIXED_IPS.c.network_id,
+    FIXED_IPS.c.position,
+    FIXED_IPS.c.address,
+    FIXED_IPS.c.instance_uuid,
+    FIXED_IPS.c.host,
+    FIXED_IPS.c.reserved,
+    FIXED_IPS.c.reason,
+)
 _CHUNK = 256
 
 
@@ -125,20 +136,6 @@ def write(
         _give_again(connection, again)
 
 
-def release(connection: Connection, *conditions: ColumnElement[bool]) -> None:
-    """Take addresses back from instances; their quarantine begins."""
-    connection.execute(
-        update(FIXED_IPS)
-        .where(FIXED_IPS.c.instance_uuid.is_not(None), *conditions)
-        .values(
-            instance_uuid=None,
-            virtual_interface_id=None,
-            allocated=False,
-            leased=False,
-        )
-    )
-
-
 def _rows(
     connection: Connection, asked: Sequence[Asked], host: str | None
 ) -> Sequence[AnyRow]:
@@ -154,11 +151,11 @@ def _rows(
         for each in asked
         if each.number or each.addresses
     ]
-    wanted = [select(FIXED_IPS).where(or_(*conditions))] if conditions else []
+    wanted = [select(*_COLUMNS).where(or_(*conditions))] if conditions else []
     if host is not None and asked:
         # Apart, for each of both has an index of its own.
         wanted.append(
-            select(FIXED_IPS).where(
+            select(*_COLUMNS).where(
                 FIXED_IPS.c.network_id.in_(
                     [each.network.id for each in asked]
                 ),
@@ -218,7 +215,7 @@ def _released(
     connection: Connection, network: AnyRow, before: datetime, number: int
 ) -> Sequence[AnyRow]:
     return connection.execute(
-        select(FIXED_IPS)
+        select(*_COLUMNS)
         .where(
             FIXED_IPS.c.network_id == network.id,
             FIXED_IPS.c.position.between(

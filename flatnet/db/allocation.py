@@ -7,12 +7,12 @@ twice, each answers the same.  An error changes nothing.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, select, union
+from sqlalchemy import BindParameter, Connection, bindparam, select, union
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import (
-    addresses,
     bindings,
     checks,
     draft,
@@ -22,6 +22,7 @@ from flatnet.db import (
     interfaces,
     models,
     networks,
+    releases,
     requests,
     tenants,
     tombstones,
@@ -48,6 +49,13 @@ NETWORKS = models.networks
 VIFS = models.virtual_interfaces
 
 Answer = Served | FlatnetError
+_MINE: BindParameter[Any] = bindparam("instances", expanding=True)
+# The networks in which instances have something, and their interfaces.
+_USED = union(
+    select(VIFS.c.network_id).where(VIFS.c.instance_uuid.in_(_MINE)),
+    select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.instance_uuid.in_(_MINE)),
+)
+_REMOVED = delete_from(VIFS).where(VIFS.c.instance_uuid.in_(_MINE))
 
 
 @engine.writes
@@ -195,7 +203,7 @@ def remove_address(
             f"instance {instance_uuid} does not hold {address}"
         )
     networks.locked(connection, NETWORKS.c.id.in_(network_ids))
-    addresses.release(connection, *held)
+    releases.release(connection, *held)
 
 
 def _allocate(
@@ -250,19 +258,11 @@ def _deallocate(
     """Take back what instances have; return who is to follow, by uuid."""
     if not hints:
         return {}
-    mine = VIFS.c.instance_uuid.in_(sorted(hints))
-    used = union(
-        select(VIFS.c.network_id).where(mine),
-        select(FIXED_IPS.c.network_id).where(
-            FIXED_IPS.c.instance_uuid.in_(sorted(hints))
-        ),
-    )
-    network_ids = connection.scalars(used).all()
+    mine = {"instances": sorted(hints)}
+    network_ids = connection.scalars(_USED, mine).all()
     if network_ids:
         networks.locked(connection, NETWORKS.c.id.in_(network_ids))
-        addresses.release(
-            connection, FIXED_IPS.c.instance_uuid.in_(sorted(hints))
-        )
+        releases.release_all(connection, hints)
     hosts = tombstones.release(connection, hints)
-    connection.execute(delete_from(VIFS).where(mine))
+    connection.execute(_REMOVED, mine)
     return hosts

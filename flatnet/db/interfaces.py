@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Subquery, and_, exists, select
+from sqlalchemy import Connection, Subquery, and_, bindparam, exists, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
@@ -18,6 +18,11 @@ NETWORKS = models.networks
 INSTANCES = models.instances
 MEMBERS = models.security_group_instance_association
 RULES = models.security_group_rules
+# The groups of instances that some rule names.
+_NAMED = select(MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid).where(
+    MEMBERS.c.instance_uuid.in_(bindparam("instances", expanding=True)),
+    exists().where(RULES.c.group_id == MEMBERS.c.security_group_id),
+)
 # Interfaces by age with their instances, one row per address, ascending.
 ATTACHED = (
     select(
@@ -61,12 +66,7 @@ def members(connection: Connection, uuids: Iterable[str]) -> Members:
     """
     if not (wanted := sorted(uuids)):
         return Members()
-    is_named = exists().where(RULES.c.group_id == MEMBERS.c.security_group_id)
-    rows = connection.execute(
-        select(MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid).where(
-            MEMBERS.c.instance_uuid.in_(wanted), is_named
-        )
-    ).all()
+    rows = connection.execute(_NAMED, {"instances": wanted}).all()
     return Members(
         tuple(sorted({row.security_group_id for row in rows})),
         tuple(sorted({row.instance_uuid for row in rows})),

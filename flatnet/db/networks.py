@@ -20,6 +20,7 @@ from flatnet.rows import Network
 
 NETWORKS = models.networks
 _FIELDS = tuple(Network.__dataclass_fields__)
+_LOCKED = select(NETWORKS).order_by(NETWORKS.c.id).with_for_update()
 COLUMNS = tuple(NETWORKS.c[field] for field in _FIELDS)
 
 
@@ -130,14 +131,8 @@ def locked(connection: Connection, *conditions: Any) -> list[AnyRow]:
     Rows are locked by ascending id: two transactions never wait for each
     other.
     """
-    return list(
-        connection.execute(
-            select(NETWORKS)
-            .where(*conditions)
-            .order_by(NETWORKS.c.id)
-            .with_for_update()
-        )
-    )
+    chosen = _LOCKED.where(*conditions) if conditions else _LOCKED
+    return list(connection.execute(chosen))
 
 
 def _find(connection: Connection, name_or_uuid: str) -> AnyRow:

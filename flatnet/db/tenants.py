@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from flatnet.db import models
 from flatnet.db.clock import Now
@@ -18,6 +18,35 @@ VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips
 BINDINGS = models.port_bindings
 ALIVE = INSTANCES.c.deleted == 0
+# One row per address of an interface, or one of what has none.
+_TENANTS = (
+    select(
+        Now().label("present"),
+        INSTANCES.c.uuid,
+        INSTANCES.c.host,
+        INSTANCES.c.hostname,
+        INSTANCES.c.project_id,
+        VIFS.c.id.label("vif_id"),
+        VIFS.c.uuid.label("vif"),
+        VIFS.c.address.label("mac"),
+        VIFS.c.network_id,
+        FIXED_IPS.c.address,
+        BINDINGS.c.id.label("binding"),
+        BINDINGS.c.wanted,
+    )
+    .select_from(INSTANCES)
+    .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
+    .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
+    .outerjoin(
+        BINDINGS,
+        and_(
+            BINDINGS.c.interface_uuid == VIFS.c.uuid,
+            BINDINGS.c.host == bindparam("at"),
+        ),
+    )
+    .where(ALIVE, INSTANCES.c.uuid.in_(bindparam("uuids", expanding=True)))
+    .order_by(INSTANCES.c.id, VIFS.c.id, FIXED_IPS.c.position)
+)
 
 
 @dataclass(frozen=True)
@@ -107,34 +136,8 @@ def read(
 
     :param host: whose bindings of their interfaces are read
     """
-    rows = connection.execute(
-        select(
-            Now().label("present"),
-            INSTANCES.c.uuid,
-            INSTANCES.c.host,
-            INSTANCES.c.hostname,
-            INSTANCES.c.project_id,
-            VIFS.c.id.label("vif_id"),
-            VIFS.c.uuid.label("vif"),
-            VIFS.c.address.label("mac"),
-            VIFS.c.network_id,
-            FIXED_IPS.c.address,
-            BINDINGS.c.id.label("binding"),
-            BINDINGS.c.wanted,
-        )
-        .select_from(INSTANCES)
-        .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
-        .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
-        .outerjoin(
-            BINDINGS,
-            and_(
-                BINDINGS.c.interface_uuid == VIFS.c.uuid,
-                BINDINGS.c.host == host,
-            ),
-        )
-        .where(ALIVE, INSTANCES.c.uuid.in_(sorted(uuids)))
-        .order_by(INSTANCES.c.id, VIFS.c.id, FIXED_IPS.c.position)
-    ).all()
+    given = {"uuids": sorted(uuids), "at": host}
+    rows = connection.execute(_TENANTS, given).all()
     found = {uuid: _tenant(list(its)) for uuid, its in groupby(rows, _uuid)}
     return Tenants(found, rows[0].present if rows else None)
 

@@ -4,10 +4,19 @@ They outlive the interfaces: a port goes because a row says so, and never
 because rows are missing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    false,
+    insert,
+    select,
+    true,
+    union_all,
+    update,
+)
 
 from flatnet.db import models
 from flatnet.db.clock import Now, stamps
@@ -19,6 +28,29 @@ VIFS = models.virtual_interfaces
 INSTANCES = models.instances
 # What a host made of a port says nothing of the one that is wanted now.
 NOT_FOUND = {"found": None, "carrier": None, "reason": None}
+_OF_BINDING = BINDINGS.c.instance_uuid.in_(
+    bindparam("instances", expanding=True)
+)
+# Bindings of instances, then their interfaces with the host of their row.
+_THERE = union_all(
+    select(
+        BINDINGS.c.interface_uuid,
+        BINDINGS.c.instance_uuid,
+        BINDINGS.c.host,
+        true().label("is_bound"),
+        Now().label("present"),
+    ).where(_OF_BINDING),
+    select(
+        VIFS.c.uuid,
+        VIFS.c.instance_uuid,
+        INSTANCES.c.host,
+        false(),
+        Now(),
+    )
+    .outerjoin(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
+    .where(VIFS.c.instance_uuid.in_(bindparam("instances", expanding=True))),
+)
+_BURY = update(BINDINGS).where(_OF_BINDING).values(wanted=GONE, **NOT_FOUND)
 
 
 def release(
@@ -36,63 +68,42 @@ def release(
     :param hints: hosts, or none, by the uuids of their instances
     :returns: hosts by the same uuids
     """
-    bound = _buried(connection, hints, host)
+    mine = _BURY if host is None else _BURY.where(BINDINGS.c.host == host)
+    connection.execute(mine, {"instances": sorted(hints)})
+    there = _there(connection, hints, host)
+    known = {row.interface_uuid for row in there if row.is_bound}
     hosts = {uuid: set[str]() for uuid in hints}
-    for row in bound:
-        hosts[row.instance_uuid].add(row.host)
-    known = {row.interface_uuid for row in bound}
     new = []
-    for row in _interfaces(connection, hints):
-        named = host or row.host or hints[row.instance_uuid]
-        if named is not None and row.uuid not in known:
-            new.append(_tombstone(row, named))
+    for row in there:
+        if row.is_bound:
+            hosts[row.instance_uuid].add(row.host)
+        elif row.interface_uuid not in known and (
+            named := host or row.host or hints[row.instance_uuid]
+        ):
             hosts[row.instance_uuid].add(named)
+            new.append(_tombstone(row, named))
     if new:
         connection.execute(insert(BINDINGS), new)
     return {uuid: tuple(sorted(found)) for uuid, found in hosts.items()}
 
 
-def _buried(
+def _there(
     connection: Connection, instances: Iterable[str], host: str | None
-) -> Sequence[AnyRow]:
-    """Make tombstones of the bindings of instances, and return them."""
-    mine: list[ColumnElement[bool]] = [
-        BINDINGS.c.instance_uuid.in_(sorted(instances))
+) -> list[AnyRow]:
+    """What rows of `_THERE` say of a host, or of any, by interface."""
+    rows = connection.execute(_THERE, {"instances": sorted(instances)})
+    mine = [
+        row
+        for row in rows
+        if not row.is_bound or host is None or row.host == host
     ]
-    if host is not None:
-        mine.append(BINDINGS.c.host == host)
-    connection.execute(
-        update(BINDINGS).where(*mine).values(wanted=GONE, **NOT_FOUND)
-    )
-    columns = (
-        BINDINGS.c.interface_uuid,
-        BINDINGS.c.instance_uuid,
-        BINDINGS.c.host,
-    )
-    return connection.execute(select(*columns).where(*mine)).all()
-
-
-def _interfaces(
-    connection: Connection, instances: Iterable[str]
-) -> Sequence[AnyRow]:
-    """Interfaces of instances, with the hosts that their rows name."""
-    return connection.execute(
-        select(
-            VIFS.c.uuid,
-            VIFS.c.instance_uuid,
-            INSTANCES.c.host,
-            Now().label("present"),
-        )
-        .outerjoin(INSTANCES, INSTANCES.c.uuid == VIFS.c.instance_uuid)
-        .where(VIFS.c.instance_uuid.in_(sorted(instances)))
-        .order_by(VIFS.c.id)
-    ).all()
+    return sorted(mine, key=lambda row: (row.interface_uuid, row.host or ""))
 
 
 def _tombstone(row: AnyRow, host: str) -> dict[str, Any]:
     return {
         **stamps(row.present),
-        "interface_uuid": row.uuid,
+        "interface_uuid": row.interface_uuid,
         "instance_uuid": row.instance_uuid,
         "host": host,
         "wanted": GONE,

@@ -5,13 +5,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from flatnet.db import models
 from flatnet.exceptions import MacAddressInUse
 
 VIFS = models.virtual_interfaces
 _PREFIX = "fa:16:3e"
+_TAKEN = select(VIFS.c.address).where(
+    VIFS.c.address.in_(bindparam("macs", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,7 @@ def macs(
         drawn = [random_mac() for _ in range(number - len(random))]
         asked = {*drawn, *named}
         if asked:
-            having = select(VIFS.c.address).where(
-                VIFS.c.address.in_(sorted(asked))
-            )
-            taken.update(connection.scalars(having))
+            taken.update(connection.scalars(_TAKEN, {"macs": sorted(asked)}))
         random.update(
             (mac, None) for mac in drawn if mac not in {*taken, *named}
         )

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import URL, Engine, exc, make_url
 
-from flatnet.db import waits
+from flatnet.db import pings, waits
 from flatnet.exceptions import ConfigurationError
 
 _DRIVERS = {
@@ -65,10 +65,7 @@ def new_engine(
     """
     arguments: dict[str, Any] = {"connect_timeout": int(waits.CONNECT_TIMEOUT)}
     # Every transaction is ended by us: there is nothing to undo on return.
-    options: dict[str, Any] = {
-        "pool_pre_ping": True,
-        "pool_reset_on_return": None,
-    }
+    options: dict[str, Any] = {"pool_reset_on_return": None}
     if dialect == "sqlite":
         arguments = {"timeout": _SQLITE_TIMEOUT}
     else:
@@ -76,6 +73,8 @@ def new_engine(
         options["pool_size"] = _KEPT
         options["max_overflow"] = max(READING, WRITING) - _KEPT
         options["pool_recycle"] = 3600
+        # The one that was used last is most likely to live.
+        options["pool_use_lifo"] = True
     try:
         engine = sqlalchemy.create_engine(
             url, connect_args=arguments, **options
@@ -85,4 +84,5 @@ def new_engine(
             f"[database] connection {printable(url)}: {error}"
         ) from error
     import_module(f"flatnet.db.{dialect}").listen(engine)
+    pings.listen(engine)
     return engine

@@ -92,3 +92,35 @@ def test_readers_send_nothing_but_what_they_ask(database):
     for seconds in (9, 5, 2):
         with deadline.within(seconds):
             assert database.read(told) == before
+
+
+OWN = {
+    "mysql": "SELECT CONNECTION_ID()",
+    "postgresql": "SELECT pg_backend_pid()",
+}
+KILL = {
+    "mysql": "KILL {}",
+    "postgresql": "SELECT pg_terminate_backend({})",
+}
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_a_connection_that_died_since_it_was_used(database, url, kind):
+    """It is not asked whether it lives, and nobody notices."""
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has no server to kill a connection")
+    own, kill = OWN[database.dialect], KILL[database.dialect]
+    run = getattr(database, kind)
+    first = run(lambda c: c.scalar(text(own)))
+    other = Database(url)
+    other.write(lambda c: c.execute(text(kill.format(first))).rowcount)
+    other.close()
+    assert run(lambda c: c.scalar(text(own))) != first
+
+
+def test_a_connection_that_has_just_worked_is_not_asked(database):
+    if database.dialect != "mysql":
+        pytest.skip("only MySQL counts pings")
+    pings = text("SHOW GLOBAL STATUS LIKE 'Com_admin_commands'")
+    sent = [database.read(lambda c: c.execute(pings).one()[1]) for _ in "12"]
+    assert sent[0] == sent[1]

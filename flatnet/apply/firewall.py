@@ -2,7 +2,7 @@
 
 Goals, and how each is met:
 
-* Twice is once: what equals the plan, by marks (see `iptables`) and members
+* Twice is once: what equals the plan, by text (see `iptables`) and members
   (see `ipset`), is not written, and a table without a difference gets no
   transaction.
 * No moment without the rules: each table changes in one transaction.  Sets
@@ -78,7 +78,7 @@ def apply_firewall(
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
     found = {family: _read(family, known.proven) for family in (4, 6)}
-    task = _Task(known.rendering.rules(wanted), wanted, top, found)
+    task = _Task(known.rendering.rules(wanted), wanted, top, found, known)
     try:
         existing = known.sets.read()
     except HostSetupError as error:
@@ -140,6 +140,7 @@ class _Task:
     wanted: Filter
     top: Placement
     found: Mapping[int, _Read]
+    known: Known
 
 
 def _apply_families(task: _Task) -> Changes:
@@ -167,8 +168,7 @@ def _apply_family(family: int, task: _Task) -> Changes:
             _apply_table(
                 existing.get(name, Existing()),
                 tables.get(name, Table(family, name)),
-                task.wanted,
-                task.top,
+                task,
             )
             for name in names
         ]
@@ -184,17 +184,18 @@ def _apply_family(family: int, task: _Task) -> Changes:
         return of_all(Surface.FIREWALL, error, task.wanted)
 
 
-def _apply_table(
-    existing: Existing, table: Table, wanted: Filter, top: Placement
-) -> Changes:
+def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     shut: dict[str, str] = {}
-    before = existing
+    words, wanted, top = task.known.words, task.wanted, task.top
+    before = existing = words.understood(existing, table)
     plan = edits(existing, table, top)
-    if _write(table, plan):
+    if words.writing(
+        existing, table, task.known.proven, lambda: _write(table, plan)
+    ):
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
         tables = read_tables(table.family).tables
-        existing = tables.get(table.name, Existing())
+        existing = words.understood(tables.get(table.name, Existing()), table)
         plan = edits(existing, table, top)
         error = _write(table, plan)
         if error:

@@ -9,7 +9,8 @@ Goals, and how each is met:
 * Fail closed.  What cannot be read is not in force.
 * Rules are never parsed.  What stands on the way to an instance must be
   planned rules alone, which their marks tell of each by itself (see
-  `marks`), and must end as planned; so must the sets that it is a member of.
+  `marks`) and their words confirm (see `words`), and must end as planned; so
+  must the sets that it is a member of.
 """
 
 import contextlib
@@ -29,10 +30,11 @@ from flatnet.apply.force_guard import unguarded
 from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Existing, leads
 from flatnet.apply.libnftables import Session
-from flatnet.apply.marks import recognised
+from flatnet.apply.marks import marked, recognised
 from flatnet.apply.placement import Placement, placement
 from flatnet.apply.saved import read_kernel, read_tables
 from flatnet.apply.sysctl import BRIDGE_NETFILTER, DIRECTORY
+from flatnet.apply.words import Words
 from flatnet.exceptions import HostSetupError
 from flatnet.filtering import Filter, Guest
 from flatnet.state import Plan
@@ -41,12 +43,14 @@ from flatnet.state import Plan
 def open_instances(
     plan: Plan,
     session: Session,
+    words: Words,
     *,
     top_regex: str = "",
     bottom_regex: str = "",
 ) -> frozenset[str]:
     """Return the uuids of the instances whose own rules are not in force.
 
+    :param words: how iptables prints rules
     :param top_regex, bottom_regex: as for the firewall
     """
     everyone = frozenset(
@@ -58,7 +62,7 @@ def open_instances(
         place = placement(top_regex, bottom_regex)
     except HostSetupError:
         place = Placement()
-    found = _unfiltered(plan.filter, place)
+    found = _unfiltered(plan.filter, place, words)
     return (found & everyone) | unguarded(plan, session)
 
 
@@ -73,7 +77,9 @@ def _is_set(name: str, value: str) -> bool:
         return False
 
 
-def _unfiltered(wanted: Filter, place: Placement) -> frozenset[str]:
+def _unfiltered(
+    wanted: Filter, place: Placement, words: Words
+) -> frozenset[str]:
     filtered = [guest for guest in wanted.guests if guest.filtered]
     if not filtered:
         return frozenset()
@@ -90,7 +96,7 @@ def _unfiltered(wanted: Filter, place: Placement) -> frozenset[str]:
             if (each.family, each.name) == (family, "filter")
         )
         there = _existing(family).get("filter", Existing())
-        way = _Way(there, table, place)
+        way = _Way(words.understood(there, table), table, place, words)
         known = _Sets(sets, planned, wanted, family)
         found |= {
             guest.instance_uuid
@@ -158,9 +164,13 @@ class _Way:
     """The way to the rules of an instance in a table of the kernel."""
 
     def __init__(
-        self, existing: Existing, table: Table, place: Placement
+        self,
+        existing: Existing,
+        table: Table,
+        place: Placement,
+        words: Words,
     ) -> None:
-        self._existing = existing
+        self._existing, self._table, self._words = existing, table, words
         self._chains = {chain.name: chain for chain in table.chains}
         self._bridges = self._led(table, place)
         # Rules of a former plan lead on by sets, which are looked at.
@@ -209,8 +219,20 @@ class _Way:
                 yield words[1]
 
     def _recognised(self, name: str) -> tuple[str | None, ...]:
+        """The planned rules of a chain; none for what is another rule."""
         found = self._existing.chains.get(name, [])
-        return recognised(found, self._chains[name])
+        rules = recognised(found, self._chains[name])
+        shown = self._existing.texts.get(name)
+        if shown is None:
+            return rules
+        return tuple(
+            rule if not rule or self._is_said(rule, mark, each) else None
+            for rule, mark, each in zip(rules, found, shown, strict=True)
+        )
+
+    def _is_said(self, rule: str, mark: str | None, shown: str) -> bool:
+        line = marked(rule, mark or "")
+        return self._words.is_said(self._table, line, shown)
 
     def _closes(self, name: str) -> bool:
         """Whether a chain has planned rules alone, and ends as planned."""

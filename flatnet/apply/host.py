@@ -141,6 +141,7 @@ def _opened(plan: Plan, steps: Changes, tools: Tools) -> frozenset[str]:
         return suspects & open_instances(
             plan,
             tools.session,
+            tools.known.words,
             top_regex=tools.paths.top_regex,
             bottom_regex=tools.paths.bottom_regex,
         )
@@ -188,12 +189,15 @@ def _apply_guard(plan: Plan, tools: Tools) -> Changes:
 
 
 def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
-    return apply_firewall(
-        plan.filter,
-        tools.known,
-        top_regex=tools.paths.top_regex,
-        bottom_regex=tools.paths.bottom_regex,
-    )
+    try:
+        return apply_firewall(
+            plan.filter,
+            tools.known,
+            top_regex=tools.paths.top_regex,
+            bottom_regex=tools.paths.bottom_regex,
+        )
+    finally:
+        tools.known.legacy.note()
 
 
 def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:

@@ -2,10 +2,11 @@
 
 Goals, and how each is met:
 
-* Rules are never parsed.  Each rule of ours carries, as a comment, a hash
-  over its own text and the hash before it.  So the marks of a chain equal
-  the planned ones only if no rule was inserted, removed, moved or edited,
-  and comparing them is all that is needed.
+* Rules are never parsed.  They are compared as text with what iptables-save
+  is to print (see `words`).  Each rule of ours carries, as a comment, a hash
+  over its own text and the hash before it, so that where there is no text
+  (see `native`) the marks of a chain equal the planned ones only if no rule
+  was inserted, removed or moved.
 * Only what differs is written.  `iptables-restore --noflush` takes whole
   chains; those that it does not name keep their counters.
 * Foreign rules stay byte for byte.  Rules of built-in chains are deleted by
@@ -13,15 +14,15 @@ Goals, and how each is met:
 * Nothing from outside reaches the privileged program unchecked: see
   `grammar`.
 
-Given up: an edit that keeps our comment is not noticed, since iptables
-prints rules differently from how they are written.
+Given up: an edit that keeps our comment is not noticed where iptables cannot
+read its own tables.
 """
 
 import re
 from dataclasses import dataclass, field
 
 from flatnet.apply.filter.tables import Chain, Jump, Table
-from flatnet.apply.marks import comment, marks
+from flatnet.apply.marks import lines, mark_of, marked, marks
 from flatnet.apply.placement import Placement
 from flatnet.effects import Effect, Surface, Verb
 
@@ -32,7 +33,6 @@ BUILTINS = {
     "mangle": ("POSTROUTING",),
     "nat": ("POSTROUTING", "PREROUTING"),
 }
-_MARK = re.compile(r'--comment "?flatnet:([0-9a-f]{16})"?(?: |$)')
 _TARGET = re.compile(r"(?:^| )-[jg] (flatnet-\S+)")
 
 
@@ -41,13 +41,15 @@ class Existing:
     """What a table holds, as far as we look at it.
 
     `chains` maps each chain of ours to the marks of its rules (none for a
-    rule without one), `builtins` each built-in chain to its rules' text.
+    rule without one) and `texts` to its rules' text, where that is known;
+    `builtins` each built-in chain to its rules' text.
     `referenced` are chains of ours that foreign user chains lead to.
     `handles` numbers the rules of built-in chains as the kernel does, where
     they were read from it and foreign ones have no text (see `native`).
     """
 
     chains: dict[str, list[str | None]] = field(default_factory=dict)
+    texts: dict[str, list[str]] = field(default_factory=dict)
     builtins: dict[str, list[str]] = field(default_factory=dict)
     referenced: set[str] = field(default_factory=set)
     handles: dict[str, list[int]] = field(default_factory=dict)
@@ -85,6 +87,7 @@ def parsed(save: str) -> dict[str, Existing]:
             name, policy = line[1:].split(" ")[:2]
             if name.startswith(PREFIX):
                 table.chains[name] = []
+                table.texts[name] = []
             elif policy != "-":
                 table.builtins[name] = []
         elif line.startswith("-A "):
@@ -95,8 +98,8 @@ def parsed(save: str) -> dict[str, Existing]:
 
 def _note_rule(table: Existing, name: str, rule: str) -> None:
     if name in table.chains:
-        mark = _MARK.search(rule)
-        table.chains[name].append(mark[1] if mark else None)
+        table.chains[name].append(mark_of(rule))
+        table.texts[name].append(rule)
     elif name in table.builtins:
         table.builtins[name].append(rule)
     else:
@@ -106,10 +109,14 @@ def _note_rule(table: Existing, name: str, rule: str) -> None:
 def changed(existing: Existing, wanted: Table) -> tuple[Chain, ...]:
     """Return the planned chains that the table lacks or has otherwise."""
     return tuple(
-        chain
-        for chain in wanted.chains
-        if existing.chains.get(chain.name) != marks(chain)
+        chain for chain in wanted.chains if not _is_as_planned(existing, chain)
     )
+
+
+def _is_as_planned(existing: Existing, chain: Chain) -> bool:
+    if chain.name in existing.texts:
+        return tuple(existing.texts[chain.name]) == lines(chain)
+    return existing.chains.get(chain.name) == marks(chain)
 
 
 def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
@@ -181,19 +188,21 @@ def _declaration(name: str) -> str:
 
 
 def _additions(chain: Chain) -> list[str]:
-    return [
-        f"-A {chain.name} {rule} {comment(mark)}"
-        for rule, mark in zip(chain.rules, marks(chain), strict=True)
-    ]
+    return [f"-A {chain.name} {line}" for line in lines(chain)]
 
 
 def jump_rule(chain: str, mark: str) -> str:
     """Return the rule of a jump into a chain of ours, with its mark."""
-    return f"-j {chain} {comment(mark)}"
+    return marked(f"-j {chain}", mark)
+
+
+def jump_line(jump: Jump) -> str:
+    """Return the rule of a planned jump, with its mark."""
+    return lines(Chain(jump.builtin, (f"-j {jump.chain}",)))[0]
 
 
 def _is_ours(rule: str) -> bool:
-    return bool(_MARK.search(rule) or _TARGET.search(rule))
+    return bool(mark_of(rule) or _TARGET.search(rule))
 
 
 def _jump_edits(
@@ -213,8 +222,8 @@ def _jump_edits(
         if builtin not in existing.handles:
             deletions += [f"-D {builtin} {rule}" for rule in ours]
         if jump is not None:
-            rule = jump_rule(jump.chain, _jump_mark(jump))
-            insertions.append(f"-I {builtin} {above + 1} {rule}")
+            line = jump_line(jump)
+            insertions.append(f"-I {builtin} {above + 1} {line}")
     return deletions, insertions, moved
 
 
@@ -256,9 +265,4 @@ def _is_in_place(
         return not ours
     if len(ours) != 1 or rules.index(ours[0]) != above:
         return False
-    mark = _MARK.search(ours[0])
-    return mark is not None and mark[1] == _jump_mark(jump)
-
-
-def _jump_mark(jump: Jump) -> str:
-    return marks(Chain(jump.builtin, (f"-j {jump.chain}",)))[0]
+    return ours[0] == jump_line(jump)

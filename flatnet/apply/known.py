@@ -6,8 +6,10 @@ from flatnet.apply.daemons import Running
 from flatnet.apply.filter.rendering import Rendering
 from flatnet.apply.grammar_instances import Passed
 from flatnet.apply.guard import Guarding
+from flatnet.apply.legacy import Legacy
 from flatnet.apply.proven import Proven
 from flatnet.apply.sets import Sets
+from flatnet.apply.words import Words
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Known:
     proven: Proven = field(default_factory=Proven)
     sets: Sets = field(default_factory=Sets)
     passed: Passed = field(default_factory=Passed)
+    legacy: Legacy = field(default_factory=Legacy)
+    words: Words = field(default_factory=Words)
     rendering: Rendering = field(default_factory=Rendering)
     guarding: Guarding = field(default_factory=Guarding)
     daemons: Running = field(default_factory=Running)

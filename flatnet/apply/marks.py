@@ -7,10 +7,13 @@ in its place.
 
 import hashlib
 import re
+from functools import lru_cache
 
 from flatnet.apply.filter.tables import Chain
 
 MARK = re.compile("flatnet:([0-9a-f]{16})")
+_COMMENT = re.compile(rf'--comment "?{MARK.pattern}"?(?: |$)')
+_REMEMBERED = 1 << 14
 
 
 def marks(chain: Chain) -> list[str]:
@@ -55,8 +58,26 @@ def recognised(
     return (*rules, *(None for _ in found[len(rules) :]))
 
 
-def comment(mark: str) -> str:
-    """Return what iptables writes a mark by."""
-    # Last in the rule, so that no packet pays for it that another match
-    # turned away.
-    return f"-m comment --comment flatnet:{mark}"
+def mark_of(line: str) -> str | None:
+    """Return the mark in a rule's text."""
+    found = _COMMENT.search(line)
+    return found[1] if found else None
+
+
+@lru_cache(_REMEMBERED)
+def lines(chain: Chain) -> tuple[str, ...]:
+    """Return the rules of a planned chain with their marks.
+
+    They are as iptables-save prints them, but for what `words` knows.
+    """
+    found = zip(chain.rules, marks(chain), strict=True)
+    return tuple(marked(rule, mark) for rule, mark in found)
+
+
+def marked(rule: str, mark: str) -> str:
+    """Return a rule with a mark, after its matches and before its target.
+
+    So no packet pays for it that another match turned away.
+    """
+    matches, _, target = rule.rpartition("-j ")
+    return f'{matches}-m comment --comment "flatnet:{mark}" -j {target}'

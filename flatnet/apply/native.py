@@ -53,6 +53,11 @@ _ITS_OWN = frozenset(
 )
 
 
+# What our jumps are made of, and what others begin with.
+_JUMP = ["match", "counter", "immediate"]
+_EDITED = "edited: "
+
+
 @dataclass(frozen=True)
 class Native:
     """A table; `odd` are (chain, handle) of rules that iptables did not make.
@@ -164,7 +169,10 @@ def _note(
         existing.chains[chain].append(mark)
     elif chain in existing.builtins:
         ours = mark is not None or target.startswith(PREFIX)
+        is_plain = [part for part, _ in parts] == _JUMP
         rule = jump_rule(target, mark or "") if ours else ""
+        if ours and not is_plain:
+            rule = f"{_EDITED}{rule}"
         existing.builtins[chain].append(rule)
         existing.handles[chain].append(handle)
     elif target.startswith(PREFIX):

@@ -3,7 +3,8 @@
 Goals, and how each is met:
 
 * What opens is seen and put back at once: the settings that make bridged
-  packets pass iptables, and the sets whose members are kept out.
+  packets pass iptables, the sets whose members are kept out, and the size
+  of tables of iptables-legacy.
 * A DHCP server that has ended, or that somebody has stopped, is noticed.
 * It costs next to nothing, however many guests there are: of what there is
   one of each, a few are looked at, in turn.
@@ -36,9 +37,15 @@ class Probes:
         self._turn: list[str] = []
         self._told: set[str] = set()
 
-    def rules_are_as_left(self) -> bool:
-        """Whether the sets are; see `Sets.are_as_left`."""
-        return self._known.sets.are_as_left()
+    def changed_rules(self) -> tuple[str, ...]:
+        """Return who changed rules, as far as these have no events."""
+        found = []
+        if not self._known.sets.are_as_left():
+            self._known.sets.forget()
+            found.append("somebody (by ipset)")
+        if not self._known.legacy.are_as_left():
+            found.append("somebody (by iptables-legacy)")
+        return tuple(found)
 
     def mended(self, plan: Plan) -> tuple[Met, ...]:
         """Mend what keeps packets from being filtered, and servers.

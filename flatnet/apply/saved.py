@@ -34,11 +34,11 @@ def read_tables(family: int) -> Saved:
     error = f"{command}-save: {outcome.error or 'failed'}"
     if not outcome.status:
         tables = parsed(outcome.output)
-    elif _is_legacy(command):
+    elif is_legacy(family):
         raise HostSetupError(error)
     else:
         tables = {}
-    if _is_legacy(command):
+    if is_legacy(family):
         return Saved(tables)
     warnings = {}
     for name in sorted(BUILTINS.keys() - tables.keys()):
@@ -60,7 +60,7 @@ def known_tables(family: int, proven: Proven) -> Saved:
 
     :raises HostSetupError: nobody can tell
     """
-    if _is_legacy(COMMANDS[family]):
+    if is_legacy(family):
         return read_tables(family)
     return proven.read(("iptables", family), lambda: read_tables(family))
 
@@ -77,11 +77,9 @@ def read_kernel(family: int) -> dict[str, Existing]:
 def other_backend(family: int) -> Changes:
     """Report chains of ours in the iptables that is not in use."""
     command = COMMANDS[family]
-    if _is_legacy(command):
+    if is_legacy(family):
         other, tables = f"{command}-nft", read_kernel(family)
-    elif not _has_legacy_tables(family) or not resolved(
-        f"{command}-legacy-save"
-    ):
+    elif not legacy_tables(family) or not resolved(f"{command}-legacy-save"):
         return Changes()
     else:
         other = f"{command}-legacy"
@@ -95,14 +93,17 @@ def other_backend(family: int) -> Changes:
     return Changes(failures=(Failure(Subject(Surface.FIREWALL), text),))
 
 
-def _is_legacy(command: str) -> bool:
-    return "legacy" in os.path.basename(resolved(f"{command}-restore"))
+def is_legacy(family: int) -> bool:
+    """Whether the iptables that is used is not of nftables."""
+    command = resolved(f"{COMMANDS[family]}-restore")
+    return "legacy" in os.path.basename(command)
 
 
-def _has_legacy_tables(family: int) -> bool:
+def legacy_tables(family: int) -> frozenset[str]:
+    """Return the names of the tables that iptables-legacy has made."""
     path = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
     try:
         with open(path[family], encoding="ascii") as names:
-            return bool(names.read())
+            return frozenset(names.read().split())
     except OSError:
-        return False
+        return frozenset()

@@ -131,9 +131,9 @@ class Worker:
         self._next_probe = time.monotonic() + _PROBE
         if self._plan is None:
             return
-        if not self._probes.rules_are_as_left():
-            self._tools.known.sets.forget()
-            self._mend(self._plan, self._members, ("somebody (by ipset)",))
+        changed = self._probes.changed_rules()
+        if changed:
+            self._mend(self._plan, self._members, changed)
         found = self._probes.mended(self._plan)
         # What cannot be mended is told once, and left to passes.
         new = [each for each in found if each not in self._probed]

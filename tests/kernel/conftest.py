@@ -5,6 +5,8 @@ import contextlib
 import pytest
 from namespaces import fresh_namespace
 
+from flatnet.apply import command
+
 _CALL = pytest.StashKey()
 
 
@@ -37,3 +39,16 @@ def namespaces(request):
 def namespace(namespaces):
     """One fresh host as a network namespace."""
     return namespaces()
+
+
+@pytest.fixture(params=["nft", "legacy"])
+def backend(request, monkeypatch, tmp_path):
+    """What iptables is here: a directory of its programs, first in PATH."""
+    for name in ("iptables", "ip6tables"):
+        for part in ("", "-save", "-restore"):
+            link = tmp_path / f"{name}{part}"
+            link.symlink_to(f"/usr/sbin/xtables-{request.param}-multi")
+    path = f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"
+    monkeypatch.setattr(command, "_PATH", path)
+    monkeypatch.setenv("PATH", path)
+    return tmp_path

@@ -4,6 +4,8 @@ import pytest
 from forced import ALL, BOTH, ELSEWHERE, PORTS, applier, up
 
 from flatnet.apply import command, host
+from flatnet.apply.filter.tables import Chain
+from flatnet.apply.marks import marks
 from flatnet.effects import Verb
 
 
@@ -53,6 +55,10 @@ def test_an_error_after_the_work_costs_nobody(
     assert up(namespace) == PORTS
 
 
+# Of the first rule of group 1, and of the jump from FORWARD.
+(FIRST,) = marks(Chain("flatnet-g-1", ("-p tcp -m tcp --dport 22 -j ACCEPT",)))
+(JUMP,) = marks(Chain("FORWARD", ("-j flatnet-FORWARD",)))
+
 HOLES = {
     # Less is let in.
     "iptables -F flatnet-g-1": PORTS,
@@ -66,6 +72,11 @@ HOLES = {
     "iptables -D flatnet-local 5": (),
     "iptables -I flatnet-tree -j ACCEPT": (),
     "ip6tables -F flatnet-local": (),
+    # They keep our comment.
+    "iptables -R flatnet-g-1 1 -p tcp "
+    f"-m comment --comment flatnet:{FIRST} -j ACCEPT": (),
+    "iptables -R FORWARD 1 -i lo "
+    f"-m comment --comment flatnet:{JUMP} -j flatnet-FORWARD": (),
     "ipset del flatnet-filtered4 10.0.0.2": PORTS[1:],
     "ipset flush flatnet-filtered6": (),
     "ipset add flatnet-p4-6 10.0.0.77": PORTS,

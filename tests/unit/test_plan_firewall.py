@@ -28,7 +28,7 @@ def text(rows, **options):
 # What came by the bridge is not routed back into it.
 TURNED_BACK = (
     "-i {0} -o {0} -m physdev ! --physdev-is-bridged -m conntrack ! --ctstate "
-    "DNAT,SNAT -j DROP"
+    "SNAT,DNAT -j DROP"
 )
 
 BACK = "-m conntrack --ctstate ESTABLISHED -j ACCEPT"

@@ -183,15 +183,15 @@ def test_ipv6_of_a_closed_host():
     ]
     assert chains["flatnet-local"][:6] == [
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-        "-p icmpv6 -m icmp6 --icmpv6-type 130 -j ACCEPT",
-        "-p icmpv6 -m icmp6 --icmpv6-type 135 -j ACCEPT",
-        "-p icmpv6 -m icmp6 --icmpv6-type 136 -j ACCEPT",
+        "-p ipv6-icmp -m icmp6 --icmpv6-type 130 -j ACCEPT",
+        "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
+        "-p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
         "-m set ! --match-set flatnet-filtered6 dst "
         "-m set --match-set flatnet-every6 dst -j RETURN",
         "-m conntrack --ctstate INVALID -j DROP",
     ]
     assert chains["flatnet-g-1"] == [
-        "-s 2001:db8::/32 -p icmpv6 -m icmp6 --icmpv6-type 128 -j ACCEPT",
+        "-s 2001:db8::/32 -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT",
     ]
     eui64 = "f816:3eff:fe00"
     assert sets["flatnet-p6-6"] == [

@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from flatnet.apply.filter.matches import ACCEPT, DROP
+from flatnet.apply.filter.matches import ACCEPT, DROP, bound_for
 from flatnet.apply.filter.outline import Outline
 from flatnet.filtering import Gateway, Outside
 
@@ -18,7 +18,7 @@ def turned_back(outline: Outline) -> tuple[str, ...]:
     """
     return tuple(
         f"-i {each.bridge} -o {each.bridge} -m physdev "
-        f"! --physdev-is-bridged -m conntrack ! --ctstate DNAT,SNAT {DROP}"
+        f"! --physdev-is-bridged -m conntrack ! --ctstate SNAT,DNAT {DROP}"
         for each in outline.gateways
     )
 
@@ -107,10 +107,10 @@ def _source_nat(gateway: Gateway, outside: Outside) -> tuple[str, ...]:
     source = f"-s {gateway.cidr}"
     target = f"-j SNAT --to-source {outside.source_ip}"
     kept = (
-        *(f"{source} -d {cidr} {ACCEPT}" for cidr in outside.kept),
+        *(f"{source} {bound_for(each)}{ACCEPT}" for each in outside.kept),
         f"{source} -d {gateway.cidr} -m conntrack ! --ctstate DNAT {ACCEPT}",
     )
     if gateway.external:
-        ranges = outside.snat_ranges
-        return (*kept, *(f"{source} -d {cidr} {target}" for cidr in ranges))
+        ranges = map(bound_for, outside.snat_ranges)
+        return (*kept, *(f"{source} {each}{target}" for each in ranges))
     return (*kept, f"{source} -o {outside.public_interface} {target}")

@@ -45,7 +45,7 @@ _LINK_LOCAL = "fe80::/10"
 _BRIDGED = "-m physdev --physdev-is-bridged"
 # Listener queries, solicitations, advertisements.
 _DISCOVERY = tuple(
-    f"-p icmpv6 -m icmp6 --icmpv6-type {kind} -j ACCEPT"
+    f"-p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j ACCEPT"
     for kind in (130, 135, 136)
 )
 

@@ -1,0 +1,194 @@
+"""Rules are compared with what iptables-save prints, word by word."""
+
+import pytest
+from edited import EDITS, FAMILIES, edit, output
+from everything import OUTSIDES, everything
+from rules import planned
+
+from flatnet.apply.filter.rendering import rules
+from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.iptables import changed, jump_line
+from flatnet.apply.known import Known
+from flatnet.apply.marks import lines
+from flatnet.apply.saved import read_tables
+
+# As on a host where /etc/protocols has no names.
+NAMELESS = "mount --bind /dev/null /etc/protocols && exec "
+
+
+def shown(family, table):
+    """The rules of ours and of built-in chains, by chain."""
+    save = f"{NAMELESS}{FAMILIES[family]}-save -t {table}"
+    found = {}
+    for line in output("unshare", "--mount", "sh", "-c", save).splitlines():
+        if line.startswith("-A "):
+            _, chain, rule = line.split(" ", 2)
+            found.setdefault(chain, []).append(rule)
+        elif line.startswith(":flatnet-"):
+            found[line[1:].split(" ")[0]] = []
+    return found
+
+
+def written(table):
+    """What we write of a table, by chain."""
+    return {
+        **{each.name: list(lines(each)) for each in table.chains},
+        **{jump.builtin: [jump_line(jump)] for jump in table.jumps},
+    }
+
+
+@pytest.mark.parametrize("same_network", [True, False])
+@pytest.mark.parametrize("outside", OUTSIDES)
+def test_each_rule_reads_back_as_it_was_written(
+    namespace, backend, outside, same_network
+):
+    wanted = everything(outside, same_network=same_network)
+
+    def steps():
+        changes = apply_firewall(wanted, Known())
+        assert (changes.failures, bool(changes.made)) == ((), True)
+        # Here with the names that this host has.
+        assert apply_firewall(wanted, Known()).made == ()
+        for table in rules(wanted).tables:
+            assert shown(table.family, table.name) == written(table)
+        return True
+
+    assert namespace.call(steps)
+
+
+PLAN = planned(1, 2)
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_an_edit_that_keeps_our_comment_is_found(namespace, backend, how):
+    def steps():
+        known = Known()
+        assert apply_firewall(PLAN, known).failures == ()
+        assert apply_firewall(PLAN, known).made == ()
+        # Who remembers, and who has just been started.
+        for finder in (known, Known()):
+            good = output("iptables-save", "-t", how[1])
+            edit(*how)
+            assert output("iptables-save", "-t", how[1]) != good
+            changes = apply_firewall(PLAN, finder)
+            assert changes.failures == ()
+            (line,) = changes.made
+            assert f"iptables {how[1]}: " in line
+            assert how[0] in line
+            assert apply_firewall(PLAN, finder).made == ()
+            rules = output("iptables-save", "-t", how[1]).splitlines()
+            assert [r for r in rules if r[0] == "-"] == [
+                r for r in good.splitlines() if r[0] == "-"
+            ]
+        return True
+
+    assert namespace.call(steps)
+
+
+def test_who_could_pass_by_an_edit_is_judged_anew(namespace):
+    def steps():
+        assert apply_firewall(PLAN, Known()).failures == ()
+        edit(*EDITS[0])
+        return apply_firewall(PLAN, Known()).judged
+
+    assert {"10.0.0.2", "10.0.0.3"} <= namespace.call(steps)
+
+
+# Another iptables: marks without quotes, states in another order.
+OTHERWISE = r"""#!/bin/sh
+{busy}
+exec {multi} {name} "$@" |
+sed -e 's/"\(flatnet:[0-9a-f]*\)"/\1/' \
+    -e 's/RELATED,ESTABLISHED/ESTABLISHED,RELATED/'
+"""
+
+
+def other_words(directory, busy=""):
+    """Have what saves tables print some words otherwise."""
+    for name in FAMILIES.values():
+        program = directory / f"{name}-save"
+        multi = program.readlink()
+        program.unlink()
+        program.write_text(
+            OTHERWISE.format(name=program.name, multi=multi, busy=busy)
+        )
+        program.chmod(0o755)
+
+
+def test_another_iptables_costs_one_write_and_hides_no_edit(
+    namespace, backend
+):
+    other_words(backend)
+
+    def made(known):
+        changes = apply_firewall(PLAN, known)
+        assert changes.failures == ()
+        return changes.made
+
+    def steps():
+        known = Known()
+        for each in (known, known, Known()):
+            assert made(each)
+        assert made(known) == ()
+        assert made(known) == ()
+        for how in EDITS:
+            edit(*how)
+            (line,) = made(known)
+            assert how[0] in line
+            assert made(known) == ()
+        return True
+
+    assert namespace.call(steps)
+
+
+@pytest.mark.parametrize("backend", ["nft"], indirect=True)
+def test_what_is_printed_while_others_write_is_not_taken_for_ours(
+    namespace, backend, tmp_path
+):
+    busy = tmp_path / "busy"
+    busy.touch()
+    other_words(backend, f"[ ! -e {busy} ] || nft add table ip t$$")
+
+    def made(known):
+        changes = apply_firewall(PLAN, known)
+        assert changes.failures == ()
+        return changes.made
+
+    def steps():
+        known = Known()
+        assert all(made(known) for _ in range(4))
+        busy.unlink()
+        assert made(known)
+        assert made(known) == ()
+        return True
+
+    assert namespace.call(steps)
+
+
+def test_what_reads_otherwise_than_before_is_not_taken_for_ours(
+    namespace, backend
+):
+    """Where nobody counts, an edit may come between what we do."""
+    (table,) = (
+        each
+        for each in rules(PLAN).tables
+        if (each.family, each.name) == (4, "filter")
+    )
+
+    def found(words):
+        return words.understood(read_tables(4).tables["filter"], table)
+
+    def steps():
+        known = Known()
+        assert apply_firewall(PLAN, known).failures == ()
+        edit("flatnet-g-1", "filter", "--dport 22 ", "--dport 23 ")
+        before = found(known.words)
+
+        def write():
+            edit("flatnet-g-1", "filter", "--dport 23 ", "--dport 24 ")
+            return ""
+
+        assert known.words.writing(before, table, known.proven, write) == ""
+        return [each.name for each in changed(found(known.words), table)]
+
+    assert namespace.call(steps) == ["flatnet-g-1"]

@@ -29,6 +29,7 @@ from flatnet.apply.filter.tables import Rules, Table
 from flatnet.apply.force_guard import unguarded
 from flatnet.apply.ipset_messages import FoundSet
 from flatnet.apply.iptables import Existing, leads
+from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
 from flatnet.apply.marks import marked, recognised
 from flatnet.apply.placement import Placement, placement
@@ -43,14 +44,14 @@ from flatnet.state import Plan
 def open_instances(
     plan: Plan,
     session: Session,
-    words: Words,
+    known: Known,
     *,
     top_regex: str = "",
     bottom_regex: str = "",
 ) -> frozenset[str]:
     """Return the uuids of the instances whose own rules are not in force.
 
-    :param words: how iptables prints rules
+    :param known: what is remembered of rules
     :param top_regex, bottom_regex: as for the firewall
     """
     everyone = frozenset(
@@ -62,8 +63,8 @@ def open_instances(
         place = placement(top_regex, bottom_regex)
     except HostSetupError:
         place = Placement()
-    found = _unfiltered(plan.filter, place, words)
-    return (found & everyone) | unguarded(plan, session)
+    found = _unfiltered(plan.filter, place, known.words)
+    return (found & everyone) | unguarded(plan, session, known.guarding)
 
 
 def _is_set(name: str, value: str) -> bool:

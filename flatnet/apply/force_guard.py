@@ -22,8 +22,13 @@ _MARK = "flatnet:"
 _NAME_SIZE = 16
 
 
-def unguarded(plan: Plan, session: Session) -> frozenset[str]:
-    """Return the uuids of the instances that are not guarded as planned."""
+def unguarded(
+    plan: Plan, session: Session, guarding: Guarding
+) -> frozenset[str]:
+    """Return the uuids of the instances that are not guarded as planned.
+
+    :param guarding: what is known of rules that were in force
+    """
     guard = plan.guard
     if guard is None:
         return frozenset()
@@ -35,6 +40,8 @@ def unguarded(plan: Plan, session: Session) -> frozenset[str]:
     except HostSetupError:
         return everyone
     if len(present) < len(tables) or _lets_in(found, present):
+        return everyone
+    if not all(guarding.recognises(f, each) for f, each in present.items()):
         return everyone
     bridges = {
         port.name: bridge.name

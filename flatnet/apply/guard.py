@@ -37,7 +37,7 @@ port that joined is not known are open for its broadcasts to the host.  With
 spoofing allowed a guest is not held to the limits by address.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flatnet.apply import claims, guard_routed, guard_rules, nft
@@ -48,6 +48,7 @@ from flatnet.apply.members import Members, members
 from flatnet.apply.nft_batch import OutdatedError
 from flatnet.apply.nft_dump import elements
 from flatnet.apply.nft_elements import Change, write_elements
+from flatnet.apply.proven import generation
 from flatnet.effects import Effect, Surface, Verb
 from flatnet.state import Changes, Guard
 from flatnet.taken import InUse
@@ -75,6 +76,19 @@ class Guarding:
         self._held = GuardSets()
         self._sets: dict[_Place, nft.Set] = {}
         self._settled: dict[_Place, _Settled] = {}
+        # What the kernel made of the rules of each family's table.
+        self._digests: dict[str, str] = {}
+
+    def recognises(self, family: str, present: nft.Found) -> bool:
+        """Whether the rules of a table are not known to have been others."""
+        return self._digests.get(family, present.digest) == present.digest
+
+    def note_rules(self, found: Mapping[nft.Table, nft.Found | None]) -> None:
+        """Note how tables are that are ours; none for what is not known."""
+        for table, present in found.items():
+            self._digests.pop(table.family, None)
+            if present is not None:
+                self._digests[table.family] = present.digest
 
     def tables(self, guard: Guard, found: Members) -> tuple[nft.Table, ...]:
         """Return the tables, that of the bridge first.
@@ -168,8 +182,11 @@ def _written(
     whole = {
         table: present
         for table, present in found.items()
-        if present is not None and nft.matches(table, present)
+        if present is not None
+        and nft.matches(table, present)
+        and guarding.recognises(table.family, present)
     }
+    guarding.note_rules(whole)
     if len(whole) == len(tables):
         return _amended(session, guarding, whole)
     lines, told = [], []
@@ -185,8 +202,24 @@ def _written(
         lines.append(nft.replacement(table, present))
         told.append(Effect(Surface.GUARD, Verb.MADE, _named(table.family)))
         becomes[_key(table)] = None
+    before = generation(session.proven.asking)
     session.run("".join(lines), becomes)
+    made = [table for table in tables if table not in whole]
+    _note_made(session, guarding, made, before)
     return tuple(told)
+
+
+def _note_made(
+    session: Session,
+    guarding: Guarding,
+    made: Iterable[nft.Table],
+    before: int,
+) -> None:
+    """Note what the kernel made of our rules, if nobody else wrote since."""
+    found = {table: _known(session, table) for table in made}
+    if generation(session.proven.asking) != before + 1:
+        found = dict.fromkeys(found)
+    guarding.note_rules(found)
 
 
 def _amended(

@@ -141,7 +141,7 @@ def _opened(plan: Plan, steps: Changes, tools: Tools) -> frozenset[str]:
         return suspects & open_instances(
             plan,
             tools.session,
-            tools.known.words,
+            tools.known,
             top_regex=tools.paths.top_regex,
             bottom_regex=tools.paths.bottom_regex,
         )

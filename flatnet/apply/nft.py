@@ -3,10 +3,12 @@
 A rule is never parsed.  Each carries a mark in its comment, a hash of its
 text and place; a table whose chains and marks are not exactly those wanted
 (flushed, edited, of an older version) is replaced whole, and in a table
-that is whole only the set elements that differ are written.
+that is whole only the set elements that differ are written.  What the kernel
+makes of our rules nobody can tell but it: what it made of them is told by a
+digest, which is to stay the same.
 
 Given up: a foreign hand that replaces a rule and keeps its comment is not
-noticed.
+noticed by who has not written the table himself, or seen it before.
 """
 
 import hashlib
@@ -71,12 +73,14 @@ class Table:
 class Found:
     """A table as the kernel has it: its outline, and what its sets hold.
 
-    `odd` are sets with elements that no plan has.
+    `odd` are sets with elements that no plan has; `digest` tells the rules
+    themselves from any others.
     """
 
     outline: frozenset[tuple[Any, ...]]
     elements: dict[str, frozenset[bytes]]
     odd: frozenset[str] = frozenset()
+    digest: str = ""
 
 
 def set_names(chains: Iterable[Chain]) -> frozenset[str]:
@@ -132,6 +136,7 @@ def found(present: Dump) -> Found:
             for name, elements in present.sets.items()
             if not all(is_plain for _, is_plain in elements)
         ),
+        hashlib.sha256(b"\n".join(present.bodies)).hexdigest(),
     )
 
 

@@ -37,6 +37,7 @@ _HOOKS = {
     "inet": ("prerouting", "input", "forward", "output", "postrouting"),
     "bridge": ("prerouting", "input", "forward", "output", "postrouting"),
 }
+_EXPRESSIONS = 4
 _TRIES = 20
 Values = dict[int, bytes]
 _Found = TypeVar("_Found")
@@ -49,13 +50,15 @@ class Dump:
     `chains` maps names to (type, hook, priority, policy), empty for a chain
     without a hook; `rules` chains' names to the comments of their rules, in
     order; `sets` names to (key, is plain) of their elements, none of those
-    that rules fill for ever.
+    that rules fill for ever.  `bodies` are the rules as the kernel has them,
+    comments aside.
     """
 
     is_dormant: bool = False
     chains: dict[str, tuple[str | int, ...]] = field(default_factory=dict)
     rules: dict[str, list[str]] = field(default_factory=dict)
     sets: dict[str, list[tuple[bytes, bool]]] = field(default_factory=dict)
+    bodies: list[bytes] = field(default_factory=list)
 
 
 def dump(asking: Kept, family: str, name: str) -> Dump | None:
@@ -208,6 +211,7 @@ def _dumped(table: Reading) -> Dump:
         found.rules[name] = []
     for values in table.mine(GET_RULE, table.table):
         found.rules[text(values[2])].append(_comment(values.get(7, b"")))
+        found.bodies.append(values.get(_EXPRESSIONS, b""))
     filled = set()
     for values in table.mine(_GET_SET, table.table):
         flags = _number(values, 3)

@@ -24,10 +24,10 @@ from itertools import chain
 from pathlib import Path
 
 from flatnet.apply.filter.tables import Table
-from flatnet.apply.iptables import Existing, jump_line
+from flatnet.apply.iptables import COMMANDS, Existing, jump_line
 from flatnet.apply.marks import lines, mark_of
 from flatnet.apply.proven import Proven, generation
-from flatnet.apply.saved import COMMANDS, is_legacy, read_tables
+from flatnet.apply.saved import is_legacy, read_tables
 from flatnet.exceptions import HostSetupError
 
 LOG = logging.getLogger("flatnet.applier")

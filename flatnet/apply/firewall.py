@@ -49,6 +49,7 @@ from flatnet.apply.saved import (
     known_tables,
     other_backend,
     read_tables,
+    tables_key,
 )
 from flatnet.apply.sets import Sets
 from flatnet.effects import Effect, Subject, Surface, Verb
@@ -187,21 +188,22 @@ def _apply_family(family: int, task: _Task) -> Changes:
 def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     shut: dict[str, str] = {}
     words, wanted, top = task.known.words, task.wanted, task.top
+    proven = task.known.proven
     before = existing = words.understood(existing, table)
     plan = edits(existing, table, top)
     if words.writing(
-        existing, table, task.known.proven, lambda: _write(table, plan)
+        existing, table, proven, lambda: _write(table, plan, proven)
     ):
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
         tables = read_tables(table.family).tables
         existing = words.understood(tables.get(table.name, Existing()), table)
         plan = edits(existing, table, top)
-        error = _write(table, plan)
+        error = _write(table, plan, proven)
         if error:
             shut = refused_chains(table, _candidates(existing, table))
             plan = edits(existing, _closed(table, shut), top)
-            error = _write(table, plan)
+            error = _write(table, plan, proven)
         if error:
             return of_table(table, error, wanted)
     return Changes(
@@ -211,15 +213,22 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     )
 
 
-def _write(table: Table, plan: Edits) -> str:
+def _write(table: Table, plan: Edits, proven: Proven) -> str:
     """Make the changes to a table; return the error, or nothing.
+
+    What else is known of nftables is so after a transaction of ours; what
+    iptables has made of it is read again.
 
     :raises HostSetupError: somebody's lock, or not even iptables can be run
     """
-    delete_rules(table.family, table.name, plan.before)
-    error = restore(table.family, plan.text) if plan.text else ""
-    if not error:
-        delete_rules(table.family, table.name, plan.after)
+    if plan == Edits():
+        return ""
+    lost = {tables_key(table.family): None}
+    with proven.writing(lost):
+        delete_rules(table.family, table.name, plan.before)
+        error = restore(table.family, plan.text) if plan.text else ""
+        if not error:
+            delete_rules(table.family, table.name, plan.after)
     return error
 
 

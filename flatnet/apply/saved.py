@@ -5,6 +5,7 @@ show is read from the kernel (see `native`), and told of.
 """
 
 import os
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from flatnet.apply.command import resolved, run
@@ -62,7 +63,12 @@ def known_tables(family: int, proven: Proven) -> Saved:
     """
     if is_legacy(family):
         return read_tables(family)
-    return proven.read(("iptables", family), lambda: read_tables(family))
+    return proven.read(tables_key(family), lambda: read_tables(family))
+
+
+def tables_key(family: int) -> Hashable:
+    """Return what a family's tables are known by, where that is proven."""
+    return "iptables", family
 
 
 def read_kernel(family: int) -> dict[str, Existing]:

@@ -52,7 +52,7 @@ def test_an_edit_in_place_is_noticed_at_once(namespace, tmp_path, damage):
             assert serving.wait_for_event()
 
     namespace.call(damaged)
-    assert "mended: iptables filter: " in log.read_text()
+    assert "mended: firewall iptables filter " in log.read_text()
 
 
 def in_own_mounts(directory):
@@ -91,7 +91,7 @@ def test_legacy_tables_are_looked_at_without_an_event(
             assert rules() != before
             # A rule of others stays, below our jump.
             eventually(lambda: set(before) <= set(rules()))
-            eventually(lambda: "mended: ip" in log.read_text())
+            eventually(lambda: "mended: firewall ip" in log.read_text())
             assert serving.wait_for_event()
 
     namespace.call(damaged)

@@ -19,6 +19,7 @@ from flatnet.apply.host import (
 )
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
+from flatnet.effects import Effect, Surface, Verb
 
 EDITS = (
     ("bridge", "forward", "drop", "accept"),
@@ -68,7 +69,10 @@ def test_who_wrote_the_rules_finds_an_edit(site, how):
 
     first, *mended, last = site.host.call(steps)
     assert len(first) == len(FAMILIES)
-    assert mended == [(f"guard: table {how[0]} flatnet made",)] * 3
+    assert (
+        mended
+        == [(Effect(Surface.GUARD, Verb.MADE, f"table {how[0]} flatnet"),)] * 3
+    )
     assert last == ()
 
 

@@ -13,6 +13,7 @@ from test_watch import eventually, output
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.netlink import NETFILTER, Kept
 from flatnet.apply.proven import generation
+from flatnet.effects import Verb
 from flatnet.rows import SecurityGroup
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parted
@@ -146,7 +147,7 @@ def test_a_start_on_an_untouched_host_writes_nothing(
         count, *rest = transactions(), files(directory), sets()
         assert rest == list(before[1:])
         assert happened(log) == []
-        assert {line.partition(": ")[2] for line in made} == {"reloaded"}
+        assert {effect.verb for effect in made} == {Verb.RELOADED}
         return count - before[0]
 
     def steps():

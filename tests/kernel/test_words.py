@@ -72,9 +72,8 @@ def test_an_edit_that_keeps_our_comment_is_found(namespace, backend, how):
             assert output("iptables-save", "-t", how[1]) != good
             changes = apply_firewall(PLAN, finder)
             assert changes.failures == ()
-            (line,) = changes.made
-            assert f"iptables {how[1]}: " in line
-            assert how[0] in line
+            (effect,) = changes.made
+            assert effect.key == f"iptables {how[1]} {how[0]}"
             assert apply_firewall(PLAN, finder).made == ()
             rules = output("iptables-save", "-t", how[1]).splitlines()
             assert [r for r in rules if r[0] == "-"] == [
@@ -133,8 +132,8 @@ def test_another_iptables_costs_one_write_and_hides_no_edit(
         assert made(known) == ()
         for how in EDITS:
             edit(*how)
-            (line,) = made(known)
-            assert how[0] in line
+            (effect,) = made(known)
+            assert effect.key.endswith(f" {how[0]}")
             assert made(known) == ()
         return True
 

@@ -52,8 +52,10 @@ def cut_connections(
     :raises HostSetupError: connections cannot be listed
     """
     fresh = _fresh_addresses(plan, devices)
-    met_by_somebody = _met(plan, fresh | judged, session)
-    fresh, judged = fresh & met_by_somebody, (judged - fresh) & met_by_somebody
+    new = fresh | _filtered_with(plan, fresh) if fresh else fresh
+    known = _met(plan, new, session)
+    judged = (judged - new) | (judged & (known - fresh))
+    fresh &= known
     if not fresh and not judged:
         return Changes()
     asking = session.proven.asking
@@ -68,6 +70,16 @@ def cut_connections(
         )
     )
     return _forget(asking, list(doomed))
+
+
+def _filtered_with(plan: Plan, fresh: frozenset[str]) -> frozenset[str]:
+    """All addresses of the guests that have these, such as link-local ones."""
+    return frozenset(
+        address
+        for guest in plan.filter.guests
+        if not fresh.isdisjoint(guest.addresses)
+        for address in guest.addresses
+    )
 
 
 def _met(

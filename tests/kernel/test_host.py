@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flatnet.apply import channel, conntrack, firewall, host
+from flatnet.apply import channel, conntrack, firewall, host, met
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
@@ -162,8 +162,12 @@ def test_an_error_after_rules_were_written_owes_too(
         firewall.apply_firewall(*arguments, **fields)
         raise ValueError("unforeseen")
 
+    def all_met(_session, _guard, addresses):
+        return frozenset(addresses)
+
     def one():
         monkeypatch.setattr(host, "apply_firewall", failing)
+        monkeypatch.setattr(met, "those", all_met)
         Flaky(monkeypatch, 1)
         with Session() as session:
             return apply_task(Task(wanted), tools(paths, session))
@@ -222,6 +226,8 @@ def test_a_port_waits_for_connections_of_its_addresses(
         "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.3 -p udp "
         "--sport 3 --dport 4"
     )
+    # As its first packet would have done.
+    namespace.run("nft add element inet flatnet met4 { 10.0.0.3 }")
 
     def unlucky():
         Flaky(monkeypatch, 1)

@@ -6,7 +6,8 @@ from connections import WEB, apply, silent_segment
 from flatnet.apply import guard_routed, met
 from tests.effects import cut
 
-EVERYBODY = (1, 2, 3)
+# The first of whom has no port, so that the notes are complete after that.
+EVERYBODY = (6, 1, 2, 3)
 # Of instance 7, who is not here yet.
 ADDRESS, WITH_IT = "10.0.0.8", (*EVERYBODY, 7)
 CUT = (cut(1),)

@@ -1,36 +1,27 @@
 """Calls daemons over RPC as a compute service would, for who cannot itself.
 
-The lab's broker listens in a namespace, so this program runs in there.  It
-reads requests from its input, one JSON object per line, and answers each
-with a line of its own:
+It runs in the broker's namespace, and is asked and answers (`conversation`):
 
     {"method": "allocate_for_instance", "arguments": {...}}
     {"answer": [...]}  or  {"error": "NoMoreFixedIps", "text": "..."}
 """
 
-import json
 import sys
-import warnings
-from typing import Any
+from functools import partial
 
-from oslo_config import cfg
-
-from flatnet import conf, rpc
+from flatnet import rpc
 from flatnet.exceptions import FlatnetError
+from flatnet.lab import answering
+from flatnet.lab.conversation import Json
 
 
 def main() -> int:
     """Answer until the input ends."""
-    warnings.simplefilter("ignore")
-    conf.register(cfg.CONF)
-    cfg.CONF(sys.argv[1:], project="flatnet", default_config_dirs=[])
-    api = rpc.NetworkAPI(rpc.transport(cfg.CONF))
-    for line in sys.stdin:
-        print(json.dumps(_answer(api, json.loads(line))), flush=True)
-    return 0
+    api = rpc.NetworkAPI(answering.broker())
+    return answering.hold(partial(_answer, api))
 
 
-def _answer(api: rpc.NetworkAPI, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(api: rpc.NetworkAPI, request: Json) -> Json:
     try:
         method = getattr(api, request["method"])
         return {"answer": method({}, **request["arguments"])}

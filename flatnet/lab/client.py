@@ -1,17 +1,13 @@
 """The near end of `flatnet.lab.call`: RPC calls from outside the lab."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from flatnet import exceptions
-from flatnet.lab import namespaces
-from flatnet.lab.daemon import as_user, log_tail
+from flatnet.lab.conversation import Conversation
 from flatnet.lab.namespaces import LabError
 
-_END_SECONDS = 10.0
+_PROGRAM = "flatnet.lab.call"
 
 
 class RpcClient:
@@ -21,19 +17,10 @@ class RpcClient:
     """
 
     def __init__(self, *, namespace: str, conf: Path, log: Path) -> None:
-        self._log = log
-        command = [
-            *[sys.executable, "-m", "flatnet.lab.call"],
-            *["--config-file", str(conf)],
-        ]
-        with log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [*namespaces.inside(namespace, as_user(None)), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
+        self._far = Conversation(
+            _PROGRAM, "--config-file", str(conf), namespace=namespace, log=log
+        )
+        self.close = self._far.close
 
     def call(self, method: str, **arguments: Any) -> Any:
         """Return what a method of `flatnet.rpc.NetworkAPI` returns.
@@ -41,31 +28,10 @@ class RpcClient:
         :raises FlatnetError: what the method raised, of the same class
         :raises LabError: it raised something else, or the process ended
         """
-        request = {"method": method, "arguments": arguments}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise LabError(
-                f"{method}: the caller ended\n{log_tail(self._log)}"
-            )
-        answer = json.loads(line)
+        answer = self._far.ask({"method": method, "arguments": arguments})
         if "error" not in answer:
             return answer["answer"]
         kind = getattr(exceptions, answer["error"], None)
         if kind is None:
             raise LabError(f"{method}: {answer['error']}: {answer['text']}")
         raise kind(answer["text"])
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.wait(_END_SECONDS)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()

@@ -1,8 +1,7 @@
 """A compute service that calls, one after the other or many at once.
 
-The lab's broker listens in a namespace, so this program runs in there.  It
-reads requests from its input, one JSON object per line, and answers each with
-a line of its own:
+It runs in the broker's namespace, and is asked and answers
+(`flatnet.lab.conversation`):
 
     {"to": "network", "method": "allocate_for_instance", "calls": [{...}],
      "at_once": 1, "least": 5, "seconds": 20}
@@ -12,52 +11,45 @@ a line of its own:
 one is made, but `least` are.  Times are seconds.
 """
 
-import json
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import oslo_messaging as messaging
-from oslo_config import cfg
 
-from flatnet import conf, rpc
+from flatnet import rpc
 from flatnet.exceptions import FlatnetError
+from flatnet.lab import answering
+from flatnet.lab.conversation import Json
 
 # The topics of daemons and of `flatnet.lab.bench.floor`.
 NETWORK, FLOOR = rpc.TOPIC, "floor"
-Json = dict[str, Any]
 Call = Callable[[Json], Any]
 
 
 def main() -> int:
     """Answer until the input ends."""
-    warnings.simplefilter("ignore")
-    conf.register(cfg.CONF)
-    cfg.CONF(sys.argv[1:], project="flatnet", default_config_dirs=[])
-    broker = rpc.transport(cfg.CONF)
+    broker = answering.broker()
     target = messaging.Target(topic=FLOOR, server=FLOOR)
     floor = messaging.get_rpc_client(broker, target)
     daemons = rpc.NetworkAPI(broker)
-    for line in sys.stdin:
-        request = json.loads(line)
+
+    def answer(request: Json) -> Json:
         method = request["method"]
-        if request["to"] == FLOOR:
 
-            def call(arguments: Json, method: str = method) -> Any:
+        def call(arguments: Json) -> Any:
+            if request["to"] == FLOOR:
                 return floor.call({}, method, **arguments)
-        else:
+            return getattr(daemons, method)({}, **arguments)
 
-            def call(arguments: Json, method: str = method) -> Any:
-                return getattr(daemons, method)({}, **arguments)
+        return _made(call, request)
 
-        print(json.dumps(_answer(call, request)), flush=True)
-    return 0
+    return answering.hold(answer)
 
 
-def _answer(call: Call, request: Json) -> Json:
+def _made(call: Call, request: Json) -> Json:
     """Make the calls of a request, and tell how long each took."""
     start = time.monotonic()
     end = start + request["seconds"]

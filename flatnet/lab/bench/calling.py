@@ -1,19 +1,16 @@
 """The near end of `flatnet.lab.bench.callers`."""
 
-import json
-import subprocess
-import sys
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from flatnet.lab import namespaces
-from flatnet.lab.daemon import as_user, log_tail
+from flatnet.lab.conversation import Conversation
 from flatnet.lab.namespaces import LabError
 
-_END_SECONDS = 10.0
+_PROGRAM = "flatnet.lab.bench.callers"
 _FOR_EVER = 3600.0
 
 
@@ -31,6 +28,12 @@ class Calls:
         return median(self.seconds) * 1000
 
     @property
+    def p99(self) -> float:
+        """Milliseconds that 99 of 100 took at most; of fewer, all."""
+        last = math.ceil(len(self.seconds) * 0.99) - 1
+        return sorted(self.seconds)[last] * 1000
+
+    @property
     def rate(self) -> float:
         """Calls per second, all told."""
         return len(self.seconds) / self.wall
@@ -40,24 +43,14 @@ class Callers:
     """A process in the lab that makes calls, as many at once as is said."""
 
     def __init__(self, *, namespace: str, conf: Path, log: Path) -> None:
-        self._log = log
-        command = [
-            *[sys.executable, "-m", "flatnet.lab.bench.callers"],
-            *["--config-file", str(conf)],
-        ]
-        with log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [*namespaces.inside(namespace, as_user(None)), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                start_new_session=True,
-            )
+        self._far = Conversation(
+            _PROGRAM, "--config-file", str(conf), namespace=namespace, log=log
+        )
+        self.close = self._far.close
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._far.pid
 
     def one_by_one(
         self,
@@ -83,14 +76,6 @@ class Callers:
         """Make all calls, `width` of them at any time; errors as above."""
         return self._made(to, method, calls, width, _FOR_EVER, len(calls))
 
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.wait(_END_SECONDS)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-
     def _made(
         self,
         to: str,
@@ -100,7 +85,7 @@ class Callers:
         seconds: float,
         least: int,
     ) -> Calls:
-        request = {
+        question = {
             "to": to,
             "method": method,
             "calls": list(calls),
@@ -108,7 +93,7 @@ class Callers:
             "seconds": seconds,
             "least": least,
         }
-        answer = self._asked(request)
+        answer = self._far.ask(question)
         if errors := answer["errors"]:
             raise LabError(
                 f"{method}: {len(errors)} of {len(calls)} calls failed: "
@@ -117,16 +102,3 @@ class Callers:
         return Calls(
             tuple(answer["seconds"]), answer["wall"], tuple(answer["answers"])
         )
-
-    def _asked(self, request: dict[str, Any]) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise LabError(f"the callers ended\n{log_tail(self._log)}")
-        return json.loads(line)

@@ -29,11 +29,18 @@ from flatnet.lab.signals import uninterrupted
 from flatnet.lab.spec import (
     CONTROL_ADDRESS,
     MARIADB,
+    POSTGRESQL,
+    SQLITE,
     STATE_DIRECTORY,
     LabSpec,
     NodeSpec,
     control_conf_text,
 )
+
+_SERVERS = {
+    MARIADB: services.mariadb_inside,
+    POSTGRESQL: services.postgresql_inside,
+}
 
 
 class Lab:
@@ -228,23 +235,23 @@ class Lab:
     def _make_database(self) -> None:
         """Make an empty database that the daemons may write to."""
         path = self.spec.database_file
-        if self.spec.database == MARIADB:
-            self._start_mariadb()
-        else:
+        if self.spec.database == SQLITE:
             path.parent.mkdir()
+        else:
+            self._start_server()
         with contextlib.closing(Database(self.database_url)) as database:
             schema.upgrade(database)
-        if self.spec.database != MARIADB:
+        if self.spec.database == SQLITE:
             for each in (path.parent, *path.parent.iterdir()):
                 give_to(each, self.spec.manager_user)
 
-    def _start_mariadb(self) -> None:
+    def _start_server(self) -> None:
         running = contextlib.ExitStack()
         self._endings.append(running.close)
         running.enter_context(
-            services.mariadb_inside(
+            _SERVERS[self.spec.database](
                 self.spec.namespace(topology.CONTROL),
-                self.spec.mariadb_directory,
+                self.spec.server_directory,
                 address=CONTROL_ADDRESS,
             )
         )

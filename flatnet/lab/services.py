@@ -32,8 +32,11 @@ _MARIADB_OPTIONS = (
 )
 _POSTGRES_ROOT = Path("/usr/lib/postgresql")
 _POSTGRES_USER = "nobody"
+# SSLRequest: the one message that any state of the server answers.
+_SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 MARIADB_PORT = 3306
 MARIADB_SOCKET = "socket"
+POSTGRESQL_PORT = 5432
 _MARIADB_LOG = "mariadb.log"
 # Who comes from another machine is another user, whatever his name.
 _MARIADB_INIT = """\
@@ -131,32 +134,76 @@ def mariadb_url(address: str, port: int) -> str:
 @contextmanager
 def postgresql(directory: Path | str) -> Iterator[str]:
     """A PostgreSQL with an empty database `flatnet`; yields its URL."""
+    start = _postgresql_starter(directory, _ADDRESS, sockets="")
+    with _server(start, greeting=_SSL_REQUEST) as port:
+        yield postgresql_url(_ADDRESS, port)
+
+
+@contextmanager
+def postgresql_inside(
+    namespace: str, directory: Path | str, *, address: str
+) -> Iterator[str]:
+    """A PostgreSQL in a namespace, on the usual port of an address there.
+
+    From outside it is reached by a socket in its directory.
+    """
+    start = _postgresql_starter(
+        directory, address, sockets=directory, namespace=namespace
+    )
+    daemon = start(POSTGRESQL_PORT)
+    try:
+        daemon.wait_until(
+            lambda: bool(
+                answer(
+                    address,
+                    POSTGRESQL_PORT,
+                    greeting=_SSL_REQUEST,
+                    namespace=namespace,
+                )
+            )
+        )
+        yield postgresql_url(address, POSTGRESQL_PORT)
+    finally:
+        daemon.stop()
+
+
+def postgresql_url(address: str, port: int) -> str:
+    """The URL of a PostgreSQL's database `flatnet`."""
+    return f"postgresql+psycopg2://postgres@{address}:{port}/flatnet"
+
+
+def _postgresql_starter(
+    directory: Path | str,
+    address: str,
+    *,
+    sockets: Path | str,
+    namespace: str | None = None,
+) -> Callable[[int], Daemon]:
+    """Make a cluster; return what starts its server on a port.
+
+    :param sockets: the directory of those of its host, empty for none
+    """
     here = Path(directory).absolute()
     here.mkdir(parents=True, exist_ok=True)
     programs = _postgres_programs()
     log, data = here / "postgresql.log", here / "data"
     _make_cluster(programs, data, log=log)
-
-    def start(port: int) -> Daemon:
-        return Daemon(
-            [
-                *[str(programs / "postgres"), "-D", str(data)],
-                *["-h", _ADDRESS, "-p", str(port), "-k", ""],
-                *["-c", "max_connections=200", "-c", "shared_buffers=32MB"],
-                *["-c", "dynamic_shared_memory_type=mmap"],
-                # Nothing here must survive a power failure.
-                *["-c", "fsync=off", "-c", "full_page_writes=off"],
-                *["-c", "synchronous_commit=off"],
-            ],
-            log=log,
-            user=_POSTGRES_USER,
-            # SIGTERM would wait for every client to leave.
-            stop_signal=signal.SIGINT,
-        )
-
-    # SSLRequest: the one message that any state of the server answers.
-    with _server(start, greeting=bytes.fromhex("0000000804d2162f")) as port:
-        yield f"postgresql+psycopg2://postgres@{_ADDRESS}:{port}/flatnet"
+    return lambda port: Daemon(
+        [
+            *[str(programs / "postgres"), "-D", str(data)],
+            *["-h", address, "-p", str(port), "-k", str(sockets)],
+            *["-c", "max_connections=300", "-c", "shared_buffers=32MB"],
+            *["-c", "dynamic_shared_memory_type=mmap"],
+            # Nothing here must survive a power failure.
+            *["-c", "fsync=off", "-c", "full_page_writes=off"],
+            *["-c", "synchronous_commit=off"],
+        ],
+        log=log,
+        namespace=namespace,
+        user=_POSTGRES_USER,
+        # SIGTERM would wait for every client to leave.
+        stop_signal=signal.SIGINT,
+    )
 
 
 def _make_cluster(programs: Path, data: Path, *, log: Path) -> None:
@@ -179,6 +226,9 @@ def _make_cluster(programs: Path, data: Path, *, log: Path) -> None:
         user=_POSTGRES_USER,
         text="CREATE DATABASE flatnet;\n",
     )
+    # Who comes from another machine is trusted like who comes from ours.
+    with (data / "pg_hba.conf").open("a") as trusted:
+        trusted.write("host all all all trust\n")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ OUTSIDE_ADDRESS = "198.51.100.1"
 PREFIX_LENGTH = 24
 BRIDGE = "br100"
 MOST_NODES = 200
-SQLITE, MARIADB = "sqlite", "mariadb"
+SQLITE, MARIADB, POSTGRESQL = "sqlite", "mariadb", "postgresql"
 _FIRST_NODE_ADDRESS = 10
 # No hyphen: it parts the lab's name from the rest in a namespace's name.
 _LAB_NAME = re.compile(r"[a-z0-9_]{1,32}")
@@ -31,7 +31,7 @@ class LabSpec:
 
     `options` are further lines of [DEFAULT] for every node, as (name,
     value) pairs; they come last and so win over the lab's own.  `database` is
-    SQLITE or MARIADB, a server beside the broker.
+    SQLITE, or MARIADB or POSTGRESQL, a server beside the broker.
     """
 
     name: str = "lab"
@@ -77,23 +77,33 @@ class LabSpec:
         return self.directory / "database" / "flatnet.sqlite"
 
     @property
-    def mariadb_directory(self) -> Path:
-        return self.directory / "mariadb"
+    def server_directory(self) -> Path:
+        """Where the database server has its files, and its socket."""
+        return self.directory / self.database
 
     @property
     def database_url(self) -> str:
         """The database, for daemons and for the operator's tool."""
         if self.database == MARIADB:
             return services.mariadb_url(CONTROL_ADDRESS, services.MARIADB_PORT)
+        if self.database == POSTGRESQL:
+            return services.postgresql_url(
+                CONTROL_ADDRESS, services.POSTGRESQL_PORT
+            )
         return f"sqlite:///{self.database_file}"
 
     @property
     def outer_database_url(self) -> str:
         """The database, for who is in none of the lab's namespaces."""
         if self.database == MARIADB:
-            socket = self.mariadb_directory / services.MARIADB_SOCKET
+            socket = self.server_directory / services.MARIADB_SOCKET
             return (
                 f"mysql+pymysql://root@localhost/flatnet?unix_socket={socket}"
+            )
+        if self.database == POSTGRESQL:
+            return (
+                "postgresql+psycopg2://postgres@/flatnet"
+                f"?host={self.server_directory}"
             )
         return self.database_url
 

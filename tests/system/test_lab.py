@@ -18,7 +18,7 @@ from flatnet.lab import control, namespaces, owner
 from flatnet.lab import lab as lab_module
 from flatnet.lab.lab import Lab
 from flatnet.lab.namespaces import LabError
-from flatnet.lab.spec import MARIADB, LabSpec
+from flatnet.lab.spec import MARIADB, POSTGRESQL, LabSpec
 
 SECONDS = 60
 
@@ -148,8 +148,9 @@ def test_a_directory_that_is_no_labs_stays_untouched(tmp_path):
     assert (tmp_path / "mine").read_text() == "text"
 
 
-def test_a_lab_on_mariadb(spec):
-    with_server = replace(spec, database=MARIADB)
+@pytest.mark.parametrize("database", [MARIADB, POSTGRESQL])
+def test_a_lab_on_a_database_server(spec, database):
+    with_server = replace(spec, database=database)
     with Lab(with_server, say=print) as lab:
         lab.cli("network", "create", "flat", "--cidr", "10.0.0.0/24")
 

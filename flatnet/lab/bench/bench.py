@@ -1,6 +1,7 @@
 """A run of the benchmark: one lab after the other, one figure at a time."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flatnet.lab.bench import table
@@ -9,7 +10,7 @@ from flatnet.lab.bench.figure import Figure, Row, failed_row, measured_row
 from flatnet.lab.bench.site import Site
 from flatnet.lab.bench.suite import SUITE, Setting
 from flatnet.lab.namespaces import LabError
-from flatnet.lab.spec import MARIADB, LabSpec
+from flatnet.lab.spec import LabSpec
 
 Say = Callable[[str], None]
 
@@ -54,11 +55,24 @@ def rows(spec: LabSpec, chosen: Choice, *, say: Say) -> Iterator[Row]:
 
     :param spec: name and directory of the lab
     """
-    (first, _), *_ = chosen.settings
+    for _, group in itertools.groupby(
+        chosen.settings, key=lambda each: each[0].database
+    ):
+        yield from _rows(spec, list(group), chosen.effort, say)
+
+
+def _rows(
+    spec: LabSpec,
+    settings: Sequence[tuple[Setting, tuple[int, ...]]],
+    effort: Effort,
+    say: Say,
+) -> Iterator[Row]:
+    """The rows of settings that one lab serves, with its nodes made anew."""
+    (first, _), *_ = settings
     with Site(
-        _lab(spec, first), layout=first.layout, effort=chosen.effort, say=say
+        _lab(spec, first), layout=first.layout, effort=effort, say=say
     ) as site:
-        for setting, sizes in chosen.settings:
+        for setting, sizes in settings:
             if setting is not first:
                 site.renew(_lab(spec, setting), setting.layout)
             yield from _measured(site, setting.figures, sizes, say)
@@ -72,7 +86,7 @@ def _lab(spec: LabSpec, setting: Setting) -> LabSpec:
         directory=spec.directory,
         vif_plug=setting.plug,
         options=(*setting.layout.options, *spec.options),
-        database=MARIADB,
+        database=setting.database,
     )
 
 

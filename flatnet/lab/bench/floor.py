@@ -25,10 +25,15 @@ from flatnet.lab.bench.callers import FLOOR
 from flatnet.lab.bench.least import Host
 
 SERVING = "the floor serves"
-_TABLE = """\
-CREATE TABLE IF NOT EXISTS floor
-(id INTEGER PRIMARY KEY AUTO_INCREMENT, name VARCHAR(64)) ENGINE=InnoDB
-"""
+_METADATA = sqlalchemy.MetaData()
+# allocators.py and pool.py write to it too.
+_TABLE = sqlalchemy.Table(
+    "floor",
+    _METADATA,
+    sqlalchemy.Column("id", sqlalchemy.Integer, primary_key=True),
+    sqlalchemy.Column("name", sqlalchemy.String(64)),
+    mysql_engine="InnoDB",
+)
 _INSERT = sqlalchemy.text("INSERT INTO floor (name) VALUES (:name)")
 _DELETE = sqlalchemy.text("DELETE FROM floor WHERE name = :name")
 
@@ -94,8 +99,7 @@ def main() -> int:
     conf.register(cfg.CONF)
     cfg.CONF(options, project="flatnet", default_config_dirs=[])
     database = sqlalchemy.create_engine(url, pool_size=64)
-    with database.begin() as connection:
-        connection.exec_driver_sql(_TABLE)
+    _METADATA.create_all(database)
     server = messaging.get_rpc_server(
         rpc.transport(cfg.CONF),
         messaging.Target(topic=FLOOR, server=FLOOR),

@@ -6,16 +6,15 @@ hear one another, as flatnet's do not.
 
 import contextlib
 import statistics
-import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 from flatnet.lab import namespaces
-from flatnet.lab.bench import dhcp_clients
+from flatnet.lab.bench import dhcp_clients, script
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import Daemon, as_user
+from flatnet.lab.daemon import Daemon
 
 _SECONDS = 60
 _ROUNDS = 3
@@ -43,10 +42,10 @@ FIGURES = (Figure("leases of all guests", "ms", leases, (Goal(1.1, FLOOR),)),)
 
 
 def _boot(namespace: str, prefix: str) -> float:
-    python = [sys.executable, "-I", dhcp_clients.__file__]
-    command = [*as_user(None), *python, prefix, str(_SECONDS)]
+    words = [prefix, str(_SECONDS)]
     said = namespaces.run(
-        namespaces.inside(namespace, command), timeout=2 * _SECONDS
+        script.command(namespace, dhcp_clients.__file__, *words),
+        timeout=2 * _SECONDS,
     )
     return float(said) * 1000
 

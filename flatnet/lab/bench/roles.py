@@ -4,7 +4,11 @@ from flatnet.lab import namespaces, topology
 from flatnet.lab.bench import cpu
 from flatnet.lab.lab import Lab
 
-_SERVERS = {"beam.smp": "broker", "mariadbd": "database"}
+_SERVERS = {
+    "beam.smp": "broker",
+    "mariadbd": "database",
+    "postgres": "database",
+}
 _DNSMASQ = "dnsmasq"
 
 

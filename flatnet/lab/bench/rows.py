@@ -26,6 +26,7 @@ PROJECT = "bench"
 _FIRST_PORT = 8000
 _NOBODY = "00000000-0000-4000-8000-000000000000"
 _AT_ONCE = 500
+_ANALYZE = {"mysql": "ANALYZE TABLE", "postgresql": "ANALYZE"}
 _STATISTICS = (
     *("instances", "virtual_interfaces", "fixed_ips", "port_bindings"),
     *("security_group_instance_association", "security_group_rules"),
@@ -180,12 +181,12 @@ def empty_network(connection: Connection, network: str) -> None:
 
 @engine.writes
 def renew_statistics(connection: Connection) -> None:
-    """Tell the planner of MariaDB what there is now.
+    """Tell the planner of the database what there is now.
 
     Where rows come one by one it learns that by itself.
     """
     for name in _STATISTICS:
-        connection.execute(text(f"ANALYZE TABLE {name}"))
+        connection.execute(text(f"{_ANALYZE[connection.dialect.name]} {name}"))
 
 
 def _add_instances(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from flatnet.lab.bench import (
+    first_packets,
     leases,
     pool,
     repair,
@@ -15,6 +16,7 @@ from flatnet.lab.bench import (
 from flatnet.lab.bench.allocation import many_callers, one_caller
 from flatnet.lab.bench.figure import Figure
 from flatnet.lab.bench.layout import Layout
+from flatnet.lab.spec import MARIADB, POSTGRESQL
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Setting:
     """A lab of so many hosts, and the figures that are measured on it.
 
     `sizes` are numbers of instances on each host, ascending; `quick` those
-    of a quick run, none where such a run leaves it out.
+    of a quick run, none where such a run leaves it out.  Settings with the
+    same `database` stand together: they share its server, and the broker.
     """
 
     layout: Layout
@@ -31,6 +34,7 @@ class Setting:
     quick: tuple[int, ...] = ()
     nodes: int = 1
     plug: str = "tap"
+    database: str = MARIADB
 
     def with_figures(self, figures: tuple[Figure, ...]) -> Self:
         """The same with others of its figures."""
@@ -91,9 +95,40 @@ SUITE = (
     ),
     Setting(
         layout=_filtered(1, 1),
-        figures=(*traffic.FIGURES, *leases.FIGURES),
+        figures=(
+            *traffic.FIGURES,
+            first_packets.ONE_OF_MANY,
+            *leases.FIGURES,
+        ),
         sizes=(1, 100, 500),
         quick=(1,),
         plug="veth",
+    ),
+    *(
+        Setting(
+            layout=_filtered(each, 1000),
+            figures=(first_packets.figure(f"{each} of 1000 groups"),),
+            sizes=(1, 100, 1000),
+            quick=(1,),
+            plug="veth",
+        )
+        for each in (1, 5, 10)
+    ),
+    Setting(
+        layout=_filtered(1, 10),
+        figures=(
+            *one_caller("PostgreSQL"),
+            *many_callers("many callers, PostgreSQL"),
+        ),
+        quick=(1,),
+        database=POSTGRESQL,
+    ),
+    Setting(
+        layout=Layout(),
+        figures=many_callers("many callers of 4 hosts, PostgreSQL"),
+        sizes=(1, 100),
+        quick=(1,),
+        nodes=4,
+        database=POSTGRESQL,
     ),
 )

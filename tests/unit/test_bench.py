@@ -1,10 +1,12 @@
 """What the benchmark makes of what it measured."""
 
+import itertools
 import json
 
 import pytest
 
 from flatnet.lab.bench import bench, table
+from flatnet.lab.bench.calling import Calls
 from flatnet.lab.bench.figure import (
     FIRST,
     FLOOR,
@@ -17,6 +19,7 @@ from flatnet.lab.bench.figure import (
 from flatnet.lab.bench.layout import Layout
 from flatnet.lab.bench.suite import SUITE
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.spec import MARIADB, POSTGRESQL
 
 FIGURE = Figure(
     "allocate", "ms", Measured, (Goal(1.5, FLOOR), Goal(1.25, FIRST))
@@ -74,7 +77,12 @@ def test_json_has_the_keys_and_the_reason_of_what_failed():
 
 def test_groups_are_given_out_in_turn():
     layout = Layout(same_net=False, each=2, groups=3)
-    assert [layout.groups_of(n) for n in range(3)] == [(0, 1), (0, 2), (1, 2)]
+    assert [layout.groups_of(number, 2) for number in range(3)] == [
+        (0, 1),
+        (0, 2),
+        (1, 2),
+    ]
+    assert layout.groups_of(2, 1) == (2,)
 
 
 def test_a_quick_run_has_every_figure_and_each_name_once():
@@ -85,10 +93,26 @@ def test_a_quick_run_has_every_figure_and_each_name_once():
     assert found == names
 
 
+def test_settings_of_one_database_stand_together():
+    databases = [setting.database for setting in SUITE]
+    assert [each for each, _ in itertools.groupby(databases)] == [
+        MARIADB,
+        POSTGRESQL,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "milliseconds"), [(1, 1000), (50, 50_000), (200, 198_000)]
+)
+def test_of_a_hundred_calls_one_may_take_longer(count, milliseconds):
+    seconds = tuple(float(number) for number in range(count, 0, -1))
+    assert Calls(seconds, wall=1.0, answers=()).p99 == milliseconds
+
+
 def test_a_choice_of_figures_and_sizes():
-    chosen = bench.choice(quick=False, only=("memory",), most=100)
+    chosen = bench.choice(quick=False, only=("start to",), most=100)
     ((setting, sizes),) = chosen.settings
-    assert [each.name for each in setting.figures] == ["memory"]
+    assert [each.name for each in setting.figures] == ["start to ready"]
     assert sizes == (1, 100)
     with pytest.raises(LabError, match="no figure"):
         bench.choice(quick=False, only=("nonsense",), most=100)

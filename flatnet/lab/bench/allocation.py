@@ -9,8 +9,6 @@ from flatnet.lab.bench.figure import FIRST, FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
 
 _ECHOES = 640
-# What a bridge of Linux takes, its uplink among them.
-_MOST_PORTS, _UPLINKS = 1023, 1
 _GOALS = (Goal(1.5, FLOOR), Goal(1.25, FIRST))
 _RATE = (Goal(200, sign=">="),)
 
@@ -37,7 +35,7 @@ def deallocate(site: Site) -> Measured:
 
 def allocate_at_once(site: Site) -> Measured:
     """Allocations in a second, with many callers."""
-    with site.newcomers(_burst(site)) as wanted:
+    with site.newcomers(min(site.effort.burst, site.room)) as wanted:
         with site.spent() as spent:
             calls = site.allocate_at_once(wanted)
         site.check_complete(calls)
@@ -46,7 +44,7 @@ def allocate_at_once(site: Site) -> Measured:
 
 def deallocate_at_once(site: Site) -> Measured:
     """Deallocations in a second, with many callers."""
-    with site.newcomers(_burst(site)) as wanted:
+    with site.newcomers(min(site.effort.burst, site.room)) as wanted:
         site.check_complete(site.allocate_at_once(wanted))
         with site.spent() as spent:
             calls = site.deallocate_at_once(wanted)
@@ -67,12 +65,6 @@ def many_callers(title: str) -> tuple[Figure, ...]:
         Figure(f"allocate, {title}", "1/s", allocate_at_once, _RATE),
         Figure(f"deallocate, {title}", "1/s", deallocate_at_once, _RATE),
     )
-
-
-def _burst(site: Site) -> int:
-    """As many as call at once, or as find a place on the hosts."""
-    room = _MOST_PORTS - _UPLINKS - site.size
-    return min(site.effort.burst, room * len(site.lab.nodes))
 
 
 def _floor(site: Site) -> tuple[float, float]:

@@ -9,7 +9,7 @@ class Effort:
 
     One caller makes `calls`, or as many as fit in `seconds`, but `least`;
     where many call at once they are `burst`, and `allocators` where they are
-    processes.
+    processes.  A group that is a source has `members`.
     """
 
     calls: int = 20
@@ -17,6 +17,9 @@ class Effort:
     seconds: float = 20.0
     burst: int = 64
     allocators: int = 32
+    members: int = 20_000
 
 
-QUICK = Effort(calls=5, least=3, seconds=3.0, burst=16, allocators=8)
+QUICK = Effort(
+    calls=5, least=3, seconds=3.0, burst=16, allocators=8, members=200
+)

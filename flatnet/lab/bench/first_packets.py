@@ -6,6 +6,7 @@ has one rule, which no stateful filter can do without.
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 from flatnet.lab import namespaces
 from flatnet.lab.bench import opening, pairs, script, traffic
@@ -23,48 +24,34 @@ _GOALS = (Goal(3, FLOOR),)
 _RULE = "iptables -{} FORWARD -m conntrack --ctstate NEW -j ACCEPT"
 
 
-def first_packet(site: Site) -> Measured:
-    """Microseconds of one packet from guest to guest, at the least."""
-    return _compared(site, held=0)
-
-
-def one_of_many(site: Site) -> Measured:
-    """The same of a guest that has many connections already."""
-    return _compared(site, held=_MANY)
-
-
-def figure(title: str) -> Figure:
-    """The figure of hosts that are laid out as is said."""
-    return Figure(f"first packet, {title}", "us", first_packet, _GOALS)
-
-
-ONE_OF_MANY = Figure(
-    f"first packet, {_MANY} connections", "us", one_of_many, _GOALS
-)
-
-
-def _compared(site: Site, *, held: int) -> Measured:
-    """Look at both pairs some times.
+def first_packet(site: Site, *, groups: int, held: int) -> Measured:
+    """Microseconds of one packet from guest to guest.
 
     Others who use the processors only add to what a packet takes: so the
     least of several looks is the packet's own.
 
+    :param groups: of each of the two
     :param held: connections that the sender has before
     """
-    with pairs.guests(site) as guests, _tracked(site) as tracked:
-        both = (guests, tracked)
-        macs = [_mac(pair) for pair in both]
-        for pair, mac in zip(both, macs, strict=True):
-            if held:
-                _look(pair, mac, _FIRST_PORT, held)
-        first = _FIRST_PORT + held
-        ports = range(first, first + _ROUNDS * _PACKETS, _PACKETS)
-        least = [
-            min(_look(pair, mac, port, _PACKETS) for port in ports)
-            for pair, mac in zip(both, macs, strict=True)
-        ]
-    value, floor = least
-    return Measured(value, floor)
+    with pairs.guests(site, groups) as guests, _tracked(site) as tracked:
+        return Measured(_least(guests, held), _least(tracked, held))
+
+
+BY_GROUPS = tuple(
+    Figure(
+        f"first packet, {groups} of 1000 groups",
+        "us",
+        partial(first_packet, groups=groups, held=0),
+        _GOALS,
+    )
+    for groups in (1, 5, 10)
+)
+ONE_OF_MANY = Figure(
+    f"first packet, {_MANY} connections",
+    "us",
+    partial(first_packet, groups=1, held=_MANY),
+    _GOALS,
+)
 
 
 @contextlib.contextmanager
@@ -77,6 +64,16 @@ def _tracked(site: Site) -> Iterator[Pair]:
             yield pair
         finally:
             namespaces.run(namespaces.inside(node, _RULE.format("D").split()))
+
+
+def _least(pair: Pair, held: int) -> float:
+    """The least of some looks at a pair whose sender has connections."""
+    mac = _mac(pair)
+    if held:
+        _look(pair, mac, _FIRST_PORT, held)
+    first = _FIRST_PORT + held
+    ports = range(first, first + _ROUNDS * _PACKETS, _PACKETS)
+    return min(_look(pair, mac, port, _PACKETS) for port in ports)
 
 
 def _mac(pair: Pair) -> str:

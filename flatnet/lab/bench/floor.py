@@ -80,6 +80,13 @@ class Floor:
             self._host.add_rule()
         return name
 
+    def join(self, context: Any, *, name: str) -> str:
+        """Commit one row, and add a member to a set."""
+        with self._turn:
+            self.transaction(context, name=name)
+            self._host.join(name)
+        return name
+
     def event_delay(self, _context: Any) -> float:
         """Milliseconds until the kernel tells of a change."""
         with self._turn:

@@ -24,11 +24,14 @@ class Layout:
         """Lines of the daemons' configuration."""
         return (("allow_same_net_traffic", str(self.same_net)),)
 
-    def groups_of(self, number: int) -> tuple[int, ...]:
-        """The groups of a guest by its number, both counted from 0."""
+    def groups_of(self, number: int, each: int) -> tuple[int, ...]:
+        """The groups of a guest by its number, both counted from 0.
+
+        :param each: how many groups it is in
+        """
         return tuple(
             sorted(
-                (number * self.each + offset) % self.groups
-                for offset in range(self.each)
+                (number * each + offset) % self.groups
+                for offset in range(each)
             )
         )

@@ -101,6 +101,10 @@ class Host:
             check=True,
         )
 
+    def join(self, name: str) -> None:
+        """Add a member to one set."""
+        self._sets.add(_SETS[0], [_packed(name)])
+
     def _plug(self, tap: str, mac: str) -> None:
         """Mark a device, enslave it and set it up, by one message."""
         body = _LINK.pack(0, 0, socket.if_nametoindex(tap), _UP, _UP)

@@ -35,10 +35,10 @@ class Pair:
 
 
 @contextlib.contextmanager
-def guests(site: Site) -> Iterator[Pair]:
-    """Two guests whose groups, the last of each, let the traffic in."""
+def guests(site: Site, groups: int) -> Iterator[Pair]:
+    """Two guests in so many groups each, the last of which let traffic in."""
     with contextlib.ExitStack() as undo:
-        wanted = undo.enter_context(site.newcomers(len(_NAMES)))
+        wanted = undo.enter_context(site.newcomers_in(groups, len(_NAMES)))
         for group in {each.groups[-1] for each in wanted}:
             for protocol in ("tcp", "udp"):
                 rule = security_groups.create_rule(

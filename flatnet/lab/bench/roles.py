@@ -10,6 +10,8 @@ _SERVERS = {
     "postgres": "database",
 }
 _DNSMASQ = "dnsmasq"
+# Of the daemon.
+OURS = ("manager", "applier")
 
 
 def pids(lab: Lab) -> dict[str, list[int]]:

@@ -7,6 +7,7 @@ from flatnet.lab.bench import rows
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.node import Node
 
 _FIRST_PORT = 20000
 _SECONDS = 60.0
@@ -14,9 +15,9 @@ _POLL_SECONDS = 0.005
 
 
 def add_rule(site: Site) -> Measured:
-    """Write a rule and tell the hosts, until it is in force.
+    """Write a rule and tell the hosts, until it is in force on all of them.
 
-    The look for it takes some milliseconds itself.
+    The look for it takes some milliseconds itself, on each.
     """
     times = []
     with site.spent() as spent:
@@ -31,8 +32,12 @@ def add_rule(site: Site) -> Measured:
                 to_port=port,
                 cidr="0.0.0.0/0",
             )
-            site.ask("security_groups_changed", {"group_ids": [site.group]})
-            _await(site, port)
+            site.ask(
+                "security_groups_changed",
+                {"group_ids": [site.group], "instance_ids": []},
+            )
+            for node in site.lab.nodes:
+                _await(node, port)
             times.append(time.monotonic() - start)
             security_groups.delete_rule(site.database, made.id)
     least = [{"name": rows.new_uuid()} for _ in range(site.effort.least)]
@@ -41,12 +46,16 @@ def add_rule(site: Site) -> Measured:
     return Measured(value, floor, spent.each(len(times)))
 
 
-FIGURES = (Figure("a rule of a group", "ms", add_rule, (Goal(3, FLOOR),)),)
+def figure(title: str) -> Figure:
+    """The figure of groups that have so many members."""
+    return Figure(f"a rule of {title}", "ms", add_rule, (Goal(3, FLOOR),))
 
 
-def _await(site: Site, port: int) -> None:
+def _await(node: Node, port: int) -> None:
     end = time.monotonic() + _SECONDS
-    while f"--dport {port} " not in site.node.run("iptables-save"):
+    while f"--dport {port} " not in node.run("iptables-save"):
         if time.monotonic() > end:
-            raise LabError(f"port {port} is not open after {_SECONDS:.0f} s")
+            raise LabError(
+                f"{node.name}: port {port} is not open after {_SECONDS:.0f} s"
+            )
         time.sleep(_POLL_SECONDS)

@@ -6,29 +6,30 @@ to the database as the daemons have, but with no daemon.
 
 import contextlib
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
 from flatnet.db import host_addresses, networks
 from flatnet.db.engine import Database
 from flatnet.lab import topology
-from flatnet.lab.bench import cpu, floor, roles, rows
+from flatnet.lab.bench import complete, cpu, floor_node, roles, rows
 from flatnet.lab.bench.callers import FLOOR, NETWORK
 from flatnet.lab.bench.calling import Callers, Calls
 from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.layout import CIDR, Layout
 from flatnet.lab.bench.rows import NewInstance
-from flatnet.lab.daemon import Daemon
 from flatnet.lab.lab import Lab
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
 from flatnet.lab.spec import BRIDGE, MOST_NODES, LabSpec, NodeSpec
 
 READY_SECONDS = 300.0
+# A bridge of Linux takes 1023 ports, one of which is the uplink.
+_MOST_GUESTS = 1022
 
 
 class Site:
@@ -46,11 +47,11 @@ class Site:
         self.effort = effort
         self.size = 0
         self.lab = Lab(spec, say=say)
-        self._say = say
+        self.say = say
         self._running = contextlib.ExitStack()
         self._numbers = itertools.count()
         self._groups: list[int] = []
-        self._instances: list[NewInstance] = []
+        self.instances: list[NewInstance] = []
         # No lab has so many.
         self._floor_spec = NodeSpec(lab=spec, number=MOST_NODES)
 
@@ -61,7 +62,7 @@ class Site:
             running.callback(self.database.close)
             self.callers = self._started_callers()
             running.callback(self.callers.close)
-            self.floor_server = self._started_floor()
+            self.floor_server = floor_node.started(self._floor_spec)
             running.callback(self.floor_server.kill)
             self._write_network()
             self._running = running.pop_all()
@@ -81,7 +82,7 @@ class Site:
         self.lab.renew(spec)
         self.layout = layout
         self.size = 0
-        self._instances = []
+        self.instances = []
         self._write_network()
 
     @property
@@ -92,7 +93,7 @@ class Site:
     @property
     def first(self) -> NewInstance:
         """An instance that runs on the first host."""
-        return self._instances[0]
+        return self.instances[0]
 
     @property
     def first_named(self) -> dict[str, Any]:
@@ -109,6 +110,11 @@ class Site:
         """The group of that instance."""
         return self.first.groups[0]
 
+    @property
+    def room(self) -> int:
+        """How many more find a place on the hosts."""
+        return (_MOST_GUESTS - self.size) * len(self.lab.nodes)
+
     def grow(self, size: int) -> None:
         """Have so many instances running on each host.
 
@@ -116,14 +122,14 @@ class Site:
         """
         start = time.monotonic()
         new = [
-            self._new_instance(node.name)
+            self._new_instance(node.name, self.layout.each)
             for node in self.lab.nodes
             for _ in range(size - self.size)
         ]
         with ThreadPoolExecutor() as threads:
             list(threads.map(Node.stop_daemon, self.lab.nodes))
         rows.add_running(self.database, new, plug=self.lab.spec.vif_plug)
-        self._instances += new
+        self.instances += new
         rows.renew_statistics(self.database)
         for node in self.lab.nodes:
             node.begin_daemon()
@@ -135,17 +141,26 @@ class Site:
         self.size = size
         self.floor("hold", [{"count": size}])
         took = time.monotonic() - start
-        self._say(f"{size} instances on each host: {took:.1f} s")
+        self.say(f"{size} instances on each host: {took:.1f} s")
 
-    @contextlib.contextmanager
-    def newcomers(self, count: int) -> Iterator[list[NewInstance]]:
+    def newcomers(
+        self, count: int
+    ) -> AbstractContextManager[list[NewInstance]]:
         """Instances that wait for their ports, on each host in turn.
 
         What is allocated for them goes at the end.
         """
+        return self.newcomers_in(self.layout.each, count)
+
+    @contextlib.contextmanager
+    def newcomers_in(
+        self, groups: int, count: int
+    ) -> Iterator[list[NewInstance]]:
+        """The same, each in so many groups."""
         hosts = itertools.cycle(node.name for node in self.lab.nodes)
         wanted = [
-            self._new_instance(host) for host in itertools.islice(hosts, count)
+            self._new_instance(host, groups)
+            for host in itertools.islice(hosts, count)
         ]
         if self.layout.fresh:
             ids = rows.add_groups(self.database, count)
@@ -214,28 +229,25 @@ class Site:
         """The pids of all that takes part, by role."""
         return {"callers": [self.callers.pid], **roles.pids(self.lab)}
 
+    def daemon_pids(self) -> list[int]:
+        """The daemon's processes, and the commands that they run just now."""
+        found = self.processes()
+        return [pid for role in roles.OURS for pid in found.get(role, ())]
+
     def ports(self, node: Node) -> frozenset[str]:
         """The taps that are on the bridge of a host."""
-        listed = node.run(["ls", f"/sys/class/net/{BRIDGE}/brif"]).split()
-        return frozenset(name for name in listed if name.startswith("tap"))
+        return complete.ports(node)
 
     def check_complete(self, calls: Calls) -> None:
         """Look whether what was answered is so, on all hosts together.
 
         :raises LabError: a port, an address or a line is missing
         """
-        ports = frozenset[str]().union(*map(self.ports, self.lab.nodes))
-        hosts = "".join(node.hosts_text(BRIDGE) for node in self.lab.nodes)
-        for vif in itertools.chain.from_iterable(calls.answers):
-            address = vif["network"]["subnets"][0]["ips"][0]["address"]
-            if not vif["active"] or vif["devname"] not in ports:
-                raise LabError(f"{vif['devname']} is not up on its bridge")
-            if f",{address}\n" not in hosts:
-                raise LabError(f"{address} is in no hosts file")
+        complete.check(self.lab.nodes, calls.answers)
 
-    def _new_instance(self, host: str) -> NewInstance:
+    def _new_instance(self, host: str, groups: int) -> NewInstance:
         number = next(self._numbers)
-        wanted = self.layout.groups_of(number) if self._groups else ()
+        wanted = self.layout.groups_of(number, groups) if groups else ()
         return NewInstance(
             uuid=rows.new_uuid(),
             hostname=f"vm-{number}",
@@ -265,22 +277,6 @@ class Site:
             conf=self.lab.spec.control_conf,
             log=self.lab.spec.directory / "callers.log",
         )
-
-    def _started_floor(self) -> Daemon:
-        spec = self._floor_spec
-        topology.make_node(spec)
-        spec.directory.mkdir()
-        daemon = Daemon(
-            [
-                *[sys.executable, "-m", floor.__name__],
-                *[spec.lab.database_url, str(spec.directory)],
-                *["--config-file", str(spec.lab.control_conf)],
-            ],
-            log=spec.log,
-            namespace=spec.namespace,
-        )
-        daemon.wait_until(lambda: floor.SERVING in spec.log.read_text())
-        return daemon
 
 
 def arguments(instance: NewInstance) -> dict[str, Any]:

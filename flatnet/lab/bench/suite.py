@@ -5,13 +5,18 @@ from typing import Self
 
 from flatnet.lab.bench import (
     first_packets,
+    foreign,
+    joins,
     leases,
+    memory,
     pool,
     repair,
     rules,
     standing,
     start,
     traffic,
+    whole_passes,
+    writes,
 )
 from flatnet.lab.bench.allocation import many_callers, one_caller
 from flatnet.lab.bench.figure import Figure
@@ -58,9 +63,12 @@ SUITE = (
             *many_callers("many callers, 1 of 10 groups"),
             *start.FIGURES,
             *repair.FIGURES,
-            *rules.FIGURES,
-            standing.MEMORY,
-            standing.FOREIGN,
+            *writes.FIGURES,
+            *whole_passes.FIGURES,
+            rules.figure("a group"),
+            *joins.FIGURES,
+            *memory.FIGURES,
+            *foreign.FIGURES,
         ),
         quick=(1,),
     ),
@@ -95,24 +103,28 @@ SUITE = (
     ),
     Setting(
         layout=_filtered(1, 1),
+        figures=(rules.figure("a group of 4 hosts"),),
+        sizes=(1, 100),
+        quick=(1,),
+        nodes=4,
+    ),
+    Setting(
+        layout=_filtered(1, 1),
         figures=(
             *traffic.FIGURES,
             first_packets.ONE_OF_MANY,
             *leases.FIGURES,
+            rules.figure("a group of all"),
         ),
-        sizes=(1, 100, 500),
         quick=(1,),
         plug="veth",
     ),
-    *(
-        Setting(
-            layout=_filtered(each, 1000),
-            figures=(first_packets.figure(f"{each} of 1000 groups"),),
-            sizes=(1, 100, 1000),
-            quick=(1,),
-            plug="veth",
-        )
-        for each in (1, 5, 10)
+    Setting(
+        layout=_filtered(1, 1000),
+        figures=first_packets.BY_GROUPS,
+        sizes=(1, 100, 1000),
+        quick=(1,),
+        plug="veth",
     ),
     Setting(
         layout=_filtered(1, 10),

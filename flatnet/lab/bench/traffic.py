@@ -42,7 +42,7 @@ def _compared(site: Site, look: Callable[[Pair, float], float]) -> Measured:
     """Look at both pairs in turn, so that neither has the quieter times."""
     seconds = min(_LONGEST, site.effort.seconds / 10)
     with (
-        pairs.guests(site) as guests,
+        pairs.guests(site, site.layout.each) as guests,
         pairs.plain(site, pairs.NOTHING) as plain,
     ):
         looks = [

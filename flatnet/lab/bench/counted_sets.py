@@ -1,0 +1,49 @@
+"""How many members the sets of a host have; it runs there, and is asked.
+
+    {"at_least": 20000}                    any set
+    {"at_least": 20001, "name": "..."}     this set
+    {"name": "..."}, once there is one, or {"name": ""} if that takes too long
+
+It looks without a pause, and so has a core while it is asked.
+"""
+
+import sys
+import time
+
+from flatnet.apply import ipset_messages
+from flatnet.exceptions import HostSetupError
+from flatnet.lab import answering
+from flatnet.lab.conversation import Json
+
+_SECONDS = 120.0
+
+
+def main() -> int:
+    """Answer until the input ends."""
+    return answering.hold(_answer)
+
+
+def _answer(question: Json) -> Json:
+    end = time.monotonic() + _SECONDS
+    while time.monotonic() < end:
+        names = [question["name"]] if question.get("name") else _names()
+        for name in names:
+            if _count(name) >= question["at_least"]:
+                return {"name": name}
+    return {"name": ""}
+
+
+def _names() -> list[str]:
+    return ipset_messages.names()
+
+
+def _count(name: str) -> int:
+    """How many members a set has; -1 where it has gone."""
+    try:
+        return ipset_messages.count(name)
+    except HostSetupError:
+        return -1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Allocations that meet passes of the whole host.
+
+A timer, a repair and a doubt cause such passes at any time; here somebody asks
+for one, rests as long as it took, and asks again.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
+from flatnet.lab.bench.calling import Calls
+from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
+from flatnet.lab.bench.site import Site
+
+# Of so many more calls is one in a hundred told.
+_TIMES = 5
+_END_SECONDS = 60.0
+
+
+def slowest(site: Site) -> Measured:
+    """The 99th percentile of allocations that meet whole passes.
+
+    The floor is the median of allocations that meet none.
+    """
+    quiet = _allocations(site, site.effort.calls)
+    with _passes(site), site.spent() as spent:
+        calls = _allocations(site, site.effort.calls * _TIMES)
+    return Measured(calls.p99, quiet.p50, spent.each(len(calls.seconds)))
+
+
+FIGURES = (
+    Figure(
+        "allocate amid whole passes, p99", "ms", slowest, (Goal(3, FLOOR),)
+    ),
+)
+
+
+def _allocations(site: Site, count: int) -> Calls:
+    """One after the other, and as many find a place."""
+    with site.newcomers(min(count, site.room)) as wanted:
+        calls = site.one_by_one("allocate_for_instance", wanted)
+        site.check_complete(calls)
+    return calls
+
+
+@contextlib.contextmanager
+def _passes(site: Site) -> Iterator[None]:
+    """Have whole passes during half of the time."""
+    client, end = site.lab.rpc(), threading.Event()
+
+    def ask() -> None:
+        took = 0.0
+        while not end.wait(took):
+            start = time.monotonic()
+            client.call("reconcile", host=site.node.name)
+            took = time.monotonic() - start
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(_END_SECONDS)
+        client.close()

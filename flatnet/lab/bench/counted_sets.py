@@ -1,7 +1,7 @@
 """How many members the sets of a host have; it runs there, and is asked.
 
-    {"at_least": 20000}                    any set
-    {"at_least": 20001, "name": "..."}     this set
+    {"names": [], "at_least": 20000}         any set
+    {"names": ["..."], "at_least": 20001}    this set
     {"name": "..."}, once there is one, or {"name": ""} if that takes too long
 
 It looks without a pause, and so has a core while it is asked.
@@ -26,15 +26,10 @@ def main() -> int:
 def _answer(question: Json) -> Json:
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
-        names = [question["name"]] if question.get("name") else _names()
-        for name in names:
+        for name in question["names"] or ipset_messages.names():
             if _count(name) >= question["at_least"]:
                 return {"name": name}
     return {"name": ""}
-
-
-def _names() -> list[str]:
-    return ipset_messages.names()
 
 
 def _count(name: str) -> int:

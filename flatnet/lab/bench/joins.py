@@ -27,7 +27,7 @@ def join(site: Site) -> Measured:
         _source(site, group),
         _counted(site) as sets,
     ):
-        name = _awaited(sets, "", count)
+        name = _awaited(sets, [], count)
         with site.spent() as spent:
             times = [
                 _join(site, group, each.uuid, sets, name, count + number)
@@ -50,7 +50,7 @@ def _join(
     start = time.monotonic()
     security_groups.add_instance(site.database, group=group, instance=uuid)
     _tell(site, {"group_ids": [group], "instance_ids": [uuid]})
-    _awaited(sets, name, now)
+    _awaited(sets, [name], now)
     return (time.monotonic() - start) * 1000
 
 
@@ -86,9 +86,9 @@ def _counted(site: Site) -> Iterator[Conversation]:
         sets.close()
 
 
-def _awaited(sets: Conversation, name: str, count: int) -> str:
-    """Return the name of a set once it has so many members."""
-    found = sets.ask({"name": name, "at_least": count})["name"]
+def _awaited(sets: Conversation, names: list[str], count: int) -> str:
+    """Return which of these sets, or of all, has so many members."""
+    found = sets.ask({"names": names, "at_least": count})["name"]
     if not found:
         raise LabError(f"no set has {count} members")
     return str(found)

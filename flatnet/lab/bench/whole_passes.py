@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from flatnet.lab.bench.calling import Calls
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
@@ -15,7 +16,6 @@ from flatnet.lab.bench.site import Site
 
 # Of so many more calls is one in a hundred told.
 _TIMES = 5
-_END_SECONDS = 60.0
 
 
 def slowest(site: Site) -> Measured:
@@ -46,7 +46,10 @@ def _allocations(site: Site, count: int) -> Calls:
 
 @contextlib.contextmanager
 def _passes(site: Site) -> Iterator[None]:
-    """Have whole passes during half of the time."""
+    """Have whole passes during half of the time.
+
+    :raises LabError, FlatnetError: one of them failed
+    """
     client, end = site.lab.rpc(), threading.Event()
 
     def ask() -> None:
@@ -56,11 +59,10 @@ def _passes(site: Site) -> Iterator[None]:
             client.call("reconcile", host=site.node.name)
             took = time.monotonic() - start
 
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join(_END_SECONDS)
-        client.close()
+    with contextlib.closing(client), ThreadPoolExecutor(1) as beside:
+        asking = beside.submit(ask)
+        try:
+            yield
+        finally:
+            end.set()
+        asking.result()

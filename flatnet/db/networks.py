@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, text
+from sqlalchemy import Connection, insert, or_, select
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import checks, columns, engine, models, ranges
 from flatnet.db.models import AnyRow
+from flatnet.db.turns import wait_for_turn
 from flatnet.exceptions import (
     CidrConflict,
     Conflict,
@@ -72,7 +73,8 @@ def create(connection: Connection, /, **wanted: Any) -> Network:
         another network's
     """
     values = _values(NewNetwork(**wanted))
-    _wait_for_turn(connection)
+    # No constraint can judge an overlap.
+    wait_for_turn(connection)
     _check_free(connection, values)
     return _insert(connection, values)
 
@@ -183,18 +185,6 @@ def _values(new: NewNetwork) -> dict[str, Any]:
             hosts_take_one=new.multi_host and new.enable_dhcp,
         ),
     }
-
-
-def _wait_for_turn(connection: Connection) -> None:
-    """Let one network be created at a time.
-
-    No constraint can judge an overlap.  The row that holds the schema's
-    revision always exists, so it can be locked where `networks` is empty.
-    """
-    if connection.dialect.name != "sqlite":
-        connection.execute(
-            text("SELECT version_num FROM alembic_version FOR UPDATE")
-        )
 
 
 def _check_free(connection: Connection, values: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""Security groups: their rules and the instances that are in them."""
+"""Security groups and their rules."""
 
 from sqlalchemy import Connection, insert, or_, select
 from sqlalchemy import delete as delete_from
 
-from flatnet.db import checks, engine, instances, models, rules
+from flatnet.db import checks, engine, models, rules
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     Conflict,
@@ -68,7 +68,7 @@ def get(connection: Connection, reference: str | int) -> SecurityGroup:
     :raises SecurityGroupNotFound: there is none
     :raises Conflict: several projects have one of that name
     """
-    return _with_rules(connection, [_find(connection, reference)])[0]
+    return _with_rules(connection, [find(connection, reference)])[0]
 
 
 @engine.writes
@@ -79,7 +79,7 @@ def delete(connection: Connection, reference: str | int) -> None:
     :raises SecurityGroupInUse: an instance is in it, or another group's
         rule names it
     """
-    group = _find(connection, reference)
+    group = find(connection, reference)
     members = connection.scalars(
         select(MEMBERS.c.instance_uuid)
         .where(MEMBERS.c.security_group_id == group.id)
@@ -131,10 +131,10 @@ def create_rule(
     :raises InvalidSecurityGroupRule: it cannot be put into effect
     :raises SecurityGroupNotFound: one of the groups does not exist
     """
-    mine = _find(connection, group).id
+    mine = find(connection, group).id
     source = None
     if source_group is not None:
-        source = _find(connection, source_group).id
+        source = find(connection, source_group).id
     values = rules.columns(
         protocol=protocol,
         from_port=from_port,
@@ -163,41 +163,8 @@ def delete_rule(connection: Connection, rule_id: int) -> None:
         raise NotFound(f"no security group rule has the id {rule_id}")
 
 
-@engine.writes
-def add_instance(
-    connection: Connection, *, group: str | int, instance: str | int
-) -> None:
-    """Put a living instance into a group; again is a no-op.
-
-    :raises SecurityGroupNotFound, InstanceNotFound: there is none
-    """
-    values = {
-        "security_group_id": _find(connection, group).id,
-        "instance_uuid": instances.find(connection, instance).uuid,
-    }
-    present = select(MEMBERS.c.id).filter_by(**values)
-    if not connection.execute(present).first():
-        connection.execute(insert(MEMBERS).values(values))
-
-
-@engine.writes
-def remove_instance(
-    connection: Connection, *, group: str | int, instance: str | int
-) -> None:
-    """Take an instance out of a group; again is a no-op.
-
-    :raises SecurityGroupNotFound, InstanceNotFound: there is none
-    """
-    connection.execute(
-        delete_from(MEMBERS).where(
-            MEMBERS.c.security_group_id == _find(connection, group).id,
-            MEMBERS.c.instance_uuid
-            == instances.find(connection, instance).uuid,
-        )
-    )
-
-
-def _find(connection: Connection, reference: str | int) -> AnyRow:
+def find(connection: Connection, reference: str | int) -> AnyRow:
+    """Return the row of a group; errors as for `get`."""
     text = str(reference)
     condition = GROUPS.c.name == text
     if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:

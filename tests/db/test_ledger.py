@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from flatnet.db import allocation, models, security_groups
+from flatnet.db import allocation, memberships, models, security_groups
 from flatnet.db.engine import Database
 from flatnet.db.orders import (
     Bereft,
@@ -252,7 +252,7 @@ def test_others_hear_once_of_members_that_a_rule_names(database):
     security_groups.create_rule(database, group=web, source_group=front)
     orders = some(database, 5)
     for order, group in zip(orders, (web, front, idle, front), strict=False):
-        security_groups.add_instance(
+        memberships.add_instance(
             database, group=str(group), instance=order.instance_uuid
         )
     named = sorted((orders[1].instance_uuid, orders[3].instance_uuid))

@@ -5,7 +5,6 @@ import pytest
 from flatnet.db import models, security_groups
 from flatnet.exceptions import (
     Conflict,
-    InstanceNotFound,
     InvalidSecurityGroupRule,
     NotFound,
     SecurityGroupExists,
@@ -14,7 +13,7 @@ from flatnet.exceptions import (
 )
 from flatnet.plan.openings import openings
 from flatnet.rows import SecurityRule
-from tests.db.conftest import an_instance, contents, rows
+from tests.db.conftest import contents, rows
 
 
 def a_group(database, **values):
@@ -171,30 +170,6 @@ def test_rule_about_an_unknown_group(database):
     for given in ({"group": "no"}, {"group": "web", "source_group": "no"}):
         with pytest.raises(SecurityGroupNotFound, match="no"):
             security_groups.create_rule(database, **given)
-
-
-def test_members_come_and_go(database):
-    group, instance = a_group(database), an_instance(database)
-    pair = {"group": "web", "instance": "vm_1"}
-    security_groups.add_instance(database, **pair)
-    security_groups.add_instance(database, **pair)
-    (row,) = rows(database, models.security_group_instance_association)
-    assert row["security_group_id"] == group.id
-    assert row["instance_uuid"] == instance.uuid
-    with pytest.raises(SecurityGroupInUse, match=instance.uuid):
-        security_groups.delete(database, "web")
-    security_groups.remove_instance(database, **pair)
-    security_groups.remove_instance(database, **pair)
-    security_groups.delete(database, "web")
-    assert security_groups.list_all(database) == ()
-    with pytest.raises(SecurityGroupNotFound):
-        security_groups.add_instance(database, **pair)
-
-
-def test_member_that_does_not_exist(database):
-    a_group(database)
-    with pytest.raises(InstanceNotFound, match="vm_1"):
-        security_groups.add_instance(database, group="web", instance="vm_1")
 
 
 def test_group_that_a_rule_names_stays(database):

@@ -3,7 +3,13 @@
 import pytest
 from sqlalchemy import event, insert, update
 
-from flatnet.db import allocation, models, security_groups, snapshot
+from flatnet.db import (
+    allocation,
+    memberships,
+    models,
+    security_groups,
+    snapshot,
+)
 from flatnet.rows import SecurityGroup, SecurityRule, Snapshot
 from tests.db.conftest import a_network, allocate, an_instance
 
@@ -124,7 +130,7 @@ def grouped(database):
         ("front", dead),
         ("other", web),
     ):
-        security_groups.add_instance(
+        memberships.add_instance(
             database, group=groups[name], instance=instance.uuid
         )
     gone = (

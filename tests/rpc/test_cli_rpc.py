@@ -4,6 +4,7 @@ import time
 
 import pytest
 from oslo_config import cfg
+from test_hints import wait_for
 from test_rpc import Node
 
 from flatnet import conf, rpc
@@ -102,6 +103,42 @@ def test_a_changed_group_is_announced(tool, node):
     tool.printed(*group, "create", "web", "--project-id", "blue")
     assert tool.printed(*group, "rule", "create", "web") != ""
     assert tool.printed(*group, "add", "instance", "web", "vm_1") == ""
+
+
+def test_the_groups_of_an_instance_are_set_at_once(tool, node):
+    """The host follows by one hint, which names the instance."""
+    for name in ("web", "front"):
+        tool.printed(
+            *("security", "group", "create", name, "--project-id", "blue")
+        )
+    uuid = tool.json("instance", "show", "vm_1")["uuid"]
+    tool.printed("instance", "allocate", "vm_1")
+    told = []
+    changed = node.manager.groups_changed
+
+    def note(groups, instances):
+        told.append((set(groups), instances))
+        changed(groups, instances)
+
+    node.manager.groups_changed = note
+
+    def groups():
+        (guest,) = node.applier.parts.guests.values()
+        return guest.filtered.groups if guest.filtered else ()
+
+    words = ("--security-group", "web", "--security-group", "front")
+    assert tool.printed("instance", "set", "vm_1", *words) == ""
+    wait_for(lambda: groups() == (1, 2))
+    words = ("--security-group", "front")
+    assert tool.printed("instance", "set", "vm_1", *words) == ""
+    wait_for(lambda: groups() == (2,))
+    done = tool.run("instance", "set", "vm_1", "--no-security-group")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "vm_1 is in no security group now" in done.stderr
+    assert done.stderr.count("\n") == 1
+    wait_for(lambda: groups() == ())
+    assert [each for each, _ in told] == [{1, 2}, {1, 2}, {2}]
+    assert {tuple(each) for _, each in told} == {(uuid,)}
 
 
 def test_an_instance_without_a_row_is_deallocated(tool, node, database):

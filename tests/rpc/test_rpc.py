@@ -15,6 +15,7 @@ from oslo_config import cfg
 from flatnet import conf, exceptions, rpc
 from flatnet.db import (
     instances,
+    memberships,
     models,
     networks,
     schema,
@@ -126,12 +127,12 @@ def test_other_hosts_hear_of_the_members_of_groups(api, broker, database):
     try:
         instance = new_instance(database)
         group = security_groups.create(database, name="web", project_id="blue")
-        security_groups.add_instance(
+        memberships.add_instance(
             database, group=str(group.id), instance=instance
         )
         # One of theirs lets it in.
         security_groups.create_rule(database, group="web", source_group="web")
-        security_groups.add_instance(
+        memberships.add_instance(
             database, group="web", instance=new_instance(database, "node2")
         )
         before = other.reconciler.ask_and_wait(20, EVERYTHING)

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from flatnet.db import instances, security_groups
+from flatnet.db import instances, memberships, security_groups
 from flatnet.db.engine import Database
 from flatnet.lab.lab import Lab
 from flatnet.lab.spec import STATE_DIRECTORY, LabSpec
@@ -86,7 +86,7 @@ class Cloud:
                 database, name=name, project_id="blue"
             ).id
             for member in members:
-                security_groups.add_instance(
+                memberships.add_instance(
                     database, group=group, instance=member
                 )
             if rule:

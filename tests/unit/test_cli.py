@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from flatnet.cmd.cli.commands import COMMANDS
-from flatnet.db import allocation, security_groups, snapshot
+from flatnet.db import allocation, memberships, security_groups, snapshot
 from flatnet.plan.openings import openings
 from tests.db.conftest import a_daemon
 from tests.unit.tool import (
@@ -242,7 +242,7 @@ def test_a_rule_without_a_source_is_written_and_is_in_force(
     """What the tool says is what the plan of a host makes of the row."""
     instance = an_instance(database)
     security_groups.create(database, name="web", project_id="blue")
-    security_groups.add_instance(database, group="web", instance="vm_1")
+    memberships.add_instance(database, group="web", instance="vm_1")
     made = json.loads(tool.run(*RULE, *words, "-f", "json").stdout)
     assert (made["protocol"], made["cidr"]) == (protocol, cidr)
     (shown,) = tool.json("security", "group", "show", "web")["rules"]

@@ -63,6 +63,11 @@ COMMANDS = (
         "List the living instances: in what state, with which addresses.",
     ),
     (
+        "instance set",
+        f"{_HERE}.instance:Set",
+        "Set the security groups that an instance is in.",
+    ),
+    (
         "instance show",
         f"{_HERE}.instance:Show",
         "Show an instance with its interfaces.",
@@ -119,7 +124,7 @@ COMMANDS = (
     ),
     (
         "security group add instance",
-        f"{_HERE}.security_group:AddInstance",
+        f"{_HERE}.membership:AddInstance",
         "Put an instance into a security group.",
     ),
     (
@@ -139,17 +144,17 @@ COMMANDS = (
     ),
     (
         "security group remove instance",
-        f"{_HERE}.security_group:RemoveInstance",
+        f"{_HERE}.membership:RemoveInstance",
         "Take an instance out of a security group.",
     ),
     (
         "security group rule create",
-        f"{_HERE}.security_group:CreateRule",
+        f"{_HERE}.security_group_rule:Create",
         "Let traffic to a group's members through.",
     ),
     (
         "security group rule delete",
-        f"{_HERE}.security_group:DeleteRule",
+        f"{_HERE}.security_group_rule:Delete",
         "Delete a rule.",
     ),
     (

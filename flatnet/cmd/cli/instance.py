@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from flatnet.cmd.cli import session
-from flatnet.cmd.cli.base import Lines, Lister, ShowOne, warn
+from flatnet.cmd.cli import membership, session
+from flatnet.cmd.cli.base import Command, Lines, Lister, ShowOne, warn
 from flatnet.cmd.cli.inventory import LISTED, Inventory
 from flatnet.rows import Instance
 
@@ -66,6 +66,45 @@ class List(Lister):
             found = instances.list_all(database, parsed_args.host)
             known = Inventory.of(database, wanted, host=parsed_args.host)
         return self.columns, [known.listed(each) for each in found]
+
+
+class Set(Command):
+    """Set the security groups that an instance is in.
+
+    It is in those that are given, and in no other any more, from one moment
+    to the next.
+    """
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        add_instance(parser)
+        groups = parser.add_mutually_exclusive_group(required=True)
+        groups.add_argument(
+            "--security-group",
+            metavar="NAME-OR-ID",
+            dest="groups",
+            action="append",
+            help="a group that it is to be in, in place of those that it is "
+            "in now (may be given again)",
+        )
+        groups.add_argument(
+            "--no-security-group",
+            dest="groups",
+            action="store_const",
+            const=(),
+            help="let it be in none",
+        )
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        from flatnet.db import memberships
+
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
+            done = memberships.set_groups(
+                database,
+                instance=parsed_args.instance,
+                groups=parsed_args.groups,
+            )
+        membership.tell(wanted, done)
 
 
 class Show(ShowOne):

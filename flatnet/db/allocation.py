@@ -45,7 +45,6 @@ from flatnet.exceptions import (
 )
 
 FIXED_IPS = models.fixed_ips
-NETWORKS = models.networks
 VIFS = models.virtual_interfaces
 
 Answer = Served | FlatnetError
@@ -202,7 +201,7 @@ def remove_address(
         raise FixedIpNotFoundForSpecificInstance(
             f"instance {instance_uuid} does not hold {address}"
         )
-    networks.locked(connection, NETWORKS.c.id.in_(network_ids))
+    networks.lock(connection, network_ids)
     releases.release(connection, *held)
 
 
@@ -261,7 +260,7 @@ def _deallocate(
     mine = {"instances": sorted(hints)}
     network_ids = connection.scalars(_USED, mine).all()
     if network_ids:
-        networks.locked(connection, NETWORKS.c.id.in_(network_ids))
+        networks.lock(connection, network_ids)
         releases.release_all(connection, hints)
     hosts = tombstones.release(connection, hints)
     connection.execute(_REMOVED, mine)

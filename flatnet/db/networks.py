@@ -1,11 +1,12 @@
 """Networks: one flat pool each, that all hosts and tenants share."""
 
 import uuid as uuids
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import Connection, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import checks, columns, engine, models, ranges
@@ -21,8 +22,15 @@ from flatnet.rows import Network
 
 NETWORKS = models.networks
 _FIELDS = tuple(Network.__dataclass_fields__)
-_LOCKED = select(NETWORKS).order_by(NETWORKS.c.id).with_for_update()
 COLUMNS = tuple(NETWORKS.c[field] for field in _FIELDS)
+_POOL = (NETWORKS.c.pool_first, NETWORKS.c.pool_last, NETWORKS.c.next_position)
+_LOCKED = select(*COLUMNS, *_POOL).order_by(NETWORKS.c.id).with_for_update()
+_LOCK = (
+    select(NETWORKS.c.id)
+    .where(NETWORKS.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(NETWORKS.c.id)
+    .with_for_update()
+)
 
 
 def from_row(row: AnyRow) -> Network:
@@ -104,7 +112,7 @@ def delete(connection: Connection, name_or_uuid: str) -> None:
     :raises NetworkInUse: an instance has an interface or address in it
     """
     found = _find(connection, name_or_uuid)
-    locked(connection, NETWORKS.c.id == found.id)
+    lock(connection, [found.id])
     ips, vifs = models.fixed_ips, models.virtual_interfaces
     users = connection.scalars(
         select(vifs.c.instance_uuid)
@@ -123,6 +131,11 @@ def delete(connection: Connection, name_or_uuid: str) -> None:
         )
     connection.execute(delete_from(ips).where(ips.c.network_id == found.id))
     connection.execute(delete_from(NETWORKS).where(NETWORKS.c.id == found.id))
+
+
+def lock(connection: Connection, ids: Iterable[int]) -> None:
+    """Lock networks' rows as `locked` does."""
+    connection.execute(_LOCK, {"ids": sorted(ids)}).all()
 
 
 def locked(connection: Connection, *conditions: Any) -> list[AnyRow]:

@@ -17,7 +17,7 @@ from flatnet.effects import Subject, Surface
 from flatnet.exceptions import HostSetupError
 from flatnet.parts import Delta
 from tests.builders import interface, settings, snapshot
-from tests.effects import DHCP, cut
+from tests.effects import BRIDGE, DHCP, STARTED, cut
 from tests.planned import host_plan, parts_of
 
 
@@ -253,6 +253,17 @@ def test_without_dnsmasq_who_needs_it_is_told(namespace, directory):
     assert failure.instances == tuple(
         each.instance_uuid for each in ROWS.interfaces
     )
+    emptied(namespace, directory)
+
+
+def test_a_bridge_that_cannot_be_made_is_told_once(namespace, directory):
+    """Not of its server too, which waits for it."""
+    namespace.run("ip link add br100 type veth peer name far0")
+    (failure,) = applied(namespace, plan(), directory).failures
+    assert failure.subject == BRIDGE
+    assert "is no bridge" in failure.message
+    namespace.run("ip link del br100")
+    assert STARTED in applied(namespace, plan(), directory).made
     emptied(namespace, directory)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from flatnet.db import security_groups
+from flatnet.db import memberships, security_groups
 from flatnet.lab.bench import counted_sets, crowd, rows
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
@@ -48,7 +48,7 @@ def _join(
 ) -> float:
     """Milliseconds of one; `now` is how many members there are with it."""
     start = time.monotonic()
-    security_groups.add_instance(site.database, group=group, instance=uuid)
+    memberships.add_instance(site.database, group=group, instance=uuid)
     _tell(site, {"group_ids": [group], "instance_ids": [uuid]})
     _awaited(sets, [name], now)
     return (time.monotonic() - start) * 1000

@@ -11,7 +11,7 @@ from flatnet.state import Bridge, DhcpServer, Guard, Plan
 
 
 class Sources:
-    """Who is in the groups that openings name.
+    """The groups of a host, and who is in those that openings name.
 
     A group may have members by the ten thousand, on whatever hosts: who comes
     or goes costs his own group, and nobody costs nothing.
@@ -19,15 +19,22 @@ class Sources:
 
     def __init__(self) -> None:
         self._groups: Mapping[int, Group] = {}
+        self._sorted: tuple[Group, ...] = ()
         self._parts: Mapping[str, Member] = {}
         self._named: tuple[int, ...] = ()
         self._held: dict[int, dict[str, Member]] = defaultdict(dict)
         self._made: dict[int, Members] = {}
 
-    def members(self, parts: Parts) -> tuple[Members, ...]:
-        """Return them by group; one that is as before is the same object."""
+    def groups(self, parts: Parts) -> tuple[Group, ...]:
+        """Return them by id; where all are as before, the same object."""
         if parts.groups is not self._groups:
             self._groups, self._named = parts.groups, _named(parts.groups)
+            self._sorted = tuple(g for _, g in sorted(parts.groups.items()))
+        return self._sorted
+
+    def members(self, parts: Parts) -> tuple[Members, ...]:
+        """Return them by group; those that are as before are the same."""
+        self.groups(parts)
         if parts.members is not self._parts:
             self._note(parts.members)
         for group in self._named:
@@ -127,7 +134,7 @@ def _filter(parts: Parts, sources: Sources) -> Filter:
             )
         ),
         guests=tuple(sorted(guests, key=lambda each: each.uuid)),
-        groups=tuple(group for _, group in sorted(parts.groups.items())),
+        groups=sources.groups(parts),
         members=sources.members(parts),
         gateways=tuple(
             network.gateway

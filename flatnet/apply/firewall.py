@@ -187,10 +187,16 @@ def _apply_family(family: int, task: _Task) -> Changes:
 
 def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     shut: dict[str, str] = {}
+    settled, found = task.known.settled, (existing, table, task.top)
+    if settled.has(found):
+        return Changes()
     words, wanted, top = task.known.words, task.wanted, task.top
     proven = task.known.proven
     before = existing = words.understood(existing, table)
     plan = edits(existing, table, top)
+    if plan == Edits():
+        settled.note(found)
+        return Changes()
     if words.writing(
         existing, table, proven, lambda: _write(table, plan, proven)
     ):

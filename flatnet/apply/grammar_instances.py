@@ -1,7 +1,7 @@
 """What is wrong with single instances of a plan, and who they are."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
@@ -27,9 +27,14 @@ class Passed:
         """Forget what was not checked since the last call."""
         self._before, self._now = dict(self._now), defaultdict(dict)
 
-    def others(self, parts: Iterable[T], check: object) -> list[T]:
+    def others(self, parts: tuple[T, ...], check: object) -> list[T]:
         """Return those that have not passed a check yet."""
         before, now = self._before.get(check, {}), self._now[check]
+        if before.get(id(parts)) is parts:
+            # All of them passed together.
+            now.update(zip(map(id, parts), parts, strict=True))
+            now[id(parts)] = parts
+            return []
         found = []
         for part in parts:
             if before.get(id(part)) is part:
@@ -74,6 +79,7 @@ class Instances:
         """Return those parts that pass the check; the others fail alone."""
         odd = {id(part) for part in self._odd(parts, check, named)}
         if not odd:
+            self._passed.note(parts, check)
             return parts
         return tuple(part for part in parts if id(part) not in odd)
 
@@ -87,6 +93,7 @@ class Instances:
         """Return the parts, those mended that fail, and alone."""
         odd = {id(part): mend(part) for part in self._odd(parts, check, named)}
         if not odd:
+            self._passed.note(parts, check)
             return parts
         return tuple(odd.get(id(part), part) for part in parts)
 
@@ -100,6 +107,7 @@ class Instances:
         for part in self._passed.others(parts, check):
             check(part)
             self._passed.note(part, check)
+        self._passed.note(parts, check)
 
     def _odd(
         self,

@@ -28,7 +28,7 @@ from flatnet.apply.filter.profiles import (
 from flatnet.apply.filter.rules import tables
 from flatnet.apply.filter.tables import AddressSet, Rules, Table
 from flatnet.apply.gathered import Gathered
-from flatnet.filtering import Filter, Guest, Members
+from flatnet.filtering import Filter, Group, Guest, Members
 
 _FAMILIES = (4, 6)
 # Things that are no sets: what is said of guests beside their memberships.
@@ -47,7 +47,9 @@ class Rendering:
     def __init__(self) -> None:
         self._guests: dict[str, Guest] = {}
         self._gathered = Gathered()
-        self._ruled: Mapping[int, frozenset[int]] = {}
+        self._groups: tuple[Group, ...] = ()
+        self._ruled = _ruled(())
+        self._used: tuple[tuple[int, int], ...] = ()
         self._outline = Outline()
         self._tables: tuple[Table, ...] = ()
         self._sets: dict[str, AddressSet] = {}
@@ -65,15 +67,12 @@ class Rendering:
         return Rules(self._tables, tuple(self._sets.values()))
 
     def _note_guests(self, wanted: Filter) -> None:
-        ruled = {
-            family: frozenset(
-                group.id
-                for group in wanted.groups
-                if group_rules(group, family)
-            )
-            for family in _FAMILIES
-        }
-        other = _others(self._ruled, ruled)
+        other: frozenset[int] = frozenset()
+        if wanted.groups is not self._groups:
+            ruled = _ruled(wanted.groups)
+            other = _others(self._ruled, ruled)
+            self._groups, self._ruled = wanted.groups, ruled
+            self._used = _used(wanted.groups)
         before = self._guests
         guests = {guest.uuid: guest for guest in wanted.guests}
         gone = self._guests.keys() - guests.keys()
@@ -84,7 +83,7 @@ class Rendering:
             or not other.isdisjoint(guest.groups)
         }
         touched = differ | self._claimants(gone | differ)
-        self._ruled, self._guests = ruled, guests
+        self._guests = guests
         for uuid in gone:
             self._gathered.put(uuid, ())
         for uuid in differ:
@@ -180,14 +179,8 @@ class Rendering:
 
     def _sources(self, wanted: Filter) -> Iterator[AddressSet]:
         """The members of the groups that an opening names, by family."""
-        used = {
-            (opening.group, opening.family)
-            for group in wanted.groups
-            for opening in group.openings
-            if opening.group is not None
-        }
         members = {each.group: each for each in wanted.members}
-        for group, family in sorted(used):
+        for group, family in self._used:
             name = source_set(group, family)
             mine = members.get(group, Members(group))
             known = self._sets.get(name)
@@ -200,14 +193,33 @@ class Rendering:
         self._members = members
 
 
+def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:
+    """The groups that have rules, by family."""
+    return {
+        family: frozenset(
+            group.id for group in groups if group_rules(group, family)
+        )
+        for family in _FAMILIES
+    }
+
+
+def _used(groups: tuple[Group, ...]) -> tuple[tuple[int, int], ...]:
+    """The groups that openings name, each with their families, sorted."""
+    found = {
+        (opening.group, opening.family)
+        for group in groups
+        for opening in group.openings
+        if opening.group is not None
+    }
+    return tuple(sorted(found))
+
+
 def _others(
     before: Mapping[int, frozenset[int]], now: Mapping[int, frozenset[int]]
 ) -> frozenset[int]:
     """The groups that have rules in a family and had none, or had."""
     return frozenset(
-        group
-        for family in _FAMILIES
-        for group in before.get(family, frozenset()) ^ now[family]
+        group for family in _FAMILIES for group in before[family] ^ now[family]
     )
 
 

@@ -1,6 +1,7 @@
 """What callers are told of instances and of this host, as JSON primitives."""
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from flatnet.db import attached
@@ -10,6 +11,7 @@ from flatnet.outcome import Pass
 from flatnet.plan import nwinfo
 from flatnet.plan.port import port_name
 from flatnet.settings import Settings
+from flatnet.state import Failure, Fight
 
 Json = dict[str, Any]
 # Seconds; a pass over a full host that is new takes a few.
@@ -72,16 +74,10 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
         "host": host,
         "state": state,
         "error": error,
-        "failures": [
-            {
-                "subject": str(failure.subject),
-                "message": failure.message,
-                "instances": list(failure.instances),
-            }
-            for failure in last.changes.failures
-        ],
+        "failures": [_failure(each) for each in last.changes.failures],
         "warnings": list(last.warnings),
         "declined": [asdict(each) for each in last.changes.declined],
+        "fights": [_fight(each) for each in last.changes.fights],
         "ports": [
             {
                 "device": port.name,
@@ -101,6 +97,22 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
             }
             for bridge, ports in last.bridges
         ],
+    }
+
+
+def _failure(failure: Failure) -> Json:
+    return {
+        "subject": str(failure.subject),
+        "message": failure.message,
+        "instances": list(failure.instances),
+    }
+
+
+def _fight(fight: Fight) -> Json:
+    since = datetime.fromtimestamp(fight.since, UTC)
+    return {
+        **asdict(fight),
+        "since": since.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
 
 

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flatnet import deadline, passlog
@@ -90,6 +91,11 @@ class Reconciler:
             self._asked += 1
             self._changed.notify_all()
             return self._asked
+
+    def ask_about(self, ports: Iterable[str]) -> int:
+        """Ask for a pass about ports that somebody did something to."""
+        planned = self._planned
+        return self.ask(planned.scope_of(ports) if planned else EVERYTHING)
 
     def ask_again(self, scope: Scope, seconds: float) -> None:
         """Ask for a pass after a while, and nobody waits for it."""

@@ -204,6 +204,20 @@ class FoundPort:
 
 
 @dataclass(frozen=True)
+class Fight:
+    """Something of ours that others undo again and again.
+
+    `what` names it (`port tap1`, `firewall`), `who` did it last, as far as the
+    kernel says; `since` is in seconds since 1970, `times` how often it was.
+    """
+
+    what: str
+    who: str
+    since: int
+    times: int
+
+
+@dataclass(frozen=True)
 class Changes:
     """What a pass did, in order, and what it could not do.
 
@@ -211,7 +225,7 @@ class Changes:
     and of those that are gone, `declined` the addresses that DHCP withholds,
     `reloaded` the bridges whose DHCP server has read its files now, `taken`
     the addresses of bridges that are somebody else's, `judged` those that
-    less may reach than before.
+    less may reach than before, `fights` what others undo again and again.
     """
 
     made: tuple[Effect, ...] = ()
@@ -222,6 +236,7 @@ class Changes:
     reloaded: tuple[str, ...] = ()
     taken: tuple[Taken, ...] = ()
     judged: frozenset[str] = frozenset()
+    fights: tuple[Fight, ...] = ()
 
 
 def joined(*parts: Changes) -> Changes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flatnet.apply import channel
 from flatnet.apply.channel import Reply, Request, Work
+from flatnet.apply.events import Happened, Hearer
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.parts import Parts, difference
 from flatnet.state import Changes, Uplink
@@ -25,7 +26,7 @@ PATIENCE = 120.0
 class ApplierProcess:
     """A started applier: `lifeline` is held open as long as we live.
 
-    `events` becomes readable when the host changed under it.
+    `events` is read to hear what others did to the host.
     """
 
     process: subprocess.Popen[bytes]
@@ -89,6 +90,7 @@ class Applier:
         self._patience = patience
         self._started = started
         self._connection: socket.socket | None = None
+        self._hearer = Hearer(started.events)
         # What the applier confirmed last, under that number.
         self._base: Parts | None = None
         self._number = 0
@@ -148,9 +150,12 @@ class Applier:
         """
         return self._ask(Request(needed=needed)).changes or Changes()
 
-    def wait_for_event(self) -> bool:
-        """Wait until the host changed; false once the applier is gone."""
-        return bool(os.read(self._started.events, 4096))
+    def wait_for_event(self) -> Happened | None:
+        """Wait until the host changed; none once the applier is gone.
+
+        The one call that may be made while another waits for its answer.
+        """
+        return self._hearer.wait()
 
     def close(self) -> None:
         """Let the applier end, and wait for it."""

@@ -6,7 +6,7 @@ import re
 import select
 import signal
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from flatnet.apply import files
@@ -16,6 +16,11 @@ from flatnet.exceptions import HostSetupError
 # for.
 _PATIENCE = 3000
 
+_LEASES = "--dhcp-leasefile"
+_FILES = (
+    *("--pid-file", "--dhcp-hostsfile", "--addn-hosts", "--conf-file"),
+    _LEASES,
+)
 # linux/capability.h
 _NET_ADMIN = 12
 
@@ -82,6 +87,28 @@ class Running:
                 found.append(bridge)
         return tuple(found)
 
+    def lost(self) -> tuple[tuple[str, Daemon], ...]:
+        """The servers that run no more, each with its bridge.
+
+        What one forked for a single question may have ended.
+        """
+        over = frozenset(self.ended())
+        return tuple(
+            (bridge, each)
+            for bridge, daemons in (self._found or {}).items()
+            for each in daemons
+            if each in over and _is_head(each, over)
+        )
+
+    def files(self) -> dict[str, object]:
+        """What tells whether somebody wrote their files, by path."""
+        return {
+            path: _identity(path, option)
+            for daemons in (self._found or {}).values()
+            for daemon in daemons
+            for option, path in _files(daemon)
+        }
+
     def ended(self) -> tuple[Daemon, ...]:
         """Those of what was found that run no more."""
         poll = select.poll()
@@ -91,6 +118,40 @@ class Running:
         return tuple(
             d for d, handle in self._handles.items() if handle in ready
         )
+
+
+def _is_head(daemon: Daemon, ended: Container[Daemon]) -> bool:
+    """Whether a process that has ended was not just forked by another.
+
+    The file that names the other is gone where that was told to end.
+    """
+    (path,) = (p for option, p in _files(daemon) if option == "--pid-file")
+    pid = files.read(path).strip()
+    if pid in ("", str(daemon.pid)):
+        return True
+    return Daemon(int(pid), daemon.arguments) in ended
+
+
+def _files(daemon: Daemon) -> Iterator[tuple[str, str]]:
+    """Yield (option, path) of the files that a server was started with."""
+    for argument in daemon.arguments:
+        option, _, path = argument.partition("=")
+        if option in _FILES and path != os.devnull:
+            yield option, path
+
+
+def _identity(path: str, option: str) -> object:
+    """What is another once somebody else wrote a file, or removed it.
+
+    Leases are written by the server itself, in place.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    if option == _LEASES:
+        return found.st_ino
+    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
 def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:

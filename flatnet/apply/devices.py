@@ -5,6 +5,10 @@ Each event holds the whole of its device, so that who subscribes before he
 dumps has them all, until the kernel says that it dropped events: then all
 are read again.
 
+What others did is told by device, as it was and as it is, so that who judges
+it need not look at all of them.  What we do ourselves is not among it: we
+read a device again once we changed it.
+
 Given up: who may open a tap, whether a device has IPv6, and the alias of one
 that is down change without an event.  Our own changes are followed by a
 reading of the device; those of others are seen when all are read, as every
@@ -16,7 +20,7 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flatnet.apply import netlink
@@ -39,16 +43,37 @@ _INDEX = struct.Struct("=BxHi")
 _OF_BRIDGES = 7
 
 
+@dataclass(frozen=True)
+class Moved:
+    """What others did to devices, or what we did and did not read again.
+
+    `links` are pairs of what a device was and what it is; none stands for
+    one that was not there, or is no more.  `addresses` came or went.
+    `settings`: what the kernel does with packets of some device.  `lost`:
+    there was more, and nobody knows what.
+    """
+
+    links: tuple[tuple[Link | None, Link | None], ...] = ()
+    addresses: frozenset[Address] = frozenset()
+    settings: bool = False
+    lost: bool = False
+
+
 class Devices:
     """The devices of the namespace that it is made in; one process's."""
 
     def __init__(self) -> None:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
-        self._known: dict[int, Link] | None = None
+        self._known: dict[int, Link] = {}
+        self._indexes: dict[str, int] = {}
+        # Whether these are all, and as they are now.
+        self._is_current = False
+        # What was there of those that somebody changed, by index.
+        self._before: dict[int, Link | None] = {}
         self._addresses: dict[tuple[int, str], Address] | None = None
         # The devices in order, none where that is another by now.
         self._read: tuple[Link, ...] | None = None
-        self._moved = False
+        self._moved = Moved()
         self._connection: Any = None
 
     @property
@@ -67,16 +92,16 @@ class Devices:
 
         :raises HostSetupError: the kernel does not tell
         """
-        self._absorb()
-        if self._known is None:
-            self._know({each.index: each for each in read_links()})
-            # What happened while it was read may be told twice.
-            self._absorb()
-        if self._known is None:
+        self._refresh()
+        if not self._is_current:
             return read_links()
         if self._read is None:
             self._read = tuple(self._known[i] for i in sorted(self._known))
         return self._read
+
+    def find(self, name: str) -> Link | None:
+        """Return a device as it was last heard of, or none."""
+        return self._known.get(self._indexes.get(name, 0))
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now.
@@ -102,8 +127,8 @@ class Devices:
         """
         self._absorb()
         found = read_link(name)
-        if self._known is not None:
-            self._note(self._known, found)
+        self._put(found.index, found)
+        self._before.pop(found.index, None)
         return found
 
     @contextlib.contextmanager
@@ -124,19 +149,43 @@ class Devices:
 
     def forget(self) -> None:
         """Have all read again the next time."""
-        self._know(None)
+        self._is_current, self._addresses = False, None
 
-    def moved(self) -> bool:
-        """Whether anything happened since the last call."""
+    def moved(self) -> Moved:
+        """Return what happened since the last call.
+
+        :raises HostSetupError: the kernel does not tell
+        """
         self._absorb()
-        moved, self._moved = self._moved, False
-        return moved
+        if self._moved.lost:
+            self._refresh()
+        found = replace(self._moved, links=self._pairs())
+        self._moved, self._before = Moved(), {}
+        return found
+
+    def _pairs(self) -> tuple[tuple[Link | None, Link | None], ...]:
+        pairs = (
+            (before, self._known.get(index))
+            for index, before in sorted(self._before.items())
+        )
+        return tuple(pair for pair in pairs if pair[0] != pair[1])
+
+    def _refresh(self) -> None:
+        self._absorb()
+        if self._is_current:
+            return
+        there = {each.index: each for each in read_links()}
+        self._is_current = True
+        for index in {*self._known, *there}:
+            self._put(index, there.get(index))
+        # What happened while it was read may be told twice.
+        self._absorb()
 
     def _absorb(self) -> None:
         for data in received(self._events):
-            self._moved = True
             if data is None:
-                self._know(None)
+                self.forget()
+                self._moved = replace(self._moved, lost=True)
                 continue
             for kind, body in netlink.messages(data):
                 self._take(kind, body)
@@ -144,18 +193,20 @@ class Devices:
     def _take(self, kind: int, body: bytes) -> None:
         if kind in (_NEW_ADDRESS, _DELETE_ADDRESS):
             self._take_address(kind, address(body))
-        if self._known is None or kind not in (_NEW_LINK, _DELETE_LINK):
-            return
+        elif kind in (_NEW_LINK, _DELETE_LINK):
+            self._take_link(kind, body)
+        else:
+            self._moved = replace(self._moved, settings=True)
+
+    def _take_link(self, kind: int, body: bytes) -> None:
         family, _, index = _INDEX.unpack_from(body)
         # What a bridge says of its ports is less than the whole.
-        if family == _OF_BRIDGES:
-            return
-        if kind == _NEW_LINK:
-            self._note(self._known, link(body))
-        elif self._known.pop(index, None):
-            self._read = None
+        if family != _OF_BRIDGES:
+            self._put(index, link(body) if kind == _NEW_LINK else None)
 
     def _take_address(self, kind: int, found: Address) -> None:
+        heard = self._moved.addresses | {found}
+        self._moved = replace(self._moved, addresses=heard)
         if self._addresses is None:
             return
         key = found.index, found.value
@@ -163,16 +214,20 @@ class Devices:
         if kind == _NEW_ADDRESS:
             self._addresses[key] = found
 
-    def _know(self, known: dict[int, Link] | None) -> None:
-        self._known, self._read = known, None
-        if known is None:
-            self._addresses = None
-
-    def _note(self, known: dict[int, Link], found: Link) -> None:
-        if known.get(found.index) is found:
+    def _put(self, index: int, now: Link | None) -> None:
+        """Note what a device is by now."""
+        before = self._known.get(index)
+        if now is before or now == before:
             return
-        known[found.index], self._read = found, None
+        self._read = None
+        self._before.setdefault(index, before)
+        if before and self._indexes.get(before.name) == index:
+            del self._indexes[before.name]
+        if now is None:
+            del self._known[index]
+            return
+        self._known[index], self._indexes[now.name] = now, index
         # One end of a pair is told of before there is another.
-        other = known.get(found.peer)
+        other = self._known.get(now.peer)
         if other is not None and not other.peer and not other.away:
-            known[found.peer] = replace(other, peer=found.index)
+            self._known[now.peer] = replace(other, peer=index)

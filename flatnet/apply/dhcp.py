@@ -188,8 +188,11 @@ def _apply_server(
         server, networks_path=networks_path, config_file=config_file
     )
     mark = dnsmasq.path(networks_path, server.bridge, "reload")
+    leases = dnsmasq.path(networks_path, server.bridge, "leases")
     serving = _serving(server, running, networks_path)
-    if serving and serving.arguments == arguments:
+    # Without the file it would write to one that nobody can read.
+    has_leases = os.path.exists(leases)
+    if serving and serving.arguments == arguments and has_leases:
         if not os.path.exists(mark):
             return ()
         if known.signal((serving,), signal.SIGHUP):

@@ -6,12 +6,13 @@ that: libvirt attaches devices of its own, and administrators rename theirs.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from flatnet.apply import grammar_values
 from flatnet.apply.conflicts import Surroundings, own_ways
 from flatnet.apply.link import DUMP, Address, Link, Reads
+from flatnet.apply.routes import device_name
 from flatnet.state import Guard, GuardedNetwork
 from flatnet.taken import InUse
 
@@ -53,16 +54,37 @@ def members(
     :raises HostSetupError: the kernel does not tell
     """
     found = judged(guard, devices.read(), devices.addresses())
+    # That these are in the way, who sets the bridge's address tells.
+    led = _led(guard, in_use, devices)
+    return replace(found, carriers=found.carriers | led)
+
+
+def ways(
+    guard: Guard, in_use: Iterable[InUse], devices: Reads
+) -> frozenset[tuple[str, str]]:
+    """Return `carriers` alone, which costs the same with a thousand ports.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    addresses = devices.addresses()
+    indexes = {each.index for each in addresses}
+    names = {index: device_name(index) for index in indexes}
+    led = _led(guard, in_use, devices)
+    return _carriers(guard, names, addresses) | led
+
+
+def _led(
+    guard: Guard, in_use: Iterable[InUse], devices: Reads
+) -> frozenset[tuple[str, str]]:
+    """The devices that lead to networks by routes, and truly so."""
     around = Surroundings.read(devices)
-    led = {
+    return frozenset(
         (network.cidr, device)
         for network in guard.networks
         for device in own_ways(
             network.cidr, bridge=network.bridge, around=around, in_use=in_use
         )
-    }
-    # That these are in the way, who sets the bridge's address tells.
-    return replace(found, carriers=found.carriers | led)
+    )
 
 
 def judged(
@@ -91,7 +113,11 @@ def judged(
         uplinks |= mine
         serving |= mine if network.serves else set()
         macs.add(bridge.mac if bridge else network.mac)
-    carriers = _carriers(guard, devices, addresses)
+    indexes = {each.index for each in addresses}
+    names = {
+        each.index: each.name for each in devices if each.index in indexes
+    }
+    carriers = _carriers(guard, names, addresses)
     return Members(
         uplinks=frozenset(uplinks - closed),
         serving=frozenset(serving - closed),
@@ -187,13 +213,9 @@ def _link_local(
 
 def _carriers(
     guard: Guard,
-    devices: tuple[Link, ...],
+    names: Mapping[int, str],
     addresses: tuple[Address, ...],
 ) -> frozenset[tuple[str, str]]:
-    indexes = {each.index for each in addresses}
-    names = {
-        each.index: each.name for each in devices if each.index in indexes
-    }
     return frozenset(
         (network.cidr, names[each.index])
         for network in guard.networks

@@ -10,9 +10,9 @@ Given up: iptables-legacy, ipset and other kernel settings have no events.
 """
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from flatnet.apply.devices import Devices
+from flatnet.apply.devices import Devices, Moved
 from flatnet.apply.native import is_ours
 from flatnet.apply.netlink import HEADER, NETFILTER, attributes
 from flatnet.apply.nft_dump import SUBSYSTEM
@@ -39,13 +39,13 @@ SOMEBODY = "somebody"
 class Noticed:
     """What happened since one looked last.
 
-    `links` says that a device, an address or its forwarding changed.
+    `moved` is what changed of devices, of addresses and of forwarding.
     `rules` names those who changed tables or chains that are ours or lead to
     ours, as `program (pid)`.  `innocent` are the counts of transactions that
     did not.
     """
 
-    links: bool = False
+    moved: Moved = field(default_factory=Moved)
     rules: tuple[str, ...] = ()
     innocent: tuple[int, ...] = ()
 
@@ -91,10 +91,10 @@ class Watch:
 
     def drain(self) -> Noticed:
         """Return what happened since the last call; it does not wait."""
-        links = self.devices.moved()
+        moved = self.devices.moved()
         rules = _read(self._rules)
         if rules is None:
-            return Noticed(links, (SOMEBODY,))
+            return Noticed(moved, (SOMEBODY,))
         transaction: list[Event] = []
         who, innocent = [], []
         for event in map(_parsed, rules):
@@ -109,7 +109,7 @@ class Watch:
         # The generation comes last; where it does not, it was lost.
         if self._concerns_us(transaction):
             who.append(SOMEBODY)
-        return Noticed(links, tuple(dict.fromkeys(who)), tuple(innocent))
+        return Noticed(moved, tuple(dict.fromkeys(who)), tuple(innocent))
 
     def _concerns_us(self, transaction: list[Event]) -> bool:
         """Whether one of its events does, or a rule came that may be first.

@@ -1,19 +1,11 @@
-"""The one who serves the daemon, and mends what others do in between.
+"""The one who serves the daemon, and looks at what others do in between.
 
-Goals, and how each is met:
-
-* The last plan stays in force.  When somebody flushes rules, or a port joins
-  a bridge of ours, what the last plan says is put back at once, rules and
-  guard only; then the daemon is woken for a whole pass.
-* Nothing is missed between a look and the next: the subscription is older
-  than the first pass, and what a pass took for granted of the bridges was
-  read before it and is compared after it.
-* Events cost little: many fold into one look, a few each second.
+What comes of a look is the `mender`'s.  Events cost little: many fold into
+one look, a few each second.
 """
 
 import contextlib
 import logging
-import os
 import select
 import socket
 import time
@@ -26,25 +18,21 @@ from flatnet.apply.bridge import check_privilege, read_uplinks
 from flatnet.apply.checks import uplink_trouble
 from flatnet.apply.declines import Declines
 from flatnet.apply.dhcp import ask_to_reload
-from flatnet.apply.forwarding import closed
-from flatnet.apply.found import found_ports
+from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.grammar import checked
 from flatnet.apply.host import (
     HostPaths,
     Task,
     Tools,
-    apply_rules,
     apply_task,
 )
 from flatnet.apply.known import Known
 from flatnet.apply.libnftables import Session
-from flatnet.apply.members import Members, members
-from flatnet.apply.probes import Met, Probes
-from flatnet.apply.shape import Shape, shape
+from flatnet.apply.mender import OWN_TOOLS, Mender
 from flatnet.apply.stale import withdraw
-from flatnet.apply.standing import Standing, plugged
+from flatnet.apply.standing import Standing
 from flatnet.apply.usage import check_not_emptied
-from flatnet.apply.watch import SOMEBODY, Noticed, Watch
+from flatnet.apply.watch import Watch
 from flatnet.exceptions import FlatnetError
 from flatnet.state import Changes, Plan
 
@@ -53,9 +41,6 @@ LOG = logging.getLogger("flatnet.applier")
 _PAUSE = 0.05
 # Seconds between two looks at what has no events.
 _PROBE = 1.0
-# What our own transactions are written by, besides ourselves.
-# What is lost of so many events is nearly always about these.
-_OWN_TOOLS = ("iptables-", "ip6tables-", SOMEBODY)
 
 
 class Worker:
@@ -68,20 +53,14 @@ class Worker:
         session: Session,
         events: int,
     ) -> None:
-        """`events` is a descriptor: a byte there asks for a pass."""
+        """`events` is a descriptor: what happens is told there."""
         self._connection = connection
-        self._events = events
         self._watch = Watch(has_rules_above=bool(paths.top_regex))
         known = Known(session.proven)
         self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
-        self._plan: Plan | None = None
-        self._probes = Probes(known)
-        self._probed: tuple[Met, ...] = ()
-        self._members = Members()
-        self._shape: Shape = frozenset()
-        # What the last pass could not open; it would not again.
-        self._closed: tuple[str, ...] = ()
+        self._teller = Teller(events)
+        self._mender = Mender(self._tools, self._watch, self._teller)
         # The worker before may have died between the rules and the rest.
         self._owes = True
         self._next_look = 0.0
@@ -129,19 +108,7 @@ class Worker:
     def _probe(self) -> None:
         """Look at some of what changes without an event."""
         self._next_probe = time.monotonic() + _PROBE
-        if self._plan is None:
-            return
-        changed = self._probes.changed_rules()
-        if changed:
-            self._mend(self._plan, self._members, changed)
-        found = self._probes.mended(self._plan)
-        # What cannot be mended is told once, and left to passes.
-        new = [each for each in found if each not in self._probed]
-        self._probed = found
-        for each in new:
-            LOG.warning("not as the last pass left it: %s", each)
-        if new:
-            self._wake()
+        self._mender.probe()
 
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)
@@ -149,7 +116,7 @@ class Worker:
             self._look()
         channel.send(self._connection, self._reply(request))
         if request.work is not None:
-            self._look(own=_OWN_TOOLS)
+            self._look(own=OWN_TOOLS)
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:
@@ -180,19 +147,22 @@ class Worker:
         plan, unfit = checked(wanted, self._tools.known.passed)
         # Before anything else: of such a plan not even rules come into force.
         check_not_emptied(plan, self._tools.devices)
-        self._plan = plan
+        self._mender.begin(plan)
         self._serve_again(plan)
         # A pass that ends with an error may have written rules before.
-        owes, self._owes = self._owes, True
+        owes = self._owes or self._mender.has_mended
+        self._owes, self._mender.has_mended = True, False
         outcome = apply_task(Task(plan, unfit, owes, ports), self._tools)
         self._owes = outcome.owes
-        self._members = self._tools.known.guarding.members
         self._standing.note(plan, outcome.changes, ports)
-        self._shape = shape(plan, self._tools.devices)
-        self._closed = closed(plan.forwarding)
+        self._mender.note(plan, self._standing.plugged)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
-        return replace(outcome.changes, declined=self._declines.known)
+        return replace(
+            outcome.changes,
+            declined=self._declines.known,
+            fights=self._mender.fights,
+        )
 
     def _serve_again(self, plan: Plan) -> None:
         """Have servers forget what instances declined that begin anew.
@@ -220,81 +190,8 @@ class Worker:
                 ask_to_reload(bridge, self._tools.paths.networks_path)
 
     def _look(self, own: tuple[str, ...] = ()) -> None:
-        """Mend what is not as the last plan has it, until it is.
-
-        `own` begins the names of programs that have just worked for us.
-        """
-        while True:
-            noticed = self._watch.drain()
-            self._tools.session.proven.carry(noticed.innocent)
-            if self._declines.drain():
-                self._wake()
-            self._next_look = time.monotonic() + _PAUSE
-            if self._plan is None:
-                return
-            now = self._members
-            if noticed.links:
-                now = self._looked(self._plan)
-            foreign = _foreign(noticed, own)
-            is_lost = SOMEBODY in noticed.rules
-            if not (foreign or is_lost) and now == self._members:
-                break
-            self._mend(self._plan, now, foreign)
-            own = _OWN_TOOLS
-        if noticed.links and (
-            self._found(self._plan) != self._standing.plugged
-            or shape(self._plan, self._tools.devices) != self._shape
-            or not set(closed(self._plan.forwarding)) <= set(self._closed)
-        ):
-            self._wake()
-
-    def _mend(
-        self, plan: Plan, now: Members, foreign: tuple[str, ...]
-    ) -> None:
-        if foreign:
-            LOG.error(
-                "%s changed rules of flatnet: instances may be open until "
-                "they are back",
-                ", ".join(foreign),
-            )
-        self._members = now
-        # Who connected while rules were missing is judged by the next pass.
-        self._owes = True
-        changes = apply_rules(plan, self._tools)
-        for effect in changes.made:
-            LOG.warning("mended: %s", effect)
-        for line in changes.warnings:
-            LOG.warning("%s", line)
-        for failure in changes.failures:
-            LOG.error("%s", failure)
-        self._wake()
-
-    def _found(self, plan: Plan) -> dict[str, bool]:
-        return plugged(found_ports(plan, Changes(), self._tools.devices))
-
-    def _looked(self, plan: Plan) -> Members:
-        if plan.guard is None:
-            return Members()
-        return members(plan.guard, plan.in_use, self._tools.devices)
-
-    def _wake(self) -> None:
-        """Have the daemon make a pass, which sees to the rest and tells it.
-
-        Where the pipe is full nobody needs another byte.
-        """
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._events, b"!")
-
-
-def _foreign(noticed: Noticed, own: tuple[str, ...]) -> tuple[str, ...]:
-    """Who changed rules and is not ourselves.
-
-    In a look that follows what we did ourselves a foreign iptables-restore is
-    taken for ours; the next pass sees what it did.
-    """
-    ourselves = f"({os.getpid()})"
-    return tuple(
-        who
-        for who in noticed.rules
-        if not who.endswith(ourselves) and not who.startswith(own)
-    )
+        """See to what happened; `own` as for `Mender.look`."""
+        if self._declines.drain():
+            self._teller.tell(ANYTHING)
+        self._next_look = time.monotonic() + _PAUSE
+        self._mender.look(own)

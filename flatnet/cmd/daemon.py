@@ -201,8 +201,11 @@ class Daemon:
 
     def _listen(self) -> None:
         """Ask for a pass whenever the host changed under us."""
-        while self._applier.wait_for_event():
-            self._reconciler.ask(EVERYTHING)
+        while (happened := self._applier.wait_for_event()) is not None:
+            if happened.everything:
+                self._reconciler.ask(EVERYTHING)
+            else:
+                self._reconciler.ask_about(happened.ports)
 
     def _end(self, *, status: int) -> None:
         self._status = status

@@ -6,7 +6,7 @@ comparison for what did not change, and rows that were not read again are
 not even compared: they are the same objects.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -22,6 +22,7 @@ from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.openings import PlannedGroup, planned_group
 from flatnet.plan.port import port_name
 from flatnet.rows import GONE, Network, SecurityGroup, SourceMember
+from flatnet.scope import EVERYTHING, Scope
 from flatnet.settings import Settings
 from flatnet.state import Uplink
 from flatnet.taken import InUse
@@ -71,6 +72,18 @@ class Planned:
         for group_id, group in sorted(self.groups.items()):
             for rule_id, reason in group.value.reasons:
                 yield self._left_out(group_id, rule_id, reason)
+
+    def scope_of(self, ports: Iterable[str]) -> Scope:
+        """Return whose rows ports are about; in doubt everybody's.
+
+        :param ports: their names
+        """
+        owners = {
+            each.port.name: each.port.instance_uuid
+            for each in self.parts.guests.values()
+        }
+        uuids = frozenset(owners.get(name, "") for name in ports)
+        return EVERYTHING if "" in uuids else Scope(instances=uuids)
 
     def _left_out(self, group_id: int, rule_id: int, reason: str) -> str:
         instances = sorted(

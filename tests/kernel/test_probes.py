@@ -106,3 +106,50 @@ def test_a_server_that_stops_or_ends_is_noticed(namespace, directory, number):
             return again
 
     assert namespace.call(hit) == (number == signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "truncate -s 0 {}.hosts",
+        "rm {}.hosts",
+        "rm {}.names",
+        "cp {}.names {}.hosts",
+        "rm {}.pid",
+        "rm {}.leases",
+    ],
+)
+def test_what_is_done_to_files_of_a_server_is_seen_and_mended(
+    namespace, directory, damage
+):
+    """Whoever holds the old leases file writes where nobody can read."""
+    wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))
+    none = parted(host_plan(snapshot(networks=(), host_addresses=()), OPTIONS))
+    stem = str(directory / "flatnet-br100")
+
+    def state():
+        pid = int(Path(f"{stem}.pid").read_text())
+        opened = {os.readlink(e) for e in Path(f"/proc/{pid}/fd").iterdir()}
+        return (
+            Path(f"{stem}.hosts").read_text(),
+            Path(f"{stem}.names").read_text(),
+            f"{stem}.leases" in opened,
+        )
+
+    def damaged():
+        with applier(directory, directory / "log") as serving:
+            assert serving.apply(wanted).failures == ()
+            before = state()
+            output(damage.format(stem, stem))
+            while "written or removed" not in (directory / "log").read_text():
+                assert serving.wait_for_event()
+            assert serving.apply(wanted).failures == ()
+            found = state()
+            assert serving.apply(wanted).made == ()
+            gone = replace(none, gone={"1": PORT, "2": OTHER})
+            assert serving.apply(gone).failures == ()
+            return before, found
+
+    before, found = namespace.call(damaged)
+    assert before == found
+    assert before[2]

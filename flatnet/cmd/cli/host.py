@@ -60,7 +60,8 @@ class _State(ShowOne):
 
     columns = (
         *("host", "state", "reason", "seen_at"),
-        *("failures", "warnings", "declined", "calls", "ports", "bridges"),
+        *("failures", "warnings", "declined", "fights"),
+        *("calls", "ports", "bridges"),
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -89,6 +90,7 @@ class _State(ShowOne):
             Lines(found["failures"]),
             Lines(found["warnings"]),
             Lines(found.get("declined", [])),
+            Lines(found.get("fights", [])),
             Pairs(found.get("calls", {})),
             Lines(found.get("ports", [])),
             Lines(found["bridges"]),

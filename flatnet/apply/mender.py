@@ -1,0 +1,245 @@
+"""What others do between passes: rules mended at once, the rest asked for.
+
+Goals, and how each is met:
+
+* The last plan stays in force.  When somebody flushes rules, or a port joins
+  a bridge of ours, what the last plan says is put back at once, rules and
+  guard only; then the daemon is asked for a whole pass.
+* Nothing is missed between a look and the next: the subscription is older
+  than the first pass, and what others do during a pass is told by device.
+* Events cost little: many fold into one look, a few each second, and each is
+  judged by the device that it is about.  The daemon is asked for what a
+  guest's port is about, and not for a whole pass.
+* A guest that comes and goes all the time, or a program that undoes each
+  repair, costs less and less (`pace`, `fights`); who opens guests is put back
+  each time.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+
+from flatnet.apply import events
+from flatnet.apply.concern import Concern, Subjects, concern, subjects
+from flatnet.apply.devices import Moved
+from flatnet.apply.events import ANYTHING, Happened, Teller
+from flatnet.apply.fights import RULES, Fights
+from flatnet.apply.forwarding import closed
+from flatnet.apply.host import Tools, apply_rules
+from flatnet.apply.members import Members, members, ways
+from flatnet.apply.pace import Pace
+from flatnet.apply.probes import Probes
+from flatnet.apply.watch import SOMEBODY, Noticed, Watch
+from flatnet.effects import Subject, Surface
+from flatnet.state import Fight, Plan
+
+LOG = logging.getLogger("flatnet.applier")
+# What our own transactions are written by, besides ourselves.
+# What is lost of so many events is nearly always about these.
+OWN_TOOLS = ("iptables-", "ip6tables-", SOMEBODY)
+# A guest's coming and going is told at once so many times a minute.
+_FREELY = 2
+
+
+class Mender:
+    """Knows the last plan that a worker applied, and keeps it in force."""
+
+    def __init__(self, tools: Tools, watch: Watch, teller: Teller) -> None:
+        self._tools = tools
+        self._watch = watch
+        self._teller = teller
+        self._plan: Plan | None = None
+        self._subjects = Subjects()
+        self._members = Members()
+        # Which devices should forward and were found not to.
+        self._closed: frozenset[str] = frozenset()
+        self._plugged: Mapping[str, bool] = {}
+        self._probes = Probes(tools.known)
+        self._fights = Fights()
+        self._carriers = Pace[str](freely=_FREELY)
+        # Whether rules were missing, and nobody has judged since who
+        # connected meanwhile.
+        self.has_mended = False
+
+    @property
+    def fights(self) -> tuple[Fight, ...]:
+        """What somebody undoes again and again, by now."""
+        return self._fights.shown(now=time.monotonic(), time=time.time())
+
+    def begin(self, plan: Plan) -> None:
+        """Note the plan that a pass begins to apply."""
+        self._plan = plan
+
+    def note(self, plan: Plan, plugged: Mapping[str, bool]) -> None:
+        """Note what a pass has left.
+
+        :param plugged: the carriers of ports on their bridges, as passes
+            have told them
+        """
+        self._members = self._tools.known.guarding.members
+        self._subjects = subjects(plan)
+        self._closed = frozenset(closed(plan.forwarding))
+        self._plugged = plugged
+        self._probes.note()
+
+    def look(self, own: tuple[str, ...] = ()) -> None:
+        """Mend what is not as the last plan has it, until it is.
+
+        `own` begins the names of programs that have just worked for us.
+        """
+        while True:
+            noticed = self._watch.drain()
+            self._tools.session.proven.carry(noticed.innocent)
+            if self._plan is None:
+                return
+            found = self._concern(noticed.moved)
+            there = self._who_is_there(self._plan, found)
+            self._note_undone(found)
+            if noticed.moved.settings or noticed.moved.links:
+                self._look_at_forwarding(self._plan)
+            foreign = _foreign(noticed, own)
+            is_lost = SOMEBODY in noticed.rules
+            if not (foreign or is_lost) and there == self._members:
+                break
+            self._mend(self._plan, there, foreign)
+            own = OWN_TOOLS
+        self._ask()
+
+    def probe(self) -> None:
+        """Look at some of what changes without an event."""
+        # What did not go into the pipe before.
+        self._teller.tell(events.NOTHING)
+        if self._plan is None:
+            return
+        if changed := self._probes.changed_rules():
+            self._mend(self._plan, self._members, changed)
+        for each in self._probes.mended(self._plan):
+            if not self._fights.is_open(each.subject):
+                LOG.warning("not as the last pass left it: %s", each)
+            self._note_repair(each.subject)
+            self._reread(each.subject)
+        now = time.monotonic()
+        self._carriers.ended(now)
+        for line in self._fights.ended(now):
+            LOG.warning("%s", line)
+            self._teller.tell(ANYTHING)
+        self._ask()
+
+    def _concern(self, moved: Moved) -> Concern:
+        devices = self._watch.devices
+        found = concern(moved, self._subjects, devices.find, devices.addresses)
+        if moved.lost:
+            self._teller.tell(ANYTHING)
+            found |= Concern(members=True)
+        return found
+
+    def _who_is_there(self, plan: Plan, found: Concern) -> Members:
+        """Who is on the bridges now, if that may have changed."""
+        guard, known, devices = plan.guard, self._members, self._tools.devices
+        if guard is None:
+            return Members()
+        is_other = found.members or (
+            found.ways and ways(guard, plan.in_use, devices) != known.carriers
+        )
+        if is_other:
+            return members(guard, plan.in_use, devices)
+        return known
+
+    def _note_undone(self, found: Concern) -> None:
+        ports = {Subject(Surface.PORT, name) for name in found.ports}
+        for each in sorted(found.others | ports, key=str):
+            self._note_repair(each)
+        now = time.monotonic()
+        for name in found.external | found.carriers:
+            if self._is_news(name):
+                self._carriers.count(name, now)
+                self._carriers.ask(name, now)
+
+    def _note_repair(self, what: Subject) -> None:
+        """Note that a pass is to repair something.
+
+        Of devices and settings the kernel does not say who changed them.
+        """
+        self._fights.to_repair(what, SOMEBODY, time.monotonic())
+
+    def _reread(self, what: Subject) -> None:
+        """Have a pass see what a port has, which no event told."""
+        if what.surface == Surface.PORT:
+            with contextlib.suppress(OSError):
+                self._watch.devices.reread(what.key)
+
+    def _is_news(self, name: str) -> bool:
+        """Whether a guest's carrier is another than was told."""
+        if name in self._subjects.external:
+            return True
+        find = self._watch.devices.find
+        device, bridge = find(name), find(self._subjects.ports.get(name, ""))
+        carrier = None
+        if device and bridge and device.master == bridge.index:
+            carrier = device.carrier
+        return carrier != self._plugged.get(name)
+
+    def _look_at_forwarding(self, plan: Plan) -> None:
+        known, self._closed = self._closed, frozenset(closed(plan.forwarding))
+        for device in sorted(self._closed - known):
+            name = f"net.ipv4.conf.{device}.forwarding"
+            self._note_repair(Subject(Surface.SYSCTL, name))
+
+    def _mend(
+        self, plan: Plan, there: Members, foreign: tuple[str, ...]
+    ) -> None:
+        is_told = bool(foreign) and self._fights.is_open(RULES)
+        if foreign:
+            who = ", ".join(foreign)
+            self._fights.undone(RULES, who, time.monotonic())
+        if foreign and not is_told:
+            LOG.error(
+                "%s changed rules of flatnet: instances may be open until "
+                "they are back",
+                who,
+            )
+        self._members = there
+        # Who connected while rules were missing is judged by the next pass.
+        self.has_mended = True
+        changes = apply_rules(plan, self._tools)
+        for effect in () if is_told else changes.made:
+            LOG.warning("mended: %s", effect)
+        for line in () if is_told else changes.warnings:
+            LOG.warning("%s", line)
+        for failure in changes.failures:
+            LOG.error("%s", failure)
+        self._teller.tell(ANYTHING)
+
+    def _ask(self) -> None:
+        """Ask for passes about what is due, and tell of new fights."""
+        now = time.monotonic()
+        asked = events.NOTHING
+        for what in self._fights.due(now):
+            asked |= self._asked(what)
+        for name in filter(self._is_news, self._carriers.due(now)):
+            asked |= Happened(ports=(name,))
+        self._teller.tell(asked)
+        for line in self._fights.begun():
+            LOG.error("%s", line)
+
+    def _asked(self, what: Subject) -> Happened:
+        """What to ask for to have something repaired."""
+        if what.surface == Surface.PORT and what.key in self._subjects.ports:
+            return Happened(ports=(what.key,))
+        return ANYTHING
+
+
+def _foreign(noticed: Noticed, own: tuple[str, ...]) -> tuple[str, ...]:
+    """Who changed rules and is not ourselves.
+
+    In a look that follows what we did ourselves a foreign iptables-restore is
+    taken for ours; the next pass sees what it did.
+    """
+    ourselves = f"({os.getpid()})"
+    return tuple(
+        who
+        for who in noticed.rules
+        if not who.endswith(ourselves) and not who.startswith(own)
+    )

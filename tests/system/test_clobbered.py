@@ -1,0 +1,276 @@
+"""What others do to a host is noticed by events, and put right at once.
+
+No timer looks within a minute here: what comes back within seconds was
+noticed.  What is neither ours nor what was done stays byte for byte.
+"""
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from flatnet.lab.lab import Lab
+from flatnet.lab.spec import BRIDGE
+from tests.system.conftest import fresh_spec
+from tests.system.rows import allocate, new_instance, new_network
+
+SECONDS = 20
+OPTIONS = (("allow_same_net_traffic", "False"), ("reconcile_interval", "60"))
+FOREIGN = """
+ip link add docker0 address 02:00:00:00:00:d0 type bridge
+ip addr add 192.0.2.1/24 dev docker0
+ip link set docker0 up
+ip link add veth7 type veth peer name veth8
+ip link set veth7 master docker0 up
+sysctl -qw net.ipv4.conf.docker0.rp_filter=2
+iptables -t mangle -A PREROUTING -i docker0 -j ACCEPT
+nft add table inet theirs
+nft add chain inet theirs first
+nft add rule inet theirs first ip saddr 192.0.2.7 drop
+"""
+# Or ours is there again before.
+TAKE_PORT = (
+    "import os, socket, time; s = socket.socket(2, 2); os.kill({pid}, 9); "
+    "time.sleep(0.01); s.bind((str(), 67)); time.sleep(2)"
+)
+# Each a script; {tap} and {other} are guests' ports, {stem} is what
+# files of the DHCP server begin with, {pid} that server.
+RULES = (
+    "iptables -F",
+    "iptables -t nat -F",
+    "iptables -F; ip6tables -F; ipset destroy",
+    "nft flush ruleset",
+    # As firewalld does at a reload, and services at a restart.
+    "printf '*filter\\n:OWN - [0:0]\\n-A INPUT -j OWN\\nCOMMIT\\n' "
+    "| iptables-restore",
+)
+RULE = (
+    "iptables -D FORWARD 1",
+    "iptables -F flatnet-local",
+    "iptables -R flatnet-FORWARD 1 -j ACCEPT",
+    # Under the name that ours has.
+    "c=$(iptables -S flatnet-FORWARD 1 | grep -o 'flatnet:[0-9a-f]*'); "
+    "iptables -R flatnet-FORWARD 1 -m comment --comment $c -j ACCEPT",
+    "iptables -t filter -I FORWARD -j ACCEPT; iptables -D FORWARD 1",
+    "iptables -P FORWARD DROP; iptables -P FORWARD ACCEPT",
+    "ipset flush flatnet-filtered4",
+    # The kernel refuses it where the tables are owned.
+    "nft flush set bridge flatnet ports || true",
+)
+PORTS = (
+    "ip link delete {tap}",
+    "ip link set {tap} down",
+    "ip link set {tap} nomaster",
+    # Else the sixth would be a fight.
+    "ip link set {other} address 02:00:00:00:00:77",
+    "ip link set {other} down name tap1",
+    "ip link set {other} master docker0",
+)
+BRIDGES = (
+    f"ip link delete {BRIDGE}",
+    f"ip link set {BRIDGE} down",
+    f"ip addr flush dev {BRIDGE}",
+    f"ip link set {BRIDGE} mtu 1300",
+    f"ip link set {BRIDGE} type bridge stp_state 1",
+    f"ip link set {BRIDGE} address 02:00:00:00:00:77",
+)
+UPLINKS = (
+    "ip link set eth1 down",
+    "ip link set eth1 nomaster",
+    "ip link set eth1 down name lan0; sleep 1; ip link set lan0 name eth1",
+)
+SETTINGS = (
+    "sysctl -qw net.ipv4.ip_forward=0",
+    "sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+    f"sysctl -qw net.ipv4.conf.{BRIDGE}.forwarding=0",
+    "sysctl -qw net.ipv4.conf.eth2.forwarding=0",
+    "sysctl -qw net.ipv6.conf.{tap}.disable_ipv6=0",
+)
+SERVERS = (
+    "kill -KILL {pid}",
+    "kill -TERM {pid}",
+    "kill -STOP {pid}",
+    f"python3 -c '{TAKE_PORT}' || true",
+    "truncate -s 0 {stem}.hosts",
+    "rm {stem}.hosts {stem}.names",
+    "rm {stem}.pid",
+    "rm {stem}.leases",
+)
+
+
+@pytest.fixture(scope="module")
+def host():
+    """A node with two filtered guests, and what others have on it."""
+    with Lab(fresh_spec(nodes=1, vif_plug="tap", options=OPTIONS)) as lab:
+        yield populated(lab)
+
+
+def populated(lab):
+    new_network(lab)
+    taps = []
+    for name in ("vm_1", "vm_2"):
+        uuid = new_instance(lab, name, "node1")
+        [vif] = allocate(lab, uuid, "node1")
+        taps.append(vif["devname"])
+    node = lab.node(1)
+    for line in FOREIGN.strip().splitlines():
+        node.run(line)
+    return lab, node, taps
+
+
+def rules(node):
+    """The rules and sets that are ours, and those that are not."""
+    found = [
+        f"{tool} {line}"
+        for tool in ("iptables", "ip6tables")
+        for line in saved(node, tool)
+    ]
+    guard = node.run("nft -s list ruleset").splitlines()
+    theirs = node.attempt("nft -s list table inet theirs").stdout
+    return (
+        [line for line in found if "flatnet" in line]
+        + [line.strip() for line in guard if "flatnet:" in line]
+        # A set that is made again has another seed.
+        + sorted(
+            line.partition(" bucketsize ")[0]
+            for line in node.run("ipset save").splitlines()
+        ),
+        [*(line for line in found if "flatnet" not in line), theirs],
+    )
+
+
+def saved(node, tool):
+    """Rules in their order within each chain, and chains by their names."""
+    table, found = "", []
+    for line in node.run(f"{tool}-save").splitlines():
+        words = line.partition(" [")[0].split()
+        table = words[0] if line.startswith("*") else table
+        if line.startswith((":", "-A")):
+            chain = words[1] if line.startswith("-A") else words[0][1:]
+            found.append((table, chain, " ".join(words)))
+    return [" ".join(each) for each in sorted(found, key=lambda e: e[:2])]
+
+
+def devices(node):
+    """What is set of each device, by name; of others, all of it."""
+    shown = json.loads(node.run("ip -j -d addr"))
+    ours, others = {}, {}
+    for link in shown:
+        name = link["ifname"]
+        if name in ("docker0", "veth7", "veth8", "eth0", "eth2", "lo"):
+            # Those of a bridge run.
+            data = link.get("linkinfo", {}).get("info_data", {})
+            for key in [each for each in data if each.endswith("_timer")]:
+                del data[key]
+            others[name] = link
+            continue
+        ours[name] = (
+            *(link.get(key) for key in ("mtu", "ifalias", "master")),
+            link["address"] if name != "eth1" else "",
+            "UP" in link["flags"],
+            [a["local"] for a in link["addr_info"] if a["family"] == "inet"],
+            link.get("linkinfo", {}).get("info_data", {}).get("stp_state"),
+        )
+    return ours, others
+
+
+def settings(node, taps):
+    names = [
+        *("net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables"),
+        f"net.ipv4.conf.{BRIDGE}.forwarding",
+        "net.ipv4.conf.eth2.forwarding",
+        *(f"net.ipv6.conf.{tap}.disable_ipv6" for tap in taps),
+    ]
+    # That it forwards is set by who sets ip_forward, for all devices.
+    others = ("rp_filter", "accept_local", "proxy_arp")
+    return (
+        [node.attempt(f"sysctl -n {name}").stdout for name in names],
+        [node.run(f"sysctl net.ipv4.conf.docker0.{key}") for key in others],
+    )
+
+
+def server(node):
+    """Whether a server runs that knows its guests and their leases."""
+    stem = node.spec.networks_path / f"flatnet-{BRIDGE}"
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(Path(f"{stem}.pid").read_text())
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+        opened = {os.readlink(e) for e in Path(f"/proc/{pid}/fd").iterdir()}
+        return (
+            state.split()[0] in "RSD",
+            f"{stem}.leases" in opened,
+            Path(f"{stem}.hosts").read_text(),
+            Path(f"{stem}.names").read_text(),
+            ":67 " in node.run("ss -Hlnu"),
+        )
+    return None
+
+
+def ours(node, taps):
+    return (
+        rules(node)[0],
+        devices(node)[0],
+        settings(node, taps)[0],
+        server(node),
+    )
+
+
+def others(node, taps):
+    return rules(node)[1], devices(node)[1], settings(node, taps)[1]
+
+
+def clobbered(host, script):
+    """Do it; return what others have before and after, once ours is back."""
+    _, node, taps = host
+    stem = str(node.spec.networks_path / f"flatnet-{BRIDGE}")
+    pid = Path(f"{stem}.pid").read_text().strip()
+    before, theirs = ours(node, taps), others(node, taps)
+    names = {"tap": taps[0], "other": taps[1], "stem": stem, "pid": pid}
+    node.run(["sh", "-c", script.format(**names)])
+    begun = time.monotonic()
+    while (found := ours(node, taps)) != before:
+        if time.monotonic() > begun + SECONDS:
+            assert found == before
+        time.sleep(0.05)
+    print(f"{time.monotonic() - begun:.2f} s: {script}")
+    return theirs, others(node, taps)
+
+
+@pytest.mark.parametrize(
+    "script", [*RULE, *PORTS, *BRIDGES, *UPLINKS, *SETTINGS, *SERVERS]
+)
+def test_it_is_put_right_and_nothing_else_is_touched(host, script):
+    before, after = clobbered(host, script)
+    assert after == before
+
+
+@pytest.mark.parametrize("script", RULES)
+def test_who_flushes_rules_takes_his_own_away(host, script):
+    """Those we do not put back; devices and settings stay."""
+    before, after = clobbered(host, script)
+    assert after[1:] == before[1:]
+
+
+def test_a_fight_is_shown_until_it_has_ended(host):
+    lab, node, taps = host
+    for _ in range(7):
+        node.run(f"ip link set {taps[1]} down")
+        deadline = time.monotonic() + SECONDS
+        while "UP" not in flags(node, taps[1]):
+            assert time.monotonic() < deadline, "it stays down"
+            time.sleep(0.05)
+    state = json.loads(lab.cli("host", "show", "node1", "-f", "json"))
+    (fight,) = (e for e in state["fights"] if taps[1] in e["what"])
+    assert fight["what"] == f"port {taps[1]}"
+    assert fight["who"] == "somebody"
+    assert fight["since"].endswith("Z")
+    assert fight["times"] >= 5
+    told = f"port {taps[1]}: somebody undoes again and again"
+    assert node.log_text.count(told) == 1
+
+
+def flags(node, name):
+    return json.loads(node.run(f"ip -j link show {name}"))[0]["flags"]

@@ -63,7 +63,7 @@ def told(connection: Connection, statement: str, *, begins: bool) -> None:
     wanted = lock_seconds()
     known = connection.info.get(_TOLD, LOCK_TIMEOUT)
     if wanted < known or (begins and wanted != known):
-        execute(connection.connection, statement.format(wanted))
+        _execute_within(connection, statement.format(wanted))
         connection.info[_TOLD] = wanted
 
 
@@ -80,6 +80,30 @@ def execute(connection: Any, *statements: str) -> None:
             cursor.execute(statement)
     finally:
         cursor.close()
+
+
+def _execute_within(connection: Connection, statement: str) -> None:
+    """Execute a statement whose error is one of the transaction's.
+
+    :raises DBAPIError: as from what SQLAlchemy executes
+    """
+    dialect, lower = connection.dialect, connection.connection
+    error_class = dialect.loaded_dbapi.Error
+    try:
+        execute(lower, statement)
+    except error_class as error:
+        plain = lower.dbapi_connection
+        is_lost = dialect.is_disconnect(error, plain, None)
+        if is_lost:
+            connection.invalidate(error)
+        raise exc.DBAPIError.instance(
+            statement,
+            None,
+            error,
+            error_class,
+            connection_invalidated=is_lost,
+            dialect=dialect,
+        ) from error
 
 
 def check_commit(database: str, budget: float) -> None:

@@ -12,6 +12,7 @@ from flatnet.db import networks
 from flatnet.db.engine import Database
 from flatnet.db.tls import SharedContext
 from flatnet.exceptions import DatabaseUnavailable
+from tests.db.servers import frozen
 
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -116,6 +117,21 @@ def test_a_connection_that_died_since_it_was_used(database, url, kind):
     other.write(lambda c: c.execute(text(kill.format(first))).rowcount)
     other.close()
     assert run(lambda c: c.scalar(text(own))) != first
+
+
+def test_a_server_that_falls_silent_just_after(database):
+    """Whatever is sent first: a writer with little time says so first."""
+    if database.dialect == "sqlite":
+        pytest.skip("there is no server to be silent")
+    for kind in (database.read, database.write):
+        kind(lambda c: c.scalar(text("SELECT 1")))
+        with (
+            frozen(database),
+            deadline.within(2),
+            pytest.raises(DatabaseUnavailable),
+        ):
+            kind(lambda c: c.scalar(text("SELECT 1")))
+        assert kind(lambda c: c.scalar(text("SELECT 1"))) == 1
 
 
 def test_a_connection_that_has_just_worked_is_not_asked(database):

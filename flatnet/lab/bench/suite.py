@@ -66,9 +66,10 @@ SUITE = (
             *writes.FIGURES,
             *whole_passes.FIGURES,
             rules.figure("a group"),
-            *joins.FIGURES,
             *memory.FIGURES,
             *foreign.FIGURES,
+            # The last: a process keeps the memory that a crowd has taken.
+            *joins.FIGURES,
         ),
         quick=(1,),
     ),

@@ -17,6 +17,7 @@ nobody else has it.
 """
 
 import contextlib
+import select
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ _GROUPS = (1, 5, 9, 24)
 _NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS = 16, 17, 20, 21
 _INDEX = struct.Struct("=BxHi")
 _OF_BRIDGES = 7
+Socket = socket.socket
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,19 @@ class Devices:
         self._put(found.index, found)
         self._before.pop(found.index, None)
         return found
+
+    def are_gone(self, indexes: frozenset[int], answered: Socket) -> bool:
+        """Wait until none of these is there, or `answered` is readable.
+
+        Return whether they are known to be gone.
+        """
+        while True:
+            self._absorb()
+            if self._is_current and indexes.isdisjoint(self._known):
+                return True
+            heard = select.select([self._events, answered], [], [])[0]
+            if answered in heard:
+                return False
 
     @contextlib.contextmanager
     def connection(self, connect: Callable[[], Any]) -> Iterator[Any]:

@@ -7,6 +7,7 @@ here which somebody asks for.
 
 import contextlib
 import ipaddress
+import socket
 import struct
 import sys
 from collections.abc import Callable
@@ -128,6 +129,14 @@ class Reads(Protocol):
         :raises OSError: it does not exist
         """
 
+    def are_gone(
+        self, indexes: frozenset[int], answered: socket.socket
+    ) -> bool:
+        """Wait until none of these is there, or `answered` is readable.
+
+        Return whether they are known to be gone.
+        """
+
     def connection(
         self, connect: Callable[[], T]
     ) -> AbstractContextManager[T]:
@@ -148,6 +157,13 @@ class Dump:
     def reread(self, name: str) -> "Link":
         """Ask the kernel for a device."""
         return read_link(name)
+
+    def are_gone(
+        self, _indexes: frozenset[int], answered: socket.socket
+    ) -> bool:
+        """Wait until `answered` is readable, for it hears nothing."""
+        answered.recv(1)
+        return False
 
     def connection(
         self, connect: Callable[[], T]

@@ -23,6 +23,7 @@ from flatnet.apply.link import (
     Link,
     Reads,
 )
+from flatnet.apply.removal import remove, remove_group
 from flatnet.effects import Effect, Subject
 from flatnet.exceptions import HostSetupError
 from flatnet.state import Failure
@@ -95,7 +96,7 @@ class Host:
 
     def delete(self, link: Link) -> None:
         """Remove a device, and a veth's other end with it."""
-        self.netlink.link("del", index=link.index)
+        remove(link.index, self.devices)
         self._forget([link])
 
     def delete_all(self, links: Sequence[Link]) -> dict[str, Exception]:
@@ -110,7 +111,7 @@ class Host:
         failed: dict[str, Exception] = {}
         for link in left:
             try:
-                self.netlink.link("del", index=link.index)
+                remove(link.index, self.devices)
             except ERRORS as error:
                 failed[link.name] = error
         self._forget(each for each in links if each.name not in failed)
@@ -126,7 +127,10 @@ class Host:
             except ERRORS:
                 left.append(link)
         try:
-            self.netlink.link("del", group=group)
+            indexes = frozenset(each.index for each in links) - {
+                each.index for each in left
+            }
+            remove_group(group, indexes, self.devices)
         except ERRORS:
             return links
         return left

@@ -41,6 +41,19 @@ def answer(kind: int, question: bytes) -> bytes:
     return body
 
 
+def change(kind: int, request: bytes) -> None:
+    """Have something done, and wait until it is.
+
+    :raises OSError: the kernel refuses
+    """
+    flags = netlink.REQUEST | netlink.ACK
+    with _asked(kind, flags, request) as kernel:
+        ((_, body),) = netlink.messages(kernel.recv(_BUFFER))
+    code = netlink.error(body)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
 @contextmanager
 def _asked(kind: int, flags: int, question: bytes) -> Iterator[socket.socket]:
     with netlink.connected(netlink.ROUTE, _SECONDS) as kernel:

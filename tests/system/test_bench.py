@@ -55,7 +55,7 @@ def words_of(pid):
         return ""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_every_figure_is_measured_beside_its_floor(spec, tmp_path):
     answer, picture = tmp_path / "rows.json", tmp_path / "rows.png"
     words = ["--quick", "--json", str(answer), "--plot", str(picture)]

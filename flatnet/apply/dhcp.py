@@ -63,7 +63,7 @@ def apply_dhcp(
     :param config_file: a further file for dnsmasq, or empty
     """
     running, wanted = known.find(networks_path), {s.bridge: s for s in servers}
-    parts: list[Changes] = []
+    parts = list(_resumed(known))
     used: dict[str, str] = {}
     for bridge in sorted({*running, *wanted} - (skip & set(wanted))):
         present = running.get(bridge, ())
@@ -88,6 +88,12 @@ def apply_dhcp(
     parts += _lost(used, known.find(networks_path))
     parts.append(dhcp_files.remove_files(set(wanted), used, networks_path))
     return joined(*parts)
+
+
+def _resumed(known: Running) -> Iterator[Changes]:
+    """Let go on what somebody stopped, before it is to read anything."""
+    for bridge in known.resumed():
+        yield Changes((_done(Verb.RESUMED, bridge, "a stopped dnsmasq"),))
 
 
 def _lost(used: Iterable[str], running: Container[str]) -> Iterator[Changes]:

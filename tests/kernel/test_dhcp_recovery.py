@@ -102,6 +102,15 @@ def test_a_killed_one_comes_back_and_another_line_restarts(host):
     assert not lives(again)
 
 
+def test_one_that_somebody_stopped_goes_on(host, namespaces, tmp_path):
+    host.apply(line(1))
+    os.kill(host.pid, signal.SIGSTOP)
+    assert len(host.apply(line(1))) == 1
+    assert host.apply(line(1)) == ()
+    guest = host.guest(namespaces(), MAC_1, tmp_path / "vm_1")
+    assert guest.lease()["ip"] == "10.0.0.2"
+
+
 def test_what_leaves_the_plan_goes_with_its_files(host):
     host.apply(line(1))
     pid = host.pid

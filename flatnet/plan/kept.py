@@ -82,9 +82,12 @@ class Kept:
                 for address in each.addresses:
                     others[address] = each.instance_uuid
         for member in self.members.values():
-            if member.instance_uuid not in instances:
-                for address in member.addresses:
-                    others[address] = member.instance_uuid
+            if member.instance_uuid in instances:
+                # Else who has it here still would speak as a member.
+                mine.update(member.addresses)
+                continue
+            for address in member.addresses:
+                others[address] = member.instance_uuid
         return frozenset(others[key] for key in mine & others.keys())
 
 

@@ -143,6 +143,35 @@ def test_an_address_that_is_given_out_again_is_one_guests(world):
     assert holders == [new.uuid]
 
 
+def test_a_member_elsewhere_has_its_address_alone(world):
+    """Who had it here may send from it no more, and would be the member."""
+    here, friend = an_instance(world.database), an_instance(world.database)
+    there = an_instance(world.database, host="node2")
+    trusted, web = world.groups[:2]
+    security_groups.create_rule(
+        world.database, group=web, source_group=trusted, **RULE
+    )
+    world._join(web, friend.uuid)
+    world._join(trusted, there.uuid)
+    for instance in (here, friend, there):
+        allocate(world.database, instance)
+    world.look(EVERYTHING)
+    allocation.deallocate(world.database, instance_uuid=here.uuid)
+    (old,) = (
+        address
+        for each in world.known.interfaces.values()
+        if each.instance_uuid == here.uuid
+        for address in each.addresses
+    )
+    world.write(delete(FIXED_IPS).where(FIXED_IPS.c.address == old))
+    mine = FIXED_IPS.c.instance_uuid == there.uuid
+    world.write(update(FIXED_IPS).where(mine).values(address=old))
+    world.look(Scope(instances=frozenset((there.uuid,))))
+    assert here.uuid not in {
+        each.instance_uuid for each in world.known.interfaces.values()
+    }
+
+
 def test_what_was_recorded_is_no_news_again(world):
     world.look(world.come(random.Random(1)))
     ports = tuple(

@@ -56,7 +56,7 @@ class Sources:
     def _gathered(self, group: int) -> Members:
         members = self._held.get(group, {}).values()
         addresses = {each for member in members for each in member.addresses}
-        return Members(group, tuple(sorted(addresses, key=address_order)))
+        return Members(group, frozenset(addresses))
 
 
 def composed(

@@ -38,10 +38,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Members:
-    """The addresses of a group that an opening names, wherever they are."""
+    """The addresses of a group that an opening names, wherever they are.
+
+    There may be very many, so that nobody puts them in order.
+    """
 
     group: int
-    addresses: tuple[str, ...] = ()
+    addresses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,7 @@ class Judge:
 
     def __init__(self, wanted: Filter, judged: frozenset[str]) -> None:
         self._openings = _by_address(wanted, judged)
-        self._members = {
-            each.group: frozenset(each.addresses) for each in wanted.members
-        }
+        self._members = {each.group: each.addresses for each in wanted.members}
 
     def forbids(self, flow: Flow) -> bool:
         """Whether it leads to a filtered instance and no rule allows it."""

@@ -39,7 +39,7 @@ def forbidden(flow, *openings):
         same_network=False,
         guests=(GUEST,),
         groups=(Group(1, openings),),
-        members=(Members(7, ("10.0.0.3",)),),
+        members=(Members(7, frozenset({"10.0.0.3"})),),
     )
     assert not Judge(wanted, frozenset()).forbids(flow)
     return Judge(wanted, ADDRESSES).forbids(flow)
@@ -115,7 +115,7 @@ def test_openings_say_what_the_rules_say():
             ),
         ),
     )
-    assert wanted.members == (Members(7, ("10.0.0.9",)),)
+    assert wanted.members == (Members(7, frozenset({"10.0.0.9"})),)
 
 
 def test_the_same_network_is_let_in_where_it_may():

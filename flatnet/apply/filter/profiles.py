@@ -33,7 +33,7 @@ def tree_sets(family: int) -> str:
     return f"flatnet-p{family}-"
 
 
-def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
+def of_family(addresses: Iterable[str], family: int) -> tuple[str, ...]:
     """Return the addresses of one family."""
     return tuple(each for each in addresses if (":" in each) == (family == 6))
 

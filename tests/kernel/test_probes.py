@@ -141,8 +141,10 @@ def test_what_is_done_to_files_of_a_server_is_seen_and_mended(
             assert serving.apply(wanted).failures == ()
             before = state()
             output(damage.format(stem, stem))
-            while "written or removed" not in (directory / "log").read_text():
-                assert serving.wait_for_event()
+            log = directory / "log"
+            # Which a thread writes, perhaps after the event.
+            eventually(lambda: "written or removed" in log.read_text())
+            assert serving.wait_for_event()
             assert serving.apply(wanted).failures == ()
             found = state()
             assert serving.apply(wanted).made == ()

@@ -4,14 +4,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from flatnet.config.settings import Settings
 from flatnet.db import attached
 from flatnet.db.engine import Database
 from flatnet.db.orders import Served
 from flatnet.outcome import Pass
 from flatnet.plan import nwinfo
 from flatnet.plan.port import port_name
-from flatnet.settings import Settings
-from flatnet.state import Failure, Fight
+from flatnet.state.changes import Failure, Fight
 
 Json = dict[str, Any]
 # Seconds; a pass over a full host that is new takes a few.

@@ -5,14 +5,14 @@ Where a hint is lost, the next pass of their timers sees the rows.
 
 import logging
 
-from flatnet.db.orders import Members
+from flatnet.db.orders import Concerned
 from flatnet.exceptions import BrokerUnavailable
 from flatnet.rpc import NetworkAPI
 
 LOG = logging.getLogger(__name__)
 
 
-def tell(peers: NetworkAPI, members: Members, *, host: str) -> None:
+def tell(peers: NetworkAPI, members: Concerned, *, host: str) -> None:
     """Let all other hosts look at these members of groups.
 
     They need not wait for this host, nor for it to be well.

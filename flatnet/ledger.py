@@ -13,14 +13,14 @@ from flatnet.db.engine import Database
 from flatnet.db.fold import Fold
 from flatnet.db.orders import (
     Bereft,
+    Concerned,
     Farewell,
-    Members,
     Order,
     Placement,
     Served,
 )
 from flatnet.exceptions import FlatnetError, InstanceNotFound
-from flatnet.rows import Instance
+from flatnet.state.rows import Instance
 
 Answer = TypeVar("Answer", Served, Bereft)
 Told = TypeVar("Told")
@@ -31,7 +31,7 @@ class _Written:
     """What one call has of a transaction: its own, and what all are told."""
 
     served: Served
-    members: Members
+    members: Concerned
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Taken:
     """What one call has come to, and what all are told."""
 
     bereft: Bereft
-    members: Members
+    members: Concerned
 
 
 class Ledger:
@@ -55,7 +55,7 @@ class Ledger:
         database: Database,
         *,
         placement: Callable[[], Placement],
-        tell: Callable[[Members], None],
+        tell: Callable[[Concerned], None],
     ) -> None:
         self._database = database
         self._placement = placement
@@ -115,8 +115,8 @@ class Ledger:
 
 def _told(
     answers: Sequence[Answer | FlatnetError],
-    members: Members,
-    of: Callable[[Answer, Members], Told],
+    members: Concerned,
+    of: Callable[[Answer, Concerned], Told],
 ) -> list[Told | FlatnetError]:
     """Return answers with what all are told: the first who has one tells."""
     told: list[Told | FlatnetError] = []
@@ -125,5 +125,5 @@ def _told(
             told.append(answer)
             continue
         told.append(of(answer, members))
-        members = Members()
+        members = Concerned()
     return told

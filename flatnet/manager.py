@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from flatnet import answers, hints, reports
-from flatnet.apply.conflicts import foreseen
+from flatnet.apply.link.conflicts import foreseen
 from flatnet.arguments import Requested
+from flatnet.config.settings import Settings
 from flatnet.db import (
     bindings,
     host_addresses,
@@ -32,11 +33,10 @@ from flatnet.exceptions import (
 )
 from flatnet.ledger import Ledger
 from flatnet.reconciler import Reconciler
-from flatnet.rows import Instance, Network
 from flatnet.rpc import NetworkAPI
-from flatnet.scope import EVERYTHING, of_hint, of_instance
-from flatnet.settings import Settings
-from flatnet.taken import InUse
+from flatnet.state.rows import Instance, Network
+from flatnet.state.scope import EVERYTHING, of_hint, of_instance
+from flatnet.state.taken import InUse
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]

@@ -5,7 +5,8 @@ from functools import cached_property
 
 from flatnet.exceptions import FlatnetError, HostSetupError
 from flatnet.plan.planned import Planned
-from flatnet.state import Bridge, Changes
+from flatnet.state.changes import Changes
+from flatnet.state.plan import Bridge
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from flatnet.parts import Parts
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
-from flatnet.scope import Scope
-from flatnet.state import Changes, Uplink
-from flatnet.taken import Taken
+from flatnet.state.changes import Changes
+from flatnet.state.parts import Parts
+from flatnet.state.plan import Uplink
+from flatnet.state.scope import Scope
+from flatnet.state.taken import Taken
 
 
 class HostRows(Protocol):

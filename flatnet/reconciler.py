@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from flatnet import deadline, passlog
-from flatnet.effects import Effect
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
@@ -26,8 +25,10 @@ from flatnet.outcome import Pass
 from flatnet.partners import AppliesPlans, HostRows, MakesPlans
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
-from flatnet.scope import EVERYTHING, NOTHING, Scope
-from flatnet.state import Changes, FoundPort, Uplink
+from flatnet.state.changes import Changes, FoundPort
+from flatnet.state.effects import Effect
+from flatnet.state.plan import Uplink
+from flatnet.state.scope import EVERYTHING, NOTHING, Scope
 
 LOG = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from flatnet.db import services
 from flatnet.db.engine import Database
 from flatnet.exceptions import BrokerUnavailable, HostNotFound
 from flatnet.plan.conditions import silence
-from flatnet.rows import Service
+from flatnet.state.rows import Service
 
 
 def check_heard(

@@ -1,9 +1,9 @@
 """Rows with defaults, so that a test names only what matters to it."""
 
+from flatnet.config.settings import Settings
 from flatnet.plan.kept import Kept
-from flatnet.rows import Interface, Network, Snapshot
-from flatnet.scope import NOTHING
-from flatnet.settings import Settings
+from flatnet.state.rows import Interface, Network, Snapshot
+from flatnet.state.scope import NOTHING
 
 
 def network(**fields):

@@ -1,6 +1,6 @@
 """What appliers say that they did, and to what, named as tests need it."""
 
-from flatnet.effects import Effect, Subject, Surface, Verb
+from flatnet.state.effects import Effect, Subject, Surface, Verb
 
 BRIDGE = Subject(Surface.BRIDGE, "br100")
 DHCP = Subject(Surface.DHCP, "br100")

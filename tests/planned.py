@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from flatnet.cmd.planner import HostPlanner
-from flatnet.composed import Sources, composed
-from flatnet.parts import GuestPart, HostPart, Member, NetworkPart, Parts
 from flatnet.plan.kept import Kept, kept
 from flatnet.plan.planned import planned
-from flatnet.rows import SourceMember
-from flatnet.scope import Covered
+from flatnet.state.composed import Sources, composed
+from flatnet.state.parts import GuestPart, HostPart, Member, NetworkPart, Parts
+from flatnet.state.rows import SourceMember
+from flatnet.state.scope import Covered
 
 
 def kept_rows(snapshot):

@@ -2,7 +2,7 @@
 
 A message is a length (4 bytes, big endian) and that many bytes of JSON.
 msgspec checks every field of a request against the dataclasses of
-`flatnet.state` while it decodes, so that a broken or hostile peer gets an
+`flatnet.state.plan` while it decodes, so that a broken or hostile peer gets an
 error and not half a plan.
 """
 
@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import msgspec
 
 from flatnet.exceptions import ApplierUnavailable
-from flatnet.parts import Delta
-from flatnet.state import Changes, Uplink
-from flatnet.taken import InUse
+from flatnet.state.changes import Changes
+from flatnet.state.parts import Delta
+from flatnet.state.plan import Uplink
+from flatnet.state.taken import InUse
 
 _LENGTH = struct.Struct(">I")
 # The parts of 1000 instances in ten groups each are below 4 MiB.

@@ -12,9 +12,10 @@ from flatnet.apply import channel
 from flatnet.apply.channel import Reply, Request, Work
 from flatnet.apply.events import Happened, Hearer
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.parts import Parts, difference
-from flatnet.state import Changes, Uplink
-from flatnet.taken import InUse
+from flatnet.state.changes import Changes
+from flatnet.state.parts import Parts, difference
+from flatnet.state.plan import Uplink
+from flatnet.state.taken import InUse
 
 LOG = logging.getLogger(__name__)
 # Seconds that an answer is waited for: far more than the largest host's first

@@ -10,8 +10,8 @@ only counted here.
 """
 
 from flatnet.apply.pace import LONGEST_PAUSE, Often, Pace
-from flatnet.effects import Subject, Surface
-from flatnet.state import Fight
+from flatnet.state.changes import Fight
+from flatnet.state.effects import Subject, Surface
 
 RULES = Subject(Surface.FIREWALL)
 # Times within a minute that are no fight yet.

@@ -17,21 +17,25 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flatnet.apply.bridge import apply_bridges, remove_ports
-from flatnet.apply.conntrack import cut_connections, fresh_ports
-from flatnet.apply.dhcp import apply_dhcp
-from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.force import open_instances
-from flatnet.apply.forwarding import apply_forwarding
-from flatnet.apply.found import found_ports
-from flatnet.apply.guard import apply_guard
+from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.filter.connections.conntrack import (
+    cut_connections,
+    fresh_ports,
+)
+from flatnet.apply.filter.guard.guard import apply_guard
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.force import open_instances
+from flatnet.apply.filter.iptables.narrowed import filtered_addresses
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
-from flatnet.apply.link import DUMP, Reads
-from flatnet.apply.narrowed import filtered_addresses
-from flatnet.apply.sysctl import apply_sysctls
-from flatnet.effects import Subject, Surface
-from flatnet.state import Changes, Failure, Plan, joined
+from flatnet.apply.link.bridge import apply_bridges, remove_ports
+from flatnet.apply.link.forwarding import apply_forwarding
+from flatnet.apply.link.found import found_ports
+from flatnet.apply.link.link import DUMP, Reads
+from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.state.changes import Changes, Failure, joined
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.plan import Plan
 
 LOG = logging.getLogger(__name__)
 

@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from flatnet.apply.daemons import Running
-from flatnet.apply.filter.rendering import Rendering
-from flatnet.apply.grammar_instances import Passed
-from flatnet.apply.guard import Guarding
-from flatnet.apply.legacy import Legacy
-from flatnet.apply.proven import Proven
-from flatnet.apply.sets import Sets
-from flatnet.apply.settled import Settled
-from flatnet.apply.words import Words
+from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.filter.guard.guard import Guarding
+from flatnet.apply.filter.iptables.legacy import Legacy
+from flatnet.apply.filter.iptables.rendering import Rendering
+from flatnet.apply.filter.iptables.sets import Sets
+from flatnet.apply.filter.iptables.settled import Settled
+from flatnet.apply.filter.iptables.words import Words
+from flatnet.apply.filter.proven import Proven
+from flatnet.apply.grammar.instances import Passed
 
 
 @dataclass(frozen=True)

@@ -22,18 +22,19 @@ import time
 from collections.abc import Mapping
 
 from flatnet.apply import events
-from flatnet.apply.concern import Concern, Subjects, concern, subjects
-from flatnet.apply.devices import Moved
 from flatnet.apply.events import ANYTHING, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
-from flatnet.apply.forwarding import closed
 from flatnet.apply.host import Tools, apply_rules
-from flatnet.apply.members import Members, members, ways
+from flatnet.apply.link.concern import Concern, Subjects, concern, subjects
+from flatnet.apply.link.devices import Moved
+from flatnet.apply.link.forwarding import closed
+from flatnet.apply.link.strangers import Strangers, strangers, ways
 from flatnet.apply.pace import Pace
 from flatnet.apply.probes import Probes
 from flatnet.apply.watch import SOMEBODY, Noticed, Watch
-from flatnet.effects import Subject, Surface
-from flatnet.state import Fight, Plan
+from flatnet.state.changes import Fight
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.plan import Plan
 
 LOG = logging.getLogger("flatnet.applier")
 # What our own transactions are written by, besides ourselves.
@@ -52,7 +53,7 @@ class Mender:
         self._teller = teller
         self._plan: Plan | None = None
         self._subjects = Subjects()
-        self._members = Members()
+        self._strangers = Strangers()
         # Which devices should forward and were found not to.
         self._closed: frozenset[str] = frozenset()
         self._plugged: Mapping[str, bool] = {}
@@ -78,7 +79,7 @@ class Mender:
         :param plugged: the carriers of ports on their bridges, as passes
             have told them
         """
-        self._members = self._tools.known.guarding.members
+        self._strangers = self._tools.known.guarding.strangers
         self._subjects = subjects(plan)
         self._closed = frozenset(closed(plan.forwarding))
         self._plugged = plugged
@@ -101,7 +102,7 @@ class Mender:
                 self._look_at_forwarding(self._plan)
             foreign = _foreign(noticed, own)
             is_lost = SOMEBODY in noticed.rules
-            if not (foreign or is_lost) and there == self._members:
+            if not (foreign or is_lost) and there == self._strangers:
                 break
             self._mend(self._plan, there, foreign)
             own = OWN_TOOLS
@@ -114,7 +115,7 @@ class Mender:
         if self._plan is None:
             return
         if changed := self._probes.changed_rules():
-            self._mend(self._plan, self._members, changed)
+            self._mend(self._plan, self._strangers, changed)
         for each in self._probes.mended(self._plan):
             if not self._fights.is_open(each.subject):
                 LOG.warning("not as the last pass left it: %s", each)
@@ -135,16 +136,20 @@ class Mender:
             found |= Concern(members=True)
         return found
 
-    def _who_is_there(self, plan: Plan, found: Concern) -> Members:
+    def _who_is_there(self, plan: Plan, found: Concern) -> Strangers:
         """Who is on the bridges now, if that may have changed."""
-        guard, known, devices = plan.guard, self._members, self._tools.devices
+        guard, known, devices = (
+            plan.guard,
+            self._strangers,
+            self._tools.devices,
+        )
         if guard is None:
-            return Members()
+            return Strangers()
         is_other = found.members or (
             found.ways and ways(guard, plan.in_use, devices) != known.carriers
         )
         if is_other:
-            return members(guard, plan.in_use, devices)
+            return strangers(guard, plan.in_use, devices)
         return known
 
     def _note_undone(self, found: Concern) -> None:
@@ -188,7 +193,7 @@ class Mender:
             self._note_repair(Subject(Surface.SYSCTL, name))
 
     def _mend(
-        self, plan: Plan, there: Members, foreign: tuple[str, ...]
+        self, plan: Plan, there: Strangers, foreign: tuple[str, ...]
     ) -> None:
         is_told = bool(foreign) and self._fights.is_open(RULES)
         if foreign:
@@ -200,7 +205,7 @@ class Mender:
                 "they are back",
                 who,
             )
-        self._members = there
+        self._strangers = there
         # Who connected while rules were missing is judged by the next pass.
         self.has_mended = True
         changes = apply_rules(plan, self._tools)

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flatnet.apply.known import Known
-from flatnet.apply.sysctl import apply_sysctls
-from flatnet.effects import Effect, Subject, Surface, Verb
-from flatnet.state import Failure, Plan
+from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.state.changes import Failure
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.plan import Plan
 
 # Ports that are looked at by one probe.
 _AT_ONCE = 16

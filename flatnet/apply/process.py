@@ -26,10 +26,10 @@ import msgspec
 
 from flatnet import stderr
 from flatnet.apply import channel, lock
-from flatnet.apply.bridge import check_privilege
 from flatnet.apply.claim import claim_host
+from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths
-from flatnet.apply.libnftables import Session
+from flatnet.apply.link.bridge import check_privilege
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import FlatnetError
 

@@ -5,10 +5,11 @@ before.  What was found of a port is true until something else was found.
 """
 
 from flatnet.apply.channel import Work
-from flatnet.apply.usage import planned_ports
-from flatnet.composed import Sources, composed
-from flatnet.parts import HostPart, Parts, changed
-from flatnet.state import Changes, Failure, FoundPort, Plan
+from flatnet.apply.link.usage import planned_ports
+from flatnet.state.changes import Changes, Failure, FoundPort
+from flatnet.state.composed import Sources, composed
+from flatnet.state.parts import HostPart, Parts, changed
+from flatnet.state.plan import Plan
 
 
 class Standing:

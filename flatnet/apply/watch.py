@@ -12,11 +12,11 @@ Given up: iptables-legacy, ipset and other kernel settings have no events.
 import socket
 from dataclasses import dataclass, field
 
-from flatnet.apply.devices import Devices, Moved
-from flatnet.apply.native import is_ours
+from flatnet.apply.filter.guard.nft_dump import SUBSYSTEM
+from flatnet.apply.filter.iptables.native import is_ours
+from flatnet.apply.link.devices import Devices, Moved
+from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, attributes
-from flatnet.apply.nft_dump import SUBSYSTEM
-from flatnet.apply.subscription import received, subscribed
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NFTABLES_GROUP = 7

@@ -14,12 +14,11 @@ from dataclasses import replace
 import msgspec
 
 from flatnet.apply import channel
-from flatnet.apply.bridge import check_privilege, read_uplinks
-from flatnet.apply.checks import uplink_trouble
-from flatnet.apply.declines import Declines
-from flatnet.apply.dhcp import ask_to_reload
+from flatnet.apply.dhcp.declines import Declines
+from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
-from flatnet.apply.grammar import checked
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.grammar.plan import checked
 from flatnet.apply.host import (
     HostPaths,
     Task,
@@ -27,14 +26,16 @@ from flatnet.apply.host import (
     apply_task,
 )
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
+from flatnet.apply.link.bridge import check_privilege, read_uplinks
+from flatnet.apply.link.checks import uplink_trouble
+from flatnet.apply.link.stale import withdraw
+from flatnet.apply.link.usage import check_not_emptied
 from flatnet.apply.mender import OWN_TOOLS, Mender
-from flatnet.apply.stale import withdraw
 from flatnet.apply.standing import Standing
-from flatnet.apply.usage import check_not_emptied
 from flatnet.apply.watch import Watch
 from flatnet.exceptions import FlatnetError
-from flatnet.state import Changes, Plan
+from flatnet.state.changes import Changes
+from flatnet.state.plan import Plan
 
 LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.

@@ -16,8 +16,8 @@ from pathlib import Path
 from oslo_config import cfg
 
 from flatnet.cmd import knownnames
+from flatnet.config.options import DATABASE_OPTIONS, DEFAULT_OPTIONS
 from flatnet.exceptions import ConfigurationError
-from flatnet.options import DATABASE_OPTIONS, DEFAULT_OPTIONS
 
 # Of 1: how alike an unknown name must be to one of ours to be proposed.
 _ALIKE = 0.8

@@ -20,12 +20,12 @@ from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.notify import notify
 from flatnet.cmd.planner import HostPlanner
 from flatnet.cmd.waiting import await_database
+from flatnet.config.settings import Settings
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatDHCPManager, FlatManager
 from flatnet.reconciler import PATIENCE, Reconciler
-from flatnet.scope import EVERYTHING
-from flatnet.settings import Settings
+from flatnet.state.scope import EVERYTHING
 
 LOG = logging.getLogger("flatnet")
 # Seconds that a daemon tries to say that it stops.

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from oslo_config import cfg
 
-from flatnet.conf import where
+from flatnet.config.conf import where
+from flatnet.config.settings import Settings
 from flatnet.exceptions import ConfigurationError
-from flatnet.settings import Settings
 
 _NAME_LENGTH = 15
 _EVERY_DEVICE = "all"

@@ -8,11 +8,11 @@ import logging
 
 from flatnet.cmd import hostname
 from flatnet.cmd.hostrows import BINARY
+from flatnet.config.settings import Settings
 from flatnet.db import services
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
 from flatnet.plan.conditions import report_interval
-from flatnet.settings import Settings
 
 LOG = logging.getLogger("flatnet")
 # Seconds that a report is tried for, at least.

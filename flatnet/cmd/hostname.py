@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 
 from flatnet.cmd.hostrows import BINARY
+from flatnet.config.settings import Settings
 from flatnet.db import services
 from flatnet.db.engine import Database
 from flatnet.exceptions import HostNameTaken
 from flatnet.plan.conditions import LONGEST_SILENCE
-from flatnet.settings import Settings
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _PAUSE = 0.5

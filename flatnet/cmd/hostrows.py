@@ -14,10 +14,10 @@ from flatnet.db.engine import Database
 from flatnet.exceptions import Conflict, NotFound
 from flatnet.plan import findings as found
 from flatnet.plan.kept import Kept, kept, rebound
-from flatnet.rows import Snapshot
-from flatnet.scope import NOTHING, Covered, Scope
-from flatnet.state import Changes
-from flatnet.taken import Taken
+from flatnet.state.changes import Changes
+from flatnet.state.rows import Snapshot
+from flatnet.state.scope import NOTHING, Covered, Scope
+from flatnet.state.taken import Taken
 
 LOG = logging.getLogger(__name__)
 BINARY = "flatnet-manager"

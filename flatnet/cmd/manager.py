@@ -20,16 +20,17 @@ from typing import IO
 from oslo_config import cfg
 from oslo_log import log
 
-from flatnet import __version__, conf, stderr
+from flatnet import __version__, stderr
 from flatnet.apply.client import ApplierProcess, start_applier
 from flatnet.cmd import configfiles, devices
 from flatnet.cmd.privilege import check_user, drop_privilege
 from flatnet.cmd.statepath import make_state_directory, mend_database
+from flatnet.config import conf
+from flatnet.config.settings import Settings
 from flatnet.exceptions import ConfigurationError, FlatnetError
-from flatnet.settings import Settings
 
 PROGRAM = "flatnet-manager"
-DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
+DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.config.conf"
 # Libraries whose every step is not worth a line of an operator's log.
 QUIET = ("alembic=WARN", "oslo_service=WARN", "stevedore=CRITICAL")
 LOG = logging.getLogger("flatnet")

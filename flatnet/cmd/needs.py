@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from oslo_config import cfg
 from oslo_messaging import InvalidTransportURL, TransportURL
 
-from flatnet.apply.routes import routers
+from flatnet.apply.link.routes import routers
+from flatnet.config.settings import Settings
 from flatnet.exceptions import FlatnetError
-from flatnet.settings import Settings
-from flatnet.taken import InUse
+from flatnet.state.taken import InUse
 
 LOG = logging.getLogger(__name__)
 # Seconds for all names together.

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flatnet.config.settings import Settings
 from flatnet.plan.bridge import uplink_name
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned, planned
-from flatnet.settings import Settings
-from flatnet.state import Uplink
-from flatnet.taken import InUse
+from flatnet.state.plan import Uplink
+from flatnet.state.taken import InUse
 
 
 @dataclass(frozen=True)

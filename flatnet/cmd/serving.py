@@ -16,7 +16,7 @@ from oslo_messaging import MessageHandlingServer as Server
 from flatnet import rpc
 from flatnet.backlog import THREADS
 from flatnet.cmd.notify import BrokerWatch, notify
-from flatnet.conf import where
+from flatnet.config.conf import where
 from flatnet.exceptions import ConfigurationError
 
 LOG = logging.getLogger("flatnet")

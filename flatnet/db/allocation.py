@@ -31,8 +31,8 @@ from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import (
     Bereft,
+    Concerned,
     Farewell,
-    Members,
     Order,
     Placement,
     Served,
@@ -95,7 +95,7 @@ def allocate(
 @engine.writes
 def allocate_all(
     connection: Connection, orders: Sequence[Order], placement: Placement
-) -> tuple[tuple[Answer, ...], Members]:
+) -> tuple[tuple[Answer, ...], Concerned]:
     """Do the same for many: each has what it got, or its own error.
 
     Who cannot be served changes nothing, and the others are.
@@ -126,7 +126,7 @@ def deallocate(
 @engine.writes
 def deallocate_all(
     connection: Connection, farewells: Sequence[Farewell]
-) -> tuple[tuple[Bereft | InstanceNotFound, ...], Members]:
+) -> tuple[tuple[Bereft | InstanceNotFound, ...], Concerned]:
     """Do the same for many: return what each does, and who was concerned.
 
     Or the error of who names nothing that can be an instance.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, exists, select
 
 from flatnet.db import engine, instances, interfaces, models
-from flatnet.rows import Interface, Network
+from flatnet.state.rows import Interface, Network
 
 FIXED_IPS = models.fixed_ips
 INSTANCES = models.instances

@@ -22,7 +22,7 @@ from flatnet.db.clock import stamps
 from flatnet.db.models import AnyRow
 from flatnet.db.tenants import Tenant
 from flatnet.db.tombstones import NOT_FOUND
-from flatnet.rows import ARRIVING, GONE, SERVING, Binding
+from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces

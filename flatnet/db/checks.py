@@ -22,7 +22,7 @@ from flatnet.exceptions import (
     InvalidInput,
     InvalidMacAddress,
 )
-from flatnet.rows import DEVICE_NAME, MTUS
+from flatnet.state.rows import DEVICE_NAME, MTUS
 
 _NAME_LENGTH = 255
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")

@@ -26,7 +26,7 @@ from sqlalchemy import delete as delete_from
 
 from flatnet.db import models
 from flatnet.db.clock import Now
-from flatnet.rows import GONE, SERVING, Binding, Finding
+from flatnet.state.rows import GONE, SERVING, Binding, Finding
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces

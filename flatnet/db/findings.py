@@ -11,7 +11,7 @@ from flatnet.db import bindings, engine, models
 from flatnet.db.clock import Now
 from flatnet.db.confirmed import Found, confirmed, is_asked_for, names
 from flatnet.db.models import AnyRow
-from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
+from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces

@@ -8,8 +8,8 @@ from flatnet.db import addresses, engine, models, requests, reservations
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.db.pool import Owner, Pool
-from flatnet.rows import LONGEST_REASON
-from flatnet.taken import InUse, Taken
+from flatnet.state.rows import LONGEST_REASON
+from flatnet.state.taken import InUse, Taken
 
 FIXED_IPS = models.fixed_ips
 

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, insert, or_, select
 from flatnet.db import checks, engine, models
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import Conflict, InstanceNotFound, InvalidInput
-from flatnet.rows import Instance
+from flatnet.state.rows import Instance
 
 INSTANCES = models.instances
 VIFS = models.virtual_interfaces

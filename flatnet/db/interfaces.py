@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Subquery, and_, bindparam, exists, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
-from flatnet.db.orders import Members
-from flatnet.rows import Interface, Network
+from flatnet.db.orders import Concerned
+from flatnet.state.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips
@@ -59,15 +59,15 @@ def of_instance(
     return attached(connection, instance_uuid)
 
 
-def members(connection: Connection, uuids: Iterable[str]) -> Members:
+def members(connection: Connection, uuids: Iterable[str]) -> Concerned:
     """Return which of these instances others may have rules about.
 
     Those in groups that some rule, of whatever host, names as a source.
     """
     if not (wanted := sorted(uuids)):
-        return Members()
+        return Concerned()
     rows = connection.execute(_NAMED, {"instances": wanted}).all()
-    return Members(
+    return Concerned(
         tuple(sorted({row.security_group_id for row in rows})),
         tuple(sorted({row.instance_uuid for row in rows})),
     )

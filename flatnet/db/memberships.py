@@ -13,7 +13,7 @@ from sqlalchemy import delete as delete_from
 from flatnet.db import engine, instances, models
 from flatnet.db.security_groups import find
 from flatnet.db.turns import wait_for_turn
-from flatnet.rows import Instance
+from flatnet.state.rows import Instance
 
 MEMBERS = models.security_group_instance_association
 

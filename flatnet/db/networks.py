@@ -18,7 +18,7 @@ from flatnet.exceptions import (
     NetworkInUse,
     NetworkNotFound,
 )
-from flatnet.rows import Network
+from flatnet.state.rows import Network
 
 NETWORKS = models.networks
 _FIELDS = tuple(Network.__dataclass_fields__)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from flatnet.rows import Interface, Network
-from flatnet.taken import InUse
+from flatnet.state.rows import Interface, Network
+from flatnet.state.taken import InUse
 
 Requested = tuple[tuple[str, str | None], ...]
 
@@ -55,7 +55,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Members:
+class Concerned:
     """Groups that some rule names, and who is in them, of some instances.
 
     All are sorted; without any of these nobody else is concerned.

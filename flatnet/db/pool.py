@@ -19,8 +19,8 @@ from flatnet.exceptions import (
     FixedIpNotFoundForNetwork,
     NoMoreFixedIps,
 )
-from flatnet.rows import LONGEST_REASON
-from flatnet.taken import InUse
+from flatnet.state.rows import LONGEST_REASON
+from flatnet.state.taken import InUse
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from flatnet.db import addresses, engine, models, ranges, requests
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
-from flatnet.taken import InUse
+from flatnet.state.taken import InUse
 
 FIXED_IPS = models.fixed_ips
 # What machines on a segment say, nobody vouches for: so many of a network's

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from flatnet import grouprules
 from flatnet.db import models
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import InvalidSecurityGroupRule
-from flatnet.rows import SecurityRule
+from flatnet.state import grouprules
+from flatnet.state.rows import SecurityRule
 
 _FIELDS = tuple(SecurityRule.__dataclass_fields__)
 COLUMNS = tuple(models.security_group_rules.c[field] for field in _FIELDS)

@@ -24,7 +24,7 @@ from flatnet.db.snapshot import (
     sources_of,
     wanted_here,
 )
-from flatnet.rows import (
+from flatnet.state.rows import (
     GONE,
     Binding,
     Interface,
@@ -32,7 +32,7 @@ from flatnet.rows import (
     Snapshot,
     SourceMember,
 )
-from flatnet.scope import Covered, KnownGroups, Scope
+from flatnet.state.scope import Covered, KnownGroups, Scope
 
 NETWORKS = models.networks
 INSTANCES = models.instances

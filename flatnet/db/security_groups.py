@@ -12,7 +12,7 @@ from flatnet.exceptions import (
     SecurityGroupInUse,
     SecurityGroupNotFound,
 )
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state.rows import SecurityGroup, SecurityRule
 
 GROUPS = models.security_groups
 RULES = models.security_group_rules

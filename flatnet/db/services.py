@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, insert, select, update
 from flatnet.db import engine, models
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
-from flatnet.rows import LONGEST_REASON, Service
+from flatnet.state.rows import LONGEST_REASON, Service
 
 SERVICES = models.services
 _TOPIC = "network"

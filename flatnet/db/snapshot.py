@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from flatnet.db import bindings, engine, interfaces, models, networks, rules
 from flatnet.db.models import AnyRow
-from flatnet.rows import (
+from flatnet.state.rows import (
     GONE,
     SERVING,
     Binding,

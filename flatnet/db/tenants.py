@@ -11,7 +11,7 @@ from flatnet.db import models
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import InstanceElsewhere, InstanceNotFound
-from flatnet.rows import Interface
+from flatnet.state.rows import Interface
 
 INSTANCES = models.instances
 VIFS = models.virtual_interfaces

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from flatnet.db import models
 from flatnet.db.clock import Now, stamps
 from flatnet.db.models import AnyRow
-from flatnet.rows import GONE
+from flatnet.state.rows import GONE
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces

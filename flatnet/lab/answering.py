@@ -8,7 +8,8 @@ from collections.abc import Callable
 import oslo_messaging as messaging
 from oslo_config import cfg
 
-from flatnet import conf, rpc
+from flatnet import rpc
+from flatnet.config import conf
 from flatnet.lab.conversation import Json
 
 

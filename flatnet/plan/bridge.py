@@ -8,9 +8,9 @@ one host twice, agree without asking each other.
 import hashlib
 import ipaddress
 
-from flatnet.rows import DEVICE_NAME, Network
-from flatnet.settings import Settings
-from flatnet.state import Bridge, Uplink
+from flatnet.config.settings import Settings
+from flatnet.state.plan import Bridge, Uplink
+from flatnet.state.rows import DEVICE_NAME, Network
 
 DEFAULT_MTU = 1500
 

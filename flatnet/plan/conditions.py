@@ -6,7 +6,7 @@ reported last.
 
 from collections.abc import Iterable
 
-from flatnet.rows import Binding, Instance, Service
+from flatnet.state.rows import Binding, Instance, Service
 
 Condition = tuple[str, str | None]
 # Seconds between two reports at most, and how many may be missed.

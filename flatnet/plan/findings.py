@@ -2,7 +2,8 @@
 
 from flatnet.plan.kept import Kept
 from flatnet.plan.port import port_name
-from flatnet.rows import (
+from flatnet.state.changes import FoundPort
+from flatnet.state.rows import (
     ARRIVING,
     GONE,
     LONGEST_REASON,
@@ -10,7 +11,6 @@ from flatnet.rows import (
     Binding,
     Finding,
 )
-from flatnet.state import FoundPort
 
 
 def findings(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from flatnet.plan.addresses import of_family
-from flatnet.rows import DEVICE_NAME, MTUS, Interface, Network
+from flatnet.state.rows import DEVICE_NAME, MTUS, Interface, Network
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ and lets nothing in.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flatnet.filtering import Guest
-from flatnet.parts import GuestPart
+from flatnet.config.settings import Settings
 from flatnet.plan.addresses import is_mac, made_by, of_family
 from flatnet.plan.fit import Fit, fit_interface
 from flatnet.plan.port import port
-from flatnet.rows import Interface, Network
-from flatnet.settings import Settings
-from flatnet.state import DhcpHost, GuardedPort, Port
+from flatnet.state.filtering import Guest
+from flatnet.state.parts import GuestPart
+from flatnet.state.plan import DhcpHost, GuardedPort, Port
+from flatnet.state.rows import Interface, Network
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ import contextlib
 import ipaddress
 from collections.abc import Iterable
 
-from flatnet.filtering import Outside
-from flatnet.parts import HostPart
+from flatnet.config.settings import Settings
 from flatnet.plan.network import PlannedNetwork, forwarders
-from flatnet.settings import Settings
-from flatnet.state import Bridge, Forwarding
-from flatnet.taken import InUse
+from flatnet.state.filtering import Outside
+from flatnet.state.parts import HostPart
+from flatnet.state.plan import Bridge, Forwarding
+from flatnet.state.taken import InUse
 
 
 def host_part(

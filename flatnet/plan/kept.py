@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
-from flatnet.rows import (
+from flatnet.state.rows import (
     Binding,
     Interface,
     Network,
@@ -13,7 +13,7 @@ from flatnet.rows import (
     Snapshot,
     SourceMember,
 )
-from flatnet.scope import Covered, KnownGroups, Scope
+from flatnet.state.scope import Covered, KnownGroups, Scope
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -15,7 +15,7 @@ The guest stays, and has its address.
 import re
 from collections.abc import Iterable
 
-from flatnet.rows import Interface
+from flatnet.state.rows import Interface
 
 MAXIMUM_NAME = 63
 # dnsmasq drops the whole line of a name that begins with an underscore.

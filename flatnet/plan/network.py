@@ -7,13 +7,13 @@ bridge.
 
 from dataclasses import dataclass
 
-from flatnet.filtering import FlatNetwork, Gateway
-from flatnet.parts import NetworkPart
+from flatnet.config.settings import Settings
 from flatnet.plan.bridge import bridge, unfit_bridge
 from flatnet.plan.fit import Fit, fit_network
-from flatnet.rows import Network
-from flatnet.settings import Settings
-from flatnet.state import Bridge, DhcpServer, GuardedNetwork, Uplink
+from flatnet.state.filtering import FlatNetwork, Gateway
+from flatnet.state.parts import NetworkPart
+from flatnet.state.plan import Bridge, DhcpServer, GuardedNetwork, Uplink
+from flatnet.state.rows import Network
 
 
 @dataclass(frozen=True)

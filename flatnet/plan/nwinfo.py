@@ -8,11 +8,11 @@ there, `devname` is the device's name and `active` says that it is plugged.
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
 from flatnet.plan.port import port_name
-from flatnet.rows import Interface, Network, address_order
-from flatnet.settings import Settings
+from flatnet.state.rows import Interface, Network, address_order
 
 Json = dict[str, Any]
 

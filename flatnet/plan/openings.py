@@ -1,6 +1,6 @@
 """What security groups let in, or why a rule of theirs lets in nothing.
 
-What a row means is said in `flatnet.grouprules`; in which families a source
+What a row means is said in `state.grouprules`; in which families a source
 group has members comes from outside.
 """
 
@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flatnet.exceptions import InvalidSecurityGroupRule
-from flatnet.filtering import Group, Opening
-from flatnet.grouprules import allowed
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state.filtering import Group, Opening
+from flatnet.state.grouprules import allowed
+from flatnet.state.rows import SecurityGroup, SecurityRule
 
 Families = Mapping[int | None, frozenset[int]]
 

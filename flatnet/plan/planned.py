@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from flatnet.parts import Member, Parts
+from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
 from flatnet.plan.fit import Fit
@@ -21,11 +21,11 @@ from flatnet.plan.names import names
 from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.openings import PlannedGroup, planned_group
 from flatnet.plan.port import port_name
-from flatnet.rows import GONE, Network, SecurityGroup, SourceMember
-from flatnet.scope import EVERYTHING, Scope
-from flatnet.settings import Settings
-from flatnet.state import Uplink
-from flatnet.taken import InUse
+from flatnet.state.parts import Member, Parts
+from flatnet.state.plan import Uplink
+from flatnet.state.rows import GONE, Network, SecurityGroup, SourceMember
+from flatnet.state.scope import EVERYTHING, Scope
+from flatnet.state.taken import InUse
 
 K = TypeVar("K")
 C = TypeVar("C")

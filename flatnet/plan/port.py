@@ -1,8 +1,8 @@
 """The device on a bridge that leads to one instance."""
 
-from flatnet.rows import ARRIVING, Interface
-from flatnet.settings import Settings
-from flatnet.state import Port
+from flatnet.config.settings import Settings
+from flatnet.state.plan import Port
+from flatnet.state.rows import ARRIVING, Interface
 
 _ROOT = "root"
 # With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux

@@ -12,7 +12,7 @@ from flatnet.db import (
     schema,
     snapshot,
 )
-from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
+from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
 from tests.db.conftest import (
     a_network,
     addresses_of,

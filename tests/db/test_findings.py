@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from flatnet.db import bindings, findings, models
-from flatnet.rows import GONE, SERVING, Finding
+from flatnet.state.rows import GONE, SERVING, Finding
 from tests.db.conftest import (
     a_network,
     allocate,

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from flatnet.db import allocation, findings, models
 from flatnet.db.orders import Farewell, Placement
-from flatnet.rows import Finding
+from flatnet.state.rows import Finding
 from tests.db.conftest import (
     a_network,
     addresses_of,

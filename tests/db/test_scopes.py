@@ -6,14 +6,14 @@ import pytest
 from sqlalchemy import delete, event, insert, update
 
 from flatnet.cmd.hostrows import DatabaseRows
+from flatnet.config.settings import Settings
 from flatnet.db import allocation, bindings, models, security_groups
 from flatnet.plan.findings import findings
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
-from flatnet.scope import EVERYTHING, NOTHING, Scope
-from flatnet.settings import Settings
-from flatnet.state import Changes, FoundPort
+from flatnet.state.changes import Changes, FoundPort
+from flatnet.state.scope import EVERYTHING, NOTHING, Scope
 from tests.db.conftest import HOLDER, a_network, allocate, an_instance
 
 STEPS = 25

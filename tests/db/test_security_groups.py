@@ -12,7 +12,7 @@ from flatnet.exceptions import (
     SecurityGroupNotFound,
 )
 from flatnet.plan.openings import openings
-from flatnet.rows import SecurityRule
+from flatnet.state.rows import SecurityRule
 from tests.db.conftest import contents, rows
 
 

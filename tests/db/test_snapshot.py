@@ -10,7 +10,7 @@ from flatnet.db import (
     security_groups,
     snapshot,
 )
-from flatnet.rows import SecurityGroup, SecurityRule, Snapshot
+from flatnet.state.rows import SecurityGroup, SecurityRule, Snapshot
 from tests.db.conftest import a_network, allocate, an_instance
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from flatnet.apply.bridge import apply_bridges, remove_ports
-from flatnet.state import Bridge, Changes, Plan, Port, joined
+from flatnet.apply.link.bridge import apply_bridges, remove_ports
+from flatnet.state.changes import Changes, joined
+from flatnet.state.plan import Bridge, Plan, Port
 
 NETWORK = "11111111-1111-4111-8111-111111111111"
 MAC = "02:aa:bb:cc:dd:ee"

@@ -16,7 +16,7 @@ from flatnet.db import (
 )
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
-from flatnet.scope import NOTHING, Scope, of_instance
+from flatnet.state.scope import NOTHING, Scope, of_instance
 from tests.db.conftest import a_network, an_instance, rows
 
 HOST, OTHER = "node1", "node2"

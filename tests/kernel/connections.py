@@ -5,14 +5,14 @@ import socket
 
 from segment import guest, segment
 
-from flatnet.apply.conntrack import cut_connections
-from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.guard import Guarding, apply_guard
+from flatnet.apply.filter.connections.conntrack import cut_connections
+from flatnet.apply.filter.guard.guard import Guarding, apply_guard
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
-from flatnet.apply.sysctl import apply_sysctls
-from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import Uplink
+from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.state.plan import Uplink
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
 from tests.planned import host_plan, in_groups
 from tests.sockets import connection, inside, listener, passes

@@ -14,9 +14,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from flatnet.apply.daemons import Running
-from flatnet.apply.dhcp import apply_dhcp
-from flatnet.state import DhcpHost, DhcpServer
+from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.state.plan import DhcpHost, DhcpServer
 from tests.effects import DHCP
 
 SCRIPT = """#!/bin/sh

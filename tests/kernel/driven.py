@@ -12,9 +12,9 @@ from contextlib import suppress
 from flatnet.apply.client import Applier, start_applier
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
+from flatnet.config.settings import Settings
 from flatnet.reconciler import Reconciler
-from flatnet.scope import EVERYTHING, NOTHING
-from flatnet.settings import Settings
+from flatnet.state.scope import EVERYTHING, NOTHING
 from tests.db.conftest import HOLDER
 
 HOST = "node1"

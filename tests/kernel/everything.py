@@ -1,6 +1,6 @@
 """Filters that need every kind of rule that there is."""
 
-from flatnet.filtering import (
+from flatnet.state.filtering import (
     Filter,
     FlatNetwork,
     Gateway,

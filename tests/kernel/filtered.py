@@ -1,11 +1,11 @@
 """The firewall and the guard of a segment's node, as rows mean them."""
 
-from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.guard import Guarding, apply_guard
+from flatnet.apply.filter.guard.guard import Guarding, apply_guard
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
-from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import joined
+from flatnet.state.changes import joined
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import network, settings, snapshot
 from tests.planned import filter_plan, host_plan, in_groups
 

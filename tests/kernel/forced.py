@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups
 

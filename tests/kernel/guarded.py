@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from frames import ARP, BROADCAST, Machine, arp, ether
 from namespaces import Namespace, enter
 
-from flatnet.apply.guard import Guarding, apply_guard
-from flatnet.apply.libnftables import Session
+from flatnet.apply.filter.guard.guard import Guarding, apply_guard
+from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.plan.addresses import eui64_address
-from flatnet.state import Guard, GuardedNetwork, GuardedPort
+from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
 
 PORT_A = "tapaaaaaa01-aa"
 PORT_B = "tapaaaaaa02-aa"

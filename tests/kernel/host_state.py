@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from flatnet.apply.link import MARK
+from flatnet.apply.link.link import MARK
 
 SYSCTLS = (
     "net.bridge.bridge-nf-call-iptables",

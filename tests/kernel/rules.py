@@ -2,10 +2,10 @@
 
 from segment import guest
 
-from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
-from flatnet.filtering import Filter
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state.filtering import Filter
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
 from tests.planned import filter_plan, in_groups
 

@@ -6,7 +6,7 @@ Each write returns the scope that an ask about it would have.
 from cloud_rows import HOST, OTHER, some
 
 from flatnet.db import bindings
-from flatnet.scope import EVERYTHING, NOTHING, Scope, of_instance
+from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_instance
 
 _RULES = (
     "UPDATE security_group_rules SET to_port = 90 WHERE id = ?",

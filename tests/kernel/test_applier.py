@@ -11,8 +11,8 @@ import pytest
 from flatnet.apply import channel
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.filtering import Outside
-from flatnet.state import Bridge, Plan, Uplink
+from flatnet.state.filtering import Outside
+from flatnet.state.plan import Bridge, Plan, Uplink
 from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan, parted
 

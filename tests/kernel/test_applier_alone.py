@@ -15,7 +15,7 @@ from test_applier import FILTERED, PLAN, with_applier, worker_of
 from flatnet.apply import channel, claim, lock
 from flatnet.apply.client import Applier, start_applier
 from flatnet.exceptions import HostSetupError
-from flatnet.parts import Delta
+from flatnet.state.parts import Delta
 from tests.planned import parted
 
 

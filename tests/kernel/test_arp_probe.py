@@ -9,8 +9,8 @@ from frames import ARP
 from namespaces import enter
 from strangers import STRANGER, beyond_uplink, frame
 
-from flatnet.apply.arp import PROBES, claimed
-from flatnet.apply.bridge import apply_bridges
+from flatnet.apply.link.arp import PROBES, claimed
+from flatnet.apply.link.bridge import apply_bridges
 from tests.effects import BRIDGE
 
 SECONDS = 10

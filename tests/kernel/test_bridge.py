@@ -16,9 +16,9 @@ from bridged import (
     veth,
 )
 
-from flatnet.apply.bridge import check_privilege, read_uplinks
+from flatnet.apply.link.bridge import check_privilege, read_uplinks
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Uplink
+from flatnet.state.plan import Uplink
 
 
 def test_a_bridge_is_made_as_planned(namespace):

@@ -15,7 +15,7 @@ from bridged import (
     veth,
 )
 
-from flatnet.effects import Effect, Surface, Verb
+from flatnet.state.effects import Effect, Surface, Verb
 from tests.effects import BRIDGE
 
 STP = "stp_state 1 forward_delay 1200 ageing_time 1000 priority 4096"

@@ -17,7 +17,7 @@ from bridged import (
     veth,
 )
 
-from flatnet.state import Plan
+from flatnet.state.plan import Plan
 from tests.builders import network, settings, snapshot
 from tests.effects import BRIDGE, port
 from tests.planned import bridges

@@ -25,8 +25,8 @@ from namespaces import fresh_namespace
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
 
-from flatnet.apply.links import Host, host
-from flatnet.state import Changes
+from flatnet.apply.link.links import Host, host
+from flatnet.state.changes import Changes
 from tests.effects import BRIDGE, port
 
 

@@ -8,9 +8,9 @@ from bridged import plan, reach
 from guarded import guard, guarded_network, guarded_port, machine
 from strangers import STRANGER, beyond_uplink, frame
 
-from flatnet.apply.claims import MOST
-from flatnet.apply.guard import Guarding, apply_guard
-from flatnet.apply.libnftables import Session
+from flatnet.apply.filter.guard.claims import MOST
+from flatnet.apply.filter.guard.guard import Guarding, apply_guard
+from flatnet.apply.filter.guard.libnftables import Session
 
 GUEST = machine("fa:16:3e:00:00:01", "10.0.0.7")
 

@@ -21,7 +21,7 @@ from connections import (
 )
 from segment import guest, link_local
 
-from flatnet.rows import SecurityRule
+from flatnet.state.rows import SecurityRule
 from tests.effects import cut
 from tests.sockets import receiver
 

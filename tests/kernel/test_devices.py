@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from flatnet.apply.devices import Devices
-from flatnet.apply.link import read_addresses, read_links
+from flatnet.apply.link.devices import Devices
+from flatnet.apply.link.link import read_addresses, read_links
 
 STEPS = 60
 SECONDS = 10

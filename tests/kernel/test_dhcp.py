@@ -14,7 +14,7 @@ from dhcp_hosts import (
     wait_until,
 )
 
-from flatnet.state import DhcpHost
+from flatnet.state.plan import DhcpHost
 from tests.builders import interface, settings, snapshot
 from tests.effects import released
 from tests.planned import servers

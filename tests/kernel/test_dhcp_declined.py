@@ -8,9 +8,9 @@ import pytest
 from dhcp_hosts import DECLINE, DISCOVER, line, serving_host, wait_until
 from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
-from flatnet.apply.declines import Declines
-from flatnet.apply.dhcp import ask_to_reload
-from flatnet.taken import Declined
+from flatnet.apply.dhcp.declines import Declines
+from flatnet.apply.dhcp.dhcp import ask_to_reload
+from flatnet.state.taken import Declined
 from tests.effects import RELOADED
 
 

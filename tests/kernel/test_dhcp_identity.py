@@ -18,7 +18,7 @@ from dhcp_hosts import (
 )
 from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
-from flatnet.apply.daemons import our_daemons
+from flatnet.apply.dhcp.daemons import our_daemons
 from tests.effects import released
 
 

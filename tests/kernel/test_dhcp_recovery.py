@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host, wait_until
 
-from flatnet.apply.daemons import Running
-from flatnet.effects import Effect, Surface, Verb
+from flatnet.apply.dhcp.daemons import Running
+from flatnet.state.effects import Effect, Surface, Verb
 from tests.effects import RELOADED, STARTED, STOPPED
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from dhcp_hosts import ACK, DISCOVER, MAC_1, OFFER, ask, line, serving_host
 
-from flatnet.apply.daemons import Running
-from flatnet.apply.dhcp import apply_dhcp
+from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.dhcp import apply_dhcp
 
 CLONE_NEWNS = 0x00020000
 DEVICES = ("null", "zero", "random", "urandom")

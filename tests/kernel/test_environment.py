@@ -5,8 +5,8 @@ import os
 import pytest
 from test_applier import with_applier
 
-from flatnet.apply.sysctl import apply_sysctls
-from flatnet.state import Plan
+from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.state.plan import Plan
 from tests.builders import interface, settings, snapshot
 from tests.effects import STARTED
 from tests.planned import host_plan, parted
@@ -51,7 +51,9 @@ def test_modules_are_asked_for(monkeypatch, tmp_path):
     tool.chmod(0o755)
     monkeypatch.setattr("flatnet.apply.command._PATH", str(tmp_path))
     monkeypatch.setenv("PATH", "/bin")
-    monkeypatch.setattr("flatnet.apply.sysctl.DIRECTORY", tmp_path / "sys")
+    monkeypatch.setattr(
+        "flatnet.apply.link.sysctl.DIRECTORY", tmp_path / "sys"
+    )
     setting = ("net.bridge.bridge-nf-call-iptables", "1")
     changes = apply_sysctls(Plan("node1", sysctls=(setting,)))
     assert asked.read_text() == "br_netfilter\n"

@@ -18,7 +18,7 @@ from rules import (
     saved,
 )
 
-from flatnet.effects import Surface, Verb
+from flatnet.state.effects import Surface, Verb
 from tests.effects import chain, ipset
 
 

@@ -6,10 +6,10 @@ from rules import EMPTY, address, applied, planned
 from segment import guest
 
 from flatnet.apply.command import _PATH
-from flatnet.apply.filter.rendering import Rendering
-from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.known import Known
-from flatnet.effects import Subject, Surface, Verb
+from flatnet.state.effects import Subject, Surface, Verb
 from tests.effects import chain, ipset
 
 

@@ -11,7 +11,7 @@ from frames import bootp, ether, ip, udp
 from namespaces import enter
 from segment import guest, segment
 
-from flatnet.apply import guard_routed
+from flatnet.apply.filter.guard import routed as guard_routed
 
 GATEWAY = "10.0.0.1"
 SECONDS = 10

@@ -4,9 +4,9 @@ import pytest
 from forced import ALL, BOTH, ELSEWHERE, PORTS, applier, up
 
 from flatnet.apply import command, host
-from flatnet.apply.filter.tables import Chain
-from flatnet.apply.marks import marks
-from flatnet.effects import Verb
+from flatnet.apply.filter.iptables.marks import marks
+from flatnet.apply.filter.iptables.tables import Chain
+from flatnet.state.effects import Verb
 
 
 @pytest.fixture

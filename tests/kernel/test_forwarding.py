@@ -10,9 +10,10 @@ from segment import guest, segment
 from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
-from flatnet.apply.forwarding import apply_forwarding
-from flatnet.effects import Subject, Surface
-from flatnet.state import Changes, Forwarding, Plan
+from flatnet.apply.link.forwarding import apply_forwarding
+from flatnet.state.changes import Changes
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.plan import Forwarding, Plan
 from tests.builders import settings, snapshot
 from tests.effects import was_set
 from tests.planned import filter_plan, host_plan, parted

@@ -6,7 +6,7 @@ import pytest
 from rules import applied, planned, saved
 from segment import guest, segment
 
-from flatnet.effects import Verb
+from flatnet.state.effects import Verb
 from tests.builders import settings, snapshot
 from tests.effects import ipset
 from tests.planned import filter_plan

@@ -8,8 +8,14 @@ from forced import ALL
 from guarded import guard
 from test_watch import applier, eventually, output
 
-from flatnet.apply.force_guard import unguarded
-from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
+from flatnet.apply.filter.guard.force import unguarded
+from flatnet.apply.filter.guard.guard import (
+    FAMILIES,
+    TABLE,
+    Guarding,
+    apply_guard,
+)
+from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import (
     HostPaths,
     Task,
@@ -18,8 +24,7 @@ from flatnet.apply.host import (
     apply_task,
 )
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
-from flatnet.effects import Effect, Surface, Verb
+from flatnet.state.effects import Effect, Surface, Verb
 
 EDITS = (
     ("bridge", "forward", "drop", "accept"),

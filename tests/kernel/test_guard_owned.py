@@ -9,8 +9,13 @@ import pytest
 from guarded import PORT_A, guard
 from test_guard_tables import tables, unowned
 
-from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
-from flatnet.apply.libnftables import Session
+from flatnet.apply.filter.guard.guard import (
+    FAMILIES,
+    TABLE,
+    Guarding,
+    apply_guard,
+)
+from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.exceptions import HostSetupError
 from tests.effects import guard_set
 

@@ -22,9 +22,14 @@ from guarded import (
 )
 from namespaces import enter
 
-from flatnet.apply import nft
-from flatnet.apply.guard import FAMILIES, TABLE, Guarding, apply_guard
-from flatnet.apply.libnftables import Session
+from flatnet.apply.filter.guard import nft
+from flatnet.apply.filter.guard.guard import (
+    FAMILIES,
+    TABLE,
+    Guarding,
+    apply_guard,
+)
+from flatnet.apply.filter.guard.libnftables import Session
 from tests.effects import guard_set
 
 # Of linux/if_packet.h and asm-generic/socket.h: Python does not have them.

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from flatnet.apply import channel, conntrack, firewall, host, met
+from flatnet.apply import channel, host
+from flatnet.apply.filter.connections import conntrack
+from flatnet.apply.filter.guard import met
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables import firewall
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
 from flatnet.apply.worker import Worker
-from flatnet.effects import Subject, Surface
 from flatnet.exceptions import HostSetupError
-from flatnet.parts import Delta
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.parts import Delta
 from tests.builders import interface, settings, snapshot
 from tests.effects import BRIDGE, DHCP, STARTED, cut
 from tests.planned import host_plan, parts_of

@@ -15,10 +15,10 @@ from segment import (
     udp_frame,
 )
 
-from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
-from flatnet.filtering import Filter
-from flatnet.rows import SecurityRule
+from flatnet.state.filtering import Filter
+from flatnet.state.rows import SecurityRule
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 COUNT = itertools.count(1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output, rules
 
 from flatnet.apply.events import ANYTHING, Happened
-from flatnet.apply.taps import opened
+from flatnet.apply.link.taps import opened
 from tests.builders import interface
 from tests.planned import host_plan, parted
 

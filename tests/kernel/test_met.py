@@ -3,7 +3,8 @@
 import pytest
 from connections import WEB, apply, silent_segment
 
-from flatnet.apply import guard_routed, met
+from flatnet.apply.filter.guard import met
+from flatnet.apply.filter.guard import routed as guard_routed
 from tests.effects import cut
 
 # The first of whom has no port, so that the notes are complete after that.

@@ -6,10 +6,10 @@ iptables-save then shows an empty table, a part of it, or an error.
 import pytest
 from rules import EMPTY, RULES, applied, planned
 
-from flatnet.apply import firewall
-from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.filter.iptables import firewall
+from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
-from flatnet.effects import Verb
+from flatnet.state.effects import Verb
 from tests.effects import chain
 
 UNREADABLE = (

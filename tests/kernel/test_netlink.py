@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from flatnet.apply import netlink, nft_dump
-from flatnet.apply.proven import generation
+from flatnet.apply import netlink
+from flatnet.apply.filter.guard import nft_dump
+from flatnet.apply.filter.proven import generation
 
 
 def test_a_forked_process_asks_by_itself(namespace):

@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatnet.apply import guard_routed, guard_rules, nft, nft_keys, severed
-from flatnet.apply.guard import TABLE
-from flatnet.apply.libnftables import Session
-from flatnet.apply.nft_batch import OutdatedError
-from flatnet.apply.nft_elements import Change, put_elements, write_elements
-from flatnet.apply.proven import generation
+from flatnet.apply.filter.guard import nft, nft_keys, routed, rules
+from flatnet.apply.filter.guard import nft_elements as elements
+from flatnet.apply.filter.guard.guard import TABLE
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.guard.nft_batch import OutdatedError
+from flatnet.apply.filter.guard.nft_elements import Change
+from flatnet.apply.filter.proven import generation
 from flatnet.exceptions import HostSetupError
 
+put, write = elements.put_elements, elements.write_elements
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1).map(
     lambda text: text[:15]
 )
@@ -35,11 +37,11 @@ PARTS = {
 }
 KEYS = {
     ("bridge", name): key
-    for name, key in guard_rules.SET_KEYS.items()
+    for name, key in rules.SET_KEYS.items()
     if "dynamic" not in key
 } | {
     ("inet", name): key
-    for name, key in (guard_routed.SET_KEYS | severed.SET_KEYS).items()
+    for name, key in routed.SET_KEYS.items()
     if "dynamic" not in key
 }
 
@@ -99,11 +101,11 @@ def test_whatever_is_written_is_what_the_kernel_has(namespace):
             def twice(first, second):
                 before = held(session)
                 added = [change(each, first[each]) for each in KEYS]
-                put_elements(session, added)
+                put(session, added)
                 both = [
                     change(each, second[each], first[each]) for each in KEYS
                 ]
-                put_elements(session, both)
+                put(session, both)
                 for each, there in held(session).items():
                     assert there == (before[each] - first[each]) | second[each]
 
@@ -136,13 +138,13 @@ def test_nft_and_we_write_the_same_keys(namespace, place):
                 f"add element {family} {TABLE} {name} "
                 f"{{ {nft_keys.text(KEYS[place], first)} }}"
             )
-            put_elements(session, [change(place, [second])])
+            put(session, [change(place, [second])])
             ours = held(session)[place]
             session.run(
                 f"delete element {family} {TABLE} {name} "
                 f"{{ {nft_keys.text(KEYS[place], second)} }}"
             )
-            put_elements(session, [change(place, removed=[first])])
+            put(session, [change(place, removed=[first])])
             return ours, held(session)[place]
 
     assert namespace.call(written) == ({first, second}, set())
@@ -158,7 +160,7 @@ def test_nft_shows_what_we_wrote(namespace):
             session.adopt([("bridge", TABLE)])
             key = KEYS["bridge", "ipv4"]
             session.run(f"add set bridge {TABLE} ipv4 {{ {key}; }}")
-            put_elements(session, [change(("bridge", "ipv4"), [address])])
+            put(session, [change(("bridge", "ipv4"), [address])])
 
     namespace.call(written)
     shown = json.loads(namespace.run(f"nft -j list set bridge {TABLE} ipv4"))
@@ -183,7 +185,7 @@ def test_all_tables_are_written_in_one_transaction(namespace):
     def written(session):
         before = now(session)
         changes = [change(PORTS, [ONE, TWO]), change(GUESTS, [("10.0.0.2",)])]
-        after = write_elements(session, changes, before)
+        after = write(session, changes, before)
         return (
             after - before,
             now(session) - after,
@@ -198,19 +200,17 @@ def test_all_tables_are_written_in_one_transaction(namespace):
 
 def test_what_is_there_or_gone_already_changes_nothing_else(namespace):
     def written(session):
-        put_elements(session, [change(PORTS, [ONE])])
+        put(session, [change(PORTS, [ONE])])
         before = now(session)
-        same = write_elements(session, [change(PORTS, [ONE])], before)
+        same = write(session, [change(PORTS, [ONE])], before)
         assert same == now(session) == before
-        nothing = write_elements(session, [change(PORTS)], before)
+        nothing = write(session, [change(PORTS)], before)
         assert nothing == before
         gone = [change(PORTS, [TWO], [ONE, ("tap3",)])]
-        after = write_elements(session, gone, before)
+        after = write(session, gone, before)
         assert after == now(session) == before + 1
         both = [change(PORTS, [TWO], [TWO])]
-        assert write_elements(session, both, after) == generation(
-            session.proven.asking
-        )
+        assert write(session, both, after) == generation(session.proven.asking)
         return held(session)[PORTS]
 
     assert called(namespace, written) == {TWO}
@@ -221,9 +221,9 @@ def test_whoever_was_overtaken_writes_nothing(namespace):
         before = now(session)
         namespace.run("nft add table ip theirs")
         with pytest.raises(OutdatedError):
-            write_elements(session, [change(PORTS, [ONE])], before)
+            write(session, [change(PORTS, [ONE])], before)
         assert held(session)[PORTS] == set()
-        put_elements(session, [change(PORTS, [ONE])])
+        put(session, [change(PORTS, [ONE])])
         return held(session)[PORTS]
 
     assert called(namespace, written) == {ONE}
@@ -245,7 +245,7 @@ def test_what_is_refused_is_named_and_nothing_is_written(
         before = now(session)
         changes = [change(PORTS, [ONE, TWO]), change(place, [wrong])]
         with pytest.raises(HostSetupError) as caught:
-            write_elements(session, changes, before)
+            write(session, changes, before)
         assert now(session) == before
         assert held(session)[PORTS] == set()
         return str(caught.value)
@@ -260,7 +260,7 @@ def test_a_set_that_is_not_there_is_named(namespace):
     def written(session):
         session.run(f"delete set bridge {TABLE} ports")
         with pytest.raises(HostSetupError) as caught:
-            put_elements(session, [change(PORTS, [ONE])])
+            put(session, [change(PORTS, [ONE])])
         return str(caught.value)
 
     assert f"set bridge {TABLE} ports cannot" in called(namespace, written)
@@ -269,7 +269,7 @@ def test_a_set_that_is_not_there_is_named(namespace):
 def test_tables_of_a_living_owner_are_not_written(namespace):
     def written(session):
         with Session() as second, pytest.raises(HostSetupError) as caught:
-            put_elements(second, [change(PORTS, [ONE])])
+            put(second, [change(PORTS, [ONE])])
         return str(caught.value)
 
     assert "belongs to another process" in called(namespace, written)
@@ -278,9 +278,9 @@ def test_tables_of_a_living_owner_are_not_written(namespace):
 def test_ten_thousand_at_once(namespace):
     def written(session):
         many = [(str(ipaddress.IPv4Address(n)),) for n in range(10000)]
-        put_elements(session, [change(GUESTS, many)])
+        put(session, [change(GUESTS, many)])
         first = len(held(session)[GUESTS])
-        put_elements(session, [change(GUESTS, removed=many)])
+        put(session, [change(GUESTS, removed=many)])
         return first, len(held(session)[GUESTS])
 
     assert called(namespace, written) == (10000, 0)
@@ -293,7 +293,7 @@ def test_what_another_left_unread_is_no_answer(namespace):
             kernel.send(
                 bytes.fromhex("14000000ff0a0500010000000000000000000000")
             )
-        put_elements(session, [change(PORTS, [ONE])])
+        put(session, [change(PORTS, [ONE])])
         return held(session)[PORTS]
 
     assert called(namespace, written) == {ONE}

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from test_used_ports import hold
 
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.kernel.test_applier import with_applier
 from tests.planned import host_plan, parted

@@ -15,12 +15,12 @@ from bridged import (
 )
 from guarded import guard, guarded_network
 
-from flatnet.apply.addressing import conflicts
-from flatnet.apply.guard import Guarding, apply_guard
-from flatnet.apply.libnftables import Session
-from flatnet.apply.stale import withdraw
-from flatnet.effects import Effect, Surface, Verb
-from flatnet.taken import InUse
+from flatnet.apply.filter.guard.guard import Guarding, apply_guard
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.link.addressing import conflicts
+from flatnet.apply.link.stale import withdraw
+from flatnet.state.effects import Effect, Surface, Verb
+from flatnet.state.taken import InUse
 from tests.effects import BRIDGE
 
 BROKER = InUse("10.0.0.9", "the broker")

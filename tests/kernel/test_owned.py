@@ -5,11 +5,12 @@ import pwd
 
 import pytest
 
-from flatnet.apply import dnsmasq, files, owned
-from flatnet.apply.daemons import Running
-from flatnet.apply.dhcp import apply_dhcp
+from flatnet.apply import files, owned
+from flatnet.apply.dhcp import dnsmasq
+from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.exceptions import HostSetupError
-from flatnet.state import DhcpHost, DhcpServer
+from flatnet.state.plan import DhcpHost, DhcpServer
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 

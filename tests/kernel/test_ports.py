@@ -18,7 +18,7 @@ from bridged import (
     veth,
 )
 
-from flatnet.state import Changes
+from flatnet.state.changes import Changes
 from tests.effects import BRIDGE
 
 TUNSETIFF = 0x400454CA

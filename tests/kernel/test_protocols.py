@@ -8,10 +8,10 @@ import pytest
 from filtered import plan, rule
 from segment import ethernet, guest, segment
 
-from flatnet.apply.filter.matches import accepted
-from flatnet.grouprules import PROTOCOLS, fault
+from flatnet.apply.filter.iptables.matches import accepted
 from flatnet.plan.openings import openings
-from flatnet.rows import SecurityRule
+from flatnet.state.grouprules import PROTOCOLS, fault
+from flatnet.state.rows import SecurityRule
 
 COUNT = itertools.count(1)
 HEADS = {

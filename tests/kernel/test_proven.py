@@ -5,10 +5,10 @@ import subprocess
 from rules import planned
 from test_firewall import CLOBBERS, filled
 
-from flatnet.apply.firewall import apply_firewall
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.proven import Proven
 from flatnet.apply.known import Known
-from flatnet.apply.libnftables import Session
-from flatnet.apply.proven import Proven
 from flatnet.apply.watch import Watch
 
 

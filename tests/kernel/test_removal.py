@@ -6,10 +6,10 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 from test_devices import ip
 
-from flatnet.apply import taps
-from flatnet.apply.devices import Devices
-from flatnet.apply.link import DUMP, NO_OPENER, read_links
-from flatnet.apply.removal import remove, remove_group
+from flatnet.apply.link import taps
+from flatnet.apply.link.devices import Devices
+from flatnet.apply.link.link import DUMP, NO_OPENER, read_links
+from flatnet.apply.link.removal import remove, remove_group
 
 GROUP = 77
 NOBODY = (NO_OPENER, NO_OPENER)

@@ -16,7 +16,7 @@ from connections import (
 )
 from segment import link_local
 
-from flatnet.rows import SecurityRule
+from flatnet.state.rows import SecurityRule
 from tests.effects import cut
 from tests.sockets import passes
 

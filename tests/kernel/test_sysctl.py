@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flatnet.apply import command, sysctl
-from flatnet.effects import Subject, Surface
-from flatnet.state import Bridge, Changes, Failure, Plan, Port
+from flatnet.apply import command
+from flatnet.apply.link import sysctl
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.plan import Bridge, Plan, Port
 from tests.effects import was_set
 
 UUID = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"

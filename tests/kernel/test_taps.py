@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from bridged import apply, plan, reach, tap
 
-from flatnet.apply import taps
-from flatnet.effects import Effect, Surface, Verb
+from flatnet.apply.link import taps
+from flatnet.state.effects import Effect, Surface, Verb
 
 NAME = tap(1).name
 OPEN = """

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from forced import PORTS, applier, plan_of_groups, up
 
-from flatnet.apply import command, restore
-from flatnet.effects import Subject, Surface
+from flatnet.apply import command
+from flatnet.apply.filter.iptables import restore
+from flatnet.state.effects import Subject, Surface
 
 SCRIPT = """#!/bin/sh
 echo >> {log}

@@ -4,10 +4,10 @@ import pytest
 from filtered import rule
 from segment import guest, probe, segment
 
-from flatnet.apply import firewall
-from flatnet.apply.ipset_messages import Writer
+from flatnet.apply.filter.iptables import firewall
+from flatnet.apply.filter.iptables.ipset_messages import Writer
 from flatnet.apply.known import Known
-from flatnet.rows import SecurityGroup
+from flatnet.state.rows import SecurityGroup
 from tests.builders import settings, snapshot
 from tests.planned import filter_plan, in_groups
 

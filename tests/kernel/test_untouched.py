@@ -11,10 +11,10 @@ from rules import RULES
 from test_watch import eventually, output
 
 from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.filter.proven import generation
 from flatnet.apply.netlink import NETFILTER, Kept
-from flatnet.apply.proven import generation
-from flatnet.effects import Verb
-from flatnet.rows import SecurityGroup
+from flatnet.state.effects import Verb
+from flatnet.state.rows import SecurityGroup
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parted
 

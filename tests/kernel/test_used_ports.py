@@ -13,11 +13,11 @@ from dhcp_hosts import wait_until
 from test_host import OPTIONS, ROWS, Path, tempfile
 from test_watch import applier, rules
 
-from flatnet.apply.links import host
-from flatnet.apply.usage import is_used
-from flatnet.effects import Effect, Surface, Verb
+from flatnet.apply.link.links import host
+from flatnet.apply.link.usage import is_used
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Plan
+from flatnet.state.effects import Effect, Surface, Verb
+from flatnet.state.plan import Plan
 from tests.builders import interface, snapshot
 from tests.planned import host_plan, parted
 

@@ -13,7 +13,7 @@ import pytest
 
 from flatnet.apply import watch
 from flatnet.apply.client import Applier, start_applier
-from flatnet.state import Uplink
+from flatnet.state.plan import Uplink
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, parted
 

@@ -5,12 +5,12 @@ from edited import EDITS, FAMILIES, edit, output
 from everything import OUTSIDES, everything
 from rules import planned
 
-from flatnet.apply.filter.rendering import rules
-from flatnet.apply.firewall import apply_firewall
-from flatnet.apply.iptables import changed, jump_line
+from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.iptables import changed, jump_line
+from flatnet.apply.filter.iptables.marks import lines
+from flatnet.apply.filter.iptables.rendering import rules
+from flatnet.apply.filter.iptables.saved import read_tables
 from flatnet.apply.known import Known
-from flatnet.apply.marks import lines
-from flatnet.apply.saved import read_tables
 
 # As on a host where /etc/protocols has no names.
 NAMELESS = "mount --bind /dev/null /etc/protocols && exec "

@@ -26,7 +26,7 @@ from flatnet.db import schema
 from flatnet.db.engine import Database
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import planned
-from flatnet.scope import EVERYTHING, NOTHING, Scope, of_instance
+from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_instance
 from tests.db.conftest import a_daemon
 
 WRITES = {

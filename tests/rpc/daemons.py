@@ -5,11 +5,11 @@ import threading
 from flatnet import backlog, endpoints, rpc
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
-from flatnet.composed import Sources, composed
+from flatnet.config.settings import Settings
 from flatnet.manager import FlatDHCPManager
 from flatnet.reconciler import Reconciler
-from flatnet.settings import Settings
-from flatnet.state import Changes, Failure, FoundPort
+from flatnet.state.changes import Changes, Failure, FoundPort
+from flatnet.state.composed import Sources, composed
 from tests.db.conftest import HOLDER, a_daemon
 from tests.effects import port
 

@@ -8,7 +8,7 @@ from test_rpc import CONTEXT, api, broker, database, new_instance
 
 from flatnet import answers, exceptions, rpc
 from flatnet.backlog import Turns
-from flatnet.scope import EVERYTHING
+from flatnet.state.scope import EVERYTHING
 from tests.rpc.daemons import Node
 
 __all__ = ("api", "broker", "database")

@@ -7,7 +7,8 @@ from oslo_config import cfg
 from test_hints import wait_for
 from test_rpc import Node
 
-from flatnet import conf, rpc
+from flatnet import rpc
+from flatnet.config import conf
 from flatnet.db import (
     allocation,
     bindings,

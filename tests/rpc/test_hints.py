@@ -9,7 +9,7 @@ from test_rpc import CONTEXT, api, broker, database, new_instance, node
 
 from flatnet import exceptions
 from flatnet.db import models, security_groups
-from flatnet.scope import EVERYTHING, Scope
+from flatnet.state.scope import EVERYTHING, Scope
 
 __all__ = ("api", "broker", "database", "node", "other")
 

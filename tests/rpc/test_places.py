@@ -18,7 +18,7 @@ from flatnet import exceptions
 from flatnet.backlog import Dispatcher
 from flatnet.db import bindings, interfaces, models, networks
 from flatnet.rpc import NetworkAPI
-from flatnet.scope import EVERYTHING
+from flatnet.state.scope import EVERYTHING
 from tests.db.conftest import a_daemon, silent
 from tests.rpc.daemons import Node
 

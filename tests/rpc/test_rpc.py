@@ -12,7 +12,8 @@ import oslo_messaging as messaging
 import pytest
 from oslo_config import cfg
 
-from flatnet import conf, exceptions, rpc
+from flatnet import exceptions, rpc
+from flatnet.config import conf
 from flatnet.db import (
     instances,
     memberships,
@@ -23,7 +24,7 @@ from flatnet.db import (
 )
 from flatnet.db.engine import Database
 from flatnet.lab.rabbitmq import RabbitMQ
-from flatnet.scope import EVERYTHING
+from flatnet.state.scope import EVERYTHING
 from tests.rpc.daemons import Node
 
 CONTEXT = {"user_id": "u", "roles": ["admin"], "a_key_of_later": 1}
@@ -33,7 +34,7 @@ CONTEXT = {"user_id": "u", "roles": ["admin"], "a_key_of_later": 1}
 def broker(tmp_path_factory):
     directory = tmp_path_factory.mktemp("rabbit")
     with RabbitMQ(directory) as rabbit:
-        config = directory / "flatnet.conf"
+        config = directory / "flatnet.config.conf"
         config.write_text(f"[DEFAULT]\ntransport_url = {rabbit.url}\n")
         conf.register(cfg.CONF)
         cfg.CONF(["--config-file", str(config)], project="flatnet")

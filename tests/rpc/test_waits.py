@@ -9,7 +9,8 @@ import time
 import pytest
 from oslo_config import cfg
 
-from flatnet import conf, exceptions, rpc
+from flatnet import exceptions, rpc
+from flatnet.config import conf
 from flatnet.db import instances, models, networks, schema
 from flatnet.db.engine import Database
 from flatnet.lab import services as servers
@@ -27,7 +28,7 @@ NAMED = (exceptions.DatabaseUnavailable, exceptions.HostSetupError)
 def broker(tmp_path_factory):
     directory = tmp_path_factory.mktemp("rabbit")
     with RabbitMQ(directory) as rabbit:
-        config = directory / "flatnet.conf"
+        config = directory / "flatnet.config.conf"
         config.write_text(f"[DEFAULT]\ntransport_url = {rabbit.url}\n")
         conf.register(cfg.CONF)
         cfg.CONF(["--config-file", str(config)], project="flatnet")

@@ -6,11 +6,11 @@ from typing import cast
 import pytest
 from pyroute2 import IPRoute
 
-from flatnet.apply.checks import check_bridge
-from flatnet.apply.link import DUMP, Link
-from flatnet.apply.links import Host
+from flatnet.apply.link.checks import check_bridge
+from flatnet.apply.link.link import DUMP, Link
+from flatnet.apply.link.links import Host
 from flatnet.exceptions import HostSetupError
-from flatnet.state import Bridge
+from flatnet.state.plan import Bridge
 
 PLANNED = Bridge("br100", network_uuid="n", mac="02:aa", mtu=1500)
 BRIDGE = Link(

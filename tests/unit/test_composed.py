@@ -2,9 +2,9 @@
 
 import random
 
-from flatnet.composed import Sources
-from flatnet.filtering import Group, Opening
-from flatnet.parts import HostPart, Member, Parts
+from flatnet.state.composed import Sources
+from flatnet.state.filtering import Group, Opening
+from flatnet.state.parts import HostPart, Member, Parts
 
 HOST = HostPart("node1")
 SOURCES = (7, 8, 9)

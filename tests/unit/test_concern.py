@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.concern import NOTHING, Concern, concern, subjects
-from flatnet.apply.devices import Moved
-from flatnet.apply.link import Address, Link
-from flatnet.effects import Subject, Surface
-from flatnet.state import Uplink
+from flatnet.apply.link.concern import NOTHING, Concern, concern, subjects
+from flatnet.apply.link.devices import Moved
+from flatnet.apply.link.link import Address, Link
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.plan import Uplink
 from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan
 

@@ -3,9 +3,9 @@
 import pytest
 from oslo_config import cfg
 
-from flatnet import conf
-from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
+from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.grammar.plan import checked
+from flatnet.config import conf
 from flatnet.exceptions import ConfigurationError
 from tests.builders import interface, snapshot
 from tests.planned import host_plan
@@ -21,7 +21,7 @@ def settings(path, *lines):
 
 def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
     found = settings(
-        tmp_path / "flatnet.conf",
+        tmp_path / "flatnet.config.conf",
         "host = node1",
         "routing_source_ip = 198.51.100.1",
         "dns_server = 2001:DB8::1",
@@ -35,7 +35,7 @@ def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
 
 
 def test_no_device_to_translate_at_is_named(tmp_path):
-    path = tmp_path / "flatnet.conf"
+    path = tmp_path / "flatnet.config.conf"
     with pytest.raises(ConfigurationError, match="public_interface is empty"):
         settings(path, "public_interface =", "routing_source_ip = 192.0.2.1")
     settings(path, "public_interface =", "routing_source_ip =")
@@ -53,7 +53,7 @@ def test_no_device_to_translate_at_is_named(tmp_path):
 def test_what_no_plan_could_say_is_named(tmp_path, line):
     """Else it is accepted, and each pass is refused once a guest comes."""
     name, _, value = map(str.strip, line.partition("="))
-    path = tmp_path / "flatnet.conf"
+    path = tmp_path / "flatnet.config.conf"
     with pytest.raises(ConfigurationError) as caught:
         settings(path, line)
     assert f"{name} = {value!r} in {path}" in str(caught.value)

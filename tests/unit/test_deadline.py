@@ -8,7 +8,7 @@ import pytest
 from flatnet import deadline
 from flatnet.exceptions import HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.scope import EVERYTHING
+from flatnet.state.scope import EVERYTHING
 
 
 def test_the_sooner_end_counts_and_ends_with_its_block():

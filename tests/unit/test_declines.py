@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flatnet.apply.declines import declined
+from flatnet.apply.dhcp.declines import declined
 
 MAC = "fa:16:3e:00:00:01"
 OWN = socket.inet_aton("10.0.0.2")

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply import channel
-from flatnet.effects import Effect, Subject, Surface, Verb
-from flatnet.state import Changes, Failure
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Effect, Subject, Surface, Verb
 from tests.effects import BRIDGE, chain, cut, guard_set, port, was_set
 
 LINES = {

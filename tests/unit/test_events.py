@@ -6,7 +6,7 @@ import pytest
 
 from flatnet.apply.events import ANYTHING, Happened, Hearer, Teller
 from flatnet.cmd.planner import HostPlanner
-from flatnet.scope import EVERYTHING, Scope
+from flatnet.state.scope import EVERYTHING, Scope
 from tests.builders import interface, settings, snapshot
 from tests.planned import kept_rows
 

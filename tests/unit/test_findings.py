@@ -4,8 +4,8 @@ import pytest
 
 from flatnet.plan.findings import findings
 from flatnet.plan.port import port_name
-from flatnet.rows import ARRIVING, GONE, SERVING, Binding, Finding
-from flatnet.state import FoundPort
+from flatnet.state.changes import FoundPort
+from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
 from tests.builders import interface, settings, snapshot
 from tests.planned import bridges, host_plan, kept_rows
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flatnet.apply.flows import Flow, Judge
-from flatnet.filtering import Filter, Group, Guest, Members, Opening
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.apply.filter.connections.flows import Flow, Judge
+from flatnet.state.filtering import Filter, Group, Guest, Members, Opening
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, in_groups
 

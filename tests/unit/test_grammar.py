@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
-from flatnet.effects import Subject, Surface
+from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.grammar.plan import checked
 from flatnet.exceptions import HostSetupError
-from flatnet.filtering import Opening
-from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import DhcpHost
-from flatnet.taken import InUse
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.filtering import Opening
+from flatnet.state.plan import DhcpHost
+from flatnet.state.rows import SecurityGroup, SecurityRule
+from flatnet.state.taken import InUse
 from tests.builders import interface, network, settings, snapshot
 from tests.effects import DHCP, port
 from tests.planned import host_plan, in_groups

@@ -11,14 +11,17 @@ from dataclasses import fields, is_dataclass, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatnet.apply import dnsmasq, ipset, nft, sysctl
-from flatnet.apply.filter.rendering import rules
-from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
-from flatnet.apply.guard import Guarding
-from flatnet.apply.iptables import Existing, edits
-from flatnet.apply.members import Members
-from flatnet.apply.placement import Placement
+from flatnet.apply.dhcp import dnsmasq
+from flatnet.apply.filter.guard import nft
+from flatnet.apply.filter.guard.guard import Guarding
+from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.iptables import Existing, edits
+from flatnet.apply.filter.iptables.placement import Placement
+from flatnet.apply.filter.iptables.rendering import rules
+from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.grammar.plan import checked
+from flatnet.apply.link import sysctl
+from flatnet.apply.link.strangers import Strangers
 from flatnet.exceptions import HostSetupError
 from tests.unit.test_grammar import plan
 
@@ -245,7 +248,7 @@ def of_dnsmasq(server):
 
 
 def of_nft(guard):
-    for table in Guarding().tables(guard, Members()):
+    for table in Guarding().tables(guard, Strangers()):
         for line in nft.replacement(table, None).split("\n"):
             if line.startswith("add set"):
                 assert NFT_SET.fullmatch(line), line

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import settings as of_test
 from hypothesis import strategies as st
 
-from flatnet.apply.filter.rendering import rules
-from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
+from flatnet.apply.filter.iptables.rendering import rules
+from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.grammar.plan import checked
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import HostSetupError
-from flatnet.filtering import Opening
 from flatnet.reconciler import Reconciler
-from flatnet.rows import SecurityGroup, SecurityRule
-from flatnet.state import Changes, Failure
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.filtering import Opening
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import NoRows, interface, network, settings, snapshot
 from tests.effects import port
 from tests.planned import host_plan

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
+from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.grammar.plan import checked
 from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from flatnet.cmd import knownnames
-from flatnet.options import DEFAULT_OPTIONS
+from flatnet.config.options import DEFAULT_OPTIONS
 
 # In a process of its own: to import all of oslo is to set up a lot.
 ASKED = """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flatnet.apply.filter.tables import Chain
-from flatnet.apply.marks import marks, recognised
+from flatnet.apply.filter.iptables.marks import marks, recognised
+from flatnet.apply.filter.iptables.tables import Chain
 
 OLD = Chain("flatnet-d", ("-j a", "-j b", "-j c"))
 

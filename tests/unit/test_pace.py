@@ -4,8 +4,8 @@ import itertools
 
 from flatnet.apply.fights import RULES, Fights
 from flatnet.apply.pace import LONGEST_PAUSE, MINUTE, Pace
-from flatnet.effects import Subject, Surface
-from flatnet.state import Fight
+from flatnet.state.changes import Fight
+from flatnet.state.effects import Subject, Surface
 
 TAP = Subject(Surface.PORT, "tap1")
 

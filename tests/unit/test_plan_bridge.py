@@ -3,7 +3,7 @@
 import pytest
 
 from flatnet.plan.bridge import bridge_mac
-from flatnet.state import Bridge, Port, Uplink
+from flatnet.state.plan import Bridge, Port, Uplink
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import bridges, uplink_names
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply import dnsmasq
+from flatnet.apply.dhcp import dnsmasq
 from flatnet.exceptions import HostSetupError
-from flatnet.state import DhcpHost, DhcpServer
+from flatnet.state.plan import DhcpHost, DhcpServer
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import servers
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flatnet.apply.filter.rendering import rules
+from flatnet.apply.filter.iptables.rendering import rules
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan
 

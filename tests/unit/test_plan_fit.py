@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.grammar import checked
-from flatnet.apply.grammar_instances import Passed
-from flatnet.composed import Sources, composed
-from flatnet.effects import Surface
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.grammar.plan import checked
+from flatnet.state.composed import Sources, composed
+from flatnet.state.effects import Surface
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parts_of
 

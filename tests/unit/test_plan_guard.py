@@ -4,7 +4,7 @@ import pytest
 
 from flatnet.plan.addresses import eui64_address
 from flatnet.plan.bridge import bridge_mac
-from flatnet.state import Guard, GuardedNetwork, GuardedPort
+from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan
 

@@ -1,7 +1,7 @@
 """What may reach an instance, as chains and sets."""
 
-from flatnet.apply.filter.rendering import rules
-from flatnet.rows import SecurityGroup, SecurityRule
+from flatnet.apply.filter.iptables.rendering import rules
+from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, in_groups
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flatnet.rows import SecurityRule
+from flatnet.state.rows import SecurityRule
 from tests.builders import snapshot
 from tests.unit.test_plan_isolation import EVERYWHERE, filters, grouped, guest
 

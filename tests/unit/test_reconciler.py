@@ -6,11 +6,11 @@ import time
 import pytest
 
 from flatnet.cmd.planner import HostPlanner
-from flatnet.effects import Subject, Surface
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.scope import EVERYTHING, of_instance
-from flatnet.state import Changes, Failure
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.scope import EVERYTHING, of_instance
 from tests.builders import NoRows, settings
 from tests.effects import DHCP, port
 

@@ -1,9 +1,9 @@
 """What was compared once is not compared again, and nothing else."""
 
-from flatnet.apply.filter.tables import Chain, Table
-from flatnet.apply.iptables import Existing
-from flatnet.apply.placement import Placement, placement
-from flatnet.apply.settled import Settled
+from flatnet.apply.filter.iptables.iptables import Existing
+from flatnet.apply.filter.iptables.placement import Placement, placement
+from flatnet.apply.filter.iptables.settled import Settled
+from flatnet.apply.filter.iptables.tables import Chain, Table
 
 EXISTING, PLACE = Existing(chains={"flatnet-local": []}), Placement()
 TABLE = Table(4, "filter", (Chain("flatnet-local", ("-j DROP",)),))

@@ -1,1 +1,1 @@
-"""What may reach whom, put into effect with iptables and address sets."""
+"""What may reach an instance: rules, guard and connections."""

@@ -14,7 +14,7 @@ from flatnet.exceptions import (
     HostNotFound,
     InstanceNotFound,
 )
-from flatnet.rows import Instance
+from flatnet.state.rows import Instance
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database

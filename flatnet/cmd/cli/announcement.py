@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from flatnet.cmd.cli.base import warn
+from flatnet.config.settings import Settings
 from flatnet.exceptions import FlatnetError
-from flatnet.settings import Settings
 
 
 def tell_daemons(

@@ -6,7 +6,7 @@ from typing import Any
 from flatnet.cmd.cli import membership, session
 from flatnet.cmd.cli.base import Command, Lines, Lister, ShowOne, warn
 from flatnet.cmd.cli.inventory import LISTED, Inventory
-from flatnet.rows import Instance
+from flatnet.state.rows import Instance
 
 Answer = tuple[tuple[str, ...], tuple[Any, ...]]
 FIELDS = ("id", "uuid", "hostname", "host", "project_id")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli.base import Lines
+from flatnet.config.settings import Settings
 from flatnet.plan.conditions import host_condition, instance_condition
 from flatnet.plan.port import port_name
-from flatnet.rows import Binding, Instance, Interface, Service
-from flatnet.settings import Settings
+from flatnet.state.rows import Binding, Instance, Interface, Service
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database

@@ -7,7 +7,7 @@ from flatnet.cmd.cli import session
 from flatnet.cmd.cli.announcement import tell_daemons
 from flatnet.cmd.cli.base import Command, warn
 from flatnet.cmd.cli.security_group import add_group
-from flatnet.settings import Settings
+from flatnet.config.settings import Settings
 
 if TYPE_CHECKING:
     from flatnet.db.memberships import Regrouped

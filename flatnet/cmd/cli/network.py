@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command, Lister, Pairs, ShowOne, warn
+from flatnet.config.settings import Settings
 from flatnet.exceptions import Conflict
 from flatnet.plan.bridge import uplink_name
-from flatnet.rows import Network
-from flatnet.settings import Settings
+from flatnet.state.rows import Network
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
@@ -182,7 +182,7 @@ def _check_held(uplink: str, bridge: str) -> None:
 
     :raises Conflict: the line says what to do
     """
-    from flatnet.apply.link import read_links
+    from flatnet.apply.link.link import read_links
 
     here = read_links()
     names = {each.index: each.name for each in here}
@@ -204,7 +204,7 @@ def _set_aside(database: "Database", made: Network, wanted: Settings) -> None:
     """
     from oslo_config import cfg
 
-    from flatnet.apply.conflicts import foreseen
+    from flatnet.apply.link.conflicts import foreseen
     from flatnet.cmd import needs
     from flatnet.db import reservations
 

@@ -4,10 +4,10 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from flatnet import grouprules
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.base import Command, Lines, Lister, ShowOne
-from flatnet.rows import SecurityGroup
+from flatnet.state import grouprules
+from flatnet.state.rows import SecurityGroup
 
 Answer = tuple[tuple[str, ...], tuple[Any, ...]]
 

@@ -3,12 +3,12 @@
 import argparse
 from typing import Any
 
-from flatnet import grouprules
 from flatnet.cmd.cli import session
 from flatnet.cmd.cli.announcement import tell_daemons
 from flatnet.cmd.cli.base import Command, ShowOne
 from flatnet.cmd.cli.security_group import add_group
-from flatnet.rows import SecurityRule
+from flatnet.state import grouprules
+from flatnet.state.rows import SecurityRule
 
 Answer = tuple[tuple[str, ...], tuple[Any, ...]]
 RULE_COLUMNS = ("id", "protocol", "from_port", "to_port", "cidr", "group_id")

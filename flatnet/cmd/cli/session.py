@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from flatnet import __version__
 from flatnet.cmd.cli.base import DEFAULT_CONFIG_FILE, PROGRAM
 from flatnet.cmd.statepath import become_user_of
+from flatnet.config.settings import Settings
 from flatnet.exceptions import ConfigurationError, DatabaseUnavailable
-from flatnet.settings import Settings
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
@@ -24,8 +24,8 @@ def settings(options: argparse.Namespace) -> Settings:
     """
     from oslo_config import cfg
 
-    from flatnet import conf
     from flatnet.cmd import configfiles
+    from flatnet.config import conf
 
     conf.register(cfg.CONF)
     arguments = [

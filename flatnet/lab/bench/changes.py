@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 
-from flatnet.apply import netlink, proven, subscription
+from flatnet.apply import netlink
+from flatnet.apply.filter import proven
+from flatnet.apply.link import subscription
 from flatnet.apply.netlink import Kept
 from flatnet.lab import answering
 from flatnet.lab.conversation import Json

@@ -10,7 +10,7 @@ It looks without a pause, and so has a core while it is asked.
 import sys
 import time
 
-from flatnet.apply import ipset_messages
+from flatnet.apply.filter.iptables import ipset_messages
 from flatnet.exceptions import HostSetupError
 from flatnet.lab import answering
 from flatnet.lab.conversation import Json

@@ -18,7 +18,7 @@ from flatnet.lab.namespaces import LabError
 _ROUNDS = 7
 _PACKETS = 400
 _FIRST_PORT = 20000
-# Fewer than a guest may have (`apply.guard_routed`), with those to come.
+# Fewer than a guest may have (`guard.routed`), with those to come.
 _MANY = 12000
 _GOALS = (Goal(3, FLOOR),)
 _RULE = "iptables -{} FORWARD -m conntrack --ctstate NEW -j ACCEPT"

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from flatnet.apply.taps import opened
+from flatnet.apply.link.taps import opened
 
 _HALF_SECONDS = 0.1
 

@@ -20,7 +20,8 @@ import oslo_messaging as messaging
 import sqlalchemy
 from oslo_config import cfg
 
-from flatnet import conf, rpc
+from flatnet import rpc
+from flatnet.config import conf
 from flatnet.lab.bench.callers import FLOOR
 from flatnet.lab.bench.least import Host
 

@@ -8,10 +8,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from flatnet.apply import files, netlink, taps
-from flatnet.apply.ipset_messages import Writer
-from flatnet.apply.libnftables import Session
-from flatnet.apply.link import NO_OPENER
+from flatnet.apply import files, netlink
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.ipset_messages import Writer
+from flatnet.apply.link import taps
+from flatnet.apply.link.link import NO_OPENER
 from flatnet.apply.netlink import attribute
 
 BRIDGE = "floor0"

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from flatnet.db import engine, models, ranges
 from flatnet.lab.bench.layout import RULES_OF_A_GROUP
-from flatnet.rows import SERVING
+from flatnet.state.rows import SERVING
 
 PROJECT = "bench"
 _FIRST_PORT = 8000

@@ -1,0 +1,1 @@
+"""dnsmasq: its files, its processes, and what it knows."""

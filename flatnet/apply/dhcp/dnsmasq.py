@@ -1,0 +1,179 @@
+"""What dnsmasq is told: its command line and its files, as pure text.
+
+The privileged side takes no text on trust.  Every value is checked here
+before it becomes part of a line, so that no plan, however it came about,
+can make dnsmasq read another file or run a program.
+
+The choices, and what taught them:
+
+* `--interface` binds the DHCP socket to the bridge's device, so that with
+  two networks on a host a renewal never reaches the other's dnsmasq.
+  `--except-interface` takes back all of its addresses but the one that
+  `--listen-address` names: link-local ones, and others' on the same bridge.
+* `--bind-dynamic` looks at the device that a question came in by, and does
+  not answer who merely routes to the bridge's address.
+* `--dhcp-ignore-clid`: a guest is its MAC, which is unique here.  What it
+  says of itself may be a clone's, or a lie about another.
+* `--dhcp-ignore-names`: a guest is called what its row says, and not what it
+  calls itself.
+* `--dhcp-authoritative` with `--dhcp-ignore=tag:!known`: a guest that came
+  here by migration keeps its lease, and on the segment that all hosts share
+  nobody refuses the guests of another.
+* No tag on a host's line: dnsmasq 2.90 dies of them when it reloads.
+* What every guest is told, its router and the mtu, stands here and not in an
+  options file, which would win over the admin's own `dhcp-option-force`.
+* `--log-async`: who reads its log may stop, and DHCP goes on.
+* Names stand in a file of their own too, for dnsmasq resolves a name of the
+  hosts file only once it has leased the address.
+"""
+
+import ipaddress
+import re
+from functools import lru_cache
+
+from flatnet.exceptions import HostSetupError
+from flatnet.state.plan import DhcpHost, DhcpServer
+
+# Nearly all lines are what they were in the pass before.
+_REMEMBERED = 1 << 13
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
+# Questions that wait for a server.  A silent one holds each for ten seconds,
+# so the usual 150 are soon gone; how many a guest may ask is limited before
+# they come here.
+_FORWARDED = 10000
+# The most that it keeps while syslog does not read; else it would wait.
+_LOG_LINES = 100
+_DEVICE = re.compile(r"[^\s/,*:]{1,15}")
+
+
+def path(networks_path: str, bridge: str, kind: str) -> str:
+    """The path of a bridge's file; kind is `hosts`, `opts`, `pid`...
+
+    :raises HostSetupError: the bridge's name could lead elsewhere
+    """
+    if not _DEVICE.fullmatch(bridge) or bridge in (".", ".."):
+        raise HostSetupError(f"{bridge!r} is no name of a bridge")
+    return f"{networks_path}/flatnet-{bridge}.{kind}"
+
+
+def hosts_text(server: DhcpServer) -> str:
+    """The static hosts file: who is known, sorted by address."""
+    return "".join(_hosts_line(host, server.domain) for host in server.hosts)
+
+
+def names_text(server: DhcpServer) -> str:
+    """The same instances as lines of an /etc/hosts file, by address.
+
+    The names are plain: dnsmasq answers for them with the domain too.
+    """
+    return "".join(map(_names_line, server.hosts))
+
+
+def leases(text: str) -> list[tuple[str, str]]:
+    """MAC and address of each lease in the text of a leases file.
+
+    A line is: expiry, MAC, address, name, client id.  What is no such line
+    is not ours to judge.
+    """
+    fields = (line.split() for line in text.splitlines())
+    return [
+        (each[1], each[2])
+        for each in fields
+        if len(each) == 5 and _MAC.fullmatch(each[1]) and _is_ip(each[2])
+    ]
+
+
+def arguments(
+    server: DhcpServer, *, networks_path: str, config_file: str
+) -> tuple[str, ...]:
+    """The whole command line; an equal one need not be started again."""
+    network = ipaddress.IPv4Network(server.cidr)
+    if not _DOMAIN.fullmatch(server.domain):
+        raise HostSetupError(f"{server.domain!r} is no domain")
+
+    def file(kind: str) -> str:
+        return path(networks_path, server.bridge, kind)
+
+    return (
+        "dnsmasq",
+        f"--conf-file={config_file or '/dev/null'}",
+        f"--pid-file={file('pid')}",
+        f"--interface={server.bridge}",
+        "--bind-dynamic",
+        f"--listen-address={ipaddress.IPv4Address(server.address)}",
+        f"--except-interface={server.bridge}",
+        "--except-interface=lo",
+        f"--dhcp-range={network.network_address},static,"
+        f"{network.netmask},{int(server.lease_time)}s",
+        f"--dhcp-lease-max={network.num_addresses}",
+        "--dhcp-authoritative",
+        "--dhcp-ignore=tag:!known",
+        "--dhcp-ignore-names",
+        "--dhcp-ignore-clid",
+        f"--dhcp-hostsfile={file('hosts')}",
+        f"--dhcp-option=3,{ipaddress.IPv4Address(server.router)}",
+        f"--dhcp-option=26,{int(server.mtu)}",
+        f"--dhcp-leasefile={file('leases')}",
+        "--no-ping",
+        "--no-hosts",
+        f"--addn-hosts={file('names')}",
+        "--domain-needed",
+        f"--dns-forward-max={_FORWARDED}",
+        f"--log-async={_LOG_LINES}",
+        *_domain_arguments(server.domain),
+        *_forwarders(server.servers),
+    )
+
+
+def _domain_arguments(domain: str) -> tuple[str, ...]:
+    if not domain:
+        return ()
+    # Ours to answer, also that there is no such name.
+    return (f"--domain={domain}", "--expand-hosts", f"--local=/{domain}/")
+
+
+def _forwarders(servers: tuple[str, ...]) -> tuple[str, ...]:
+    if not servers:
+        return ()
+    given = (f"--server={ipaddress.ip_address(each)}" for each in servers)
+    return ("--no-resolv", "--strict-order", *given)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _mac(host: DhcpHost) -> str:
+    if not _MAC.fullmatch(host.mac):
+        raise HostSetupError(f"{host.mac!r} is no MAC address")
+    return host.mac
+
+
+def _address(host: DhcpHost) -> str:
+    return str(ipaddress.IPv4Address(host.address))
+
+
+def _name(host: DhcpHost) -> tuple[str, ...]:
+    if host.name is None:
+        return ()
+    if not _NAME.fullmatch(host.name):
+        raise HostSetupError(f"{host.name!r} is no hostname")
+    return (host.name,)
+
+
+@lru_cache(_REMEMBERED)
+def _hosts_line(host: DhcpHost, domain: str) -> str:
+    suffix = f".{domain}" if domain else ""
+    names = (name + suffix for name in _name(host))
+    return ",".join((_mac(host), *names, _address(host))) + "\n"
+
+
+@lru_cache(_REMEMBERED)
+def _names_line(host: DhcpHost) -> str:
+    return "".join(f"{_address(host)} {name}\n" for name in _name(host))

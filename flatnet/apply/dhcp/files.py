@@ -1,0 +1,87 @@
+"""The files of this host's dnsmasqs: written where they differ, removed.
+
+A full disk costs what has just changed, and nobody else: each file is
+replaced whole, so that those that are there say what was true before.
+"""
+
+import os
+from collections.abc import Mapping
+
+from flatnet.apply import files
+from flatnet.apply.dhcp import config as dnsmasq_config
+from flatnet.apply.dhcp import dnsmasq
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.plan import DhcpServer
+
+_TEXTS = {
+    "hosts": dnsmasq.hosts_text,
+    "names": dnsmasq.names_text,
+}
+# Earlier versions had a file of options too.
+_OLD = "opts"
+_KINDS = (*_TEXTS, _OLD, "pid", "leases", "reload", dnsmasq_config.REFUSED)
+
+
+def written(server: DhcpServer, networks_path: str) -> Changes:
+    """Write what differs, as far as there is room.
+
+    A mark stands from before the first file until somebody has had the
+    server read them.
+
+    :raises OSError: it cannot, and there are no earlier ones
+    """
+    files.make_readable_directory(networks_path)
+    texts = {
+        dnsmasq.path(networks_path, server.bridge, kind): text(server)
+        for kind, text in _TEXTS.items()
+    }
+    changed = [path for path in texts if not files.holds(path, texts[path])]
+    try:
+        if changed:
+            mark = dnsmasq.path(networks_path, server.bridge, "reload")
+            files.replace(mark, "")
+        for path in changed:
+            files.replace(path, texts[path])
+    except OSError as error:
+        if not all(map(os.path.exists, texts)):
+            raise
+        text = (
+            f"its files cannot be written: {error.strerror}; who was known "
+            f"before is served on: make room in {networks_path}"
+        )
+        return Changes(
+            failures=(Failure(Subject(Surface.DHCP, server.bridge), text),)
+        )
+    return Changes(
+        tuple(
+            Effect(Surface.FILE, Verb.WRITTEN, os.path.basename(path))
+            for path in changed
+        )
+    )
+
+
+def remove_files(
+    planned: set[str], used: Mapping[str, str], networks_path: str
+) -> Changes:
+    """Remove the files of bridges that have left the plan.
+
+    What a crash left of a file that was being written goes too, and so do
+    copies of the admin's file.  `used` are the bridges that are served now,
+    with the name of the copy that each was given.
+    """
+    made = []
+    present = os.listdir(networks_path) if os.path.isdir(networks_path) else []
+    for name in sorted(present):
+        bridge, _, kind = name.removeprefix("flatnet-").rpartition(".")
+        is_copy = kind.startswith(dnsmasq_config.PREFIX)
+        ours = name.startswith("flatnet-") and (kind in _KINDS or is_copy)
+        stale = ours and (
+            bridge not in planned
+            or (is_copy and used.get(bridge, name) != name)
+            or (kind == _OLD and bridge in used)
+        )
+        if stale or name.startswith(".flatnet-"):
+            files.remove(f"{networks_path}/{name}")
+            made.append(Effect(Surface.FILE, Verb.REMOVED, name))
+    return Changes(tuple(made))

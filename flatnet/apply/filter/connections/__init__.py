@@ -1,0 +1,1 @@
+"""Tracked connections, and which of them may go on."""

@@ -1,0 +1,152 @@
+"""Tracked connections, straight from the kernel: listed, and forgotten.
+
+The program `conntrack` prints all of them as text, for each family from a
+walk of its own through the kernel's whole table.  Here one walk is enough,
+and of a connection that nobody asks for only its addresses are read.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from flatnet.apply import netlink
+from flatnet.apply.filter.connections.flows import Flow
+from flatnet.apply.netlink import attribute, attributes
+from flatnet.exceptions import HostSetupError
+
+# From linux/netfilter/nfnetlink_conntrack.h.
+_SUBSYSTEM = 1
+_GET, _DELETE = 1, 2
+_ORIGINAL, _REPLY, _ZONE = 1, 2, 18
+_ADDRESSES, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
+# Source and destination, of either family.
+_ENDS = ((1, 2), (3, 4))
+_NUMBER, _SOURCE_PORT, _PORT = 1, 2, 3
+# Id, type and code.
+_ICMP = {1: (4, 5, 6), 58: (7, 8, 9)}
+_NESTED = 0x8000
+_FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 6}
+_COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+Values = dict[int, bytes]
+
+
+def flows_of(
+    asking: netlink.Kept, addresses: frozenset[bytes]
+) -> Iterator[Flow]:
+    """Yield the flows that one of these addresses, packed, is an end of.
+
+    :param asking: a socket of netfilter's
+    :raises HostSetupError: the kernel does not tell
+    """
+    if not addresses:
+        return
+    for family, values in _listed(asking):
+        ends = _ends(values)
+        if not addresses.isdisjoint(ends):
+            yield _flow(family, values, ends)
+
+
+def all_ends(asking: netlink.Kept) -> frozenset[str]:
+    """Return the addresses that any flow has; errors as for `flows_of`."""
+    found = {e for _, values in _listed(asking) for e in _ends(values)}
+    return frozenset(map(_address, found))
+
+
+def _listed(asking: netlink.Kept) -> Iterator[tuple[int, Values]]:
+    """Yield family and attributes of each flow."""
+    if _is_empty():
+        return
+    with asking.lent() as kernel:
+        flags = netlink.REQUEST | netlink.DUMP
+        kernel.send(_message(socket.AF_UNSPEC, _GET, flags, b""))
+        while True:
+            for kind, body in netlink.messages(kernel.recv(1 << 18)):
+                if kind == netlink.DONE:
+                    return
+                if kind == netlink.ERROR:
+                    raise HostSetupError(
+                        "the kernel does not list its connections: "
+                        f"{os.strerror(netlink.error(body))}"
+                    )
+                yield body[0], dict(attributes(body[4:]))
+
+
+def forget(asking: netlink.Kept, flow: Flow) -> bool:
+    """Delete a flow; false if it ended by itself meanwhile.
+
+    :raises OSError: the kernel refuses
+    """
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
+    flags = netlink.REQUEST | netlink.ACK
+    with asking.lent() as kernel:
+        kernel.send(_message(family, _DELETE, flags, flow.key))
+        ((_, body),) = netlink.messages(kernel.recv(1 << 16))
+    number = netlink.error(body)
+    if number not in (0, errno.ENOENT):
+        raise OSError(number, os.strerror(number))
+    return not number
+
+
+def _is_empty() -> bool:
+    """Whether nothing is tracked here; who cannot tell looks."""
+    try:
+        return int(_COUNT.read_text()) == 0
+    except (OSError, ValueError):
+        return False
+
+
+def _flow(family: int, values: Values, ends: tuple[bytes, ...]) -> Flow:
+    there, back = (
+        dict(attributes(dict(attributes(values[each])).get(_PROTOCOL, b"")))
+        for each in (_ORIGINAL, _REPLY)
+    )
+    source, destination, target, answered_to = map(_address, ends)
+    number = there[_NUMBER][0]
+    identity, kind, code = _ICMP.get(number, (0, 0, 0))
+    zone = values.get(_ZONE)
+    return Flow(
+        family=_FAMILIES[socket.AddressFamily(family)],
+        protocol=number,
+        source=source,
+        destination=destination,
+        target=target,
+        answered_to=answered_to,
+        source_port=_number(there, _SOURCE_PORT),
+        port=_number(there, _PORT),
+        target_port=_number(back, _SOURCE_PORT),
+        answered_port=_number(back, _PORT),
+        icmp_type=_number(there, kind),
+        icmp_code=_number(there, code),
+        icmp_id=_number(there, identity),
+        zone=int.from_bytes(zone) if zone else None,
+        key=attribute(_ORIGINAL | _NESTED, values[_ORIGINAL])
+        + (attribute(_ZONE, zone) if zone else b""),
+    )
+
+
+def _ends(values: Values) -> tuple[bytes, ...]:
+    """Source, destination, and the same of what answers."""
+    found: tuple[bytes, ...] = ()
+    for each in (_ORIGINAL, _REPLY):
+        parts = dict(attributes(values[each]))
+        addresses = dict(attributes(parts[_ADDRESSES]))
+        kinds = next(each for each in _ENDS if each[0] in addresses)
+        found += tuple(addresses[kind] for kind in kinds)
+    return found
+
+
+def _address(value: bytes) -> str:
+    family = socket.AF_INET if len(value) == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, value)
+
+
+def _number(values: Values, kind: int) -> int | None:
+    return int.from_bytes(values[kind]) if kind in values else None
+
+
+def _message(family: int, kind: int, flags: int, body: bytes) -> bytes:
+    whole = struct.pack("=BBH", family, 0, 0) + body
+    return netlink.message(_SUBSYSTEM << 8 | kind, flags, whole)

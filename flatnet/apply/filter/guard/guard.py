@@ -1,0 +1,296 @@
+"""The layer 2 guard: what iptables cannot see of what crosses a bridge.
+
+Goals, and how each is met:
+
+* No gap.  Every port of a bridge of ours is a planned guest, an uplink or
+  foreign (see `strangers`), by what is on the bridge and not by its name.  A
+  planned port is known here before it is made and until it is gone, and what
+  has just joined passes nothing to guests, to the segment or to the host's
+  own address before it has been looked at.
+* No forged frame.  A guest sends ARP, IPv4 and IPv6, untagged by what is on
+  the wire, from its port's MAC and addresses.  Checked before the bridge
+  learns, so that no forwarding table is poisoned.  What decides (UDP ports,
+  ICMP types, DHCP's hardware address) must be readable to be let through, so
+  that fragments and extension headers hide nothing.
+* Delivered to whom it was judged for.  iptables judges by address and the
+  bridge delivers by MAC; a port gets only what is for its own addresses.
+* Nobody from outside claims to be inside: what is routed and bears a source
+  of a flat network is dropped unless it came in by that network's bridge.
+* No guest takes all: what it asks of the host, and what the host remembers
+  for it, is limited by port or address before the shared thing.
+* Others' devices are left alone, whatever they are called.
+* Twice is once, and no rule is parsed: see `nft`.  The tables are owned where
+  the kernel can, and outlive others' flushes: see `libnftables`.
+* Fail closed.  A port that bears our mark and is not in the plan passes
+  nothing.
+
+Two small tables stand beside the bridge's own: a packet whose input device,
+for IP or ARP, is a port of ours did not come through the bridge (the port is
+not enslaved, or the frame was for a group address) and is dropped.
+
+Given up: nobody behind an uplink can claim the address of a guest that is
+planned here, so during a migration the guest is heard from the other host
+only once it left this host's plan.  Beyond an uplink that is not ours alone
+(FlatManager) guests may ask any DHCP server.  The milliseconds in which a
+port that joined is not known are open for its broadcasts to the host.  With
+spoofing allowed a guest is not held to the limits by address.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+
+from flatnet.apply.filter.guard import claims, nft
+from flatnet.apply.filter.guard import routed as guard_routed
+from flatnet.apply.filter.guard import rules as guard_rules
+from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.guard.nft_batch import OutdatedError
+from flatnet.apply.filter.guard.nft_dump import elements
+from flatnet.apply.filter.guard.nft_elements import Change, write_elements
+from flatnet.apply.filter.guard.sets import GuardSets
+from flatnet.apply.filter.proven import generation
+from flatnet.apply.link.link import DUMP, Reads
+from flatnet.apply.link.strangers import Strangers, strangers
+from flatnet.state.changes import Changes
+from flatnet.state.effects import Effect, Surface, Verb
+from flatnet.state.plan import Guard
+from flatnet.state.taken import InUse
+
+TABLE = "flatnet"
+FAMILIES = ("bridge", "inet", "arp")
+_TRIES = 20
+_Place = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """A set as it was planned, and what the kernel then had of it."""
+
+    planned: nft.Set
+    held: frozenset[bytes]
+
+
+class Guarding:
+    """What is remembered of a guard, so that another costs what differs."""
+
+    def __init__(self) -> None:
+        # Who was on the bridges, as the tables were written for.
+        self.strangers = Strangers()
+        self._held = GuardSets()
+        self._sets: dict[_Place, nft.Set] = {}
+        self._settled: dict[_Place, _Settled] = {}
+        # What the kernel made of the rules of each family's table.
+        self._digests: dict[str, str] = {}
+
+    def recognises(self, family: str, present: nft.Found) -> bool:
+        """Whether the rules of a table are not known to have been others."""
+        return self._digests.get(family, present.digest) == present.digest
+
+    def note_rules(self, found: Mapping[nft.Table, nft.Found | None]) -> None:
+        """Note how tables are that are ours; none for what is not known."""
+        for table, present in found.items():
+            self._digests.pop(table.family, None)
+            if present is not None:
+                self._digests[table.family] = present.digest
+
+    def tables(self, guard: Guard, found: Strangers) -> tuple[nft.Table, ...]:
+        """Return the tables, that of the bridge first.
+
+        A set that is as it was before is the same object.
+        """
+        touched = self._held.note(guard, found)
+        bridge = guard_rules.bridge_chains(
+            prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
+        )
+        inet = guard_routed.inet_chains(guard, found)
+        arp = guard_routed.arp_chains()
+        return (
+            self._table("bridge", bridge, guard_rules.SET_KEYS, touched),
+            self._table("inet", inet, guard_routed.SET_KEYS, touched),
+            self._table("arp", arp, guard_routed.SET_KEYS, touched),
+        )
+
+    def changes(
+        self, table: nft.Table, present: nft.Found
+    ) -> tuple[Change, ...]:
+        """Return what mends the sets of a table that is whole."""
+        found: list[Change] = []
+        for each in table.sets:
+            known = self._settled.get((table.family, each.name))
+            held = present.elements[each.name]
+            if known is None or known.held is not held:
+                found += nft.amendment(table, each, held)
+            elif known.planned is not each:
+                found.append(nft.change(table, known.planned, each))
+        return tuple(found)
+
+    def settle(self, table: nft.Table, present: nft.Found) -> None:
+        """Note that the kernel has a table as planned."""
+        for each in table.sets:
+            held = present.elements[each.name]
+            self._settled[table.family, each.name] = _Settled(each, held)
+
+    def _table(
+        self,
+        family: str,
+        chains: tuple[nft.Chain, ...],
+        keys: dict[str, str],
+        touched: frozenset[str],
+    ) -> nft.Table:
+        sets = []
+        for name in sorted(nft.set_names(chains)):
+            known = self._sets.get((family, name))
+            if known is None or name in touched:
+                known = nft.Set(name, keys[name], self._held.elements(name))
+                self._sets[family, name] = known
+            sets.append(known)
+        return nft.Table(family, TABLE, chains, tuple(sets))
+
+
+def apply_guard(
+    session: Session,
+    guarding: Guarding,
+    guard: Guard | None,
+    in_use: Iterable[InUse] = (),
+    devices: Reads = DUMP,
+) -> Changes:
+    """Make the guard's tables as planned, any number of times.
+
+    :param in_use: what the host itself depends on, and is not cut off from
+    :raises HostSetupError: nothing could be changed; what was stays
+    """
+    if guard is None:
+        guarding.strangers = Strangers()
+        return Changes(_removed(session))
+    found = guarding.strangers = strangers(guard, in_use, devices)
+    tables = guarding.tables(guard, found)
+    claimed = elements(session.proven.asking, ("bridge", TABLE), claims.SET)
+    for left in reversed(range(_TRIES)):
+        try:
+            made = _written(session, guarding, tables)
+            break
+        except OutdatedError:
+            if not left:
+                raise
+    return Changes(
+        made, warnings=found.warnings + claims.claims(guard, claimed)
+    )
+
+
+def _written(
+    session: Session, guarding: Guarding, tables: tuple[nft.Table, ...]
+) -> tuple[Effect, ...]:
+    found = {each: _known(session, each) for each in tables}
+    session.adopt((table.family, table.name) for table in tables)
+    whole = {
+        table: present
+        for table, present in found.items()
+        if present is not None
+        and nft.matches(table, present)
+        and guarding.recognises(table.family, present)
+    }
+    guarding.note_rules(whole)
+    if len(whole) == len(tables):
+        return _amended(session, guarding, whole)
+    lines, told = [], []
+    becomes: dict[Hashable, nft.Found | None] = {}
+    for table in tables:
+        if table in whole:
+            changes = guarding.changes(table, whole[table])
+            lines.append(nft.amendment_text(changes))
+            becomes[_key(table)] = nft.amended(whole[table], changes)
+            continue
+        # With what rules put into its sets since.
+        present = nft.read(session, table.family, table.name)
+        lines.append(nft.replacement(table, present))
+        told.append(Effect(Surface.GUARD, Verb.MADE, _named(table.family)))
+        becomes[_key(table)] = None
+    before = generation(session.proven.asking)
+    session.run("".join(lines), becomes)
+    made = [table for table in tables if table not in whole]
+    _note_made(session, guarding, made, before)
+    return tuple(told)
+
+
+def _note_made(
+    session: Session,
+    guarding: Guarding,
+    made: Iterable[nft.Table],
+    before: int,
+) -> None:
+    """Note what the kernel made of our rules, if nobody else wrote since."""
+    found = {table: _known(session, table) for table in made}
+    if generation(session.proven.asking) != before + 1:
+        found = dict.fromkeys(found)
+    guarding.note_rules(found)
+
+
+def _amended(
+    session: Session, guarding: Guarding, found: dict[nft.Table, nft.Found]
+) -> tuple[Effect, ...]:
+    """Mend the sets of tables that are whole.
+
+    :raises OutdatedError: they may be something else by now
+    """
+    changes = {
+        table: guarding.changes(table, present)
+        for table, present in found.items()
+    }
+    wanted = [change for those in changes.values() for change in those]
+    becomes = {
+        table: nft.amended(present, changes[table])
+        for table, present in found.items()
+    }
+    if wanted:
+        before = session.proven.at(map(_key, found))
+        if before is None:
+            raise OutdatedError
+        after = write_elements(session, wanted, before)
+        known = {_key(table): each for table, each in becomes.items()}
+        session.proven.wrote(before, after, known)
+    for table, present in becomes.items():
+        guarding.settle(table, present)
+    # The same ports stand in all tables; once is enough for the log.
+    return tuple(
+        Effect(
+            Surface.GUARD,
+            Verb.CHANGED,
+            each.set,
+            f"+{len(each.added)} -{len(each.removed)}",
+        )
+        for each in wanted
+        if each.family == "bridge"
+    )
+
+
+def _known(session: Session, table: nft.Table) -> nft.Found | None:
+    """What the kernel has of a table, from memory where that is proven."""
+    return session.proven.read(
+        _key(table), lambda: nft.read(session, table.family, table.name)
+    )
+
+
+def _key(table: nft.Table) -> Hashable:
+    return ("guard", table.family)
+
+
+def _named(family: str) -> str:
+    return f"table {family} {TABLE}"
+
+
+def _removed(session: Session) -> tuple[Effect, ...]:
+    present = [
+        family
+        for family in FAMILIES
+        if nft.read(session, family, TABLE) is not None
+    ]
+    session.adopt((family, TABLE) for family in present)
+    session.run(
+        "".join(f"delete table {each} {TABLE}\n" for each in present),
+        {("guard", each): None for each in FAMILIES},
+    )
+    for family in present:
+        session.lost((family, TABLE))
+    return tuple(
+        Effect(Surface.GUARD, Verb.REMOVED, _named(family))
+        for family in present
+    )

@@ -1,0 +1,156 @@
+"""The rules of the guard's bridge table; what they look up stands in sets.
+
+Every rule that matches what is inside a frame says first what the frame is
+on the wire (`ether type`): a tagged frame then is what it is, 0x8100, and
+not what the tag hides.
+"""
+
+from flatnet.apply.filter.guard import claims
+from flatnet.apply.filter.guard.nft import Chain
+from flatnet.apply.filter.guard.senders import (
+    ANY_SENDER,
+    ETHERNET_ARP,
+    IP,
+    IP6,
+    OWN_SENDER,
+    RESERVED,
+    RESERVED_GROUP,
+)
+
+# Before bridge-nf (0) and before whatever others do there by habit (-300).
+FIRST = -350
+
+_PER_PORT = "type ifname; size 4096; flags dynamic,timeout; timeout 1m"
+
+SET_KEYS = {
+    "ports": "type ifname",
+    "filtered": "type ifname",
+    "uplinks": "type ifname",
+    "dhcp_uplinks": "type ifname",
+    "closed": "type ifname",
+    "macs": "type ifname . ether_addr",
+    # The same as numbers, for what has no name in nft: chaddr, ND options.
+    "hardware": "typeof iifname . @th,288,48",
+    "ipv4": "type ifname . ipv4_addr",
+    "ipv6": "type ifname . ipv6_addr",
+    "targets": "typeof iifname . @th,64,128",
+    "bridge_macs": "type ether_addr",
+    "name_servers": "type ipv4_addr",
+    "local_macs": "type ether_addr",
+    "local_ipv4": "type ipv4_addr",
+    "local_ipv6": "type ipv6_addr",
+    "local_targets": "typeof @th,64,128",
+    "dns_rate": _PER_PORT,
+    "dhcp_rate": _PER_PORT,
+    claims.SET: claims.KEY,
+}
+
+_RESERVED_IP = f"{RESERVED} ether type {{ arp, ip, ip6 }} drop"
+_TO_GROUP = "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00"
+_ANSWER = "ip daddr 255.255.255.255 udp sport 67 udp dport 68 accept"
+# Packet Too Big and what else answers are for the addresses themselves;
+# of what is for a group only discovery is left, and the queries without
+# which bridges and switches forget who wants it.
+_DISCOVERY = (
+    "ip6 daddr ff00::/8 icmpv6 type { nd-neighbor-solicit, "
+    "nd-neighbor-advert, mld-listener-query } accept"
+)
+_FROM_UPLINK = Chain(
+    "from_uplink",
+    (
+        _RESERVED_IP,
+        # Names of this host's guests are for them alone.
+        f"{IP} ip daddr @name_servers udp dport 53 drop",
+        f"{IP} ip daddr @name_servers tcp dport 53 drop",
+        "ether saddr @local_macs drop",
+        "ether type arp arp saddr ether @local_macs drop",
+        claims.RULE,
+        "ether type arp arp saddr ip @local_ipv4 drop",
+        "ether type arp arp saddr ip 0.0.0.0 arp daddr ip @local_ipv4 drop",
+        f"{IP} ip saddr @local_ipv4 drop",
+        f"{IP6} ip6 saddr @local_ipv6 drop",
+        f"{IP6} icmpv6 type nd-neighbor-advert @th,64,128 @local_targets drop",
+        f"{IP6} ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 "
+        "@local_targets drop",
+    ),
+)
+_TO_GUEST = Chain(
+    "to_guest",
+    (
+        f"ether type arp {ETHERNET_ARP} arp operation "
+        "{ request, reply } accept",
+        f"{IP} goto to_ip",
+        f"{IP6} goto to_ip6",
+        "drop",
+    ),
+)
+_PREROUTING = (
+    "iifname @ports goto from_guest",
+    "iifname @uplinks goto from_uplink",
+    "iifname @closed drop",
+)
+# Frames to some group addresses come here without prerouting.  A port that
+# has just joined is in no set yet: nothing of it is for the host.
+_INPUT = (
+    f"iifname @ports {RESERVED_GROUP}",
+    f"iifname @uplinks {_RESERVED_IP}",
+    "iifname @closed drop",
+    # Who asks from beyond has a server there.
+    f"iifname @dhcp_uplinks {IP} udp dport 67 drop",
+    f"iifname @dhcp_uplinks {IP6} udp dport 547 drop",
+    "ether daddr @bridge_macs iifname != @ports iifname != @uplinks drop",
+)
+# Nor is it for guests and the segment; and DHCP stays on its host.
+_FORWARD = (
+    "iifname @ports oifname != @ports oifname != @uplinks drop",
+    "oifname @ports iifname != @ports iifname != @uplinks drop",
+    "iifname @uplinks oifname != @ports oifname != @uplinks drop",
+    "oifname @uplinks iifname != @ports iifname != @uplinks drop",
+    *(
+        rule
+        for kind, request, answer in ((IP, 67, 68), (IP6, 547, 546))
+        for rule in (
+            f"iifname @ports oifname @dhcp_uplinks {kind} udp dport {request} "
+            "drop",
+            f"iifname @ports oifname @ports {kind} udp dport {request} drop",
+            f"iifname @dhcp_uplinks oifname @ports {kind} udp dport "
+            f"{{ {request}, {answer} }} drop",
+        )
+    ),
+)
+_POSTROUTING = ("oifname @ports goto to_guest", "oifname @closed drop")
+
+
+def bridge_chains(
+    *, prevent_spoofing: bool, isolated: bool
+) -> tuple[Chain, ...]:
+    """Return the chains of the table of family bridge."""
+    return (
+        *(OWN_SENDER if prevent_spoofing else ANY_SENDER),
+        _FROM_UPLINK,
+        _to_ip(4, prevent_spoofing=prevent_spoofing, isolated=isolated),
+        _to_ip(6, prevent_spoofing=prevent_spoofing, isolated=isolated),
+        _TO_GUEST,
+        *(
+            Chain(hook, rules, hook=hook, priority=FIRST)
+            for hook, rules in (
+                ("prerouting", _PREROUTING),
+                ("input", _INPUT),
+                ("forward", _FORWARD),
+                ("postrouting", _POSTROUTING),
+            )
+        ),
+    )
+
+
+def _to_ip(family: int, *, prevent_spoofing: bool, isolated: bool) -> Chain:
+    """What a guest gets: what is for its own addresses, and little else."""
+    header, name, general = {
+        4: ("ip", "to_ip", _ANSWER),
+        6: ("ip6", "to_ip6", _DISCOVERY),
+    }[family]
+    own = f"oifname . {header} daddr @ipv{family} accept"
+    if isolated:
+        return Chain(name, (own, general, "drop"))
+    rest = ("drop",) if prevent_spoofing else ("oifname @filtered drop",)
+    return Chain(name, (own, f"{_TO_GROUP} accept", *rest))

@@ -1,0 +1,1 @@
+"""The rules as iptables and ipset have them: text, trees and sets."""

@@ -1,0 +1,269 @@
+"""Bring iptables, ip6tables and the address sets to a filter.
+
+Goals, and how each is met:
+
+* Twice is once: what equals the plan, by text (see `iptables`) and members
+  (see `ipset`), is not written, and a table without a difference gets no
+  transaction.
+* No moment without the rules: each table changes in one transaction.  Sets
+  are there before the rules that name them and go after them.
+* Nor one between two plans that lets in what neither does: who is let in by
+  a set leaves it before rules change and comes to it after (see `ipset`).
+* Fail closed: if a table's transaction is refused, the chains of groups are
+  tried in halves until the bad ones are known; those let in nothing and
+  their members are reported, the rest is applied as planned.
+* Nobody is blamed for what failed once: it is tried a second time first, and
+  a lock that somebody holds is waited for (see `restore`).
+* Unreadable is not empty: see `saved`.
+* Whatever `iptables-restore` is, nft or legacy, is used; leftovers of ours
+  in the other one are reported, because both would judge every packet.
+* Who less may reach than before is told, for connections that exist.
+
+Given up: the tables are not changed together, and if a table is refused
+for another reason than a group's chain it stays as it was; then every
+filtered instance is reported, and who of them is shut is for `force` to say.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.firewall_failures import (
+    of_all,
+    of_chains,
+    of_sets,
+    of_table,
+)
+from flatnet.apply.filter.iptables.ipset_messages import FoundSet
+from flatnet.apply.filter.iptables.iptables import (
+    Edits,
+    Existing,
+    changed,
+    edits,
+)
+from flatnet.apply.filter.iptables.narrowed import by_chains, by_sets
+from flatnet.apply.filter.iptables.native import delete_rules
+from flatnet.apply.filter.iptables.placement import Placement, placement
+from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
+from flatnet.apply.filter.iptables.restore import (
+    LockHeldError,
+    refused_chains,
+    restore,
+)
+from flatnet.apply.filter.iptables.saved import (
+    Saved,
+    known_tables,
+    other_backend,
+    read_tables,
+    tables_key,
+)
+from flatnet.apply.filter.iptables.sets import Sets
+from flatnet.apply.filter.iptables.tables import Chain, Rules, Table
+from flatnet.apply.filter.proven import Proven
+from flatnet.apply.known import Known
+from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import Changes, Failure, joined
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.filtering import Filter
+
+
+def apply_firewall(
+    wanted: Filter,
+    known: Known,
+    *,
+    top_regex: str = "",
+    bottom_regex: str = "",
+) -> Changes:
+    """Make everything of ours in iptables and ipset equal the plan.
+
+    :param known: what is remembered of the last time
+    :param top_regex: foreign rules at the top of a built-in chain that
+        match stay above our jump
+    :param bottom_regex: those that match stay below in any case
+    """
+    try:
+        top = placement(top_regex, bottom_regex)
+    except HostSetupError as error:
+        return of_all(Surface.FIREWALL, error, wanted)
+    # Read first: who changes groups waits in no set for longer than it takes
+    # to write rules.
+    found = {family: _read(family, known.proven) for family in (4, 6)}
+    task = _Task(known.rendering.rules(wanted), wanted, top, found, known)
+    try:
+        existing = known.sets.read()
+    except HostSetupError as error:
+        missing = of_all(Surface.IPSET, error, wanted)
+        return joined(
+            *(missing,) * bool(task.planned.sets), _apply_families(task)
+        )
+    return _apply_with_sets(task, existing, known.sets)
+
+
+def _apply_with_sets(
+    task: "_Task", existing: Mapping[str, FoundSet], known: Sets
+) -> Changes:
+    """Rules in between what sets lose and what they come to have."""
+    sets, wanted = task.planned.sets, task.wanted
+    edits, unusable = ipset.differences(known.differing(sets), existing)
+    known.forget()
+    closed, errors = ipset.close_sets(edits)
+    done = _apply_families(task)
+    opened, more = ipset.open_sets(edits)
+    refused = {**more, **errors, **unusable}
+    written = Changes(
+        _done(Verb.WRITTEN, closed | opened),
+        of_sets(refused, sets, wanted),
+        judged=by_sets(edits, sets, wanted),
+    )
+    gone, errors = ipset.remove_sets(sets, existing)
+    removed = Changes(
+        _done(Verb.REMOVED, gone),
+        tuple(
+            Failure(Subject(Surface.IPSET, n), e)
+            for n, e in sorted(errors.items())
+        ),
+    )
+    known.note(existing, edits, gone=gone, refused=refused)
+    return joined(written, done, removed)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The tables of a family, or why nobody can tell."""
+
+    saved: Saved
+    error: str = ""
+
+
+def _read(family: int, proven: Proven) -> _Read:
+    try:
+        return _Read(known_tables(family, proven))
+    except HostSetupError as error:
+        return _Read(Saved({}), str(error))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be in force, and what it takes to get there."""
+
+    planned: Rules
+    wanted: Filter
+    top: Placement
+    found: Mapping[int, _Read]
+    known: Known
+
+
+def _apply_families(task: _Task) -> Changes:
+    """Both families, which share a lock: who waited for it once, waited."""
+    done: list[Changes] = []
+    for family in (4, 6):
+        try:
+            done.append(_apply_family(family, task))
+        except LockHeldError as error:
+            return joined(*done, of_all(Surface.FIREWALL, error, task.wanted))
+    return joined(*done)
+
+
+def _apply_family(family: int, task: _Task) -> Changes:
+    mine = [each for each in task.planned.tables if each.family == family]
+    tables = {each.name: each for each in mine}
+    saved = task.found[family].saved
+    try:
+        if task.found[family].error:
+            raise HostSetupError(task.found[family].error)
+        existing = saved.tables
+        ours = {name for name, each in existing.items() if each.holds_ours}
+        names = sorted(tables.keys() | ours)
+        parts = [
+            _apply_table(
+                existing.get(name, Existing()),
+                tables.get(name, Table(family, name)),
+                task,
+            )
+            for name in names
+        ]
+        told = {saved.warnings[n]: n for n in names if n in saved.warnings}
+        return joined(
+            *parts, Changes(warnings=tuple(told)), other_backend(family)
+        )
+    except LockHeldError:
+        raise
+    except HostSetupError as error:
+        if not tables:
+            return Changes()
+        return of_all(Surface.FIREWALL, error, task.wanted)
+
+
+def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
+    shut: dict[str, str] = {}
+    settled, found = task.known.settled, (existing, table, task.top)
+    if settled.has(found):
+        return Changes()
+    words, wanted, top = task.known.words, task.wanted, task.top
+    proven = task.known.proven
+    before = existing = words.understood(existing, table)
+    plan = edits(existing, table, top)
+    if plan == Edits():
+        settled.note(found)
+        return Changes()
+    if words.writing(
+        existing, table, proven, lambda: _write(table, plan, proven)
+    ):
+        # Once is no reason to blame anybody; and what it was to change may
+        # have changed since it was read.
+        tables = read_tables(table.family).tables
+        existing = words.understood(tables.get(table.name, Existing()), table)
+        plan = edits(existing, table, top)
+        error = _write(table, plan, proven)
+        if error:
+            shut = refused_chains(table, _candidates(existing, table))
+            plan = edits(existing, _closed(table, shut), top)
+            error = _write(table, plan, proven)
+        if error:
+            return of_table(table, error, wanted)
+    return Changes(
+        plan.made,
+        of_chains(table, shut, wanted),
+        judged=by_chains(before, table, wanted, top),
+    )
+
+
+def _write(table: Table, plan: Edits, proven: Proven) -> str:
+    """Make the changes to a table; return the error, or nothing.
+
+    What else is known of nftables is so after a transaction of ours; what
+    iptables has made of it is read again.
+
+    :raises HostSetupError: somebody's lock, or not even iptables can be run
+    """
+    if plan == Edits():
+        return ""
+    lost = {tables_key(table.family): None}
+    with proven.writing(lost):
+        delete_rules(table.family, table.name, plan.before)
+        error = restore(table.family, plan.text) if plan.text else ""
+        if not error:
+            delete_rules(table.family, table.name, plan.after)
+    return error
+
+
+def _candidates(existing: Existing, table: Table) -> tuple[Chain, ...]:
+    """The chains of groups that are to be written."""
+    return tuple(
+        chain
+        for chain in changed(existing, table)
+        if chain.name.startswith(GROUP_PREFIX)
+    )
+
+
+def _closed(table: Table, shut: Iterable[str]) -> Table:
+    """Return the table with nothing in the chains named."""
+    chains = (
+        replace(chain, rules=()) if chain.name in shut else chain
+        for chain in table.chains
+    )
+    return replace(table, chains=tuple(chains))
+
+
+def _done(verb: Verb, sets: Iterable[str]) -> tuple[Effect, ...]:
+    return tuple(Effect(Surface.IPSET, verb, name) for name in sorted(sets))

@@ -1,0 +1,116 @@
+"""Rules for what the host does as its guests' gateway."""
+
+import ipaddress
+
+from flatnet.apply.filter.iptables.matches import ACCEPT, DROP, bound_for
+from flatnet.apply.filter.iptables.outline import Outline
+from flatnet.state.filtering import Gateway, Outside
+
+_METADATA = "169.254.169.254/32"
+
+
+def turned_back(outline: Outline) -> tuple[str, ...]:
+    """Drop what the host would route back into the bridge it came from.
+
+    Guests of a flat network reach each other across it.  By way of the
+    gateway one of them could make the host look for any number of addresses
+    that nobody has.  What the host translated has to turn.
+    """
+    return tuple(
+        f"-i {each.bridge} -o {each.bridge} -m physdev "
+        f"! --physdev-is-bridged -m conntrack ! --ctstate SNAT,DNAT {DROP}"
+        for each in outline.gateways
+    )
+
+
+def crossing(outline: Outline, family: int) -> tuple[str, ...]:
+    """Let guests talk across a bridge that the host is no router for."""
+    routed = {each.bridge for each in outline.gateways} if family == 4 else ()
+    return tuple(
+        f"-i {each.bridge} -o {each.bridge} {ACCEPT}"
+        for each in outline.networks
+        if each.bridge not in routed
+    )
+
+
+def forwarding(outline: Outline) -> tuple[str, ...]:
+    """What bridges may forward to."""
+    devices = outline.outside.forwards
+    return tuple(
+        rule
+        for each in outline.gateways
+        for rule in _forwarding(each.bridge, devices)
+    )
+
+
+def _forwarding(
+    bridge: str, devices: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    if devices is None:
+        return (f"-i {bridge} {ACCEPT}", f"-o {bridge} {ACCEPT}")
+    pairs = tuple(
+        rule
+        for device in devices
+        for rule in (
+            f"-i {bridge} -o {device} {ACCEPT}",
+            f"-i {device} -o {bridge} {ACCEPT}",
+        )
+    )
+    return (
+        *pairs,
+        f"-i {bridge} -o {bridge} {ACCEPT}",
+        f"-i {bridge} {DROP}",
+        f"-o {bridge} {DROP}",
+    )
+
+
+def checksums(outline: Outline) -> tuple[str, ...]:
+    """Fill UDP checksums that a virtual NIC would leave to hardware.
+
+    DHCP clients that read raw frames discard answers without.
+    """
+    return tuple(
+        f"-o {each.bridge} -p udp -m udp --dport 68 "
+        "-j CHECKSUM --checksum-fill"
+        for each in outline.gateways
+    )
+
+
+def metadata(outline: Outline) -> tuple[str, ...]:
+    """Lead 169.254.169.254 port 80 to the metadata service."""
+    if not outline.outside.metadata:
+        return ()
+    address, port = outline.outside.metadata
+    target = f"DNAT --to-destination {address}:{port}"
+    if ipaddress.ip_address(address).is_loopback:
+        # Loopback is no destination for what came from elsewhere.
+        target = f"REDIRECT --to-ports {port}"
+    return tuple(
+        f"-d {_METADATA} -i {each.bridge} -p tcp -m tcp --dport 80 -j {target}"
+        for each in outline.gateways
+    )
+
+
+def source_nat(outline: Outline) -> tuple[str, ...]:
+    """Give guests' traffic to the outside an address that is known there."""
+    outside = outline.outside
+    if not outside.source_ip:
+        return ()
+    return tuple(
+        rule
+        for each in outline.gateways
+        for rule in _source_nat(each, outside)
+    )
+
+
+def _source_nat(gateway: Gateway, outside: Outside) -> tuple[str, ...]:
+    source = f"-s {gateway.cidr}"
+    target = f"-j SNAT --to-source {outside.source_ip}"
+    kept = (
+        *(f"{source} {bound_for(each)}{ACCEPT}" for each in outside.kept),
+        f"{source} -d {gateway.cidr} -m conntrack ! --ctstate DNAT {ACCEPT}",
+    )
+    if gateway.external:
+        ranges = map(bound_for, outside.snat_ranges)
+        return (*kept, *(f"{source} {each}{target}" for each in ranges))
+    return (*kept, f"{source} -o {outside.public_interface} {target}")

@@ -1,0 +1,214 @@
+"""Address sets, member by member.
+
+Goals, and how each is met:
+
+* What differs is written, and no more.  A set is never replaced as a whole,
+  so that rules which name it see it change in place, and a change of one
+  member costs one message, however many there are.
+* Nothing is open on the way.  `close_sets` takes away what lets in, before
+  rules are written, and `open_sets` gives it after them, so that nobody
+  meets a new member by an old rule or the reverse.  A set that is made meets
+  no rule yet and is filled at once.
+* One bad set keeps no other from its members.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from flatnet.apply.filter.iptables.ipset_messages import (
+    FoundSet,
+    SetError,
+    Writer,
+    listed,
+    names,
+)
+from flatnet.apply.filter.iptables.tables import AddressSet
+
+PREFIX = "flatnet-"
+# Rules that named a set are torn down by the kernel after the command that
+# removed them returned.
+_PATIENCE = 2.0
+_PAUSE = 0.02
+_REMEMBERED = 1 << 18
+Errors = Mapping[str, str]
+
+
+def read_sets() -> Mapping[str, FoundSet]:
+    """Return the sets of ours, by name.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    every = names()
+    mine = [name for name in every if name.startswith(PREFIX)]
+    # Foreign sets may be huge; their names are not.
+    return listed(None if len(mine) == len(every) else mine)
+
+
+@lru_cache(_REMEMBERED)
+def packed(address: str) -> bytes:
+    """Return an address, or a network, as a member of a set of the kernel."""
+    ip, _, prefix = address.partition("/")
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    return socket.inet_pton(family, ip) + bytes(map(int, prefix.split()))
+
+
+def unpacked(member: bytes) -> str:
+    """Return a member that is one address as text; of a network, nothing."""
+    families = {4: socket.AF_INET, 16: socket.AF_INET6}
+    family = families.get(len(member))
+    return socket.inet_ntop(family, member) if family else ""
+
+
+def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
+    """Return addresses as members of sets."""
+    return frozenset(map(packed, addresses))
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What corrects one set: members that are to go, and that are to come.
+
+    `members` are those that it has then.
+    """
+
+    wanted: AddressSet
+    members: frozenset[bytes]
+    is_new: bool
+    gone: frozenset[bytes]
+    new: frozenset[bytes]
+
+    def create(self, writer: Writer) -> None:
+        """Make the set; errors as of the writer."""
+        writer.create(self.wanted.name, self.wanted.family)
+
+    def delete(self, writer: Writer) -> None:
+        """Take away what is to go."""
+        writer.delete(self.wanted.name, self.gone)
+
+    def add(self, writer: Writer) -> None:
+        """Add what is to come."""
+        writer.add(self.wanted.name, self.new)
+
+
+Written = tuple[frozenset[str], Errors]
+_Steps = Iterable[tuple[Edits, Callable[[Writer], None]]]
+
+
+def differences(
+    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
+) -> tuple[tuple[Edits, ...], Errors]:
+    """Return what corrects each set, in order, and errors by set.
+
+    Of what cannot be used there is an error and nothing else.
+    """
+    edits, errors = [], {}
+    for each in wanted:
+        try:
+            edits.append(_edits(each, existing.get(each.name)))
+        except ValueError as unusable:
+            errors[each.name] = str(unusable)
+    return tuple(edits), errors
+
+
+def close_sets(edits: tuple[Edits, ...]) -> Written:
+    """Make sets, and take from those there are what is let in by them.
+
+    Return the names of those written, and errors by set.
+
+    :raises HostSetupError: the kernel is not to be talked to
+    """
+    made = [each for each in edits if each.is_new]
+    shutting, others = _there(edits)
+    return _written(
+        (
+            *((each, each.create) for each in made),
+            *((each, each.delete) for each in reversed(others) if each.gone),
+            *((each, each.add) for each in (*shutting, *made) if each.new),
+        )
+    )
+
+
+def open_sets(edits: tuple[Edits, ...]) -> Written:
+    """Give the sets the rest of their members; return as `close_sets` does."""
+    shutting, others = _there(edits)
+    return _written(
+        (
+            *((each, each.add) for each in others if each.new),
+            *((each, each.delete) for each in shutting if each.gone),
+        )
+    )
+
+
+def _there(edits: tuple[Edits, ...]) -> tuple[list[Edits], list[Edits]]:
+    """Those of sets that are there: of those that shut, and of the others."""
+    there = [each for each in edits if not each.is_new]
+    return (
+        [each for each in there if each.wanted.closes],
+        [each for each in there if not each.wanted.closes],
+    )
+
+
+def _written(steps: _Steps) -> Written:
+    names: set[str] = set()
+    errors: dict[str, str] = {}
+    steps = list(steps)
+    if not steps:
+        return frozenset(), errors
+    with contextlib.closing(Writer()) as writer:
+        for edits, change in steps:
+            name = edits.wanted.name
+            names.add(name)
+            try:
+                change(writer)
+            except SetError as error:
+                errors.setdefault(name, str(error))
+    return frozenset(names - errors.keys()), errors
+
+
+def remove_sets(
+    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
+) -> Written:
+    """Remove what is ours and not planned; return as `close_sets` does."""
+    gone = existing.keys() - {each.name for each in wanted}
+    errors: dict[str, str] = {}
+    if not gone:
+        return frozenset(), errors
+    deadline = time.monotonic() + _PATIENCE
+    with contextlib.closing(Writer()) as writer:
+        for name in sorted(gone):
+            try:
+                _destroy(writer, name, deadline)
+            except SetError as error:
+                errors[name] = str(error)
+    return frozenset(gone - errors.keys()), errors
+
+
+def _destroy(writer: Writer, name: str, deadline: float) -> None:
+    while True:
+        try:
+            return writer.destroy(name)
+        except SetError as error:
+            if not error.is_busy or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
+
+
+def _edits(wanted: AddressSet, existing: FoundSet | None) -> Edits:
+    """Return what corrects one set.
+
+    :raises ValueError: what is there cannot be used
+    """
+    members = all_packed(wanted.members)
+    if existing is None:
+        return Edits(wanted, members, True, frozenset(), members)
+    if existing.family != wanted.family:
+        raise ValueError(
+            "a set of another type has this name: remove the rules that name "
+            f"it, then: ipset destroy {wanted.name}"
+        )
+    gone, new = existing.members - members, members - existing.members
+    return Edits(wanted, members, False, gone, new)

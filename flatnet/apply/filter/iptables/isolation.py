@@ -1,0 +1,154 @@
+"""Rules for what may reach an instance: groups and allow_same_net_traffic.
+
+Goals, and how each is met:
+
+* The table of the contract.  Whatever leaves by a bridge that has a
+  filtered guest goes through `flatnet-local`: answers to what somebody
+  began pass, and what is bound for a filtered address goes down a tree to
+  the rules of its guest's groups (see `profiles`), or is dropped.  FORWARD
+  (bridged, routed, hairpinned, after DNAT) and OUTPUT (the host itself) both
+  go there; other bridges and other traffic of the host never do.
+* Who comes or goes is a member of sets, and no chain is touched.  Sets that
+  somebody empties close: that all are empty is no reason to filter nobody.
+* Addresses of the flat network that are not here stay reachable: the host
+  that has them judges.
+* Broadcast and multicast have no instance's address, and what is bridged
+  with an address that no instance has may still reach a port.  The layer 2
+  guard, which sees ports, lets nothing of that in to an isolated one.  With
+  allow_same_net_traffic=True a frame for everybody comes from the same
+  network by nature.
+* The DHCP server's answers are let out in OUTPUT: only this host's own
+  processes are there, whatever a guest or a neighbour forges.
+* IPv6.  Guests have link-local addresses that no row holds, so the sets
+  have those that follow from the MAC, and nothing else is routed there.
+  Neighbour discovery passes as ARP does, with the sender's own addresses,
+  which the guard looks after: who cannot be asked for gets no answers to
+  what it began either.  So do queries for multicast listeners, without
+  which bridges forget who wants to be asked.
+
+Given up: this host routes no IPv6 to instances of others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flatnet.apply.filter.iptables.matches import ACCEPT, DROP
+from flatnet.apply.filter.iptables.outline import Outline
+from flatnet.apply.filter.iptables.profiles import ROOT, profile_chains
+from flatnet.apply.filter.iptables.tables import Chain
+from flatnet.state.filtering import FlatNetwork
+
+LOCAL = "flatnet-local"
+_FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+_INVALID = "-m conntrack --ctstate INVALID -j DROP"
+_LINK_LOCAL = "fe80::/10"
+_BRIDGED = "-m physdev --physdev-is-bridged"
+# Listener queries, solicitations, advertisements.
+_DISCOVERY = tuple(
+    f"-p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j ACCEPT"
+    for kind in (130, 135, 136)
+)
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What filters traffic of one family to the instances of this host.
+
+    `forward` and `output` are rules for these built-in chains and `chains`
+    what they lead to.  All are empty where no instance is filtered.
+    """
+
+    forward: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
+
+
+def isolation(outline: Outline, family: int) -> Isolation:
+    """Return what filters one family."""
+    networks = outline.filtered
+    if not networks:
+        return Isolation()
+    to_local = tuple(f"-o {each.bridge} -j {LOCAL}" for each in networks)
+    forward = to_local
+    if family == 6:
+        for each in networks:
+            forward += _unfiltered(each, outline)
+    local = (
+        _FIRST,
+        *(_DISCOVERY if family == 6 else ()),
+        *_open(outline, family),
+        f"-m set ! --match-set {filtered_set(family)} dst "
+        f"-m set --match-set {every_set(family)} dst -j RETURN",
+        _INVALID,
+        *(rule for each in networks for rule in _same(each, outline, family)),
+        f"-j {ROOT}",
+        DROP,
+    )
+    profiles = profile_chains(
+        outline.profiles[family], outline.groups_by_id, family
+    )
+    return Isolation(forward, to_local, (Chain(LOCAL, local), *profiles))
+
+
+def filtered_set(family: int) -> str:
+    """Return the name of the set of all filtered addresses here."""
+    return f"flatnet-filtered{family}"
+
+
+def every_set(family: int) -> str:
+    """Return the name of the set of all addresses there are.
+
+    Whoever empties all sets (`ipset flush`) empties it too, and then nothing
+    passes for not being filtered.
+    """
+    return f"flatnet-every{family}"
+
+
+def open_set(family: int) -> str:
+    """Return the name of the set of those that are not filtered here."""
+    return f"flatnet-open{family}"
+
+
+def every(family: int) -> frozenset[str]:
+    """Return the members of the set of all addresses there are."""
+    # No set takes a prefix of no length.
+    if family == 6:
+        return frozenset(("::/1", "8000::/1"))
+    return frozenset(("0.0.0.0/1", "128.0.0.0/1"))
+
+
+def _open(outline: Outline, family: int) -> tuple[str, ...]:
+    """Let in to guests that are not filtered what would be dropped below.
+
+    Of IPv6 nothing is routed to a bridge but to addresses that are known.
+    """
+    if family == 4 or not outline.has_open:
+        return ()
+    return (f"-m set --match-set {open_set(family)} dst {ACCEPT}",)
+
+
+def _same(
+    network: FlatNetwork, outline: Outline, family: int
+) -> Iterator[str]:
+    """What counts as the same network, for its bridge."""
+    if not outline.same_network:
+        return
+    cidrs = [network.cidr]
+    if family == 6:
+        cidrs = [_LINK_LOCAL, *filter(None, [network.cidr_v6])]
+    for cidr in cidrs:
+        yield f"-s {cidr} -o {network.bridge} {ACCEPT}"
+
+
+def _unfiltered(network: FlatNetwork, outline: Outline) -> tuple[str, ...]:
+    """IPv6 to what is no guest's address: bridged it is others' affair."""
+    start = f"-o {network.bridge}"
+    same: tuple[str, ...] = ()
+    if outline.same_network:
+        # Duplicate address detection has no source address yet.
+        same = (f"-s ::/128 {start} {ACCEPT}", *_same(network, outline, 6))
+    return (
+        *same,
+        f"{start} {_BRIDGED} {ACCEPT}",
+        f"{start} {DROP}",
+    )

@@ -1,0 +1,83 @@
+"""The marks that rules of ours carry, and what they tell.
+
+Each is a hash over its rule's own text and the mark before it, the first over
+the name of the chain.  So a rule is known without being parsed, by itself and
+in its place.
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+
+from flatnet.apply.filter.iptables.tables import Chain
+
+MARK = re.compile("flatnet:([0-9a-f]{16})")
+_COMMENT = re.compile(rf'--comment "?{MARK.pattern}"?(?: |$)')
+_REMEMBERED = 1 << 14
+
+
+def marks(chain: Chain) -> list[str]:
+    """Return the mark of each rule of a planned chain."""
+    found = []
+    mark = chain.name
+    for rule in chain.rules:
+        mark = _mark(mark, rule)
+        found.append(mark)
+    return found
+
+
+def _mark(before: str, rule: str) -> str:
+    return hashlib.sha256(f"{before}\n{rule}".encode()).hexdigest()[:16]
+
+
+def recognised(
+    found: list[str | None], chain: Chain
+) -> tuple[str | None, ...]:
+    """Return the planned rule behind each mark of a chain of the kernel.
+
+    A mark is made of the rule and the mark before, which is known too.  One
+    of a former plan is an empty rule; what stands from a rule on that bears
+    no mark is none.
+
+    :param found: the marks of the chain
+    """
+    rules: list[str | None] = []
+    before = chain.name
+    place = 0
+    for mark in found:
+        if mark is None:
+            break
+        rule = ""
+        # Nearly always it is the one that comes next.
+        for each in (*range(place, len(chain.rules)), *range(place)):
+            if _mark(before, chain.rules[each]) == mark:
+                rule, place = chain.rules[each], each + 1
+                break
+        rules.append(rule)
+        before = mark
+    return (*rules, *(None for _ in found[len(rules) :]))
+
+
+def mark_of(line: str) -> str | None:
+    """Return the mark in a rule's text."""
+    found = _COMMENT.search(line)
+    return found[1] if found else None
+
+
+@lru_cache(_REMEMBERED)
+def lines(chain: Chain) -> tuple[str, ...]:
+    """Return the rules of a planned chain with their marks.
+
+    They are as iptables-save prints them, but for what `words` knows.
+    """
+    found = zip(chain.rules, marks(chain), strict=True)
+    return tuple(marked(rule, mark) for rule, mark in found)
+
+
+def marked(rule: str, mark: str) -> str:
+    """Return a rule with a mark, after its matches and before its target.
+
+    So no packet pays for it that another match turned away.
+    """
+    matches, _, target = rule.rpartition("-j ")
+    return f'{matches}-m comment --comment "flatnet:{mark}" -j {target}'

@@ -1,0 +1,93 @@
+"""Whom less may reach than before, by what is about to be written.
+
+The addresses are those whose tracked connections are to be judged anew.  An
+address that is shut for the first time is among them, and one that no
+connection can have yet does no harm.
+"""
+
+from collections.abc import Iterable
+
+from flatnet.apply.filter.iptables.ipset import Edits, unpacked
+from flatnet.apply.filter.iptables.iptables import Existing, changed, leads
+from flatnet.apply.filter.iptables.placement import Placement
+from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
+from flatnet.apply.filter.iptables.tables import AddressSet, Table
+from flatnet.state.filtering import Filter
+
+
+def by_sets(
+    edits: tuple[Edits, ...], sets: Iterable[AddressSet], wanted: Filter
+) -> frozenset[str]:
+    """Return who leaves a set that lets him in, or comes to one that shuts.
+
+    :param sets: all that are planned
+    """
+    found: set[bytes] = set()
+    of_groups: frozenset[str] = frozenset()
+    for each in edits:
+        source = each.wanted.source
+        if each.wanted.closes:
+            found |= each.new
+        elif source is None:
+            found |= each.gone
+        elif each.gone:
+            of_groups |= _of_groups(wanted, _naming(wanted, source))
+    filtered = [each.members for each in sets if each.closes]
+    texts = {unpacked(each) for each in found}
+    return of_groups | frozenset(
+        each for each in texts if any(each in members for members in filtered)
+    )
+
+
+def by_chains(
+    existing: Existing, table: Table, wanted: Filter, place: Placement
+) -> frozenset[str]:
+    """Return whose chains are there and become others.
+
+    Where it is no group's own chain, that may be anybody.  So it is where
+    nothing led to ours, for then everybody was open.
+
+    :param place: which foreign rules stay above our jumps
+    """
+    if not all(leads(existing, jump, place) for jump in table.jumps):
+        return filtered_addresses(wanted)
+    groups: set[int] = set()
+    for chain in changed(existing, table):
+        if chain.name not in existing.chains:
+            continue
+        if chain.group is None:
+            return filtered_addresses(wanted)
+        groups.add(chain.group)
+    planned = {chain.name for chain in table.chains}
+    gone = existing.chains.keys() - planned
+    if any(not name.startswith(GROUP_PREFIX) for name in gone):
+        return filtered_addresses(wanted)
+    return _of_groups(wanted, groups)
+
+
+def filtered_addresses(wanted: Filter) -> frozenset[str]:
+    """Return all addresses that are filtered here."""
+    return frozenset(
+        address
+        for guest in wanted.guests
+        if guest.filtered
+        for address in guest.addresses
+    )
+
+
+def _naming(wanted: Filter, source: int) -> set[int]:
+    """The groups that let in members of another, or of themselves."""
+    return {
+        group.id
+        for group in wanted.groups
+        if any(opening.group == source for opening in group.openings)
+    }
+
+
+def _of_groups(wanted: Filter, groups: set[int]) -> frozenset[str]:
+    return frozenset(
+        address
+        for guest in wanted.guests
+        if not groups.isdisjoint(guest.groups)
+        for address in guest.addresses
+    )

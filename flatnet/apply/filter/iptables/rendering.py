@@ -1,0 +1,228 @@
+"""A filter as text and sets, made again only as far as it differs.
+
+Goals, and how each is met:
+
+* A guest that comes or goes costs its own memberships: see `Gathered`.
+* The chains are made of an outline (see `outline`), and only when that is
+  another.
+* What two guests claim for different groups lets in nothing for either.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping
+
+from flatnet.apply.filter.gathered import Gathered
+from flatnet.apply.filter.iptables.isolation import (
+    every,
+    every_set,
+    filtered_set,
+    open_set,
+)
+from flatnet.apply.filter.iptables.matches import source_set
+from flatnet.apply.filter.iptables.outline import Outline
+from flatnet.apply.filter.iptables.profiles import (
+    Profile,
+    group_rules,
+    of_family,
+    path,
+    tree_sets,
+)
+from flatnet.apply.filter.iptables.rules import tables
+from flatnet.apply.filter.iptables.tables import AddressSet, Rules, Table
+from flatnet.state.filtering import Filter, Group, Guest, Members
+
+_FAMILIES = (4, 6)
+# Things that are no sets: what is said of guests beside their memberships.
+_CLAIMS, _BRIDGES, _OPEN = "claims", "bridges", "open"
+_PROFILES = "profiles{}"
+
+
+def rules(wanted: Filter) -> Rules:
+    """Return the tables and the sets of a filter."""
+    return Rendering().rules(wanted)
+
+
+class Rendering:
+    """Renders one filter after the other."""
+
+    def __init__(self) -> None:
+        self._guests: dict[str, Guest] = {}
+        self._gathered = Gathered()
+        self._groups: tuple[Group, ...] = ()
+        self._ruled = _ruled(())
+        self._used: tuple[tuple[int, int], ...] = ()
+        self._outline = Outline()
+        self._tables: tuple[Table, ...] = ()
+        self._sets: dict[str, AddressSet] = {}
+        self._members: dict[int, Members] = {}
+
+    def rules(self, wanted: Filter) -> Rules:
+        """Return the tables and the sets of a filter; what is as it was
+        before is the same object.
+        """
+        self._note_guests(wanted)
+        outline = self._outlined(wanted)
+        if outline != self._outline:
+            self._outline, self._tables = outline, tables(outline)
+        self._sets = {each.name: each for each in self._all_sets(wanted)}
+        return Rules(self._tables, tuple(self._sets.values()))
+
+    def _note_guests(self, wanted: Filter) -> None:
+        other: frozenset[int] = frozenset()
+        if wanted.groups is not self._groups:
+            ruled = _ruled(wanted.groups)
+            other = _others(self._ruled, ruled)
+            self._groups, self._ruled = wanted.groups, ruled
+            self._used = _used(wanted.groups)
+        before = self._guests
+        guests = {guest.uuid: guest for guest in wanted.guests}
+        gone = self._guests.keys() - guests.keys()
+        differ = {
+            uuid
+            for uuid, guest in guests.items()
+            if before.get(uuid) is not guest
+            or not other.isdisjoint(guest.groups)
+        }
+        touched = differ | self._claimants(gone | differ)
+        self._guests = guests
+        for uuid in gone:
+            self._gathered.put(uuid, ())
+        for uuid in differ:
+            self._gathered.put(uuid, _claims(guests[uuid]))
+        touched |= self._claimants(differ)
+        for uuid in touched & guests.keys():
+            self._gathered.put(uuid, self._memberships(guests[uuid]))
+
+    def _claimants(self, uuids: set[str]) -> set[str]:
+        """Who else has an address of these guests."""
+        found: set[str] = set()
+        for uuid in uuids & self._guests.keys():
+            for address in self._guests[uuid].addresses:
+                found |= self._gathered.holders(_CLAIMS, address)
+        return found
+
+    def _memberships(self, guest: Guest) -> Iterator[tuple[str, Hashable]]:
+        yield from _claims(guest)
+        if not guest.filtered:
+            yield _OPEN, guest.uuid
+            for each in of_family(guest.addresses, 6):
+                yield open_set(6), each
+            return
+        yield _BRIDGES, guest.bridge
+        for family in _FAMILIES:
+            for each in of_family(guest.addresses, family):
+                yield filtered_set(family), each
+                profile = self._profile(guest, each, family)
+                if profile:
+                    yield _PROFILES.format(family), profile
+                    for name in path(profile, family):
+                        yield name, each
+
+    def _profile(self, guest: Guest, address: str, family: int) -> Profile:
+        """The groups that let in to an address, none where two claim it."""
+        for uuid in self._gathered.holders(_CLAIMS, address):
+            other = self._guests.get(uuid, guest)
+            if other.filtered and other.groups != guest.groups:
+                return ()
+        ruled = self._ruled[family]
+        return tuple(each for each in guest.groups if each in ruled)
+
+    def _outlined(self, wanted: Filter) -> Outline:
+        bridges = self._gathered.elements(_BRIDGES)
+        return Outline(
+            same_network=wanted.same_network,
+            networks=wanted.networks,
+            filtered=tuple(
+                each for each in wanted.networks if each.bridge in bridges
+            ),
+            has_open=self._gathered.holds(_OPEN),
+            profiles={
+                family: self._gathered.elements(_PROFILES.format(family))
+                for family in _FAMILIES
+            },
+            groups=wanted.groups,
+            gateways=wanted.gateways,
+            outside=wanted.outside,
+        )
+
+    def _all_sets(self, wanted: Filter) -> Iterator[AddressSet]:
+        """The sets, those that lead to others first."""
+        touched = self._gathered.touched()
+        if not self._outline.filtered:
+            return
+        yield from self._sources(wanted)
+        for family in _FAMILIES:
+            name = every_set(family)
+            yield self._sets.get(name) or AddressSet(
+                name, family, every(family), guards=True
+            )
+            for name in self._names(family):
+                known = self._sets.get(name)
+                if known is None or name in touched:
+                    known = AddressSet(
+                        name,
+                        family,
+                        self._gathered.elements(name),
+                        closes=name == filtered_set(family),
+                        guards=name == filtered_set(family),
+                    )
+                yield known
+
+    def _names(self, family: int) -> Iterator[str]:
+        yield filtered_set(family)
+        if family == 6 and self._outline.has_open:
+            yield open_set(family)
+        start = tree_sets(family)
+        nodes = (
+            each for each in self._gathered.things if each.startswith(start)
+        )
+        yield from sorted(nodes, key=lambda each: (len(each), each))
+
+    def _sources(self, wanted: Filter) -> Iterator[AddressSet]:
+        """The members of the groups that an opening names, by family."""
+        members = {each.group: each for each in wanted.members}
+        for group, family in self._used:
+            name = source_set(group, family)
+            mine = members.get(group, Members(group))
+            known = self._sets.get(name)
+            if known is None or self._members.get(group) != mine:
+                addresses = of_family(mine.addresses, family)
+                known = AddressSet(
+                    name, family, frozenset(addresses), source=group
+                )
+            yield known
+        self._members = members
+
+
+def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:
+    """The groups that have rules, by family."""
+    return {
+        family: frozenset(
+            group.id for group in groups if group_rules(group, family)
+        )
+        for family in _FAMILIES
+    }
+
+
+def _used(groups: tuple[Group, ...]) -> tuple[tuple[int, int], ...]:
+    """The groups that openings name, each with their families, sorted."""
+    found = {
+        (opening.group, opening.family)
+        for group in groups
+        for opening in group.openings
+        if opening.group is not None
+    }
+    return tuple(sorted(found))
+
+
+def _others(
+    before: Mapping[int, frozenset[int]], now: Mapping[int, frozenset[int]]
+) -> frozenset[int]:
+    """The groups that have rules in a family and had none, or had."""
+    return frozenset(
+        group for family in _FAMILIES for group in before[family] ^ now[family]
+    )
+
+
+def _claims(guest: Guest) -> Iterator[tuple[str, Hashable]]:
+    for each in guest.addresses:
+        yield _CLAIMS, each

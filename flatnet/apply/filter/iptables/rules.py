@@ -1,0 +1,80 @@
+"""The tables of a filter, as text.
+
+Every chain of ours begins with `flatnet-` and each built-in chain has one
+jump into them.  Bridged packets meet FORWARD too, whose policy others
+(Docker) set to DROP: what may cross a bridge is accepted there.
+"""
+
+from collections.abc import Mapping
+
+from flatnet.apply.filter.iptables import gateway
+from flatnet.apply.filter.iptables.isolation import isolation
+from flatnet.apply.filter.iptables.outline import Outline
+from flatnet.apply.filter.iptables.services import services
+from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
+
+
+def tables(outline: Outline) -> tuple[Table, ...]:
+    """Return the tables, by family and name.
+
+    A table without a chain of ours is left out.
+    """
+    planned = (
+        _filter(outline, 4),
+        _table(4, "mangle", {"POSTROUTING": gateway.checksums(outline)}),
+        _table(
+            4,
+            "nat",
+            {
+                "PREROUTING": gateway.metadata(outline),
+                "POSTROUTING": gateway.source_nat(outline),
+            },
+        ),
+        _filter(outline, 6),
+    )
+    return tuple(table for table in planned if table.chains)
+
+
+def _filter(outline: Outline, family: int) -> Table:
+    isolated = isolation(outline, family)
+    ours = services(outline, family)
+    routed: tuple[str, ...] = ()
+    turned: tuple[str, ...] = ()
+    if family == 4:
+        routed = gateway.forwarding(outline)
+        turned = gateway.turned_back(outline)
+    crossing = gateway.crossing(outline, family)
+    return _table(
+        family,
+        "filter",
+        {
+            "INPUT": ours.incoming,
+            # Every bridge is judged before any is accepted: a packet may
+            # come by one of ours and leave by another.
+            "FORWARD": turned + isolated.forward + routed + crossing,
+            "OUTPUT": ours.first + isolated.output + ours.last,
+        },
+        isolated.chains,
+    )
+
+
+def _table(
+    family: int,
+    name: str,
+    wanted: Mapping[str, tuple[str, ...]],
+    chains: tuple[Chain, ...] = (),
+) -> Table:
+    """Return a table with one chain of ours per built-in chain."""
+    used = {
+        builtin: tuple(dict.fromkeys(mine))
+        for builtin, mine in sorted(wanted.items())
+        if mine
+    }
+    first = (Chain(f"flatnet-{b}", mine) for b, mine in used.items())
+    ours = (*first, *chains)
+    return Table(
+        family,
+        name,
+        chains=tuple(sorted(ours, key=lambda chain: chain.name)),
+        jumps=tuple(Jump(builtin, f"flatnet-{builtin}") for builtin in used),
+    )

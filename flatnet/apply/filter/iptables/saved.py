@@ -1,0 +1,120 @@
+"""What the kernel has of iptables' tables, also where iptables cannot say.
+
+Unreadable is not empty: a table that exists and that iptables-save does not
+show is read from the kernel (see `native`), and told of.
+"""
+
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from flatnet.apply.command import resolved, run
+from flatnet.apply.filter.iptables.iptables import (
+    BUILTINS,
+    COMMANDS,
+    Existing,
+    parsed,
+)
+from flatnet.apply.filter.iptables.native import odd_text, read_native
+from flatnet.apply.filter.proven import Proven
+from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Subject, Surface
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The tables of a family by name, and what to say of some of them."""
+
+    tables: dict[str, Existing]
+    warnings: dict[str, str] = field(default_factory=dict)
+
+
+def read_tables(family: int) -> Saved:
+    """Return what the kernel has.
+
+    :raises HostSetupError: nobody can tell; that is not the same as nothing
+    """
+    command = COMMANDS[family]
+    outcome = run(f"{command}-save")
+    error = f"{command}-save: {outcome.error or 'failed'}"
+    if not outcome.status:
+        tables = parsed(outcome.output)
+    elif is_legacy(family):
+        raise HostSetupError(error)
+    else:
+        tables = {}
+    if is_legacy(family):
+        return Saved(tables)
+    warnings = {}
+    for name in sorted(BUILTINS.keys() - tables.keys()):
+        found = read_native(family, name)
+        if found is None:
+            continue
+        tables[name] = found.existing
+        if found.odd or "incompatible" in outcome.output:
+            warnings[name] = odd_text(family, name, found)
+    if outcome.status and not tables:
+        raise HostSetupError(error)
+    if outcome.status and not warnings:
+        warnings = dict.fromkeys(tables, error)
+    return Saved(tables, warnings)
+
+
+def known_tables(family: int, proven: Proven) -> Saved:
+    """Return what the kernel has, from memory where that is proven.
+
+    :raises HostSetupError: nobody can tell
+    """
+    if is_legacy(family):
+        return read_tables(family)
+    return proven.read(tables_key(family), lambda: read_tables(family))
+
+
+def tables_key(family: int) -> Hashable:
+    """Return what a family's tables are known by, where that is proven."""
+    return "iptables", family
+
+
+def read_kernel(family: int) -> dict[str, Existing]:
+    """Return the tables that iptables-nft has made, without its help.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    found = {name: read_native(family, name) for name in sorted(BUILTINS)}
+    return {name: each.existing for name, each in found.items() if each}
+
+
+def other_backend(family: int) -> Changes:
+    """Report chains of ours in the iptables that is not in use."""
+    command = COMMANDS[family]
+    if is_legacy(family):
+        other, tables = f"{command}-nft", read_kernel(family)
+    elif not legacy_tables(family) or not resolved(f"{command}-legacy-save"):
+        return Changes()
+    else:
+        other = f"{command}-legacy"
+        tables = parsed(run(f"{other}-save").output)
+    if not any(each.holds_ours for each in tables.values()):
+        return Changes()
+    text = (
+        f"chains of ours are in {other} too, and {command} is another "
+        f"backend now: remove what {other}-save shows of flatnet"
+    )
+    return Changes(failures=(Failure(Subject(Surface.FIREWALL), text),))
+
+
+def is_legacy(family: int) -> bool:
+    """Whether the iptables that is used is not of nftables."""
+    command = resolved(f"{COMMANDS[family]}-restore")
+    return "legacy" in os.path.basename(command)
+
+
+def legacy_tables(family: int) -> frozenset[str]:
+    """Return the names of the tables that iptables-legacy has made."""
+    path = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
+    try:
+        with open(path[family], encoding="ascii") as names:
+            return frozenset(names.read().split())
+    except OSError:
+        return frozenset()

@@ -1,0 +1,114 @@
+"""The sets of ours in the kernel, as we left them.
+
+Reading them costs as much as they hold, and nothing tells of changes.  So
+they are remembered, and read again by every whole pass and after every
+error.  In between the number of members tells: of those sets that keep
+somebody out at every probe, of the others a few at a time.
+
+Given up: somebody who takes a member and puts another is seen by the next
+whole pass.
+"""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+
+from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.ipset import Edits
+from flatnet.apply.filter.iptables.ipset_messages import (
+    FoundSet,
+    count,
+    listed,
+    names,
+)
+from flatnet.apply.filter.iptables.tables import AddressSet
+from flatnet.exceptions import HostSetupError
+
+# Sets that are looked at by one probe beside those that keep somebody out.
+_AT_ONCE = 16
+
+
+class Sets:
+    """What one process knows of the sets of a network namespace."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, FoundSet] | None = None
+        # Those that are in the kernel just as planned.
+        self._settled: dict[str, AddressSet] = {}
+        # Those of which nobody knows what became of them.
+        self._doubted: frozenset[str] = frozenset()
+        self._turn: list[str] = []
+
+    def are_as_left(self) -> bool:
+        """Whether a probe finds what it looks at as we left it."""
+        if self._found is None:
+            return True
+        if not self._turn:
+            self._turn = sorted(self._found)
+        turn, self._turn = self._turn[:_AT_ONCE], self._turn[_AT_ONCE:]
+        closing = (n for n, each in self._settled.items() if each.guards)
+        return all(map(self._is_as_left, {*turn, *closing}))
+
+    def _is_as_left(self, name: str) -> bool:
+        known = self._found.get(name) if self._found else None
+        if known is None or name in self._doubted:
+            return True
+        with contextlib.suppress(HostSetupError):
+            return count(name) in (-1, len(known.members))
+        return False
+
+    def forget(self) -> None:
+        """Have all read again the next time."""
+        self._found = None
+
+    def read(self) -> Mapping[str, FoundSet]:
+        """Return the sets of ours, by name.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        if self._found is None:
+            self._settled, self._doubted = {}, frozenset()
+            self._found = dict(ipset.read_sets())
+        if self._doubted:
+            there = self._doubted & set(names())
+            without = self._found.keys() - self._doubted
+            self._found = {name: self._found[name] for name in without}
+            self._found |= listed(sorted(there)) if there else {}
+            self._doubted = frozenset()
+        return self._found
+
+    def differing(
+        self, wanted: Iterable[AddressSet]
+    ) -> tuple[AddressSet, ...]:
+        """Return those that are not known to be as they are wanted."""
+        return tuple(
+            each for each in wanted if self._settled.get(each.name) is not each
+        )
+
+    def note(
+        self,
+        before: Mapping[str, FoundSet],
+        edits: Iterable[Edits],
+        *,
+        gone: Iterable[str],
+        refused: Iterable[str],
+    ) -> None:
+        """Note how sets were changed.
+
+        :param before: as they were read
+        :param refused: those that are to be read again
+        """
+        found = dict(before)
+        self._doubted = frozenset(refused)
+        for name in self._doubted:
+            self._settled.pop(name, None)
+        for each in edits:
+            wanted = each.wanted
+            if wanted.name in self._doubted:
+                continue
+            members = each.members
+            found[wanted.name] = FoundSet(wanted.name, wanted.family, members)
+            self._settled[wanted.name] = wanted
+        for name in gone:
+            found.pop(name, None)
+            self._settled.pop(name, None)
+        self._found = found

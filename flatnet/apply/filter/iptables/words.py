@@ -1,0 +1,181 @@
+"""Whether what stands in a chain is what we wrote, word by word.
+
+Goals, and how each is met:
+
+* Rules are rendered as iptables-save prints them, and compared as text.  So
+  a rule that somebody edited is found, also one that keeps our comment.
+* Protocols are written by number, for a host's iptables may not know the
+  name, and printed by the name that /etc/protocols has.
+* Another iptables may print a word otherwise.  A rule with the right mark in
+  other words is taken for an edit and written again; if it reads the same
+  after that, it is how this iptables prints it, and remembered.  So there is
+  one write too many for each rule and process, and no more.  What is read
+  must be what we wrote: where iptables is of nftables its count of
+  transactions tells; else the next pass tries again.
+"""
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+from flatnet.apply.filter.iptables.iptables import (
+    COMMANDS,
+    Existing,
+    jump_line,
+)
+from flatnet.apply.filter.iptables.marks import lines, mark_of
+from flatnet.apply.filter.iptables.saved import is_legacy, read_tables
+from flatnet.apply.filter.iptables.tables import Table
+from flatnet.apply.filter.proven import Proven, generation
+from flatnet.exceptions import HostSetupError
+
+LOG = logging.getLogger("flatnet.applier")
+_PROTOCOLS = Path("/etc/protocols")
+_PROTOCOL = re.compile(r"(?:^| )-p ([0-9]+) ")
+
+
+class Words:
+    """How the iptables of one host prints what one process writes."""
+
+    def __init__(self) -> None:
+        # By family and name of a table: what is printed, by what we write.
+        self._printed: dict[tuple[int, str], dict[str, str]] = {}
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """The names of protocols by number."""
+        try:
+            text = _PROTOCOLS.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return {}
+        found: dict[str, str] = {}
+        for line in text.splitlines():
+            words = line.partition("#")[0].split()
+            if len(words) > 1:
+                found.setdefault(words[1], words[0])
+        return found
+
+    def is_said(self, table: Table, line: str, shown: str) -> bool:
+        """Whether a rule that we write is what iptables shows."""
+        return (
+            shown in (line, self._named(line))
+            or self._known(table).get(line) == shown
+        )
+
+    def _known(self, table: Table) -> Mapping[str, str]:
+        return self._printed.get((table.family, table.name), {})
+
+    def _named(self, line: str) -> str:
+        found = _PROTOCOL.search(line)
+        if not found:
+            return line
+        name = self._names.get(found[1], found[1])
+        return f"{line[: found.start(1)]}{name}{line[found.end(1) :]}"
+
+    def understood(self, existing: Existing, table: Table) -> Existing:
+        """Return a table in the words of its plan, as far as these say it."""
+        texts, builtins = dict(existing.texts), dict(existing.builtins)
+        for name, written in _written(table).items():
+            found = builtins if name in builtins else texts
+            shown = found.get(name)
+            if shown is None or tuple(shown) == written:
+                continue
+            by_mark = {mark_of(line): line for line in written}
+            found[name] = [
+                self._understood(table, by_mark.get(mark_of(each)), each)
+                for each in shown
+            ]
+        return replace(existing, texts=texts, builtins=builtins)
+
+    def _understood(self, table: Table, line: str | None, shown: str) -> str:
+        if line is None or not self.is_said(table, line, shown):
+            return shown
+        return line
+
+    def writing(
+        self,
+        existing: Existing,
+        table: Table,
+        proven: Proven,
+        write: Callable[[], str],
+    ) -> str:
+        """Have a table written; return the error, or nothing.
+
+        :param existing: the table before, as understood
+        :param write: does it in one transaction; returns the error
+        """
+        doubtful = _otherwise(existing, table)
+        if not doubtful:
+            return write()
+        before = _count(table, proven)
+        error = write()
+        if not error:
+            with contextlib.suppress(HostSetupError):
+                after = read_tables(table.family).tables[table.name]
+                if before is None or _count(table, proven) == before + 1:
+                    self._learn(doubtful, self.understood(after, table), table)
+        return error
+
+    def _learn(
+        self, doubtful: Mapping[str, str], after: Existing, table: Table
+    ) -> None:
+        """Note what reads after it was written as it did before."""
+        found = {
+            line: shown
+            for line, shown in _otherwise(after, table).items()
+            if doubtful.get(line) == shown
+        }
+        both = {**self._known(table), **found}
+        self._printed[table.family, table.name] = {
+            line: both[line]
+            for line in chain.from_iterable(_written(table).values())
+            if line in both
+        }
+        for line, shown in sorted(found.items())[:1]:
+            LOG.info(
+                "%s prints %d rules of %s otherwise than they were written, "
+                "as %r for %r",
+                COMMANDS[table.family],
+                len(found),
+                table.name,
+                shown,
+                line,
+            )
+
+
+def _count(table: Table, proven: Proven) -> int | None:
+    """The count of transactions, where there is one."""
+    if is_legacy(table.family):
+        return None
+    return generation(proven.asking)
+
+
+def _written(table: Table) -> dict[str, tuple[str, ...]]:
+    """What we write, by chain; in a built-in one it is one jump."""
+    return {
+        **{each.name: lines(each) for each in table.chains},
+        **{jump.builtin: (jump_line(jump),) for jump in table.jumps},
+    }
+
+
+def _otherwise(existing: Existing, table: Table) -> dict[str, str]:
+    """What bears a planned rule's mark in other words, by that rule."""
+    written = _written(table)
+    by_mark = {
+        mark_of(line): line for rules in written.values() for line in rules
+    }
+    shown = (
+        line
+        for name in written
+        for line in (
+            *existing.texts.get(name, ()),
+            *existing.builtins.get(name, ()),
+        )
+    )
+    found = ((by_mark.get(mark_of(line)), line) for line in shown)
+    return {line: each for line, each in found if line and line != each}

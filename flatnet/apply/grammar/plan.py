@@ -1,0 +1,240 @@
+"""Every value of a plan, checked by the type it has, in one place.
+
+The applier is root and the plan comes from a process that talks to a broker
+and a database.  Nothing of it becomes a word of a command, a line of a file
+or a netlink message before it went through here.
+
+What is wrong with one instance costs that instance: it is left out, its
+rules become a drop, and it is named.  What is wrong with the host refuses
+the plan, for then nobody knows what it would make of the host.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from flatnet.apply.grammar import values
+from flatnet.apply.grammar.bounds import check_bounds
+from flatnet.apply.grammar.filter import checked_filter
+from flatnet.apply.grammar.instances import Instances, Passed, subject
+from flatnet.apply.grammar.needs import check_in_use
+from flatnet.apply.link.sysctl import path
+from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import Failure
+from flatnet.state.effects import Surface
+from flatnet.state.plan import (
+    Bridge,
+    DhcpHost,
+    DhcpServer,
+    Guard,
+    GuardedNetwork,
+    GuardedPort,
+    Plan,
+    Port,
+)
+
+_MTU = range(68, 65536)
+_SECONDS = range(1, 1 << 31)
+_LONGEST_HOST = 255
+_LONGEST_FAULT = 500
+_MEND = "mend its row"
+
+
+def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
+    """Return the plan without the instances that are not of the grammar.
+
+    :param passed: the parts that passed in the plan before
+    :raises HostSetupError: the host itself is not
+    """
+    passed.begin()
+    found = Instances(plan, passed)
+    try:
+        check_bounds(plan)
+        _check_host_name(plan.host)
+        for device in plan.forwarding.devices:
+            values.device(device)
+        for each in plan.in_use:
+            check_in_use(each)
+        guard = plan.guard
+        return (
+            replace(
+                plan,
+                bridges=tuple(_bridge(each, found) for each in plan.bridges),
+                dhcp_servers=tuple(
+                    _dhcp_server(each, found) for each in plan.dhcp_servers
+                ),
+                filter=checked_filter(plan.filter, found),
+                guard=_guard(guard, found) if guard else None,
+                sysctls=tuple(_sysctl(each, plan) for each in plan.sysctls),
+                renewed=found.kept(plan.renewed, values.uuid, _renewal),
+                gone=found.kept(plan.gone, values.port_name, _nameless),
+            ),
+            found.failures,
+        )
+    except ValueError as error:
+        raise HostSetupError(f"a plan is refused whole: {error}") from error
+
+
+def _check_host_name(name: str) -> None:
+    if len(name) > _LONGEST_HOST or not (
+        name.isascii() and name.isprintable()
+    ):
+        raise ValueError(f"{ascii(name)[:60]} is no name of a host")
+
+
+def _renewal(uuid: str) -> Failure:
+    return Failure(subject(Surface.INSTANCE, uuid), _MEND, (uuid,))
+
+
+def _nameless(name: str) -> Failure:
+    return Failure(subject(Surface.PORT, name), _MEND)
+
+
+def _bridge(bridge: Bridge, found: Instances) -> Bridge:
+    values.device(bridge.name)
+    values.uuid(bridge.network_uuid)
+    values.mac(bridge.mac)
+    values.integer(bridge.mtu, _MTU)
+    _each(values.device, bridge.uplink)
+    _each(values.interface, bridge.address)
+    sound = found.kept(bridge.ports, _check_port, _port_failure)
+    kept = set(map(id, sound))
+    shut = [_quiet(port) for port in bridge.ports if id(port) not in kept]
+    if bridge.fault:
+        fault = "".join(c if c.isprintable() else "?" for c in bridge.fault)
+        uuids = {each for port in bridge.ports for each in _uuids(port)}
+        found.fail(
+            Failure(
+                subject(Surface.BRIDGE, bridge.name),
+                fault[:_LONGEST_FAULT],
+                tuple(sorted(uuids)),
+            )
+        )
+    return replace(bridge, ports=(*sound, *filter(None, shut)))
+
+
+def _quiet(port: Port) -> Port | None:
+    """A port that stays where it is, shut, until its row is mended.
+
+    Left out, it would be removed from under a guest that runs.
+    """
+    try:
+        values.port_name(port.name)
+        values.choice(port.kind, ("tap", "veth"))
+    except ValueError:
+        return None
+    return replace(
+        port,
+        mac="02:00:00:00:00:00",
+        instance_uuid=_uuids(port)[-1],
+        addresses=(),
+        peer="vif" + port.name[3:] if port.kind == "veth" else None,
+        owner=None,
+        group=None,
+        stays="always",
+    )
+
+
+def _check_port(port: Port) -> None:
+    values.port_name(port.name)
+    values.choice(port.kind, ("tap", "veth", "external"))
+    values.choice(port.stays, ("always", "used", "shut"))
+    values.mac(port.mac)
+    values.uuid(port.instance_uuid)
+    for each in port.addresses:
+        values.address(each)
+    if port.kind == "veth":
+        values.peer_name(port.peer)
+    elif port.peer is not None:
+        raise ValueError("it has a peer that it should not have")
+    _each(values.user, port.owner, port.group)
+
+
+def _port_failure(port: Port | GuardedPort) -> Failure:
+    return Failure(subject(Surface.PORT, port.name), _MEND, _uuids(port))
+
+
+def _uuids(port: Port | GuardedPort) -> tuple[str, ...]:
+    """Whom a bad port names; last comes what can be written on it.
+
+    Under that name it is shut, where the row's own cannot be used.
+    """
+    try:
+        values.uuid(port.instance_uuid)
+    except ValueError:
+        stand_in = f"unfit-{port.name.removeprefix('tap')}"
+        return tuple(filter(None, (port.instance_uuid, stand_in)))
+    return (port.instance_uuid,)
+
+
+def _guard(guard: Guard, found: Instances) -> Guard:
+    for network in guard.networks:
+        _check_network(network)
+    for each in (guard.prevent_spoofing, guard.isolated):
+        values.choice(each, (True, False))
+    ports = found.kept(guard.ports, _check_guarded, _port_failure)
+    return replace(guard, ports=ports)
+
+
+def _check_network(network: GuardedNetwork) -> None:
+    values.device(network.bridge)
+    values.network4(network.cidr)
+    values.mac(network.mac)
+    _each(values.ipv4, network.address)
+    _each(values.network6, network.cidr_v6)
+    _each(values.device, network.uplink)
+    values.choice(network.serves, (True, False))
+    values.choice(network.foreign_ports, ("", "closed", "uplink"))
+    if network.serves and network.address is None:
+        raise ValueError("a network is served without an address")
+
+
+def _check_guarded(port: GuardedPort) -> None:
+    values.port_name(port.name)
+    values.mac(port.mac)
+    values.choice(port.filtered, (True, False))
+    if port.instance_uuid:
+        values.uuid(port.instance_uuid)
+    for each in port.addresses:
+        values.address(each)
+
+
+def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
+    values.device(server.bridge)
+    values.ipv4(server.address)
+    values.network4(server.cidr)
+    values.ipv4(server.router)
+    values.integer(server.mtu, _MTU)
+    values.integer(server.lease_time, _SECONDS)
+    values.domain(server.domain)
+    values.choice(server.releases, (True, False))
+    for each in server.servers:
+        values.address(each)
+
+    def named(host: DhcpHost) -> Failure:
+        holders = found.holding(host.mac, host.address)
+        return Failure(subject(Surface.DHCP, server.bridge), _MEND, holders)
+
+    return replace(server, hosts=found.kept(server.hosts, _check_host, named))
+
+
+def _check_host(host: DhcpHost) -> None:
+    values.mac(host.mac)
+    values.ipv4(host.address)
+    _each(values.hostname, host.name)
+
+
+def _sysctl(setting: tuple[str, str], plan: Plan) -> tuple[str, str]:
+    name, value = setting
+    values.number(value, range(1 << 31))
+    try:
+        path(name, frozenset(bridge.name for bridge in plan.bridges))
+    except HostSetupError as error:
+        raise ValueError(f"{ascii(name)[:60]}: {error}") from error
+    return setting
+
+
+def _each(check: Callable[[object], None], *given: str | None) -> None:
+    """Check what is there."""
+    for value in given:
+        if value is not None:
+            check(value)

@@ -1,0 +1,1 @@
+"""Bridges, ports, addresses and what the kernel has of them."""

@@ -1,0 +1,287 @@
+"""Bridges with their uplinks, addresses and ports, through netlink.
+
+Goals, and how each is met:
+
+* Any state to the plan, and no write when there: every attribute is compared
+  with one dump of links and one of addresses, and only what differs is set.
+* Nothing foreign is touched: ours are devices with the alias `flatnet:...`
+  and addresses of our origin.  The exceptions are named by the operator: a
+  bridge of the configured name is used, and the uplink is enslaved and set
+  up.  A bridge that an admin made is never removed, and of its attributes
+  those alone are set that isolation needs: its spanning tree, MTU, MAC and
+  addresses are his, and stay when ports come that would lower the MTU.
+* Clear errors first: all that can be wrong with a bridge is checked before
+  the first change to it.
+* A bridge's MAC is a promise to guests that have it in their ARP tables: it
+  is set, so that Linux does not take that of the lowest port.
+
+Given up: a foreign bridge that was never enslaved to by us keeps a floating
+MAC until we add a port, as nothing in netlink says whether it is pinned.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flatnet.apply.link.addressing import (
+    check_address,
+    mend_address,
+    warn_of_conflict,
+)
+from flatnet.apply.link.checks import check_bridge, is_ours
+from flatnet.apply.link.conflicts import Surroundings
+from flatnet.apply.link.link import (
+    DUMP,
+    MARK,
+    NO_LINKLOCAL_LEARN,
+    Link,
+    Reads,
+    read_link,
+)
+from flatnet.apply.link.links import ERRORS, Host, disable_ipv6, host
+from flatnet.apply.link.ports import apply_port, is_device, shut_port
+from flatnet.apply.link.stale import remove_ports
+from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import Changes
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.plan import Bridge, Plan, Port, Uplink
+
+__all__ = (
+    "apply_bridges",
+    "check_privilege",
+    "read_uplinks",
+    "remove_ports",
+)
+CAP_NET_ADMIN = 12
+_FORWARDED_GROUPS = "IFLA_BR_GROUP_FWD_MASK"
+# 0x4000: frames to 01-80-c2-00-00-0e are bridged and so pass the guard's
+# hooks; else the host takes them unseen by any rule.
+ISOLATION = {
+    _FORWARDED_GROUPS: 0x4000,
+    "IFLA_BR_NF_CALL_IPTABLES": 1,
+    "IFLA_BR_NF_CALL_IP6TABLES": 1,
+    "IFLA_BR_MULTI_BOOLOPT": NO_LINKLOCAL_LEARN,
+}
+# Of a bridge that we made.
+OPTIONS = {"IFLA_BR_STP_STATE": 0, "IFLA_BR_FORWARD_DELAY": 0, **ISOLATION}
+
+
+def check_privilege() -> None:
+    """Check that this process may change the network.
+
+    :raises HostSetupError: CAP_NET_ADMIN is missing
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff" and int(value, 16) >> CAP_NET_ADMIN & 1:
+            return
+    raise HostSetupError(
+        "CAP_NET_ADMIN is missing: start flatnet-manager as root, or give "
+        "it the capability by AmbientCapabilities= in its systemd unit"
+    )
+
+
+def read_uplinks(names: tuple[str, ...]) -> tuple[Uplink, ...]:
+    """Return what the kernel says of these devices; missing ones are out."""
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError):
+            found.append(Uplink(name=name, mtu=read_link(name).mtu))
+    return tuple(found)
+
+
+def apply_bridges(
+    plan: Plan,
+    devices: Reads = DUMP,
+    *,
+    shut: frozenset[str],
+    ports: frozenset[str] | None = None,
+) -> Changes:
+    """Make and mend the bridges of the plan with all that is on them.
+
+    Ports of the instances `shut` (uuids) are not made, and taken down where
+    they exist, also on a bridge that cannot be mended.
+
+    :param ports: the names of those to be looked at, none for all
+    """
+    with host(devices) as found:
+        around = Surroundings.read(devices)
+        for bridge in plan.bridges:
+            warn_of_conflict(found, bridge, around)
+            for port in bridge.ports:
+                if port.instance_uuid in shut or port.stays == "shut":
+                    shut_port(found, port)
+        for bridge in plan.bridges:
+            if bridge.fault:
+                continue
+            try:
+                _check(found, bridge, plan, around)
+                wanted = _wanted(found, bridge, shut, ports)
+                _apply_bridge(found, bridge, wanted)
+            except ERRORS as error:
+                uuids = {port.instance_uuid for port in bridge.ports}
+                subject = Subject(Surface.BRIDGE, bridge.name)
+                found.fail(subject, error, tuple(sorted(uuids)))
+        return Changes(
+            tuple(found.made),
+            tuple(found.failures),
+            tuple(found.warnings),
+            taken=tuple(found.taken),
+        )
+
+
+def _check(
+    found: Host, bridge: Bridge, plan: Plan, around: Surroundings
+) -> None:
+    """Check all that can be in the way of a bridge.
+
+    :raises HostSetupError: a line that says what and what to do
+    """
+    names = [each.name for each in plan.bridges]
+    if names.count(bridge.name) > 1:
+        raise HostSetupError(
+            "more than one network names this bridge: give each network a "
+            "bridge of its own"
+        )
+    check_bridge(found, bridge, planned=frozenset(names))
+    check_address(found, bridge, around, plan.in_use)
+
+
+def _wanted(
+    found: Host,
+    bridge: Bridge,
+    shut: frozenset[str],
+    ports: frozenset[str] | None,
+) -> list[Port]:
+    """The ports of a bridge that are to be made or mended."""
+    return [
+        port
+        for port in bridge.ports
+        if (ports is None or port.name in ports)
+        and is_device(port)
+        and port.instance_uuid not in shut
+        and (port.stays == "always" or _is_kept(found, port))
+    ]
+
+
+def _apply_bridge(found: Host, bridge: Bridge, ports: list[Port]) -> None:
+    before = len(found.made)
+    link = found.links.get(bridge.name) or _made(found, bridge)
+    link = _mend(found, link, bridge)
+    if bridge.uplink:
+        _mend_uplink(found, link, bridge.uplink)
+    mend_address(found, link, bridge)
+    mtu = bridge.mtu
+    if not is_ours(link, bridge):
+        mtu = found.reread(bridge.name).mtu
+    for port in ports:
+        apply_port(found, bridge, port)
+    if len(found.made) > before:
+        # Linux may have lowered it when a port with a smaller one came.
+        _set(found, found.reread(bridge.name), mtu=mtu)
+
+
+def _is_kept(found: Host, port: Port) -> bool:
+    """Whether a port that is never made is there, and may be up."""
+    return port.stays == "used" and port.name in found.links
+
+
+def _made(found: Host, bridge: Bridge) -> Link:
+    found.netlink.link(
+        "add", ifname=bridge.name, kind="bridge", address=bridge.mac
+    )
+    found.made.append(Effect(Surface.BRIDGE, Verb.MADE, bridge.name))
+    return found.reread(bridge.name)
+
+
+def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
+    """Bring a bridge's own attributes to the plan and set it up."""
+    if is_ours(link, bridge):
+        link = _mend_ours(found, link, bridge)
+    else:
+        link = _mend_options(found, link, _isolating(link))
+    if not link.up:
+        link = found.write(link, state="up")
+        found.made.append(Effect(Surface.BRIDGE, Verb.UP, link.name))
+    return link
+
+
+def _mend_ours(found: Host, link: Link, bridge: Bridge) -> Link:
+    link = _set(
+        found, link, ifalias=MARK + bridge.network_uuid, address=bridge.mac
+    )
+    link = _mend_options(found, link, OPTIONS)
+    # IPv6 comes and goes with it.
+    link = _set(found, link, mtu=bridge.mtu)
+    # Foreign addresses on our bridge would be lost with IPv6.
+    if link.ipv6 and not _has_global_ipv6(found, link):
+        disable_ipv6(link)
+        found.made.append(
+            Effect(Surface.BRIDGE, Verb.DISABLED, link.name, "ipv6")
+        )
+        link = found.reread(link.name)
+    return link
+
+
+def _isolating(link: Link) -> dict[str, int]:
+    """What isolation needs of a foreign bridge's options.
+
+    The groups that its admin lets through besides stay.
+    """
+    groups = dict(link.options).get(_FORWARDED_GROUPS, 0)
+    return {
+        **ISOLATION,
+        _FORWARDED_GROUPS: groups | ISOLATION[_FORWARDED_GROUPS],
+    }
+
+
+def _set(found: Host, link: Link, **wanted: Any) -> Link:
+    actual = {"ifalias": link.alias, "address": link.mac, "mtu": link.mtu}
+    changes = {
+        name: value for name, value in wanted.items() if value != actual[name]
+    }
+    if not changes:
+        return link
+    found.made.append(
+        Effect(Surface.BRIDGE, Verb.SET, link.name, ", ".join(changes))
+    )
+    return found.write(link, **changes)
+
+
+def _mend_options(found: Host, link: Link, options: Mapping[str, int]) -> Link:
+    """Set the options that differ, one by one.
+
+    Linux takes forward_delay 0 only once STP is off.  Options that it does
+    not show, it does not have.
+    """
+    for name, value in link.options:
+        wanted = options.get(name, value)
+        if value == wanted:
+            continue
+        data: Any = wanted
+        if name == "IFLA_BR_MULTI_BOOLOPT":
+            data = {"optval": wanted, "optmask": NO_LINKLOCAL_LEARN}
+        link = found.write(link, kind="bridge", **{name: data})
+        found.made.append(Effect(Surface.BRIDGE, Verb.SET, link.name, name))
+    return link
+
+
+def _mend_uplink(found: Host, link: Link, name: str) -> None:
+    uplink = found.links[name]
+    if uplink.master != link.index:
+        found.pin_mac(link)
+        uplink = found.write(uplink, master=link.index)
+        found.made.append(
+            Effect(Surface.UPLINK, Verb.ENSLAVED, name, f"to {link.name}")
+        )
+    if not uplink.up:
+        found.write(uplink, state="up")
+        found.made.append(Effect(Surface.UPLINK, Verb.UP, name))
+
+
+def _has_global_ipv6(found: Host, link: Link) -> bool:
+    return any(
+        address.index == link.index and address.is_global and ":" in address.ip
+        for address in found.addresses
+    )

@@ -1,0 +1,248 @@
+"""The devices of this host and their addresses, kept up by what events say.
+
+A dump of a thousand devices costs milliseconds, and a pass asks many times.
+Each event holds the whole of its device, so that who subscribes before he
+dumps has them all, until the kernel says that it dropped events: then all
+are read again.
+
+What others did is told by device, as it was and as it is, so that who judges
+it need not look at all of them.  What we do ourselves is not among it: we
+read a device again once we changed it.
+
+Given up: who may open a tap, whether a device has IPv6, and the alias of one
+that is down change without an event.  Our own changes are followed by a
+reading of the device; those of others are seen when all are read, as every
+whole pass does.  An IPv6 address that the kernel makes itself is told of once
+nobody else has it.
+"""
+
+import contextlib
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flatnet.apply import netlink
+from flatnet.apply.link.link import (
+    Address,
+    Link,
+    address,
+    link,
+    read_addresses,
+    read_link,
+    read_links,
+)
+from flatnet.apply.link.subscription import received, subscribed
+
+# From linux/rtnetlink.h: devices, addresses of both families, forwarding;
+# and from linux/socket.h.
+_GROUPS = (1, 5, 9, 24)
+_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS = 16, 17, 20, 21
+_INDEX = struct.Struct("=BxHi")
+_OF_BRIDGES = 7
+Socket = socket.socket
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What others did to devices, or what we did and did not read again.
+
+    `links` are pairs of what a device was and what it is; none stands for
+    one that was not there, or is no more.  `addresses` came or went.
+    `settings`: what the kernel does with packets of some device.  `lost`:
+    there was more, and nobody knows what.
+    """
+
+    links: tuple[tuple[Link | None, Link | None], ...] = ()
+    addresses: frozenset[Address] = frozenset()
+    settings: bool = False
+    lost: bool = False
+
+
+class Devices:
+    """The devices of the namespace that it is made in; one process's."""
+
+    def __init__(self) -> None:
+        self._events = subscribed(netlink.ROUTE, _GROUPS)
+        self._known: dict[int, Link] = {}
+        self._indexes: dict[str, int] = {}
+        # Whether these are all, and as they are now.
+        self._is_current = False
+        # What was there of those that somebody changed, by index.
+        self._before: dict[int, Link | None] = {}
+        self._addresses: dict[tuple[int, str], Address] | None = None
+        # The devices in order, none where that is another by now.
+        self._read: tuple[Link, ...] | None = None
+        self._moved = Moved()
+        self._connection: Any = None
+
+    @property
+    def socket(self) -> socket.socket:
+        """What becomes readable when something happens."""
+        return self._events
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._events.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def read(self) -> tuple[Link, ...]:
+        """Return the devices as they are now, by index.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        self._refresh()
+        if not self._is_current:
+            return read_links()
+        if self._read is None:
+            self._read = tuple(self._known[i] for i in sorted(self._known))
+        return self._read
+
+    def find(self, name: str) -> Link | None:
+        """Return a device as it was last heard of, or none."""
+        return self._known.get(self._indexes.get(name, 0))
+
+    def addresses(self) -> tuple[Address, ...]:
+        """Return the addresses as they are now.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        self._absorb()
+        if self._addresses is None:
+            self._addresses = {
+                (each.index, each.value): each for each in read_addresses()
+            }
+            self._absorb()
+        if self._addresses is None:
+            return read_addresses()
+        return tuple(self._addresses.values())
+
+    def reread(self, name: str) -> Link:
+        """Ask the kernel for a device that we have just changed.
+
+        What happens to it from now on is told by events that come later.
+
+        :raises OSError: it does not exist
+        """
+        self._absorb()
+        found = read_link(name)
+        self._put(found.index, found)
+        self._before.pop(found.index, None)
+        return found
+
+    def are_gone(self, indexes: frozenset[int], answered: Socket) -> bool:
+        """Wait until none of these is there, or `answered` is readable.
+
+        Return whether they are known to be gone.
+        """
+        while True:
+            self._absorb()
+            if self._is_current and indexes.isdisjoint(self._known):
+                return True
+            heard = select.select([self._events, answered], [], [])[0]
+            if answered in heard:
+                return False
+
+    @contextlib.contextmanager
+    def connection(self, connect: Callable[[], Any]) -> Iterator[Any]:
+        """Lend the one connection by which devices are changed.
+
+        After an error that may have left an answer unread it is another.
+        """
+        if self._connection is None:
+            self._connection = connect()
+        kept, self._connection = self._connection, None
+        try:
+            yield kept
+        except BaseException:
+            kept.close()
+            raise
+        self._connection = kept
+
+    def forget(self) -> None:
+        """Have all read again the next time."""
+        self._is_current, self._addresses = False, None
+
+    def moved(self) -> Moved:
+        """Return what happened since the last call.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        self._absorb()
+        if self._moved.lost:
+            self._refresh()
+        found = replace(self._moved, links=self._pairs())
+        self._moved, self._before = Moved(), {}
+        return found
+
+    def _pairs(self) -> tuple[tuple[Link | None, Link | None], ...]:
+        pairs = (
+            (before, self._known.get(index))
+            for index, before in sorted(self._before.items())
+        )
+        return tuple(pair for pair in pairs if pair[0] != pair[1])
+
+    def _refresh(self) -> None:
+        self._absorb()
+        if self._is_current:
+            return
+        there = {each.index: each for each in read_links()}
+        self._is_current = True
+        for index in {*self._known, *there}:
+            self._put(index, there.get(index))
+        # What happened while it was read may be told twice.
+        self._absorb()
+
+    def _absorb(self) -> None:
+        for data in received(self._events):
+            if data is None:
+                self.forget()
+                self._moved = replace(self._moved, lost=True)
+                continue
+            for kind, body in netlink.messages(data):
+                self._take(kind, body)
+
+    def _take(self, kind: int, body: bytes) -> None:
+        if kind in (_NEW_ADDRESS, _DELETE_ADDRESS):
+            self._take_address(kind, address(body))
+        elif kind in (_NEW_LINK, _DELETE_LINK):
+            self._take_link(kind, body)
+        else:
+            self._moved = replace(self._moved, settings=True)
+
+    def _take_link(self, kind: int, body: bytes) -> None:
+        family, _, index = _INDEX.unpack_from(body)
+        # What a bridge says of its ports is less than the whole.
+        if family != _OF_BRIDGES:
+            self._put(index, link(body) if kind == _NEW_LINK else None)
+
+    def _take_address(self, kind: int, found: Address) -> None:
+        heard = self._moved.addresses | {found}
+        self._moved = replace(self._moved, addresses=heard)
+        if self._addresses is None:
+            return
+        key = found.index, found.value
+        self._addresses.pop(key, None)
+        if kind == _NEW_ADDRESS:
+            self._addresses[key] = found
+
+    def _put(self, index: int, now: Link | None) -> None:
+        """Note what a device is by now."""
+        before = self._known.get(index)
+        if now is before or now == before:
+            return
+        self._read = None
+        self._before.setdefault(index, before)
+        if before and self._indexes.get(before.name) == index:
+            del self._indexes[before.name]
+        if now is None:
+            del self._known[index]
+            return
+        self._known[index], self._indexes[now.name] = now, index
+        # One end of a pair is told of before there is another.
+        other = self._known.get(now.peer)
+        if other is not None and not other.peer and not other.away:
+            self._known[now.peer] = replace(other, peer=index)

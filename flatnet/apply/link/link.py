@@ -1,0 +1,292 @@
+"""A network device and an address, as the kernel says them.
+
+pyroute2 decodes every attribute of every device, which with a thousand ports
+takes longer than all the rest of a pass: so of a message only that is read
+here which somebody asks for.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Protocol, TypeVar
+
+from flatnet.apply.link.rtnl import answer, dump
+from flatnet.apply.netlink import attribute, attributes
+
+MARK = "flatnet:"
+# The origin that we give to our addresses (IFA_PROTO, Linux 5.18).  Values
+# up to 3 are the kernel's own; older kernels drop it, and then an address is
+# never known as ours and so never removed.
+ADDRESS_ORIGIN = 0xFA
+NO_LINKLOCAL_LEARN = 1
+NO_OPENER = 0xFFFFFFFF
+# From linux/rtnetlink.h, linux/if_link.h, linux/if_tun.h, linux/if_addr.h.
+_NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS = 16, 18, 20, 22
+_LINK = struct.Struct("=BxHiII")
+_ADDRESS = struct.Struct("=BBBBI")
+_MAC, _NAME, _MTU, _FAR_LINK, _MASTER = 1, 3, 4, 5, 10
+_INFO, _ALIAS, _FAMILIES, _EXT_MASK = 18, 20, 26, 29
+_CARRIER, _FAR_NAMESPACE = 33, 37
+_KIND, _DATA = 1, 2
+_TUN_OWNER, _TUN_GROUP = 1, 2
+_BRIDGE_OPTIONS = {
+    "IFLA_BR_STP_STATE": 5,
+    "IFLA_BR_FORWARD_DELAY": 1,
+    "IFLA_BR_GROUP_FWD_MASK": 9,
+    "IFLA_BR_NF_CALL_IPTABLES": 36,
+    "IFLA_BR_NF_CALL_IP6TABLES": 37,
+    "IFLA_BR_VLAN_FILTERING": 7,
+    "IFLA_BR_VLAN_DEFAULT_PVID": 39,
+}
+_BRIDGE_BOOLEANS = 46
+_INET6, _INET6_CONF, _DISABLE_IPV6 = 10, 2, 26
+_FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
+_UP = 1
+_SCOPE_GLOBAL = 0
+_SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
+# Bodies of about a kilobyte.
+_REMEMBERED = 1 << 13
+T = TypeVar("T", bound="_Closes")
+_VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A network device; `kind` is empty for a card.
+
+    `master` is the index of its bridge, 0 for none; `peer` the index of a
+    veth's other end if that is in this namespace, else 0.  `options` are
+    those of a bridge, by netlink's names, as far as the kernel has them.
+    `ipv6` is false where IPv6 is disabled or unknown to the device.
+    `opener` are the uid and gid that may open a tap.  `up` is what was set,
+    `carrier` says that somebody is at the other end, `away` that a pair's is
+    in another namespace.
+    """
+
+    index: int
+    name: str
+    kind: str
+    alias: str
+    master: int
+    peer: int
+    mac: str
+    mtu: int
+    up: bool
+    ipv6: bool
+    options: tuple[tuple[str, int], ...] = ()
+    opener: tuple[int, int] | None = None
+    carrier: bool = False
+    away: bool = False
+
+    @cached_property
+    def ours(self) -> bool:
+        """Whether it bears our mark."""
+        return self.alias.startswith(MARK)
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether it is of a kind that guests are behind."""
+        return self.kind in _VIRTUAL
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address of a device; `value` has the prefix."""
+
+    index: int
+    value: str
+    is_global: bool
+    ours: bool
+
+    @property
+    def ip(self) -> str:
+        """The address without its prefix."""
+        return self.value.partition("/")[0]
+
+
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+class Reads(Protocol):
+    """Who knows the devices of this host and their addresses."""
+
+    def read(self) -> "tuple[Link, ...]":
+        """Return the devices as they are now, by index."""
+
+    def addresses(self) -> "tuple[Address, ...]":
+        """Return the addresses as they are now."""
+
+    def reread(self, name: str) -> "Link":
+        """Ask the kernel for a device that we have just changed.
+
+        :raises OSError: it does not exist
+        """
+
+    def are_gone(
+        self, indexes: frozenset[int], answered: socket.socket
+    ) -> bool:
+        """Wait until none of these is there, or `answered` is readable.
+
+        Return whether they are known to be gone.
+        """
+
+    def connection(
+        self, connect: Callable[[], T]
+    ) -> AbstractContextManager[T]:
+        """Lend a connection by which devices are changed."""
+
+
+class Dump:
+    """Knows nothing, and asks the kernel each time."""
+
+    def read(self) -> "tuple[Link, ...]":
+        """Return the devices as they are now, by index."""
+        return read_links()
+
+    def addresses(self) -> "tuple[Address, ...]":
+        """Return the addresses as they are now."""
+        return read_addresses()
+
+    def reread(self, name: str) -> "Link":
+        """Ask the kernel for a device."""
+        return read_link(name)
+
+    def are_gone(
+        self, _indexes: frozenset[int], answered: socket.socket
+    ) -> bool:
+        """Wait until `answered` is readable, for it hears nothing."""
+        answered.recv(1)
+        return False
+
+    def connection(
+        self, connect: Callable[[], T]
+    ) -> AbstractContextManager[T]:
+        """Lend a new one, and close it."""
+        return contextlib.closing(connect())
+
+
+DUMP = Dump()
+
+
+def read_links() -> tuple[Link, ...]:
+    """Return the devices of the current namespace, by index.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    question = _LINK.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS
+    found = [
+        link(body)
+        for kind, body in dump(_GET_LINK, question)
+        if kind == _NEW_LINK
+    ]
+    return tuple(sorted(found, key=lambda each: each.index))
+
+
+def read_link(name: str) -> Link:
+    """Return one device of the current namespace.
+
+    :raises OSError: it does not exist, or the kernel does not tell
+    """
+    named = attribute(_NAME, name.encode() + b"\0")
+    question = _LINK.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS + named
+    return link(answer(_GET_LINK, question))
+
+
+def read_addresses() -> tuple[Address, ...]:
+    """Return all addresses of the current namespace, as the kernel has them.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    question = _ADDRESS.pack(0, 0, 0, 0, 0)
+    return tuple(
+        address(body)
+        for kind, body in dump(_GET_ADDRESS, question)
+        if kind == _NEW_ADDRESS
+    )
+
+
+@lru_cache(_REMEMBERED)
+def link(body: bytes) -> Link:
+    """Return what the body of a message says of a device.
+
+    Nearly all of them say what they said before, byte for byte.
+    """
+    _, _, index, flags, _ = _LINK.unpack_from(body)
+    values = dict(attributes(body[_LINK.size :]))
+    info = dict(attributes(values.get(_INFO, b"")))
+    kind = _text(info.get(_KIND, b""))
+    data = dict(attributes(info.get(_DATA, b"")))
+    away = _FAR_NAMESPACE in values
+    return Link(
+        index=index,
+        name=_text(values.get(_NAME, b"")),
+        kind=kind,
+        alias=_text(values.get(_ALIAS, b"")),
+        master=_number(values.get(_MASTER, b"")),
+        peer=0 if away else _number(values.get(_FAR_LINK, b"")),
+        mac=values.get(_MAC, b"").hex(":"),
+        mtu=_number(values.get(_MTU, b"")),
+        up=bool(flags & _UP),
+        ipv6=_ipv6(values.get(_FAMILIES, b"")),
+        options=_options(data) if kind == "bridge" else (),
+        opener=_opener(data) if kind == "tun" else None,
+        carrier=values.get(_CARRIER) == b"\1",
+        away=away,
+    )
+
+
+def address(body: bytes) -> Address:
+    """Return what the body of a message says of an address."""
+    _, prefix, _, scope, index = _ADDRESS.unpack_from(body)
+    values = dict(attributes(body[_ADDRESS.size :]))
+    # Of a point-to-point link the first is the far end.
+    raw = values.get(_LOCAL) or values.get(_FAR_END, b"")
+    return Address(
+        index=index,
+        value=f"{ipaddress.ip_address(raw)}/{prefix}",
+        is_global=scope == _SCOPE_GLOBAL,
+        ours=_number(values.get(_ORIGIN, b"")) == ADDRESS_ORIGIN,
+    )
+
+
+def _opener(data: dict[int, bytes]) -> tuple[int, int]:
+    """Who may open a tap; the kernel shows none as nothing."""
+    uid, gid = (
+        _number(data[each]) if each in data else NO_OPENER
+        for each in (_TUN_OWNER, _TUN_GROUP)
+    )
+    return uid, gid
+
+
+def _ipv6(families: bytes) -> bool:
+    inet6 = dict(attributes(families)).get(_INET6, b"")
+    settings = dict(attributes(inet6)).get(_INET6_CONF, b"")
+    value = settings[4 * _DISABLE_IPV6 : 4 * _DISABLE_IPV6 + 4]
+    return bool(value) and not _number(value)
+
+
+def _options(data: dict[int, bytes]) -> tuple[tuple[str, int], ...]:
+    known = [
+        (name, _number(data[number]))
+        for name, number in _BRIDGE_OPTIONS.items()
+        if number in data
+    ]
+    if _BRIDGE_BOOLEANS in data:
+        bits = _number(data[_BRIDGE_BOOLEANS][:4])
+        known.append(("IFLA_BR_MULTI_BOOLOPT", bits & NO_LINKLOCAL_LEARN))
+    return tuple(known)
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, sys.byteorder)
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode(errors="replace")

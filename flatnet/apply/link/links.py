@@ -1,0 +1,198 @@
+"""The links and addresses of this host, and one way to change them.
+
+`Host` is one netlink connection with all links and addresses.  It rereads a
+link only when it wrote it.
+"""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink import nla
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from flatnet.apply.link.link import (
+    DUMP,
+    Address,
+    Link,
+    Reads,
+)
+from flatnet.apply.link.removal import remove, remove_group
+from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import Failure
+from flatnet.state.effects import Effect, Subject
+from flatnet.state.taken import Taken
+
+ERRORS = (NetlinkError, OSError, HostSetupError)
+# Numbers that nobody gives to a group of his own.
+_GROUPS = 1 << 31
+
+
+class BridgeData(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
+    """A bridge's attributes, with those that pyroute2 0.9.7 lacks."""
+
+    nla_map = (
+        *ifinfmsg.ifinfo.bridge_data.nla_map,
+        ("IFLA_BR_VLAN_STATS_PER_PORT", "uint8"),
+        ("IFLA_BR_MULTI_BOOLOPT", "boolopt"),
+    )
+
+    class boolopt(nla):  # type: ignore[misc]  # noqa: N801 (as pyroute2)
+        """`struct br_boolopt_multi`: bits, and which of them are meant."""
+
+        fields = (("optval", "I"), ("optmask", "I"))
+
+
+@dataclass
+class Host:
+    """One pass over this host's links: what is there, and what was done."""
+
+    netlink: IPRoute
+    devices: Reads
+    links: dict[str, Link]
+    addresses: list[Address]
+    made: list[Effect] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    taken: list[Taken] = field(default_factory=list)
+
+    def by_index(self, index: int) -> Link | None:
+        """The link of that index."""
+        found = (link for link in self.links.values() if link.index == index)
+        return next(found, None)
+
+    def slaves(self, index: int) -> list[Link]:
+        """The ports of the bridge of that index."""
+        return [each for each in self.links.values() if each.master == index]
+
+    def reread(self, name: str) -> Link:
+        """Ask the kernel for a link again.
+
+        :raises OSError: it does not exist
+        """
+        link = self.devices.reread(name)
+        self.links[name] = link
+        return link
+
+    def write(self, link: Link, **attributes: Any) -> Link:
+        """Set attributes of a link in one message; return it reread."""
+        self.netlink.link("set", index=link.index, **attributes)
+        return self.reread(link.name)
+
+    def pin_mac(self, bridge: Link) -> None:
+        """Keep the MAC of a foreign bridge that is about to get a port.
+
+        Setting the MAC that it has makes Linux stop choosing one.  Ours
+        have theirs set from the beginning.
+        """
+        if not bridge.ours:
+            self.netlink.link("set", index=bridge.index, address=bridge.mac)
+
+    def delete(self, link: Link) -> None:
+        """Remove a device, and a veth's other end with it."""
+        remove(link.index, self.devices)
+        self._forget([link])
+
+    def delete_all(self, links: Sequence[Link]) -> dict[str, Exception]:
+        """Remove devices; return the errors of those that stay, by name.
+
+        One by one each would wait for all processors to let go of it.  So
+        they come into a group that nobody else has, and go with it.
+        """
+        left = list(links)
+        if len(left) > 1:
+            left = self._deleted_together(left)
+        failed: dict[str, Exception] = {}
+        for link in left:
+            try:
+                remove(link.index, self.devices)
+            except ERRORS as error:
+                failed[link.name] = error
+        self._forget(each for each in links if each.name not in failed)
+        return failed
+
+    def _deleted_together(self, links: list[Link]) -> list[Link]:
+        """Remove devices as a group; return those that stay."""
+        group = _GROUPS + secrets.randbelow(_GROUPS)
+        left = []
+        for link in links:
+            try:
+                self.netlink.link("set", index=link.index, group=group)
+            except ERRORS:
+                left.append(link)
+        try:
+            indexes = frozenset(each.index for each in links) - {
+                each.index for each in left
+            }
+            remove_group(group, indexes, self.devices)
+        except ERRORS:
+            return links
+        return left
+
+    def _forget(self, links: Iterable[Link]) -> None:
+        gone = {i for each in links for i in (each.index, each.peer) if i}
+        self.links = {
+            name: each
+            for name, each in self.links.items()
+            if each.index not in gone
+        }
+
+    def fail(
+        self,
+        subject: Subject,
+        error: Exception,
+        instances: tuple[str, ...] = (),
+    ) -> None:
+        """Note that a part of the plan could not be applied, in one line."""
+        self.failures.append(Failure(subject, reason(error), instances))
+
+
+@contextlib.contextmanager
+def host(devices: Reads = DUMP) -> Iterator[Host]:
+    """Connect to the kernel of the current namespace and read it.
+
+    :param devices: who knows what there is
+    """
+    with devices.connection(connected) as netlink:
+        yield Host(
+            netlink=netlink,
+            devices=devices,
+            links={link.name: link for link in devices.read()},
+            addresses=list(devices.addresses()),
+        )
+
+
+def connected() -> IPRoute:
+    """A netlink connection that knows all attributes of bridges."""
+    ifinfmsg.ifinfo.register_link_kind(module={"bridge": BridgeData})
+    return IPRoute()
+
+
+def reason(error: Exception) -> str:
+    """Return one line for an error of the kernel or of ours."""
+    if isinstance(error, NetlinkError):
+        return f"the kernel refused: {os.strerror(error.code)}"
+    return " ".join(str(error).split())
+
+
+def disable_ipv6(link: Link) -> None:
+    """Keep the host's IPv6 off a device that belongs to guests.
+
+    Else the host would take a link-local address there, which every guest
+    could talk to, and believe the guests' router advertisements.
+    """
+    directory = Path("/proc/sys/net/ipv6/conf", link.name)
+    for name, value in (("accept_ra", "0"), ("disable_ipv6", "1")):
+        (directory / name).write_text(value)
+        actual = (directory / name).read_text().strip()
+        if actual != value:
+            raise HostSetupError(
+                f"{value} was written to net.ipv6.conf.{link.name}.{name}, "
+                f"but it reads {actual}"
+            )

@@ -1,0 +1,206 @@
+"""Make the devices that lead to instances: taps and veth pairs.
+
+A port is made down, then marked, enslaved and stripped of the host's IPv6,
+and comes up last, so that no packet passes a port that is half done.  After
+a crash in between, what is there is recognised: by its mark, or unmarked as
+a device that nothing uses yet.
+"""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from flatnet.apply.link.link import MARK, Link
+from flatnet.apply.link.links import ERRORS, Host, disable_ipv6
+from flatnet.apply.link.taps import drop_tap, loses, set_tap, wanted_owner
+from flatnet.apply.link.usage import is_used
+from flatnet.exceptions import HostSetupError
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.plan import Bridge, Port
+
+KINDS = {"tap": "tun", "veth": "veth"}
+
+
+def is_device(port: Port) -> bool:
+    """Whether it is for us to make the port's device."""
+    return port.kind in KINDS
+
+
+def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
+    """Make or mend one port; what goes wrong is that port's failure."""
+    existed = port.name in host.links
+    before = len(host.made)
+    try:
+        port = _as_it_is(host, port)
+        link = _usable(host, port) or _made(host, bridge, port)
+        _mend(host, link, bridge=bridge, port=port)
+    except ERRORS as error:
+        host.fail(
+            Subject(Surface.PORT, port.name),
+            _explained(error, bridge),
+            (port.instance_uuid,),
+        )
+        half = host.links.get(port.name)
+        if half and not existed:
+            host.delete(half)
+            del host.made[before:]
+
+
+def shut_port(host: Host, port: Port) -> None:
+    """Take a port down that must pass nothing."""
+    link = host.links.get(port.name)
+    if link is None or not link.ours or not link.up:
+        return
+    try:
+        host.write(link, state="down")
+        host.made.append(Effect(Surface.PORT, Verb.SHUT, port.name))
+    except ERRORS as error:
+        subject = Subject(Surface.PORT, port.name)
+        host.fail(subject, error, (port.instance_uuid,))
+
+
+def remove_all(host: Host, links: Sequence[Link]) -> None:
+    """Remove devices of ours, those of a pair with their other ends."""
+    failed = host.delete_all(links)
+    for link in links:
+        if link.name in failed:
+            host.fail(Subject(Surface.PORT, link.name), failed[link.name])
+        else:
+            host.made.append(Effect(Surface.PORT, Verb.REMOVED, link.name))
+
+
+def _as_it_is(host: Host, port: Port) -> Port:
+    """Return the port as one of the kind that it is, where it is in use."""
+    link = host.links.get(port.name)
+    if link is None or not link.ours or link.kind == KINDS[port.kind]:
+        return port
+    for kind, name in KINDS.items():
+        if name == link.kind and is_used(host, link):
+            return replace(port, kind=kind, peer=None, owner=None, group=None)
+    return port
+
+
+def _usable(host: Host, port: Port) -> Link | None:
+    """Return the port's device, none if it has to be made.
+
+    :raises HostSetupError: the name belongs to a foreign device
+    """
+    link = host.links.get(port.name)
+    if link is None:
+        return None
+    fits = link.kind == KINDS[port.kind]
+    # Unmarked, but made by us: this is how far a crash left it.
+    unfinished = not (link.alias or link.master or link.up)
+    if link.ours and not fits:
+        remove_all(host, [link])
+        return None
+    if fits and (link.ours or unfinished):
+        if (
+            port.kind == "tap"
+            and loses(link.opener, wanted_owner(port))
+            and drop_tap(port.name)
+        ):
+            del host.links[port.name]
+            return None
+        return link
+    raise _taken(port.name)
+
+
+def _taken(name: str) -> HostSetupError:
+    return HostSetupError(
+        f"device {name} exists and is not flatnet's: remove or rename it"
+    )
+
+
+def _made(host: Host, bridge: Bridge, port: Port) -> Link:
+    if port.peer in host.links:
+        raise _taken(port.peer)
+    if port.kind == "tap":
+        set_tap(port.name, wanted_owner(port))
+    else:
+        host.netlink.link(
+            "add",
+            ifname=port.name,
+            kind="veth",
+            peer={
+                "ifname": port.peer,
+                "address": port.mac,
+                "mtu": bridge.mtu,
+            },
+        )
+    host.made.append(Effect(Surface.PORT, Verb.MADE, port.name))
+    return host.reread(port.name)
+
+
+def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
+    master = host.links[bridge.name]
+    wanted = {
+        "ifalias": (MARK + port.instance_uuid, link.alias),
+        "address": (host_mac(port.mac), link.mac),
+        "mtu": (bridge.mtu, link.mtu),
+        "master": (master.index, link.master),
+    }
+    changes: dict[str, Any] = {
+        name: value
+        for name, (value, actual) in wanted.items()
+        if value != actual
+    }
+    if changes:
+        if "master" in changes:
+            host.pin_mac(master)
+        link = host.write(link, **changes)
+        names = ", ".join(changes)
+        host.made.append(Effect(Surface.PORT, Verb.SET, port.name, names))
+    if link.ipv6:
+        disable_ipv6(link)
+        link = host.reread(port.name)
+        host.made.append(
+            Effect(Surface.PORT, Verb.DISABLED, port.name, "ipv6")
+        )
+    _mend_peer(host, link, bridge=bridge, port=port)
+    if port.kind == "tap":
+        link = _mend_opener(host, link, port)
+    if not link.up:
+        host.write(link, state="up")
+        host.made.append(Effect(Surface.PORT, Verb.UP, port.name))
+
+
+def _mend_opener(host: Host, link: Link, port: Port) -> Link:
+    wanted = wanted_owner(port)
+    if link.opener == wanted or loses(link.opener, wanted):
+        return link
+    if not set_tap(port.name, wanted):
+        return link
+    host.made.append(Effect(Surface.PORT, Verb.SET, port.name, "owner"))
+    return host.reread(port.name)
+
+
+def _mend_peer(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
+    """Give the mtu to a veth's free end while it is still in here."""
+    peer = host.links.get(port.peer or "")
+    if peer and peer.index == link.peer and peer.mtu != bridge.mtu:
+        host.write(peer, mtu=bridge.mtu)
+        host.made.append(
+            Effect(Surface.PORT, Verb.SET, link.name, f"mtu of {peer.name}")
+        )
+
+
+def host_mac(mac: str) -> str:
+    """Return the MAC of the host's end of the port of a guest's MAC.
+
+    It must not be the guest's own, else the bridge would keep the guest's
+    packets to itself.
+    """
+    return "fe:" + mac[3:]
+
+
+def _explained(error: Exception, bridge: Bridge) -> Exception:
+    if isinstance(error, NetlinkError) and error.code == errno.EXFULL:
+        return HostSetupError(
+            f"bridge {bridge.name} has all the ports that Linux allows "
+            "(1023): place the instance on another host"
+        )
+    return error

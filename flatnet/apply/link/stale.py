@@ -1,0 +1,187 @@
+"""Remove what flatnet made and the plan no longer names.
+
+Goals, and how each is met:
+
+* A port that somebody uses goes only where a row says so (`Plan.gone`).
+  One that the rows do not know, for whatever reason, is taken down, for
+  nobody can say what it may send; it is kept, and named in each pass until
+  the rows know it again, or its user has gone.
+* A port whose instance's row names another host follows the row, but not
+  under its guest: it is kept as it is while it is used.
+"""
+
+import contextlib
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+from flatnet.apply.grammar.needs import check_in_use
+from flatnet.apply.link.conflicts import Surroundings, misplaced
+from flatnet.apply.link.link import DUMP, MARK, Address, Link, Reads
+from flatnet.apply.link.links import ERRORS, Host, host
+from flatnet.apply.link.ports import is_device, remove_all
+from flatnet.apply.link.usage import ours, planned_ports, unused
+from flatnet.state.changes import Changes
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.plan import Plan, Port
+from flatnet.state.taken import InUse
+
+# As many as are held open at once, and as the kernel deletes in one go while
+# nobody else can change any device.
+_TOGETHER = 100
+
+
+def remove_ports(plan: Plan, devices: Reads = DUMP) -> Changes:
+    """Remove what is ours and not in the plan.
+
+    Addresses go first, then taps and veth pairs, then bridges that no
+    port is left on; uplinks and ports of the plan do not count, for they are
+    about to move.
+    """
+    with host(devices) as found:
+        for address in list(found.addresses):
+            _remove_stale(found, address, plan)
+        warnings = _remove_ports(found, plan)
+        for link in _stale_bridges(found, plan):
+            try:
+                found.delete(link)
+                found.made.append(
+                    Effect(Surface.BRIDGE, Verb.REMOVED, link.name)
+                )
+            except ERRORS as error:
+                found.fail(Subject(Surface.BRIDGE, link.name), error)
+        return Changes(
+            tuple(found.made), tuple(found.failures), tuple(warnings)
+        )
+
+
+def withdraw(needed: tuple[InUse, ...]) -> Changes:
+    """Take back addresses of ours that keep the host from what it needs.
+
+    An earlier version may have set them, and no row can be read before they
+    are gone.
+
+    :raises HostSetupError: what is needed is no address
+    """
+    for each in needed:
+        check_in_use(each)
+    around = Surroundings.read()
+    wrong = {(each.index, each.value) for each in misplaced(around, needed)}
+    with host() as found:
+        for address in list(found.addresses):
+            if address.ours and (address.index, address.value) in wrong:
+                _remove(found, address)
+        return Changes(tuple(found.made), tuple(found.failures))
+
+
+def _remove_ports(found: Host, plan: Plan) -> list[str]:
+    """Remove what may go; return a line for each that is in the way."""
+    planned = {
+        port.name: port for bridge in plan.bridges for port in bridge.ports
+    }
+    unfit = [bridge for bridge in plan.bridges if bridge.fault]
+    for port in (port for bridge in unfit for port in bridge.ports):
+        link = found.links.get(port.name)
+        if link and link.ours:
+            # Its rules are about to go.
+            with contextlib.suppress(*ERRORS):
+                _take_down(found, link)
+    leaving = [link for link in ours(found) if _leaves(planned.get(link.name))]
+    warnings: list[str] = []
+    for first in range(0, len(leaving), _TOGETHER):
+        some = leaving[first : first + _TOGETHER]
+        warnings += _remove_unused(found, some, plan.gone, planned)
+    return warnings
+
+
+def _leaves(port: Port | None) -> bool:
+    return port is None or port.stays != "always" or not is_device(port)
+
+
+def _remove_unused(
+    found: Host,
+    links: Iterable[Link],
+    gone: Container[str],
+    planned: Container[str],
+) -> list[str]:
+    """Remove those that nobody uses, or that are gone by their rows.
+
+    From when a tap is seen to be free until it is gone nobody can open it.
+    """
+    with contextlib.ExitStack() as held:
+        leaving, warnings = [], []
+        for link in links:
+            try:
+                if link.name in gone or held.enter_context(
+                    unused(found, link)
+                ):
+                    leaving.append(link)
+                elif link.name not in planned:
+                    _take_down(found, link)
+                    warnings.append(_unknown(link))
+            except ERRORS as error:
+                found.fail(Subject(Surface.PORT, link.name), error)
+        remove_all(found, leaving)
+    return warnings
+
+
+def _take_down(found: Host, link: Link) -> None:
+    if link.up:
+        found.write(link, state="down")
+        found.made.append(Effect(Surface.PORT, Verb.SHUT, link.name))
+
+
+def _unknown(link: Link) -> str:
+    instance = link.alias.removeprefix(MARK)
+    return (
+        f"port {link.name} of instance {instance} is in use, but no row wants "
+        "it here: it is down and kept; if it is really to go, stop its guest "
+        f"or delete it: ip link delete {link.name}"
+    )
+
+
+def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
+    """Remove an address of ours that the plan does not have."""
+    link = found.by_index(address.index)
+    planned = {(bridge.name, bridge.address) for bridge in plan.bridges}
+    if link is None or not address.ours:
+        return
+    if (link.name, address.value) not in planned:
+        _remove(found, address)
+
+
+def _remove(found: Host, address: Address) -> None:
+    link = found.by_index(address.index)
+    if link is None:
+        return
+    try:
+        # Else the foreign addresses of the same subnet would go with it.
+        Path(
+            "/proc/sys/net/ipv4/conf", link.name, "promote_secondaries"
+        ).write_text("1")
+        ip, _, prefix = address.value.partition("/")
+        found.netlink.addr(
+            "del", index=link.index, address=ip, prefixlen=int(prefix)
+        )
+        found.made.append(
+            Effect(
+                Surface.BRIDGE,
+                Verb.REMOVED,
+                link.name,
+                f"address {address.value}",
+            )
+        )
+    except ERRORS as error:
+        found.fail(Subject(Surface.BRIDGE, link.name), error)
+
+
+def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
+    names = {bridge.name for bridge in plan.bridges}
+    moving = {bridge.uplink for bridge in plan.bridges} | planned_ports(plan)
+    return [
+        link
+        for link in sorted(found.links.values(), key=lambda each: each.name)
+        if link.ours
+        and link.kind == "bridge"
+        and link.name not in names
+        and all(slave.name in moving for slave in found.slaves(link.index))
+    ]

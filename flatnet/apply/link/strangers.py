@@ -1,0 +1,236 @@
+"""Who is on our bridges: read from the kernel, judged by the plan.
+
+A port of a bridge of ours is an instance's, as planned, or an uplink, or
+foreign.  What it is called and which option names it says nothing of
+that: libvirt attaches devices of its own, and administrators rename theirs.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from flatnet.apply.grammar import values as grammar_values
+from flatnet.apply.link.conflicts import Surroundings, own_ways
+from flatnet.apply.link.link import DUMP, Address, Link, Reads
+from flatnet.apply.link.routes import device_name
+from flatnet.state.plan import Guard, GuardedNetwork
+from flatnet.state.taken import InUse
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """The ports of the guarded bridges that are no instance's, by name.
+
+    `serving` are those uplinks that lie beyond a DHCP server of ours.
+    `macs` are those of the bridges, `link_local` their IPv6 addresses that
+    follow from these or are as good.  `carriers` are (cidr, device) of
+    devices that are no bridge of the network and have an address of it, or
+    lead to what the host itself needs of it (`conflicts`).
+    """
+
+    uplinks: frozenset[str] = frozenset()
+    serving: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
+    macs: frozenset[str] = frozenset()
+    link_local: frozenset[str] = frozenset()
+    carriers: frozenset[tuple[str, str]] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    def holders(self, network: GuardedNetwork) -> tuple[str, ...]:
+        """The devices beside its bridge that truly lead to it."""
+        return tuple(
+            sorted(
+                name for cidr, name in self.carriers if cidr == network.cidr
+            )
+        )
+
+
+def strangers(
+    guard: Guard, in_use: Iterable[InUse] = (), devices: Reads = DUMP
+) -> Strangers:
+    """Return who is on the bridges now.
+
+    :param in_use: what the host itself depends on
+    :raises HostSetupError: the kernel does not tell
+    """
+    found = judged(guard, devices.read(), devices.addresses())
+    # That these are in the way, who sets the bridge's address tells.
+    led = _led(guard, in_use, devices)
+    return replace(found, carriers=found.carriers | led)
+
+
+def ways(
+    guard: Guard, in_use: Iterable[InUse], devices: Reads
+) -> frozenset[tuple[str, str]]:
+    """Return `carriers` alone, which costs the same with a thousand ports.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    addresses = devices.addresses()
+    indexes = {each.index for each in addresses}
+    names = {index: device_name(index) for index in indexes}
+    led = _led(guard, in_use, devices)
+    return _carriers(guard, names, addresses) | led
+
+
+def _led(
+    guard: Guard, in_use: Iterable[InUse], devices: Reads
+) -> frozenset[tuple[str, str]]:
+    """The devices that lead to networks by routes, and truly so."""
+    around = Surroundings.read(devices)
+    return frozenset(
+        (network.cidr, device)
+        for network in guard.networks
+        for device in own_ways(
+            network.cidr, bridge=network.bridge, around=around, in_use=in_use
+        )
+    )
+
+
+def judged(
+    guard: Guard,
+    devices: tuple[Link, ...],
+    addresses: tuple[Address, ...],
+) -> Strangers:
+    """Return what each port is, of these devices and addresses."""
+    planned = {port.name for port in guard.ports}
+    uplinks, serving, closed, macs = set(), set(), set(), set()
+    warnings = []
+    for network in guard.networks:
+        bridge = next((d for d in devices if d.name == network.bridge), None)
+        mine = _planned_uplink(network, bridge, devices)
+        for port in list(_foreign(bridge, devices, planned | mine)):
+            if not _is_sayable(port.name):
+                warnings.append(_unsayable_text(port, network))
+            elif bridge and _is_closed(port, bridge, network):
+                closed.add(port.name)
+                # Of ours that are in the way, who removes ports tells.
+                if not port.ours:
+                    warnings.append(_closed_text(port, network))
+            else:
+                mine.add(port.name)
+                warnings += _uplink_text(port, network)
+        uplinks |= mine
+        serving |= mine if network.serves else set()
+        macs.add(bridge.mac if bridge else network.mac)
+    indexes = {each.index for each in addresses}
+    names = {
+        each.index: each.name for each in devices if each.index in indexes
+    }
+    carriers = _carriers(guard, names, addresses)
+    return Strangers(
+        uplinks=frozenset(uplinks - closed),
+        serving=frozenset(serving - closed),
+        closed=frozenset(closed),
+        macs=frozenset(macs),
+        link_local=_link_local(guard, devices, addresses),
+        carriers=carriers,
+        warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
+    )
+
+
+def _planned_uplink(
+    network: GuardedNetwork, bridge: Link | None, devices: tuple[Link, ...]
+) -> set[str]:
+    """The planned uplink, unless it is on somebody else's bridge."""
+    if not network.uplink:
+        return set()
+    masters = {each.master for each in devices if each.name == network.uplink}
+    if masters <= {0, bridge.index if bridge else 0}:
+        return {network.uplink}
+    return set()
+
+
+def _foreign(
+    bridge: Link | None, devices: tuple[Link, ...], known: set[str]
+) -> Iterator[Link]:
+    if bridge is not None:
+        ports = [each for each in devices if each.master == bridge.index]
+        yield from (each for each in ports if each.name not in known)
+
+
+def _is_sayable(name: str) -> bool:
+    try:
+        grammar_values.device(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _unsayable_text(port: Link, network: GuardedNetwork) -> str:
+    return (
+        f"port {port.name!r} of {network.bridge} passes nothing to instances: "
+        "its name cannot stand in a rule; rename it"
+    )
+
+
+def _is_closed(port: Link, bridge: Link, network: GuardedNetwork) -> bool:
+    """Whether a foreign port passes nothing.
+
+    One that bears our mark was an instance's and is none any more.
+    """
+    if port.ours:
+        return True
+    by_maker = "closed" if bridge.ours else "uplink"
+    return (network.foreign_ports or by_maker) == "closed"
+
+
+def _closed_text(port: Link, network: GuardedNetwork) -> str:
+    return (
+        f"port {port.name} of {network.bridge} is closed: nobody planned it. "
+        "If it is an instance's, its device must bear the devname of "
+        "NetworkInfo; if it leads to the segment, set flat_interface = "
+        f"{port.name}, or foreign_ports = uplink; else take it off: ip link "
+        f"set {port.name} nomaster"
+    )
+
+
+def _uplink_text(port: Link, network: GuardedNetwork) -> list[str]:
+    """What to say of a port that counts as an uplink; of a card, nothing."""
+    if not port.is_virtual:
+        return []
+    return [
+        f"port {port.name} of {network.bridge} is nobody's by the plan and "
+        "guarded like an uplink: an instance behind it is not filtered, for "
+        "its device must bear the devname of NetworkInfo; foreign_ports = "
+        "closed shuts such ports"
+    ]
+
+
+def _link_local(
+    guard: Guard,
+    devices: tuple[Link, ...],
+    addresses: tuple[Address, ...],
+) -> frozenset[str]:
+    names = {network.bridge for network in guard.networks}
+    bridges = {each.index for each in devices if each.name in names}
+    return frozenset(
+        each.ip
+        for each in addresses
+        if each.index in bridges and each.ip.startswith("fe80:")
+    )
+
+
+def _carriers(
+    guard: Guard,
+    names: Mapping[int, str],
+    addresses: tuple[Address, ...],
+) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (network.cidr, names[each.index])
+        for network in guard.networks
+        for each in addresses
+        if each.index in names
+        and names[each.index] != network.bridge
+        and ipaddress.ip_address(each.ip)
+        in ipaddress.ip_network(network.cidr, strict=False)
+    )
+
+
+def _carrier_texts(carriers: frozenset[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(
+        f"{name} has an address of {cidr}, so who comes in by it may claim "
+        "to be an instance: give that device an address outside of the flat "
+        "network"
+        for cidr, name in sorted(carriers)
+    )

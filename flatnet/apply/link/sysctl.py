@@ -1,0 +1,108 @@
+"""Kernel settings that the plan stands on, in the current namespace.
+
+A rule that the kernel never asks is worse than none, so a value counts only
+when it was read back.  Only the names below are ever written, whatever a
+plan says.
+"""
+
+import contextlib
+import re
+from pathlib import Path
+
+from flatnet.apply.command import run
+from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.plan import Plan
+
+# /proc/sys/net shows the namespace of the task that opens it.
+DIRECTORY = Path("/proc/sys")
+BRIDGE_NETFILTER = "net.bridge."
+# The modules that settings come with.
+MODULES = {
+    BRIDGE_NETFILTER: "br_netfilter",
+}
+FIXED = re.compile(
+    r"net\.ipv4\.ip_forward"
+    r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
+    r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
+)
+OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
+
+
+def apply_sysctls(plan: Plan) -> Changes:
+    """Set the plan's kernel settings and read them back.
+
+    A setting that cannot be had is a failure of every instance: the filter
+    might not see their packets.
+    """
+    everyone = {
+        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
+    }
+    devices = frozenset(bridge.name for bridge in plan.bridges)
+    made = []
+    failures = []
+    for name, value in plan.sysctls:
+        try:
+            if _set(path(name, devices), name, value):
+                made.append(set_to(name, value))
+        except (HostSetupError, OSError) as error:
+            text = " ".join(str(error).split())
+            uuids = tuple(sorted(everyone))
+            subject = Subject(Surface.SYSCTL, name)
+            failures.append(Failure(subject, text, uuids))
+    return Changes(tuple(made), tuple(failures))
+
+
+def set_to(name: str, value: str) -> Effect:
+    """Return that a setting was given a value."""
+    return Effect(Surface.SYSCTL, Verb.SET, name, f"to {value}")
+
+
+def path(name: str, devices: frozenset[str]) -> Path:
+    """Return the file of a setting; `devices` are those it may concern.
+
+    :raises HostSetupError: the name is not one that flatnet sets
+    """
+    if FIXED.fullmatch(name):
+        return DIRECTORY.joinpath(*name.split("."))
+    match = OF_DEVICE.fullmatch(name)
+    if match and match["device"] in devices and "/" not in match["device"]:
+        # A device's name may have dots of its own.
+        return DIRECTORY.joinpath(
+            "net/ipv4/conf", match["device"], match["key"]
+        )
+    raise HostSetupError("not a setting that flatnet may change")
+
+
+def _set(file: Path, name: str, value: str) -> bool:
+    """Return whether the setting had to be written."""
+    for prefix, module in MODULES.items():
+        if name.startswith(prefix) and not file.exists():
+            _load(module)
+    if not file.exists():
+        raise HostSetupError(_missing(name))
+    if file.read_text().strip() == value:
+        return False
+    file.write_text(value)
+    actual = file.read_text().strip()
+    if actual != value:
+        raise HostSetupError(
+            f"{value} was written, but it reads {actual or 'nothing'}"
+        )
+    return True
+
+
+def _load(module: str) -> None:
+    """Ask for the module; whether it came is seen by its files."""
+    with contextlib.suppress(HostSetupError):
+        run("modprobe", module)
+
+
+def _missing(name: str) -> str:
+    if name.startswith(BRIDGE_NETFILTER):
+        return (
+            "the kernel module br_netfilter is missing, without it no filter "
+            "sees bridged packets: modprobe br_netfilter"
+        )
+    return "this kernel or namespace has no such setting"

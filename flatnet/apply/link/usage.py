@@ -1,0 +1,107 @@
+"""Whether somebody uses a port: what makes it too precious to be deleted.
+
+The descriptor that QEMU holds of a tap, or the end of a pair that a container
+has, are dead once the device is: only a restart of the guest helps.  None of
+the signs depends on whether our own end is up, so that a port that was taken
+down is still known to be in use.
+"""
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator
+
+from flatnet.apply.link.link import DUMP, Link, Reads
+from flatnet.apply.link.links import Host, host
+from flatnet.apply.link.taps import is_open, opened
+from flatnet.exceptions import HostSetupError
+from flatnet.state.plan import Plan
+
+_PORT_NAME = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
+
+
+def is_used(found: Host, link: Link) -> bool:
+    """Whether a guest holds a port of ours, or has a carrier on it.
+
+    :raises OSError, HostSetupError: it cannot be told
+    """
+    if link.carrier or link.away:
+        return True
+    if link.kind == "tun":
+        return is_open(link.name)
+    peer = found.by_index(link.peer) if link.peer else None
+    return peer is not None and peer.up
+
+
+@contextlib.contextmanager
+def unused(found: Host, link: Link) -> Iterator[bool]:
+    """Whether nobody uses a port of ours; nobody opens a tap meanwhile.
+
+    :raises OSError, HostSetupError: it cannot be told
+    """
+    if link.kind != "tun" or link.carrier:
+        yield not is_used(found, link)
+        return
+    with opened(link.name) as handle:
+        yield handle is not None
+
+
+def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
+    """Refuse a plan that has nothing to do with this host.
+
+    A hostname that became another, an empty database after a failover or a
+    typo in `host` all look like a host without instances.  So do hosts that
+    are rid of the last one; but there a row says that it went.
+
+    :raises HostSetupError: ports of ours are here and the plan knows none
+    """
+    known = planned_ports(plan) | set(plan.gone)
+    there = _leading_to_instances(devices.read())
+    if any(link.name in known for link in there):
+        return
+    links = sorted(
+        _leading_to_instances(devices.read()), key=lambda each: each.name
+    )
+    if not links:
+        return
+    if known:
+        with host(devices) as found:
+            if not any(is_used(found, link) for link in links):
+                return
+    names = [link.name for link in links]
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    raise HostSetupError(
+        f"the database knows none of the {len(names)} ports of instances "
+        f"that are here ({shown}), so nothing is touched: is `host` "
+        f"({plan.host}) the name in instances.host, and is it the right "
+        "database?  If these ports are really to go, delete them: "
+        f"ip link delete {names[0]}"
+    )
+
+
+def _leading_to_instances(links: Collection[Link]) -> Iterator[Link]:
+    """The ports that flatnet made, and others' on bridges that it made.
+
+    With vif_plug=external hypervisors attach devices that are theirs; they
+    are known by their names.
+    """
+    bridges = {
+        each.index for each in links if each.kind == "bridge" and each.ours
+    }
+    for each in links:
+        is_named = each.master in bridges and _PORT_NAME.fullmatch(each.name)
+        if each.kind != "bridge" and (each.ours or is_named):
+            yield each
+
+
+def ours(found: Host) -> list[Link]:
+    """The ports that flatnet made, by name."""
+    return [
+        link
+        for _, link in sorted(found.links.items())
+        if link.ours and link.kind != "bridge"
+    ]
+
+
+def planned_ports(plan: Plan) -> set[str]:
+    """The names of the ports of a plan."""
+    return {port.name for bridge in plan.bridges for port in bridge.ports}

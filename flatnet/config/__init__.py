@@ -1,0 +1,1 @@
+"""What the operator sets: options, their files, and frozen values."""

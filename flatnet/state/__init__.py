@@ -1,0 +1,1 @@
+"""Frozen values that cross layers: rows, parts, plans, and what was done."""

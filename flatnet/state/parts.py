@@ -1,0 +1,167 @@
+"""What a host should look like, part by part, and how it came to differ.
+
+A part is a small value under a key, made of few rows and independent of its
+neighbours: what gathers many parts, such as a set or a hosts file, is the
+affair of who renders it.  So a change costs the parts that it is about, and
+they alone go from the daemon to the applier.
+
+Keys: networks and groups by their ids, guests by the uuids of their
+interfaces, members of source groups by the id and the uuid of the instance,
+with a blank between.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from flatnet.state.filtering import (
+    FlatNetwork,
+    Gateway,
+    Group,
+    Guest,
+    Outside,
+)
+from flatnet.state.plan import (
+    Bridge,
+    DhcpHost,
+    DhcpServer,
+    Forwarding,
+    GuardedNetwork,
+    GuardedPort,
+    Port,
+)
+from flatnet.state.taken import InUse
+
+
+@dataclass(frozen=True)
+class HostPart:
+    """What is said once for a host.
+
+    `sysctls` are (name, value) pairs.  `same_network` and `isolated` are
+    both sides of `allow_same_net_traffic`; `is_guarded` says that there is a
+    bridge.  `in_use` is what this host needs and no network may take.
+    """
+
+    host: str
+    sysctls: tuple[tuple[str, str], ...] = ()
+    forwarding: Forwarding = field(default_factory=Forwarding)
+    outside: Outside = field(default_factory=Outside)
+    same_network: bool = True
+    is_guarded: bool = False
+    prevent_spoofing: bool = True
+    isolated: bool = False
+    in_use: tuple[InUse, ...] = ()
+
+
+@dataclass(frozen=True)
+class NetworkPart:
+    """A network on this host: all of it but its guests.
+
+    One that cannot be made has a bridge with a fault, and nothing else.
+    """
+
+    bridge: Bridge
+    server: DhcpServer | None = None
+    guarded: GuardedNetwork | None = None
+    flat: FlatNetwork | None = None
+    gateway: Gateway | None = None
+
+
+@dataclass(frozen=True)
+class GuestPart:
+    """An interface on this host; `network` is the id of its network."""
+
+    network: int
+    port: Port
+    guarded: GuardedPort | None = None
+    filtered: Guest | None = None
+    dhcp: DhcpHost | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """The addresses of an instance that is in a group, wherever it is."""
+
+    group: int
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All parts of a host; `gone` has the names of ports that are to go."""
+
+    host: HostPart
+    networks: Mapping[int, NetworkPart] = field(default_factory=dict)
+    guests: Mapping[str, GuestPart] = field(default_factory=dict)
+    gone: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[int, Group] = field(default_factory=dict)
+    members: Mapping[str, Member] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """The keys of parts that are no more."""
+
+    networks: tuple[int, ...] = ()
+    guests: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+    members: tuple[str, ...] = ()
+
+
+_KINDS = tuple(each.name for each in fields(Dropped))
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What makes parts of others: those that are put, and those dropped."""
+
+    put: Parts
+    dropped: Dropped = Dropped()
+
+    @property
+    def guests(self) -> frozenset[str]:
+        """The keys of the guests that it is about."""
+        return frozenset((*self.put.guests, *self.dropped.guests))
+
+
+def difference(before: Parts, after: Parts) -> Delta:
+    """Return what makes `after` of `before`.
+
+    Parts that did not change are nearly always the same objects.
+    """
+    put: dict[str, Any] = {}
+    dropped: dict[str, Any] = {}
+    for kind in _KINDS:
+        old, new = getattr(before, kind), getattr(after, kind)
+        put[kind] = {
+            key: value
+            for key, value in new.items()
+            if (there := old.get(key)) is not value and there != value
+        }
+        dropped[kind] = tuple(key for key in old if key not in new)
+    return Delta(replace(after, **put), Dropped(**dropped))
+
+
+def changed(before: Parts, delta: Delta) -> Parts:
+    """Return the parts that a delta makes of others."""
+    found: dict[str, Any] = {
+        kind: _changed(
+            getattr(before, kind),
+            getattr(delta.put, kind),
+            getattr(delta.dropped, kind),
+        )
+        for kind in _KINDS
+    }
+    return replace(delta.put, **found)
+
+
+def _changed(
+    before: Mapping[Any, Any], put: Mapping[Any, Any], dropped: Iterable[Any]
+) -> Mapping[Any, Any]:
+    if not put and not dropped:
+        return before
+    found = {**before, **put}
+    for key in dropped:
+        found.pop(key, None)
+    return found

@@ -1,0 +1,171 @@
+"""What a host should look like: the plan that the appliers are given.
+
+All is frozen, and all sequences in it are sorted, so that equal states compare
+equal and print the same.
+
+Units: mtu in bytes, lease time in seconds, addresses as text without a
+prefix unless the field says so, MACs in lower case with colons.
+"""
+
+from dataclasses import dataclass, field
+
+from flatnet.state.filtering import Filter
+from flatnet.state.taken import InUse
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """What the kernel says of a device that a bridge is to enslave."""
+
+    name: str
+    mtu: int
+
+
+@dataclass(frozen=True)
+class Port:
+    """A device on a bridge that leads to one instance.
+
+    `name` is the host's end.  `kind` is `tap` (opened by a hypervisor), `veth`
+    (`peer` is the end that a container takes, it has `mac`) or `external`
+    (made and attached by somebody else).
+
+    `stays` is `always`; or `used`, where the instance's row names another
+    host: the port is kept as long as a guest uses it and never made; or
+    `shut`, where that guest has a carrier on the other host: kept, but down.
+    """
+
+    name: str
+    kind: str
+    mac: str
+    instance_uuid: str
+    addresses: tuple[str, ...] = ()
+    peer: str | None = None
+    owner: str | None = None
+    group: str | None = None
+    stays: str = "always"
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A bridge with its ports; `address` has a prefix (`10.0.0.1/24`).
+
+    With a `fault` it cannot be made: its ports stay where they are, shut.
+    """
+
+    name: str
+    network_uuid: str
+    mac: str
+    mtu: int
+    uplink: str | None = None
+    address: str | None = None
+    ports: tuple[Port, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class DhcpHost:
+    """One line of the hosts file; `name` without a domain, or none."""
+
+    mac: str
+    address: str
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class DhcpServer:
+    """One dnsmasq: it serves `hosts` on `bridge` and nobody else.
+
+    `address` is what it listens on, `router` what it hands out as the
+    gateway, `servers` where it forwards names to (empty: as the host does),
+    `releases` whether leases that none of `hosts` has are released.
+    """
+
+    bridge: str
+    address: str
+    cidr: str
+    router: str
+    mtu: int
+    lease_time: int
+    domain: str = ""
+    servers: tuple[str, ...] = ()
+    hosts: tuple[DhcpHost, ...] = ()
+    releases: bool = True
+
+
+@dataclass(frozen=True)
+class GuardedPort:
+    """What a port may send at layer 2, and from which addresses.
+
+    `filtered` says that rules judge what reaches its instance.
+    """
+
+    name: str
+    mac: str
+    addresses: tuple[str, ...] = ()
+    instance_uuid: str = ""
+    filtered: bool = False
+
+
+@dataclass(frozen=True)
+class GuardedNetwork:
+    """What is known of a flat network of this host, and whom to believe.
+
+    `address` and `mac` are those of its bridge here.  `uplink` is the
+    planned one; which ports are uplinks is read from the bridge.  `serves`
+    says that its guests have their DHCP and name server on this host.
+    `foreign_ports` is what a port is that nobody planned: `closed`,
+    `uplink`, or empty for what suits who made the bridge.
+    """
+
+    bridge: str
+    cidr: str
+    mac: str
+    address: str | None = None
+    cidr_v6: str | None = None
+    uplink: str | None = None
+    serves: bool = False
+    foreign_ports: str = ""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The guard's tables; `isolated` is not `allow_same_net_traffic`."""
+
+    ports: tuple[GuardedPort, ...] = ()
+    networks: tuple[GuardedNetwork, ...] = ()
+    prevent_spoofing: bool = True
+    isolated: bool = False
+
+
+@dataclass(frozen=True)
+class Forwarding:
+    """The devices that IPv4 is forwarded from, whether there yet or not.
+
+    `default_routes` says that those of the host's default routes are too.
+    """
+
+    devices: tuple[str, ...] = ()
+    default_routes: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that this host should look like.
+
+    `sysctls` are (name, value) pairs.  `guard` is none without a bridge.
+    `renewed` are uuids of instances that begin anew: what they declined is
+    served again.  `gone` are names of ports that are to go, whoever uses
+    them.  `forwarding` is what guests reach the outside by, `in_use` what
+    this host needs and no network may take.
+    """
+
+    host: str
+    sysctls: tuple[tuple[str, str], ...] = ()
+    bridges: tuple[Bridge, ...] = ()
+    dhcp_servers: tuple[DhcpServer, ...] = ()
+    filter: Filter = field(default_factory=Filter)
+    guard: Guard | None = None
+    renewed: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    forwarding: Forwarding = Forwarding()
+    in_use: tuple[InUse, ...] = ()

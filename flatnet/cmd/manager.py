@@ -30,7 +30,7 @@ from flatnet.config.settings import Settings
 from flatnet.exceptions import ConfigurationError, FlatnetError
 
 PROGRAM = "flatnet-manager"
-DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.config.conf"
+DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
 # Libraries whose every step is not worth a line of an operator's log.
 QUIET = ("alembic=WARN", "oslo_service=WARN", "stevedore=CRITICAL")
 LOG = logging.getLogger("flatnet")

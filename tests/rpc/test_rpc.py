@@ -34,7 +34,7 @@ CONTEXT = {"user_id": "u", "roles": ["admin"], "a_key_of_later": 1}
 def broker(tmp_path_factory):
     directory = tmp_path_factory.mktemp("rabbit")
     with RabbitMQ(directory) as rabbit:
-        config = directory / "flatnet.config.conf"
+        config = directory / "flatnet.conf"
         config.write_text(f"[DEFAULT]\ntransport_url = {rabbit.url}\n")
         conf.register(cfg.CONF)
         cfg.CONF(["--config-file", str(config)], project="flatnet")

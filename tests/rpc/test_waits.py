@@ -28,7 +28,7 @@ NAMED = (exceptions.DatabaseUnavailable, exceptions.HostSetupError)
 def broker(tmp_path_factory):
     directory = tmp_path_factory.mktemp("rabbit")
     with RabbitMQ(directory) as rabbit:
-        config = directory / "flatnet.config.conf"
+        config = directory / "flatnet.conf"
         config.write_text(f"[DEFAULT]\ntransport_url = {rabbit.url}\n")
         conf.register(cfg.CONF)
         cfg.CONF(["--config-file", str(config)], project="flatnet")

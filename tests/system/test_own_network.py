@@ -93,7 +93,7 @@ def test_a_brokers_address_that_was_taken_is_given_back_at_the_start(lab):
     assert bridge_addresses(node) == []
     assert reaches_broker(node)
     # Not by a pass, which needs the database.
-    line = f"address {CONTROL_ADDRESS}/24 removed: this host needs it"
+    line = f"removed address {CONTROL_ADDRESS}/24: this host needs it"
     assert line in node.log_text
     assert lab.rpc().call("ping", arg="x", host="node1")
 

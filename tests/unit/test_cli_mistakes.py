@@ -140,7 +140,7 @@ def test_a_bad_rule_is_refused(tool, words, says):
         ("network_manager = Frob", "Frob"),
         ("reconcile_interval = often", "often"),
         ("routing_source_ip = x", "routing_source_ip = 'x'"),
-        ("what is this", "flatnet.config.conf"),
+        ("what is this", "flatnet.conf"),
         ("flat_network_bridge = bridge-of-guests", "15 characters"),
         ("metrics_listne = 1", "metrics_listne"),
         ("[database]\nconection = x", "did you mean connection?"),

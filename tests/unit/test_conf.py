@@ -21,7 +21,7 @@ def settings(path, *lines):
 
 def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
     found = settings(
-        tmp_path / "flatnet.config.conf",
+        tmp_path / "flatnet.conf",
         "host = node1",
         "routing_source_ip = 198.51.100.1",
         "dns_server = 2001:DB8::1",
@@ -35,7 +35,7 @@ def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
 
 
 def test_no_device_to_translate_at_is_named(tmp_path):
-    path = tmp_path / "flatnet.config.conf"
+    path = tmp_path / "flatnet.conf"
     with pytest.raises(ConfigurationError, match="public_interface is empty"):
         settings(path, "public_interface =", "routing_source_ip = 192.0.2.1")
     settings(path, "public_interface =", "routing_source_ip =")
@@ -53,7 +53,7 @@ def test_no_device_to_translate_at_is_named(tmp_path):
 def test_what_no_plan_could_say_is_named(tmp_path, line):
     """Else it is accepted, and each pass is refused once a guest comes."""
     name, _, value = map(str.strip, line.partition("="))
-    path = tmp_path / "flatnet.config.conf"
+    path = tmp_path / "flatnet.conf"
     with pytest.raises(ConfigurationError) as caught:
         settings(path, line)
     assert f"{name} = {value!r} in {path}" in str(caught.value)

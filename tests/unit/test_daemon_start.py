@@ -59,7 +59,7 @@ def daemon(tmp_path):
         program=(sys.executable, "-m", "flatnet.cmd.manager"),
     ):
         database = connection or f"sqlite:///{tmp_path}/flatnet.sqlite"
-        config = tmp_path / "flatnet.config.conf"
+        config = tmp_path / "flatnet.conf"
         config.write_text(text(tmp_path, lines, database))
         # In a network of its own: whatever it did would be nobody's.
         command = [*before, *program, "--config-file", str(config)]
@@ -121,7 +121,7 @@ def test_an_unknown_value_names_option_value_and_file(
     assert line.split()[0] in text
     assert value in text
     if "manager_user" not in line:
-        assert str(tmp_path / "flatnet.config.conf") in text
+        assert str(tmp_path / "flatnet.conf") in text
 
 
 def test_a_mistyped_option_is_not_passed_over(daemon):
@@ -194,7 +194,7 @@ def test_who_is_not_root_stays_who_he_is(daemon):
 def upgraded(tmp_path):
     """`flatnet db upgrade` by root, before any daemon; the file's path."""
     path = tmp_path / "state" / "flatnet.sqlite"
-    config = tmp_path / "flatnet.config.conf"
+    config = tmp_path / "flatnet.conf"
     config.write_text(text(tmp_path, [], f"sqlite:///{path}"))
     done = run("--config-file", str(config), "db", "upgrade")
     assert (done.returncode, done.stderr) == (0, "")

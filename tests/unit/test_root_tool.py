@@ -50,7 +50,7 @@ def daemons(database):
 
 
 def tool(database, *words):
-    config = database.parents[1] / "flatnet.config.conf"
+    config = database.parents[1] / "flatnet.conf"
     caps = "-dac_override"
     done = subprocess.run(
         [
@@ -88,7 +88,7 @@ def test_root_leaves_no_file_that_the_daemon_cannot_write(database):
 def test_a_database_before_its_user_is_closed_and_its_directory_open(tmp_path):
     """dnsmasq, as nobody, passes through a state_path, whatever the umask."""
     path = tmp_path / "state" / "flatnet.sqlite"
-    config = tmp_path / "flatnet.config.conf"
+    config = tmp_path / "flatnet.conf"
     config.write_text(
         f"[DEFAULT]\nstate_path = {path.parent}\nmanager_user = no-such\n"
     )

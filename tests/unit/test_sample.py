@@ -21,4 +21,4 @@ def generated():
 
 
 def test_the_sample_is_up_to_date():
-    assert (ROOT / "etc/flatnet.config.conf.sample").read_text() == generated()
+    assert (ROOT / "etc/flatnet.conf.sample").read_text() == generated()

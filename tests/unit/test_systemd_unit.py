@@ -80,7 +80,7 @@ def test_what_starts_guests_starts_later(root, other):
         name = units / "guest@.service"
         (units / "guest@.service.d").mkdir()
         shutil.copy(
-            ETC / "guest.conf", units / "guest@.service.d/flatnet.config.conf"
+            ETC / "guest.conf", units / "guest@.service.d/flatnet.conf"
         )
         assert complaints(root) == ""
     else:

@@ -19,7 +19,7 @@ class Tool:
     """The tool with a configuration and a database of its own."""
 
     def __init__(self, directory):
-        self.config = directory / "flatnet.config.conf"
+        self.config = directory / "flatnet.conf"
         self.path = directory / "flatnet.sqlite"
         self.url = f"sqlite:///{self.path}"
         self.configure()

@@ -13,7 +13,7 @@ from cliff.columns import FormattableColumn
 from flatnet.exceptions import FlatnetError
 
 PROGRAM = "flatnet"
-DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.config.conf"
+DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
 
 
 class UsageError(FlatnetError):

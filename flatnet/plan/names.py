@@ -14,10 +14,13 @@ The guest stays, and has its address.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from flatnet.state.rows import Interface
 
 MAXIMUM_NAME = 63
+# Far more names than a host has.
+_REMEMBERED = 1 << 13
 # dnsmasq drops the whole line of a name that begins with an underscore.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 # In a line of a hosts file dnsmasq reads these as a lease time or an order to
@@ -78,6 +81,7 @@ def _age(item: tuple[str, Interface]) -> tuple[bool, int, str]:
     return number is None, number or 0, uuid
 
 
+@lru_cache(_REMEMBERED)
 def _fault(name: str, domain: str) -> str | None:
     """Why a hostname cannot be given to dnsmasq, or none."""
     if not name:

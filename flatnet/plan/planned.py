@@ -253,15 +253,18 @@ def _guests(
 def _known(
     wanted: tuple[int, ...], groups: Mapping[int, SecurityGroup]
 ) -> tuple[int, ...]:
-    return tuple(sorted({each for each in wanted if each in groups}))
+    found = [each for each in wanted if each in groups]
+    return tuple(sorted(set(found)) if len(found) > 1 else found)
 
 
 def _gone(rows: Kept) -> dict[str, str]:
     """The ports that are to go, whoever uses them, by interface."""
-    here = {port_name(key) for key in rows.interfaces}
-    gone = (
-        (key, port_name(key))
+    gone = {
+        key: port_name(key)
         for key, each in rows.bindings.items()
         if each.wanted == GONE
-    )
-    return {key: name for key, name in gone if name not in here}
+    }
+    if not gone:
+        return gone
+    here = {port_name(key) for key in rows.interfaces}
+    return {key: name for key, name in gone.items() if name not in here}

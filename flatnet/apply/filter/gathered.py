@@ -14,7 +14,8 @@ class Gathered:
 
     def __init__(self) -> None:
         self._put: dict[str, frozenset[tuple[str, Hashable]]] = {}
-        self._held: dict[str, dict[Hashable, set[str]]] = {}
+        # Nearly always one key; a set of one takes four times as much.
+        self._held: dict[str, dict[Hashable, tuple[str, ...]]] = {}
         self._touched: set[str] = set()
 
     def put(self, key: str, elements: Iterable[tuple[str, Hashable]]) -> None:
@@ -53,15 +54,16 @@ class Gathered:
         return touched
 
     def _join(self, thing: str, element: Hashable, key: str) -> None:
-        keys = self._held.setdefault(thing, {}).setdefault(element, set())
+        elements = self._held.setdefault(thing, {})
+        keys = elements.get(element, ())
         if not keys:
             self._touched.add(thing)
-        keys.add(key)
+        elements[element] = (*keys, key)
 
     def _leave(self, thing: str, element: Hashable, key: str) -> None:
         keys = self._held[thing][element]
-        keys.discard(key)
-        if keys:
+        if left := tuple(each for each in keys if each != key):
+            self._held[thing][element] = left
             return
         self._touched.add(thing)
         del self._held[thing][element]

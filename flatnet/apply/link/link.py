@@ -50,8 +50,8 @@ _FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
 _UP = 1
 _SCOPE_GLOBAL = 0
 _SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
-# Bodies of about a kilobyte.
-_REMEMBERED = 1 << 13
+# Bodies of about a kilobyte, and a bridge takes 1023 ports.
+_REMEMBERED = 1 << 11
 T = TypeVar("T", bound="_Closes")
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
 
@@ -182,7 +182,7 @@ def read_links() -> tuple[Link, ...]:
     """
     question = _LINK.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS
     found = [
-        link(body)
+        _known(body)
         for kind, body in dump(_GET_LINK, question)
         if kind == _NEW_LINK
     ]
@@ -212,12 +212,8 @@ def read_addresses() -> tuple[Address, ...]:
     )
 
 
-@lru_cache(_REMEMBERED)
 def link(body: bytes) -> Link:
-    """Return what the body of a message says of a device.
-
-    Nearly all of them say what they said before, byte for byte.
-    """
+    """Return what the body of a message says of a device."""
     _, _, index, flags, _ = _LINK.unpack_from(body)
     values = dict(attributes(body[_LINK.size :]))
     info = dict(attributes(values.get(_INFO, b"")))
@@ -240,6 +236,15 @@ def link(body: bytes) -> Link:
         carrier=values.get(_CARRIER) == b"\1",
         away=away,
     )
+
+
+@lru_cache(_REMEMBERED)
+def _known(body: bytes) -> Link:
+    """The same of one of a dump: nearly all say what they said before.
+
+    An event does not, for it counts packets too.
+    """
+    return link(body)
 
 
 def address(body: bytes) -> Address:

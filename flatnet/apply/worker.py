@@ -135,9 +135,11 @@ class Worker:
             return channel.Reply(error=str(error))
 
     def _work(self, work: channel.Work) -> Changes:
+        if work.base is None:
+            self._tools.known.proven.forget()
         if work.whole:
             self._watch.devices.forget()
-            self._tools.known.proven.forget()
+            self._tools.known.proven.forget_carried()
             self._tools.known.sets.forget()
             self._tools.known.daemons.forget()
         changes = self._apply(*self._standing.begun(work))

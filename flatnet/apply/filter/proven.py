@@ -61,6 +61,8 @@ class Proven:
     def __init__(self) -> None:
         self.asking = Kept(NETFILTER, _SECONDS)
         self._known: dict[Hashable, tuple[int, object]] = {}
+        # Those that are true if others' transactions are what they seemed.
+        self._carried: set[Hashable] = set()
 
     def read(self, key: Hashable, look: Callable[[], T]) -> T:
         """Return what `look` found, if nobody wrote since, or finds now.
@@ -75,6 +77,7 @@ class Proven:
         found = look()
         if generation(self.asking) == before:
             self._known[key] = (before, found)
+            self._carried.discard(key)
         return found
 
     @contextlib.contextmanager
@@ -90,7 +93,16 @@ class Proven:
 
     def forget(self) -> None:
         """Have everything read again."""
-        self._known = {}
+        self._known, self._carried = {}, set()
+
+    def forget_carried(self) -> None:
+        """Have read again what was carried over others' transactions.
+
+        What stands at the very count that it was read at needs no second look.
+        """
+        for key in self._carried:
+            self._known.pop(key, None)
+        self._carried = set()
 
     def carry(self, counts: Iterable[int]) -> None:
         """Note transactions of others that touched nothing of these values.
@@ -101,6 +113,7 @@ class Proven:
             for key, (at, value) in list(self._known.items()):
                 if at == count - 1:
                     self._known[key] = (count, value)
+                    self._carried.add(key)
 
     def at(self, keys: Iterable[Hashable]) -> int | None:
         """Return the one count that all of these were read at, if it is."""

@@ -32,6 +32,7 @@ class Outcome:
     status: int
     output: str
     error: str
+    pid: int
 
 
 def run(*argv: str, text: str = "") -> Outcome:
@@ -40,14 +41,13 @@ def run(*argv: str, text: str = "") -> Outcome:
     :raises HostSetupError: it is not installed, or does not end
     """
     try:
-        done = subprocess.run(
+        started = subprocess.Popen(
             argv,
             preexec_fn=_bound_to(os.getpid()),
-            input=text,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=SECONDS,
             env={"PATH": _PATH, "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
@@ -55,11 +55,18 @@ def run(*argv: str, text: str = "") -> Outcome:
         raise HostSetupError(
             f"{package} is not installed: apt-get install {package}"
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise HostSetupError(
-            f"{argv[0]} did not end within {SECONDS} s"
-        ) from error
-    return Outcome(done.returncode, done.stdout, _one_line(done.stderr))
+    with started:
+        try:
+            output, errors = started.communicate(text, timeout=SECONDS)
+        except BaseException as error:
+            started.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise HostSetupError(
+                f"{argv[0]} did not end within {SECONDS} s"
+            ) from error
+    pid = started.pid
+    return Outcome(started.returncode, output, _one_line(errors), pid)
 
 
 def _bound_to(parent: int) -> Callable[[], None]:

@@ -6,7 +6,7 @@ repairs wait longer and longer; it is said once that it is a fight, and once
 that it has ended.
 
 What opens guests is none of this: rules are put back at once, each time, and
-only counted here.
+only counted here; and so is a bridge, by whose name the rules know guests.
 """
 
 from flatnet.apply.pace import LONGEST_PAUSE, Often, Pace
@@ -32,7 +32,10 @@ class Fights:
     def to_repair(self, what: Subject, who: str, now: float) -> None:
         """Note that somebody undid what a pass is to repair."""
         self._pace.count(what, now, who)
-        self._pace.ask(what, now)
+        if what.surface == Surface.BRIDGE:
+            self._pace.ask_now(what, now)
+        else:
+            self._pace.ask(what, now)
 
     def due(self, now: float) -> frozenset[Subject]:
         """Return what a pass should repair now."""
@@ -76,8 +79,8 @@ class Fights:
 
 def _begun(often: Often[Subject]) -> str:
     rest = f"the pauses between repairs grow, up to {LONGEST_PAUSE:.0f} s"
-    if often.what == RULES:
-        rest = "they are put back each time, which is not logged each time"
+    if often.what == RULES or often.what.surface == Surface.BRIDGE:
+        rest = "it is put back each time, which is not logged each time"
     return (
         f"{often.what}: {often.who} undoes again and again what is repaired "
         f"({often.times} times by now); {rest}, until that has ended"

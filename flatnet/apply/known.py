@@ -11,6 +11,7 @@ from flatnet.apply.filter.iptables.settled import Settled
 from flatnet.apply.filter.iptables.words import Words
 from flatnet.apply.filter.proven import Proven
 from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.own import OwnPrograms
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,16 @@ class Known:
     """Of one process and one network namespace.
 
     `proven` are tables that nobody wrote since, `settled` those of iptables
-    that are as planned, `sets` the sets as we left
-    them, `passed` parts that are of the grammar, `rendering` and `guarding`
-    what was rendered last, `daemons` the DHCP servers that run.
+    that are as planned, `sets` the sets as we left them, `passed` parts that
+    are of the grammar, `own` programs that wrote for us, `rendering` and
+    `guarding` what was rendered last, `daemons` the DHCP servers that run.
     """
 
     proven: Proven = field(default_factory=Proven)
     settled: Settled = field(default_factory=Settled)
     sets: Sets = field(default_factory=Sets)
     passed: Passed = field(default_factory=Passed)
+    own: OwnPrograms = field(default_factory=OwnPrograms)
     legacy: Legacy = field(default_factory=Legacy)
     words: Words = field(default_factory=Words)
     rendering: Rendering = field(default_factory=Rendering)

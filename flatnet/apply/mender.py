@@ -29,17 +29,15 @@ from flatnet.apply.link.concern import Concern, Subjects, concern, subjects
 from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.forwarding import closed
 from flatnet.apply.link.strangers import Strangers, strangers, ways
+from flatnet.apply.own import SOMEBODY
 from flatnet.apply.pace import Pace
 from flatnet.apply.probes import Probes
-from flatnet.apply.watch import SOMEBODY, Noticed, Watch
+from flatnet.apply.watch import Noticed, Watch
 from flatnet.state.changes import Fight
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
 
 LOG = logging.getLogger("flatnet.applier")
-# What our own transactions are written by, besides ourselves.
-# What is lost of so many events is nearly always about these.
-OWN_TOOLS = ("iptables-", "ip6tables-", SOMEBODY)
 # A guest's coming and going is told at once so many times a minute.
 _FREELY = 2
 
@@ -85,11 +83,8 @@ class Mender:
         self._plugged = plugged
         self._probes.note()
 
-    def look(self, own: tuple[str, ...] = ()) -> None:
-        """Mend what is not as the last plan has it, until it is.
-
-        `own` begins the names of programs that have just worked for us.
-        """
+    def look(self) -> None:
+        """Mend what is not as the last plan has it, until it is."""
         while True:
             noticed = self._watch.drain()
             self._tools.session.proven.carry(noticed.innocent)
@@ -100,12 +95,13 @@ class Mender:
             self._note_undone(found)
             if noticed.moved.settings or noticed.moved.links:
                 self._look_at_forwarding(self._plan)
-            foreign = _foreign(noticed, own)
+            foreign = self._foreign(noticed)
             is_lost = SOMEBODY in noticed.rules
             if not (foreign or is_lost) and there == self._strangers:
                 break
             self._mend(self._plan, there, foreign)
-            own = OWN_TOOLS
+        # All that they did was heard by now.
+        self._tools.known.own.forget()
         self._ask()
 
     def probe(self) -> None:
@@ -151,6 +147,15 @@ class Mender:
         if is_other:
             return strangers(guard, plan.in_use, devices)
         return known
+
+    def _foreign(self, noticed: Noticed) -> tuple[str, ...]:
+        """Who changed rules and is not ourselves, nor ran for us."""
+        ourselves, own = f"({os.getpid()})", self._tools.known.own
+        return tuple(
+            who
+            for who in noticed.rules
+            if not who.endswith(ourselves) and not own.excuse(who)
+        )
 
     def _note_undone(self, found: Concern) -> None:
         ports = {Subject(Surface.PORT, name) for name in found.ports}
@@ -234,17 +239,3 @@ class Mender:
         if what.surface == Surface.PORT and what.key in self._subjects.ports:
             return Happened(ports=(what.key,))
         return ANYTHING
-
-
-def _foreign(noticed: Noticed, own: tuple[str, ...]) -> tuple[str, ...]:
-    """Who changed rules and is not ourselves.
-
-    In a look that follows what we did ourselves a foreign iptables-restore is
-    taken for ours; the next pass sees what it did.
-    """
-    ourselves = f"({os.getpid()})"
-    return tuple(
-        who
-        for who in noticed.rules
-        if not who.endswith(ourselves) and not who.startswith(own)
-    )

@@ -78,6 +78,10 @@ class Pace(Generic[K]):
             pause = record.pause if record.is_often else 0.0
             record.due = max(now, record.heard + pause)
 
+    def ask_now(self, what: K, now: float) -> None:
+        """Have something that was counted be due, however often it was."""
+        self._records[what].due = now
+
     def due(self, now: float) -> frozenset[K]:
         """Return what is to be seen to now; it counts as seen to."""
         found = set()

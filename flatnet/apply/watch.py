@@ -17,6 +17,7 @@ from flatnet.apply.filter.iptables.native import is_ours
 from flatnet.apply.link.devices import Devices, Moved
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, attributes
+from flatnet.apply.own import SOMEBODY
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NFTABLES_GROUP = 7
@@ -32,7 +33,6 @@ _IPTABLES = ("filter", "nat", "mangle")
 _BUILTINS = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
 _LEADING = {(table, chain) for table in _IPTABLES for chain in _BUILTINS}
 _PREFIX = "flatnet-"
-SOMEBODY = "somebody"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from flatnet.apply.link.bridge import check_privilege, read_uplinks
 from flatnet.apply.link.checks import uplink_trouble
 from flatnet.apply.link.stale import withdraw
 from flatnet.apply.link.usage import check_not_emptied
-from flatnet.apply.mender import OWN_TOOLS, Mender
+from flatnet.apply.mender import Mender
 from flatnet.apply.standing import Standing
 from flatnet.apply.watch import Watch
 from flatnet.exceptions import FlatnetError
@@ -117,7 +117,7 @@ class Worker:
             self._look()
         channel.send(self._connection, self._reply(request))
         if request.work is not None:
-            self._look(own=OWN_TOOLS)
+            self._look()
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:
@@ -192,9 +192,9 @@ class Worker:
             with contextlib.suppress(OSError):
                 ask_to_reload(bridge, self._tools.paths.networks_path)
 
-    def _look(self, own: tuple[str, ...] = ()) -> None:
-        """See to what happened; `own` as for `Mender.look`."""
+    def _look(self) -> None:
+        """See to what happened."""
         if self._declines.drain():
             self._teller.tell(ANYTHING)
         self._next_look = time.monotonic() + _PAUSE
-        self._mender.look(own)
+        self._mender.look()

@@ -89,8 +89,14 @@ def _connected6(address, port):
     return socket.create_connection((address, port), timeout=10)
 
 
-def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
+def apply(net, *rules, **options):
     """Bring rules and connections to what group 1 of all guests says."""
+    (made,) = net.node.call(applied, [host(*rules, **options)])
+    return made
+
+
+def host(*rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
+    """The plan of a host whose guests are in a group with these rules."""
     rows = snapshot(
         interfaces=tuple(
             guest(number, security_group_ids=(1,)) for number in numbers
@@ -99,18 +105,24 @@ def apply(net, *rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
         members=in_groups({7: members}),
     )
     options = {"allow_same_net_traffic": False, **options}
-    plan = host_plan(rows, settings(**options), {"up0": Uplink("up0", 1500)})
+    return host_plan(rows, settings(**options), {"up0": Uplink("up0", 1500)})
 
-    def everything():
-        apply_sysctls(plan)
-        written = apply_firewall(plan.filter, Known())
-        with Session() as session:
-            apply_guard(session, Guarding(), plan.guard)
-            return written, cut_connections(plan, written.judged, session)
 
-    written, cut = net.node.call(everything)
-    assert (written.failures, cut.failures) == ((), ())
-    return cut.made
+def applied(plans, between=lambda: None):
+    """Have one process apply plans; return what was cut by each."""
+    cuts = []
+    with Session() as session:
+        guarding = Guarding()
+        for plan in plans:
+            if cuts:
+                between()
+            apply_sysctls(plan)
+            written = apply_firewall(plan.filter, Known(session.proven))
+            apply_guard(session, guarding, plan.guard)
+            cut = cut_connections(plan, written.judged, session)
+            assert (written.failures, cut.failures) == ((), ())
+            cuts.append(cut.made)
+    return cuts
 
 
 def both_ways(ends):

@@ -91,6 +91,23 @@ class Proven:
         yield
         self.wrote(before, generation(self.asking), changes)
 
+    def has(self, key: Hashable) -> bool:
+        """Whether something was noted, and nobody wrote since.
+
+        :raises HostSetupError: the kernel does not tell
+        """
+        at, _ = self._known.get(key, (None, None))
+        return at is not None and at == generation(self.asking)
+
+    def note(self, key: Hashable) -> None:
+        """Note that something is so by now; errors as for `has`."""
+        self._known[key] = (generation(self.asking), True)
+        self._carried.discard(key)
+
+    def drop(self, key: Hashable) -> None:
+        """Note that something is not so, or that nobody knows."""
+        self._known.pop(key, None)
+
     def forget(self) -> None:
         """Have everything read again."""
         self._known, self._carried = {}, set()

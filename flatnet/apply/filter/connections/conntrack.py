@@ -18,8 +18,10 @@ Goals, and how each is met:
   not be done is owed, and done by a later pass; the first one of a process
   judges all, for the one before may have died between the rules and this.
 
-Given up: a UDP peer that an instance goes on sending to counts as one that the
-instance turned to, as for any packet that it sends first.
+Given up: what the last holder of an address began goes on where the next
+one's port is `external`: others make it, when nobody knows.  A UDP peer that
+an instance goes on sending to counts as one that the instance turned to, as
+for any packet that it sends first.
 """
 
 from flatnet.apply.filter.connections.flows import Flow, Judge
@@ -92,10 +94,10 @@ def _met(
     """
     if plan.guard is None or not 0 < len(addresses) <= _FEW:
         return addresses
+    asking = session.proven.asking
     try:
         if not met.are_complete(session):
-            ends = all_ends(session.proven.asking)
-            met.complete(session, plan.guard, ends)
+            met.complete(session, plan.guard, lambda: all_ends(asking))
         return met.those(session, plan.guard, addresses)
     except HostSetupError:
         return addresses

@@ -39,7 +39,7 @@ spoofing allowed a guest is not held to the limits by address.
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from flatnet.apply.filter.guard import claims, nft
+from flatnet.apply.filter.guard import claims, met, nft
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard import rules as guard_rules
 from flatnet.apply.filter.guard.libnftables import Session
@@ -120,7 +120,8 @@ class Guarding:
             if known is None or known.held is not held:
                 found += nft.amendment(table, each, held)
             elif known.planned is not each:
-                found.append(nft.change(table, known.planned, each))
+                change = nft.change(table, known.planned, each)
+                found += [change] if change.added or change.removed else []
         return tuple(found)
 
     def settle(self, table: nft.Table, present: nft.Found) -> None:
@@ -192,7 +193,7 @@ def _written(
     if len(whole) == len(tables):
         return _amended(session, guarding, whole)
     lines, told = [], []
-    becomes: dict[Hashable, nft.Found | None] = {}
+    becomes: dict[Hashable, nft.Found | None] = {met.PROOF: None}
     for table in tables:
         if table in whole:
             changes = guarding.changes(table, whole[table])
@@ -286,7 +287,7 @@ def _removed(session: Session) -> tuple[Effect, ...]:
     session.adopt((family, TABLE) for family in present)
     session.run(
         "".join(f"delete table {each} {TABLE}\n" for each in present),
-        {("guard", each): None for each in FAMILIES},
+        {**{("guard", each): None for each in FAMILIES}, met.PROOF: None},
     )
     for family in present:
         session.lost((family, TABLE))

@@ -9,9 +9,10 @@ of each connection's first packet, and the walk is for those that are noted.
 Goals, and how each is met:
 
 * Never less than the truth.  It is noted before the connection is confirmed.
-  Those that are older than the notes are listed once; that it was done is an
-  element of its own, gone with whatever takes notes away.  A set that is full
-  says so, and then everybody may have been met.
+  Those that are older than the notes are listed once; that this was done is
+  known as long as it is proven that nobody else wrote to the table (see
+  `proven`): who takes notes away, or puts older ones back, has them listed
+  again.  A set that is full says so, and then everybody may have been met.
 * It costs nobody who is connected: one comparison.
 
 What was noted stays noted as long as the table: an address that is given
@@ -23,7 +24,7 @@ their way, and packets that wait in a program's queue (NFQUEUE) while the
 table is made.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 
 from flatnet.apply.filter.guard import nft_keys
@@ -31,6 +32,7 @@ from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft import Chain
 from flatnet.apply.filter.guard.nft_dump import elements, held
 from flatnet.apply.filter.guard.nft_elements import Change, put_elements
+from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Guard
 
 TABLE = ("inet", "flatnet")
@@ -46,8 +48,8 @@ SET_KEYS = {
     for family, (_, kind) in _FAMILIES.items()
     for name, size in (("met", _SIZES[family]), ("missed", 1))
 }
-# These are nobody's, and say that nobody is missing.
-_COMPLETE = {"met4": "255.255.255.255", "met6": "ffff" + ":ffff" * 7}
+# That all who were met before are noted too.
+PROOF = ("met",)
 
 
 def chain(guard: Guard) -> Chain:
@@ -88,31 +90,41 @@ def are_complete(session: Session) -> bool:
 
     :raises HostSetupError: the kernel does not tell
     """
-    return all(_held(session, name, {e}) for name, e in _COMPLETE.items())
+    return session.proven.has(PROOF)
 
 
-def complete(session: Session, guard: Guard, ends: Iterable[str]) -> None:
+def complete(
+    session: Session, guard: Guard, list_ends: Callable[[], Iterable[str]]
+) -> None:
     """Note all ends of the connections that there are.
 
-    :param ends: listed since the notes began
+    :param list_ends: lists them
     :raises HostSetupError: they cannot be noted
     """
-    inside = _inside(guard, ends)
-    put_elements(
-        session,
-        [
-            Change(
-                family=TABLE[0],
-                table=TABLE[1],
-                set=name,
-                key=SET_KEYS[name],
-                added=frozenset(
-                    (each,) for each in inside if name == f"met{_family(each)}"
-                )
-                | {(mark,)},
-            )
-            for name, mark in _COMPLETE.items()
-        ],
+    # From here on, so that nobody takes away what is about to be noted.
+    session.proven.note(PROOF)
+    try:
+        inside = _inside(guard, list_ends())
+        changes = [_noted(session, family, inside) for family in _FAMILIES]
+        put_elements(session, changes)
+    except HostSetupError:
+        session.proven.drop(PROOF)
+        raise
+
+
+def _noted(session: Session, family: int, ends: frozenset[str]) -> Change:
+    """What notes the ends of a family, or that they are too many."""
+    mine, name = {e for e in ends if _family(e) == family}, f"met{family}"
+    if len(mine) > _SIZES[family] // 2:
+        name = f"missed{family}"
+        is_full = bool(elements(session.proven.asking, TABLE, name))
+        mine = set() if is_full else {min(mine)}
+    return Change(
+        family=TABLE[0],
+        table=TABLE[1],
+        set=name,
+        key=SET_KEYS[name],
+        added=frozenset((each,) for each in mine),
     )
 
 

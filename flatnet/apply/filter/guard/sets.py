@@ -29,11 +29,13 @@ class GuardSets:
     def note(self, guard: Guard, found: Strangers) -> frozenset[str]:
         """Take over a guard; return the sets that are others than before."""
         ports = {id(port): port for port in guard.ports}
-        for number in self._ports.keys() - ports.keys():
-            self._gathered.put(_key(self._ports[number]), ())
+        gone = self._ports.keys() - ports.keys()
         fresh = ports.keys() - self._ports.keys()
         if guard.prevent_spoofing != self._prevents:
             fresh = set(ports)
+        again = {_key(ports[number]) for number in fresh}
+        for key in {_key(self._ports[number]) for number in gone} - again:
+            self._gathered.put(key, ())
         for number in fresh:
             port = ports[number]
             elements = port_elements(port, claims=guard.prevent_spoofing)

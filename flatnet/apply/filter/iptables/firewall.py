@@ -207,18 +207,20 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
         settled.note(found)
         return Changes()
     if words.writing(
-        existing, table, proven, lambda: _write(table, plan, proven)
+        existing, table, proven, lambda: _write(table, plan, task.known)
     ):
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
         tables = read_tables(table.family).tables
         existing = words.understood(tables.get(table.name, Existing()), table)
         plan = edits(existing, table, top)
-        error = _write(table, plan, proven)
+        error = _write(table, plan, task.known)
         if error:
-            shut = refused_chains(table, _candidates(existing, table))
+            shut = refused_chains(
+                table, _candidates(existing, table), task.known.own
+            )
             plan = edits(existing, _closed(table, shut), top)
-            error = _write(table, plan, proven)
+            error = _write(table, plan, task.known)
         if error:
             return of_table(table, error, wanted)
     return Changes(
@@ -228,7 +230,7 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     )
 
 
-def _write(table: Table, plan: Edits, proven: Proven) -> str:
+def _write(table: Table, plan: Edits, known: Known) -> str:
     """Make the changes to a table; return the error, or nothing.
 
     What else is known of nftables is so after a transaction of ours; what
@@ -239,10 +241,15 @@ def _write(table: Table, plan: Edits, proven: Proven) -> str:
     if plan == Edits():
         return ""
     lost = {tables_key(table.family): None}
-    with proven.writing(lost):
+    with known.proven.writing(lost):
         delete_rules(table.family, table.name, plan.before)
-        error = restore(table.family, plan.text) if plan.text else ""
-        if not error:
+        error = ""
+        if plan.text:
+            error = restore(table.family, plan.text, known.own)
+        if error:
+            # What raised the count meanwhile was somebody else's.
+            known.proven.forget()
+        else:
             delete_rules(table.family, table.name, plan.after)
     return error
 

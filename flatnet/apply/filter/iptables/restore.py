@@ -8,6 +8,7 @@ for, in each pass for some seconds; that it is held says nothing about chains.
 from flatnet.apply.command import run
 from flatnet.apply.filter.iptables.iptables import COMMANDS, chains_text
 from flatnet.apply.filter.iptables.tables import Chain, Table
+from flatnet.apply.own import OwnPrograms
 from flatnet.exceptions import HostSetupError
 
 _WAIT_SECONDS = "10"
@@ -20,13 +21,15 @@ class LockHeldError(HostSetupError):
     """Somebody else works on iptables and does not end."""
 
 
-def restore(family: int, text: str) -> str:
+def restore(family: int, text: str, own: OwnPrograms) -> str:
     """Run one transaction; return the error, or nothing.
 
+    :param own: is told which program it was
     :raises LockHeldError: nothing was tried
     """
     command = f"{COMMANDS[family]}-restore"
     outcome = run(command, "--noflush", "--wait", _WAIT_SECONDS, text=text)
+    own.note(outcome.pid)
     if outcome.status and "holding the xtables lock" in outcome.error:
         raise LockHeldError(
             f"{command}: somebody has held {_LOCK} for {_WAIT_SECONDS} s (as "
@@ -36,7 +39,9 @@ def restore(family: int, text: str) -> str:
     return outcome.error or "refused" if outcome.status else ""
 
 
-def refused_chains(table: Table, chains: tuple[Chain, ...]) -> dict[str, str]:
+def refused_chains(
+    table: Table, chains: tuple[Chain, ...], own: OwnPrograms
+) -> dict[str, str]:
     """Write the chains in halves; return the errors of those refused.
 
     Where one after the other is refused and none taken, it is not a matter of
@@ -44,14 +49,15 @@ def refused_chains(table: Table, chains: tuple[Chain, ...]) -> dict[str, str]:
 
     :raises LockHeldError: nobody can tell now
     """
-    search = _Search(table)
+    search = _Search(table, own)
     found = search.refused(chains)
     return {} if search.is_fruitless else found
 
 
 class _Search:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, own: OwnPrograms) -> None:
         self._table = table
+        self._own = own
         self._tried = 0
         self._has_written = False
 
@@ -64,7 +70,7 @@ class _Search:
             return {}
         self._tried += 1
         text = chains_text(self._table.name, chains)
-        error = restore(self._table.family, text)
+        error = restore(self._table.family, text, self._own)
         if not error:
             self._has_written = True
             return {}

@@ -246,12 +246,12 @@ class FlatManager:
     ) -> None:
         """Ask for a pass, if these groups matter here, and do not wait.
 
-        By the rows now, or as the last pass had them.
-
-        :param instances: as for `scope.of_hint`
+        By the rows now, or as the last pass had them; for the rest see
+        `scope.of_hint`.
         """
-        last = self._reconciler.last
-        if last.error is None and last.groups.isdisjoint(groups):
+        # What a pass that runs has read is not among what the last one had.
+        runs, last = self._reconciler.running, self._reconciler.last
+        if not (runs or last.error) and last.groups.isdisjoint(groups):
             now = snapshot.groups(self._database, self._settings.host)
             if now.isdisjoint(groups):
                 return

@@ -147,7 +147,6 @@ class Reconciler:
             scope |= EVERYTHING
         self._begun = time.monotonic()
         outcome = self._told(self._pass(scope))
-        self._begun = None
         passlog.report(outcome, self._last)
         with self._changed:
             # What fails for good must not hold up what fails for a moment.
@@ -155,7 +154,7 @@ class Reconciler:
                 self._retry = FIRST_RETRY
             elif scope.everything:
                 self._retry = min(self._retry * 2, self._interval)
-            self._last = outcome
+            self._last, self._begun = outcome, None
             self._served = serving
             self._outcomes.append((serving, outcome))
             if outcome.error is not None:

@@ -170,6 +170,20 @@ class Applier:
         return self._started.process.poll() is not None
 
     def _ask(self, request: Request) -> Reply:
+        """Return what the applier answers.
+
+        A worker that has ended in between costs nobody anything: the next one
+        is asked, once.
+        """
+        kept = self._connection
+        try:
+            return self._answered(request)
+        except ApplierUnavailable as error:
+            if kept is None or isinstance(error.__cause__, TimeoutError):
+                raise
+        return self._answered(request)
+
+    def _answered(self, request: Request) -> Reply:
         try:
             connection = self._connect()
             channel.send(connection, request)

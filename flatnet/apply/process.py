@@ -27,6 +27,7 @@ import msgspec
 from flatnet import stderr
 from flatnet.apply import channel, lock
 from flatnet.apply.claim import claim_host
+from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths
 from flatnet.apply.link.bridge import check_privilege
@@ -67,7 +68,8 @@ def main() -> int:
     os.set_blocking(arguments.events, False)
     with socket.socket(fileno=arguments.listener) as listener:
         serve = _service(arguments, paths)
-        _accept(listener, arguments.lifeline, serve, errors)
+        teller = Teller(arguments.events)
+        _accept(listener, arguments.lifeline, serve, errors, teller)
     return 0
 
 
@@ -123,6 +125,7 @@ def _accept(
     lifeline: int,
     serve: Callable[[socket.socket], int],
     errors: stderr.Stderr,
+    teller: Teller,
 ) -> None:
     daemon = os.getppid()
     while True:
@@ -147,6 +150,9 @@ def _accept(
             status = _ended(worker, connection, lifeline)
         if status != 0:
             LOG.error("the worker ended with status %d", status)
+        # Nobody puts rules back before there is another.
+        if not select.select([lifeline], [], [], 0)[0]:
+            teller.tell(ANYTHING)
 
 
 def _ended(worker: int, connection: socket.socket, lifeline: int) -> int:

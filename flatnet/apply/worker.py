@@ -81,7 +81,7 @@ class Worker:
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             LOG.error("refused a request: %s", error)
             return 1
-        except (EOFError, OSError):
+        except (EOFError, ConnectionError):
             return 0
         except BaseException:
             LOG.exception("the worker cannot go on")

@@ -191,7 +191,8 @@ class Lab:
         if holder is not None and holder.lives:
             raise LabError(
                 f"lab {self.spec.name} is up already (process {holder.pid}); "
-                f"flatnet lab down --name {self.spec.name} takes it down"
+                f"flatnet lab down --name {self.spec.name} --directory "
+                f"{here} takes it down"
             )
         if holder is not None:
             self._say("removing what an earlier run has left")

@@ -79,6 +79,19 @@ def test_what_events_say_is_what_a_dump_says(namespace, seed):
     namespace.call(followed)
 
 
+def test_what_was_there_before_is_nobodys_deed(namespace):
+    def looked():
+        ip("link add d1 type bridge")
+        with contextlib.closing(Devices()) as devices:
+            devices.read()
+            assert devices.moved().links == ()
+            ip("link set d1 up")
+            ((before, now),) = devices.moved().links
+            return before.up, now.up
+
+    assert namespace.call(looked) == (False, True)
+
+
 def test_the_devices_are_the_same_objects_until_one_is_another(namespace):
     def read():
         with contextlib.closing(Devices()) as devices:

@@ -80,6 +80,30 @@ def test_a_port_that_gets_ipv6_asks_for_a_pass(namespace, tmp_path):
     namespace.call(flipped)
 
 
+@pytest.mark.parametrize("rubbish", ["x", "1 2", "-1"])
+def test_what_a_server_wrote_as_its_pid_ends_nobody(
+    namespace, directory, rubbish
+):
+    """Whoever took it over may have written anything there."""
+    wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))
+    none = parted(host_plan(snapshot(networks=(), host_addresses=()), OPTIONS))
+    path = directory / "flatnet-br100.pid"
+
+    def hit():
+        with applier(directory, directory / "log") as serving:
+            assert serving.apply(wanted).failures == ()
+            pid = int(path.read_text())
+            path.write_text(rubbish)
+            os.kill(pid, signal.SIGKILL)
+            assert serving.wait_for_event()
+            assert serving.apply(wanted).failures == ()
+            gone = replace(none, gone={"1": PORT, "2": OTHER})
+            assert serving.apply(gone).failures == ()
+
+    namespace.call(hit)
+    assert "cannot go on" not in (directory / "log").read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_server_that_stops_or_ends_is_noticed(namespace, directory, number):
     wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))

@@ -91,6 +91,15 @@ def test_who_has_just_left_a_group_looks_again(api, node, database, web):
     assert asks.of(hint(node, web["web"])) == 0
 
 
+def test_a_hint_during_a_pass_is_never_lost(node, database, web):
+    """The pass may have read the group, and the rows by now have it not."""
+    asks = Asks(node)
+    node.reconciler._begun = time.monotonic()
+    assert asks.of(hint(node, web["idle"])) == 1
+    node.reconciler._begun = None
+    assert asks.of(hint(node, web["idle"])) == 0
+
+
 def test_others_hear_of_a_member_though_its_host_failed(
     api, node, other, database, web
 ):

@@ -126,10 +126,12 @@ def _is_head(daemon: Daemon, ended: Container[Daemon]) -> bool:
     The file that names the other is gone where that was told to end.
     """
     (path,) = (p for option, p in _files(daemon) if option == "--pid-file")
-    pid = files.read(path).strip()
-    if pid in ("", str(daemon.pid)):
-        return True
-    return Daemon(int(pid), daemon.arguments) in ended
+    # It is dnsmasq's own, who may have written anything.
+    with contextlib.suppress(OSError):
+        pid = files.read(path).strip()
+        if pid.isdecimal() and pid != str(daemon.pid):
+            return Daemon(int(pid), daemon.arguments) in ended
+    return True
 
 
 def _files(daemon: Daemon) -> Iterator[tuple[str, str]]:

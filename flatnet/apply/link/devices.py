@@ -190,9 +190,13 @@ class Devices:
         if self._is_current:
             return
         there = {each.index: each for each in read_links()}
+        is_first = not self._known
         self._is_current = True
         for index in {*self._known, *there}:
             self._put(index, there.get(index))
+        if is_first:
+            # Nobody knows what they were, nor that somebody did anything.
+            self._before = {}
         # What happened while it was read may be told twice.
         self._absorb()
 

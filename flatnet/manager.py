@@ -249,13 +249,12 @@ class FlatManager:
         By the rows now, or as the last pass had them; for the rest see
         `scope.of_hint`.
         """
-        # What a pass that runs has read is not among what the last one had.
-        runs, last = self._reconciler.running, self._reconciler.last
-        if not (runs or last.error) and last.groups.isdisjoint(groups):
+        scope, last = of_hint(groups, instances), self._reconciler.last
+        if last.error is None and last.groups.isdisjoint(groups):
             now = snapshot.groups(self._database, self._settings.host)
             if now.isdisjoint(groups):
+                self._reconciler.ask_if_known(groups, scope)
                 return
-        scope = of_hint(groups, instances)
         self._reconciler.ask(scope)
         # A hint may come before its commit, on a cluster of databases.
         self._reconciler.ask_again(scope, _ONCE_MORE)

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from flatnet import deadline, passlog
@@ -70,6 +70,8 @@ class Reconciler:
         self._outcomes: deque[tuple[int, Pass]] = deque(maxlen=_REMEMBERED)
         # What is asked for again, by the clock of `monotonic`.
         self._again: list[tuple[float, Scope]] = []
+        # Groups that matter if the pass that runs knows them.
+        self._doubted: list[tuple[Collection[int], Scope]] = []
         self._stopping = False
         self._retry = FIRST_RETRY
         self._begun: float | None = None
@@ -97,6 +99,18 @@ class Reconciler:
         """Ask for a pass about ports that somebody did something to."""
         planned = self._planned
         return self.ask(planned.scope_of(ports) if planned else EVERYTHING)
+
+    def ask_if_known(self, groups: Collection[int], scope: Scope) -> None:
+        """Ask for a pass if the last one knew some of these groups.
+
+        One that runs is the last once it has ended: it may have read of them
+        what nobody has written by now.
+        """
+        with self._changed:
+            if self._begun is not None:
+                self._doubted.append((groups, scope))
+            elif not self._last.groups.isdisjoint(groups):
+                self.ask(scope)
 
     def ask_again(self, scope: Scope, seconds: float) -> None:
         """Ask for a pass after a while, and nobody waits for it."""
@@ -155,6 +169,9 @@ class Reconciler:
             elif scope.everything:
                 self._retry = min(self._retry * 2, self._interval)
             self._last, self._begun = outcome, None
+            doubted, self._doubted = self._doubted, []
+            for groups, doubt in doubted:
+                self.ask_if_known(groups, doubt)
             self._served = serving
             self._outcomes.append((serving, outcome))
             if outcome.error is not None:

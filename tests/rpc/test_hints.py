@@ -1,5 +1,6 @@
 """Who looks at the rows again when a security group changed."""
 
+import threading
 import time
 
 import pytest
@@ -8,7 +9,7 @@ from test_places import other
 from test_rpc import CONTEXT, api, broker, database, new_instance, node
 
 from flatnet import exceptions
-from flatnet.db import models, security_groups
+from flatnet.db import memberships, models, security_groups
 from flatnet.state.scope import EVERYTHING, Scope
 
 __all__ = ("api", "broker", "database", "node", "other")
@@ -91,13 +92,28 @@ def test_who_has_just_left_a_group_looks_again(api, node, database, web):
     assert asks.of(hint(node, web["web"])) == 0
 
 
-def test_a_hint_during_a_pass_is_never_lost(node, database, web):
+def test_a_hint_during_a_pass_is_never_lost(node, database, web, monkeypatch):
     """The pass may have read the group, and the rows by now have it not."""
+    mine = new_instance(database)
     asks = Asks(node)
-    node.reconciler._begun = time.monotonic()
-    assert asks.of(hint(node, web["idle"])) == 1
-    node.reconciler._begun = None
+    join(database, web["idle"], mine)
+    entered, left = threading.Event(), threading.Event()
+    apply = node.applier.apply
+
+    def slowly(*arguments, **named):
+        entered.set()
+        assert left.wait(20)
+        return apply(*arguments, **named)
+
+    monkeypatch.setattr(node.applier, "apply", slowly)
+    node.reconciler.ask(EVERYTHING)
+    assert entered.wait(20)
+    memberships.remove_instance(database, group=web["idle"], instance=mine)
     assert asks.of(hint(node, web["idle"])) == 0
+    assert asks.of(hint(node, web["front"])) == 0
+    left.set()
+    wait_for(lambda: asks.count == 2)
+    wait_for(lambda: web["idle"] not in node.reconciler.last.groups)
 
 
 def test_others_hear_of_a_member_though_its_host_failed(

@@ -14,7 +14,7 @@ Goals, and how each is met:
   their members are reported, the rest is applied as planned.
 * Nobody is blamed for what failed once: it is tried a second time first, and
   a lock that somebody holds is waited for (see `restore`).
-* Unreadable is not empty: see `saved`.
+* Unreadable is not empty, nor is what is written in force: see `saved`.
 * Whatever `iptables-restore` is, nft or legacy, is used; leftovers of ours
   in the other one are reported, because both would judge every packet.
 * Who less may reach than before is told, for connections that exist.
@@ -41,7 +41,11 @@ from flatnet.apply.filter.iptables.iptables import (
     changed,
     edits,
 )
-from flatnet.apply.filter.iptables.narrowed import by_chains, by_sets
+from flatnet.apply.filter.iptables.narrowed import (
+    by_chains,
+    by_sets,
+    by_waking,
+)
 from flatnet.apply.filter.iptables.native import delete_rules
 from flatnet.apply.filter.iptables.placement import Placement, placement
 from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
@@ -54,7 +58,6 @@ from flatnet.apply.filter.iptables.saved import (
     Saved,
     known_tables,
     other_backend,
-    read_tables,
     tables_key,
 )
 from flatnet.apply.filter.iptables.sets import Sets
@@ -87,8 +90,9 @@ def apply_firewall(
         return of_all(Surface.FIREWALL, error, wanted)
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
-    found = {family: _read(family, known.proven) for family in (4, 6)}
-    task = _Task(known.rendering.rules(wanted), wanted, top, found, known)
+    planned = known.rendering.rules(wanted)
+    found = {family: _read(family, planned, known.proven) for family in (4, 6)}
+    task = _Task(planned, wanted, top, found, known)
     try:
         existing = known.sets.read()
     except HostSetupError as error:
@@ -135,9 +139,10 @@ class _Read:
     error: str = ""
 
 
-def _read(family: int, proven: Proven) -> _Read:
+def _read(family: int, planned: Rules, proven: Proven) -> _Read:
+    names = {each.name for each in planned.tables if each.family == family}
     try:
-        return _Read(known_tables(family, proven))
+        return _Read(known_tables(family, proven, frozenset(names)))
     except HostSetupError as error:
         return _Read(Saved({}), str(error))
 
@@ -184,7 +189,12 @@ def _apply_family(family: int, task: _Task) -> Changes:
         ]
         told = {saved.warnings[n]: n for n in names if n in saved.warnings}
         return joined(
-            *parts, Changes(warnings=tuple(told)), other_backend(family)
+            *parts,
+            Changes(
+                warnings=tuple(told),
+                judged=by_waking(saved.woken, task.wanted),
+            ),
+            other_backend(family),
         )
     except LockHeldError:
         raise
@@ -211,7 +221,8 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     ):
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
-        tables = read_tables(table.family).tables
+        planned = frozenset((table.name,))
+        tables = known_tables(table.family, proven, planned).tables
         existing = words.understood(tables.get(table.name, Existing()), table)
         plan = edits(existing, table, top)
         error = _write(table, plan, task.known)

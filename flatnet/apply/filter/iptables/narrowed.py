@@ -65,6 +65,13 @@ def by_chains(
     return _of_groups(wanted, groups)
 
 
+def by_waking(woken: frozenset[str], wanted: Filter) -> frozenset[str]:
+    """Return who was open while tables of these names were dormant."""
+    if "filter" not in woken:
+        return frozenset()
+    return filtered_addresses(wanted)
+
+
 def filtered_addresses(wanted: Filter) -> frozenset[str]:
     """Return all addresses that are filtered here."""
     return frozenset(

@@ -11,6 +11,9 @@ kernel's answers as it is.  There a rule has a number of its own, by which it
 is deleted: iptables finds none by its text in a chain with one that it does
 not know.
 
+Nor does iptables-save say that a table is dormant, which is all of its rules
+in none of the hooks.
+
 Given up: foreign rules have no text, so that `top_regex` cannot be asked:
 those above our jump stay there.
 """
@@ -35,13 +38,14 @@ from flatnet.apply.filter.guard.nft_dump import (
 )
 from flatnet.apply.filter.iptables.iptables import PREFIX, Existing, jump_rule
 from flatnet.apply.filter.iptables.marks import MARK
-from flatnet.apply.netlink import NETFILTER, Kept, attributes
+from flatnet.apply.netlink import DUMP, NETFILTER, Kept, attributes
 from flatnet.exceptions import HostSetupError
 
 _FAMILIES = {4: "ip", 6: "ip6"}
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
-_DELETE_RULE = 8
+_NEW_TABLE, _DELETE_RULE = 0, 8
 _TABLE, _CHAIN, _HANDLE = 1, 2, 3
+_FLAGS, _DORMANT = 2, 0x1
 _EXPRESSIONS = 4
 _SECONDS = 5
 # What iptables makes its rules of; each of them counts.
@@ -81,6 +85,46 @@ def read_native(family: int, name: str) -> Native | None:
         asking.close()
 
 
+def dormant_tables(family: int) -> frozenset[str]:
+    """Return the names of tables of which no rule is in force.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    asking = Kept(NETFILTER, _SECONDS)
+    try:
+        found = read(asking, (_FAMILIES[family], "*"), _dormant)
+    finally:
+        asking.close()
+    return found or frozenset()
+
+
+def wake(family: int, name: str) -> None:
+    """Have the rules of a dormant table in force.
+
+    :raises HostSetupError: the kernel refused
+    """
+    refused = _sent(
+        _NEW_TABLE,
+        _FAMILIES[family],
+        {_TABLE: name.encode() + b"\0", _FLAGS: struct.pack(">I", 0)},
+    )
+    if refused:
+        raise HostSetupError(
+            f"table {_FAMILIES[family]} {name} is dormant and stays so: "
+            f"{os.strerror(refused)}"
+        )
+
+
+def woken_text(family: int, name: str) -> str:
+    """Say what was wrong with a table that was dormant."""
+    where = f"{_FAMILIES[family]} {name}"
+    return (
+        f"table {where} was dormant, so that none of its rules was in force; "
+        "they are again. It is nft that makes a table so: add table "
+        f"{where} {{ flags dormant; }}"
+    )
+
+
 def is_ours(values: Values) -> bool:
     """Whether a rule of the kernel bears our mark, or leads to ours."""
     parts = _expressions(values)
@@ -110,7 +154,8 @@ def delete_rules(
     :raises HostSetupError: the kernel refused
     """
     for chain, handle in rules:
-        refused = _deleted(
+        refused = _sent(
+            _DELETE_RULE,
             _FAMILIES[family],
             {
                 _TABLE: name.encode() + b"\0",
@@ -123,6 +168,14 @@ def delete_rules(
                 f"rule {handle} of chain {chain} in {_FAMILIES[family]} "
                 f"{name} cannot be deleted: {os.strerror(refused)}"
             )
+
+
+def _dormant(tables: Reading) -> frozenset[str]:
+    return frozenset(
+        text(values[_TABLE])
+        for values in tables.asked(GET_TABLE, DUMP, {})
+        if int.from_bytes(values.get(_FLAGS, b"")) & _DORMANT
+    )
 
 
 def _found(table: Reading) -> Native:
@@ -207,10 +260,10 @@ def _target(parts: list[tuple[str, Values]]) -> str:
     return ""
 
 
-def _deleted(family: str, asked: Values) -> int:
-    """Ask for the deletion; return the error's number, or 0."""
+def _sent(kind: int, family: str, asked: Values) -> int:
+    """Have the kernel do something; return the error's number, or 0."""
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
     ) as kernel:
         kernel.settimeout(_SECONDS)
-        return transacted(kernel, _DELETE_RULE, request(family, asked))
+        return transacted(kernel, kind, request(family, asked))

@@ -2,11 +2,14 @@
 
 Unreadable is not empty: a table that exists and that iptables-save does not
 show is read from the kernel (see `native`), and told of.
+
+What is written is not in force: a dormant table prints the same text, so it
+counts as empty until it was woken.
 """
 
 import os
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flatnet.apply.command import resolved, run
 from flatnet.apply.filter.iptables.iptables import (
@@ -15,7 +18,13 @@ from flatnet.apply.filter.iptables.iptables import (
     Existing,
     parsed,
 )
-from flatnet.apply.filter.iptables.native import odd_text, read_native
+from flatnet.apply.filter.iptables.native import (
+    dormant_tables,
+    odd_text,
+    read_native,
+    wake,
+    woken_text,
+)
 from flatnet.apply.filter.proven import Proven
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
@@ -24,14 +33,20 @@ from flatnet.state.effects import Subject, Surface
 
 @dataclass(frozen=True)
 class Saved:
-    """The tables of a family by name, and what to say of some of them."""
+    """The tables of a family by name, and what to say of some of them.
+
+    `dormant` is what is in those that are, which have nothing in `tables`;
+    `woken` names those that were until now.
+    """
 
     tables: dict[str, Existing]
     warnings: dict[str, str] = field(default_factory=dict)
+    dormant: dict[str, Existing] = field(default_factory=dict)
+    woken: frozenset[str] = frozenset()
 
 
 def read_tables(family: int) -> Saved:
-    """Return what the kernel has.
+    """Return what the kernel has in force.
 
     :raises HostSetupError: nobody can tell; that is not the same as nothing
     """
@@ -58,17 +73,59 @@ def read_tables(family: int) -> Saved:
         raise HostSetupError(error)
     if outcome.status and not warnings:
         warnings = dict.fromkeys(tables, error)
-    return Saved(tables, warnings)
+    dormant = {
+        name: tables[name] for name in tables.keys() & dormant_tables(family)
+    }
+    return Saved(
+        {**tables, **dict.fromkeys(dormant, Existing())}, warnings, dormant
+    )
 
 
-def known_tables(family: int, proven: Proven) -> Saved:
+def known_tables(
+    family: int, proven: Proven, planned: frozenset[str]
+) -> Saved:
     """Return what the kernel has, from memory where that is proven.
 
-    :raises HostSetupError: nobody can tell
+    A dormant table is woken where something is planned in it, or there is
+    anything of ours; who made another one so meant it.
+
+    :param planned: the names of tables
+    :raises HostSetupError: nobody can tell, or a table stays dormant
     """
     if is_legacy(family):
         return read_tables(family)
-    return proven.read(tables_key(family), lambda: read_tables(family))
+
+    def known() -> Saved:
+        return proven.read(tables_key(family), lambda: read_tables(family))
+
+    saved = known()
+    woken = _to_wake(saved, planned)
+    if not woken:
+        return saved
+    with proven.writing({tables_key(family): None}):
+        for name in sorted(woken):
+            wake(family, name)
+    saved = known()
+    if again := _to_wake(saved, planned):
+        raise HostSetupError(
+            f"nftables table {min(again)} of {COMMANDS[family]} does not stay "
+            "awake: somebody makes it dormant all the time"
+        )
+    told = {
+        name: "; ".join(
+            filter(None, (woken_text(family, name), saved.warnings.get(name)))
+        )
+        for name in woken
+    }
+    return replace(saved, warnings={**saved.warnings, **told}, woken=woken)
+
+
+def _to_wake(saved: Saved, planned: frozenset[str]) -> frozenset[str]:
+    return frozenset(
+        name
+        for name, each in saved.dormant.items()
+        if name in planned or each.holds_ours
+    )
 
 
 def tables_key(family: int) -> Hashable:
@@ -77,12 +134,17 @@ def tables_key(family: int) -> Hashable:
 
 
 def read_kernel(family: int) -> dict[str, Existing]:
-    """Return the tables that iptables-nft has made, without its help.
+    """Return what iptables-nft has in force, without its help.
 
     :raises HostSetupError: the kernel does not tell
     """
     found = {name: read_native(family, name) for name in sorted(BUILTINS)}
-    return {name: each.existing for name, each in found.items() if each}
+    dormant = dormant_tables(family)
+    return {
+        name: Existing() if name in dormant else each.existing
+        for name, each in found.items()
+        if each
+    }
 
 
 def other_backend(family: int) -> Changes:

@@ -10,8 +10,14 @@ Goals, and how each is met:
   other words is taken for an edit and written again; if it reads the same
   after that, it is how this iptables prints it, and remembered.  So there is
   one write too many for each rule and process, and no more.  What is read
-  must be what we wrote: where iptables is of nftables its count of
-  transactions tells; else the next pass tries again.
+  must be what we wrote: the count of transactions of nftables tells; where it
+  does not, the next pass tries again.
+
+Given up: iptables-legacy counts nothing, so that what reads as before may be
+somebody's edit, made anew after ours.  Nothing is learnt there.  A legacy
+iptables that prints a rule of ours otherwise has it written again by each
+pass, which judges connections anew, and where a step fails whom that rule
+lets in counts as open.
 """
 
 import contextlib
@@ -110,14 +116,14 @@ class Words:
         :param write: does it in one transaction; returns the error
         """
         doubtful = _otherwise(existing, table)
-        if not doubtful:
+        if not doubtful or is_legacy(table.family):
             return write()
-        before = _count(table, proven)
+        before = generation(proven.asking)
         error = write()
         if not error:
             with contextlib.suppress(HostSetupError):
                 after = read_tables(table.family).tables[table.name]
-                if before is None or _count(table, proven) == before + 1:
+                if generation(proven.asking) == before + 1:
                     self._learn(doubtful, self.understood(after, table), table)
         return error
 
@@ -146,13 +152,6 @@ class Words:
                 shown,
                 line,
             )
-
-
-def _count(table: Table, proven: Proven) -> int | None:
-    """The count of transactions, where there is one."""
-    if is_legacy(table.family):
-        return None
-    return generation(proven.asking)
 
 
 def _written(table: Table) -> dict[str, tuple[str, ...]]:

@@ -193,15 +193,12 @@ def _apply_guard(plan: Plan, tools: Tools) -> Changes:
 
 
 def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
-    try:
-        return apply_firewall(
-            plan.filter,
-            tools.known,
-            top_regex=tools.paths.top_regex,
-            bottom_regex=tools.paths.bottom_regex,
-        )
-    finally:
-        tools.known.legacy.note()
+    return apply_firewall(
+        plan.filter,
+        tools.known,
+        top_regex=tools.paths.top_regex,
+        bottom_regex=tools.paths.bottom_regex,
+    )
 
 
 def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:

@@ -91,6 +91,7 @@ def apply_firewall(
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
     planned = known.rendering.rules(wanted)
+    known.legacy.look()
     found = {family: _read(family, planned, known.proven) for family in (4, 6)}
     task = _Task(planned, wanted, top, found, known)
     try:
@@ -234,6 +235,7 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
             error = _write(table, plan, task.known)
         if error:
             return of_table(table, error, wanted)
+    task.known.legacy.wrote(table)
     return Changes(
         plan.made,
         of_chains(table, shut, wanted),

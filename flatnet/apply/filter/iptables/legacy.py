@@ -5,7 +5,13 @@ are no events.  What there is costs some microseconds: how many rules each
 table has, and where those of each hook begin.  So a flush, and a rule that
 somebody added or took, are seen by a probe.
 
-Given up: an edit that leaves a rule's size as it is.  Passes read the tables
+A size is never older than what was compared with the plan, nor newer than
+what was written: all are taken before the tables are read, and that of a
+table again right after we wrote it.  What somebody does to it later in a pass
+is seen by the next probe.
+
+Given up: an edit that leaves a rule's size as it is, and one that comes
+between the reading of a table and our own write to it.  Passes read the tables
 whole.
 """
 
@@ -17,6 +23,7 @@ from types import MappingProxyType
 
 from flatnet.apply.filter.iptables.iptables import BUILTINS
 from flatnet.apply.filter.iptables.saved import is_legacy, legacy_tables
+from flatnet.apply.filter.iptables.tables import Table
 
 # From linux/netfilter_ipv4/ip_tables.h, and what IPv6 has of the same.
 _GET_INFO = 64
@@ -33,9 +40,16 @@ class Legacy:
     def __init__(self) -> None:
         self._left: Sizes = MappingProxyType({})
 
-    def note(self) -> None:
-        """Note that tables are as they are to be."""
+    def look(self) -> None:
+        """Note how large the tables are that are about to be read."""
         self._left = _sizes()
+
+    def wrote(self, table: Table) -> None:
+        """Note how large a table is that was just written."""
+        key = table.family, table.name
+        found = _sizes()
+        if key in found:
+            self._left = {**self._left, key: found[key]}
 
     def are_as_left(self) -> bool:
         """Whether the tables are as large as they were."""

@@ -143,7 +143,8 @@ class Beliefs:
         groups = set(scope.groups)
         for uuid in instances:
             for guest in self.guests[uuid]:
-                groups |= guest.groups
+                # Of who has nothing here the groups are not read.
+                groups |= guest.groups if guest.has else set()
         for group in groups:
             self.rules[group] = {
                 t.rules.get(group, frozenset()) for t in times

@@ -1,6 +1,8 @@
 """Connections that the kernel tracks, made by hand and read again."""
 
 import re
+import socket
+from contextlib import suppress
 
 from host_state import output
 
@@ -8,17 +10,27 @@ _FLOW = re.compile(
     r"^(?P<protocol>tcp|udp) .*?src=(?P<source>\S+) dst=(?P<target>\S+) "
     r"sport=\d+ dport=(?P<port>\d+) "
 )
+_DISCARD = 9
 _STATES = {"tcp": ("--state", "ESTABLISHED"), "udp": ()}
 
 
 def connect(packet, number):
-    """Have the kernel track a connection that this packet began."""
+    """Have the kernel track a connection that this packet began.
+
+    A real one is noted by the guard for the packet (see
+    `flatnet.apply.filter.guard.met`), so the host sends to both ends.
+    """
     output(
         *("conntrack", "-I", "-t", "600", "-u", "SEEN_REPLY,ASSURED"),
         *("-p", packet.protocol, *_STATES[packet.protocol]),
         *("-s", packet.source, "-d", packet.target),
         *("--sport", str(number), "--dport", str(packet.port)),
     )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for end in (packet.source, packet.target):
+            # The rules need not let it out.
+            with suppress(PermissionError):
+                asking.sendto(b"", (end, _DISCARD))
 
 
 def tracked(listed):

@@ -208,8 +208,9 @@ def _guard(listed):
             rules.setdefault(chain, []).append(json.dumps(value))
             continue
         elements = value.pop("elem", ())
-        # What has an end is of packets and connections.
-        if "timeout" not in value.get("flags", ()):
+        # What has an end is of packets and connections, and who was met.
+        kept = "timeout" not in value.get("flags", ())
+        if kept and not value.get("name", "").startswith(("met", "missed")):
             value["elem"] = sorted(map(json.dumps, elements))
         others.append(json.dumps({kind: value}, sort_keys=True))
     return {"rules": rules, "others": sorted(others)}

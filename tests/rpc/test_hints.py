@@ -92,9 +92,12 @@ def test_who_has_just_left_a_group_looks_again(api, node, database, web):
     assert asks.of(hint(node, web["web"])) == 0
 
 
-def test_a_hint_during_a_pass_is_never_lost(node, database, web, monkeypatch):
+def test_a_hint_during_a_pass_is_never_lost(
+    api, node, database, web, monkeypatch
+):
     """The pass may have read the group, and the rows by now have it not."""
     mine = new_instance(database)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
     asks = Asks(node)
     join(database, web["idle"], mine)
     entered, left = threading.Event(), threading.Event()

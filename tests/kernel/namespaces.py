@@ -14,6 +14,7 @@ import secrets
 import signal
 import subprocess
 import traceback
+from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 SECONDS = 60
@@ -97,14 +98,21 @@ class Namespace:
             parts.append(self.run(*command, check=False).rstrip())
         return "\n".join(parts)
 
+    def _pids(self):
+        """The processes in here; `ip netns pids` fails where one just ends."""
+        here = Path("/run/netns", self.name).stat().st_ino
+        for each in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if Path("/proc", each, "ns/net").stat().st_ino == here:
+                    yield int(each)
+
     def close(self):
         """Kill what runs in here, by pid, and delete the namespace."""
         for process in self.started:
             process.kill()
-        pids = _output("ip", "netns", "pids", self.name).split()
-        for pid in pids:
+        for pid in self._pids():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
         for process in self.started:
             process.wait(timeout=SECONDS)
             for stream in (process.stdin, process.stdout, process.stderr):

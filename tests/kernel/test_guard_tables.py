@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 
 import guarded
 import pytest
@@ -55,6 +56,20 @@ def test_twice_is_once(site):
     assert len(first.made) == len(FAMILIES)
     assert second.made == ()
     assert written == 0
+
+
+def test_a_port_that_is_anothers_with_all_it_has_changes_nothing(site):
+    mine = guarded_port(PORT_A, A)
+    others = replace(mine, instance_uuid="another")
+
+    def passes():
+        guarding = Guarding()
+        with Session() as session:
+            for port in (mine, mine, others):
+                changes = apply_guard(session, guarding, guard(port))
+        return changes.made
+
+    assert site.host.call(passes) == ()
 
 
 @pytest.mark.parametrize("isolated", [True, False])

@@ -120,9 +120,9 @@ class Guarding:
             if known is None or known.held is not held:
                 found += nft.amendment(table, each, held)
             elif known.planned is not each:
-                change = nft.change(table, known.planned, each)
-                found += [change] if change.added or change.removed else []
-        return tuple(found)
+                found.append(nft.change(table, known.planned, each))
+        # What went and came again is another set, with what it had.
+        return tuple(each for each in found if each.added or each.removed)
 
     def settle(self, table: nft.Table, present: nft.Found) -> None:
         """Note that the kernel has a table as planned."""

@@ -13,8 +13,8 @@ from flatnet.db import allocation, memberships, models, security_groups
 from flatnet.db.engine import Database
 from flatnet.db.orders import (
     Bereft,
+    Concerned,
     Farewell,
-    Members,
     Order,
     Placement,
     Served,
@@ -106,7 +106,7 @@ def test_all_that_fail_write_nothing(database):
         database, nobody, Placement("node1")
     )
     assert list(map(type, answers)) == [InstanceNotFound] * 2
-    assert members == Members()
+    assert members == Concerned()
     assert contents(database) == before
 
 
@@ -258,8 +258,8 @@ def test_others_hear_once_of_members_that_a_rule_names(database):
     named = sorted((orders[1].instance_uuid, orders[3].instance_uuid))
     gathering = Gathering(database)
     gathering.allocate(orders[4], *orders[:4])
-    told = [each for each in gathering.told if each != Members()]
-    assert told == [Members((front,), tuple(named))]
+    told = [each for each in gathering.told if each != Concerned()]
+    assert told == [Concerned((front,), tuple(named))]
     farewells = [Farewell(order.instance_uuid) for order in orders]
     _, members = allocation.deallocate_all(database, farewells)
     assert members == told[0]

@@ -234,10 +234,10 @@ def _named(changes: Changes, plan: Plan) -> Changes:
 def _missing(subject: Subject, plan: Plan) -> tuple[str, ...]:
     """The instances that lack something, where its failure names none."""
     if subject.surface is Surface.FIREWALL:
-        return all_instances(plan)
+        return plan.instances
     if subject.surface is Surface.DHCP:
         served = [each for each in plan.bridges if each.name == subject.key]
-        return all_instances(replace(plan, bridges=tuple(served)))
+        return replace(plan, bridges=tuple(served)).instances
     return ()
 
 
@@ -251,24 +251,11 @@ def guarded(
         subject = Subject(surface)
         LOG.exception("%s: unforeseen error", subject)
         text = " ".join(str(error).split()) or type(error).__name__
-        return Changes(failures=(Failure(subject, text, all_instances(plan)),))
+        return Changes(failures=(Failure(subject, text, plan.instances),))
 
 
 def affected(changes: Changes) -> frozenset[str]:
     """The uuids of the instances that suffer from a failure."""
     return frozenset(
         uuid for failure in changes.failures for uuid in failure.instances
-    )
-
-
-def all_instances(plan: Plan) -> tuple[str, ...]:
-    """The uuids of all instances that have a port in the plan, sorted."""
-    return tuple(
-        sorted(
-            {
-                port.instance_uuid
-                for bridge in plan.bridges
-                for port in bridge.ports
-            }
-        )
     )

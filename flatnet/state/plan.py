@@ -61,6 +61,11 @@ class Bridge:
     ports: tuple[Port, ...] = ()
     fault: str = ""
 
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The uuids of the instances that have a port here, sorted."""
+        return tuple(sorted({port.instance_uuid for port in self.ports}))
+
 
 @dataclass(frozen=True)
 class DhcpHost:
@@ -169,3 +174,9 @@ class Plan:
     gone: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()
     in_use: tuple[InUse, ...] = ()
+
+    @property
+    def instances(self) -> tuple[str, ...]:
+        """The uuids of the instances that have a port, sorted."""
+        found = {uuid for bridge in self.bridges for uuid in bridge.instances}
+        return tuple(sorted(found))

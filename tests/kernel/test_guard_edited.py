@@ -20,7 +20,6 @@ from flatnet.apply.host import (
     HostPaths,
     Task,
     Tools,
-    all_instances,
     apply_task,
 )
 from flatnet.apply.known import Known
@@ -95,7 +94,7 @@ def test_who_is_guarded_by_an_edited_rule_counts_as_open(namespace, tmp_path):
 
     before, after = namespace.call(steps)
     assert before == frozenset()
-    assert after == frozenset(all_instances(ALL))
+    assert after == frozenset(ALL.instances)
 
 
 def rules():

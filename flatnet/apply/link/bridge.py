@@ -120,9 +120,8 @@ def apply_bridges(
                 wanted = _wanted(found, bridge, shut, ports)
                 _apply_bridge(found, bridge, wanted)
             except ERRORS as error:
-                uuids = {port.instance_uuid for port in bridge.ports}
                 subject = Subject(Surface.BRIDGE, bridge.name)
-                found.fail(subject, error, tuple(sorted(uuids)))
+                found.fail(subject, error, bridge.instances)
         return Changes(
             tuple(found.made),
             tuple(found.failures),

@@ -52,17 +52,10 @@ def apply_forwarding(plan: Plan) -> Changes:
                     Subject(Surface.SYSCTL, name),
                     "guests cannot reach the outside, for it cannot be set "
                     f"to 1: {text}",
-                    _everyone(plan),
+                    plan.instances,
                 )
             )
     return Changes(tuple(made), tuple(failures))
-
-
-def _everyone(plan: Plan) -> tuple[str, ...]:
-    uuids = {
-        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
-    }
-    return tuple(sorted(uuids))
 
 
 def closed(wanted: Forwarding) -> tuple[str, ...]:

@@ -36,9 +36,6 @@ def apply_sysctls(plan: Plan) -> Changes:
     A setting that cannot be had is a failure of every instance: the filter
     might not see their packets.
     """
-    everyone = {
-        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
-    }
     devices = frozenset(bridge.name for bridge in plan.bridges)
     made = []
     failures = []
@@ -48,9 +45,8 @@ def apply_sysctls(plan: Plan) -> Changes:
                 made.append(set_to(name, value))
         except (HostSetupError, OSError) as error:
             text = " ".join(str(error).split())
-            uuids = tuple(sorted(everyone))
             subject = Subject(Surface.SYSCTL, name)
-            failures.append(Failure(subject, text, uuids))
+            failures.append(Failure(subject, text, plan.instances))
     return Changes(tuple(made), tuple(failures))
 
 

@@ -58,9 +58,7 @@ def open_instances(
     :param known: what is remembered of rules
     :param top_regex, bottom_regex: as for the firewall
     """
-    everyone = frozenset(
-        port.instance_uuid for bridge in plan.bridges for port in bridge.ports
-    )
+    everyone = frozenset(plan.instances)
     if not all(_is_set(name, value) for name, value in plan.sysctls):
         return everyone
     try:

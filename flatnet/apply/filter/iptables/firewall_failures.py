@@ -1,8 +1,10 @@
 """What of the firewall could not be written, and which instances lack it."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from flatnet.apply.filter.iptables.iptables import table_key
+from flatnet.apply.filter.iptables.narrowed import naming
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
@@ -59,14 +61,7 @@ def of_sets(
 
 def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:
     if each.source is not None:
-        return _members(
-            wanted,
-            {
-                group.id
-                for group in wanted.groups
-                if any(o.group == each.source for o in group.openings)
-            },
-        )
+        return _members(wanted, naming(wanted, each.source))
     return _sorted(
         guest.instance_uuid
         for guest in wanted.guests
@@ -79,7 +74,9 @@ def _filtered(wanted: Filter) -> tuple[str, ...]:
     return _sorted(g.instance_uuid for g in wanted.guests if g.filtered)
 
 
-def _members(wanted: Filter, groups: set[int | None]) -> tuple[str, ...]:
+def _members(
+    wanted: Filter, groups: AbstractSet[int | None]
+) -> tuple[str, ...]:
     """The instances here that are in one of the groups, sorted."""
     return _sorted(
         guest.instance_uuid

@@ -31,7 +31,7 @@ def by_sets(
         elif source is None:
             found |= each.gone
         elif each.gone:
-            of_groups |= _of_groups(wanted, _naming(wanted, source))
+            of_groups |= _of_groups(wanted, naming(wanted, source))
     filtered = [each.members for each in sets if each.closes]
     texts = {unpacked(each) for each in found}
     return of_groups | frozenset(
@@ -82,7 +82,7 @@ def filtered_addresses(wanted: Filter) -> frozenset[str]:
     )
 
 
-def _naming(wanted: Filter, source: int) -> set[int]:
+def naming(wanted: Filter, source: int) -> set[int]:
     """The groups that let in members of another, or of themselves."""
     return {
         group.id

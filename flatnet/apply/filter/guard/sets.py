@@ -33,9 +33,8 @@ class GuardSets:
         fresh = ports.keys() - self._ports.keys()
         if guard.prevent_spoofing != self._prevents:
             fresh = set(ports)
-        again = {_key(ports[number]) for number in fresh}
-        for key in {_key(self._ports[number]) for number in gone} - again:
-            self._gathered.put(key, ())
+        for number in gone:
+            self._gathered.put(_key(self._ports[number]), ())
         for number in fresh:
             port = ports[number]
             elements = port_elements(port, claims=guard.prevent_spoofing)

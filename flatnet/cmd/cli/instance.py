@@ -1,12 +1,16 @@
 """`flatnet instance ...`: rows that a compute service owns."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flatnet.cmd.cli import membership, session
-from flatnet.cmd.cli.base import Command, Lines, Lister, ShowOne, warn
+from flatnet.cmd.cli.base import Lines, Lister, ShowOne, warn
 from flatnet.cmd.cli.inventory import LISTED, Inventory
 from flatnet.state.rows import Instance
+
+if TYPE_CHECKING:
+    from flatnet.db.engine import Database
+    from flatnet.db.memberships import Regrouped
 
 Answer = tuple[tuple[str, ...], tuple[Any, ...]]
 FIELDS = ("id", "uuid", "hostname", "host", "project_id")
@@ -68,7 +72,7 @@ class List(Lister):
         return self.columns, [known.listed(each) for each in found]
 
 
-class Set(Command):
+class Set(membership.Regrouping):
     """Set the security groups that an instance is in.
 
     It is in those that are given, and in no other any more, from one moment
@@ -94,17 +98,14 @@ class Set(Command):
             help="let it be in none",
         )
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def regrouped(
+        self, database: "Database", parsed_args: argparse.Namespace
+    ) -> "Regrouped":
         from flatnet.db import memberships
 
-        wanted = session.settings(self.app_args)
-        with session.database(wanted) as database:
-            done = memberships.set_groups(
-                database,
-                instance=parsed_args.instance,
-                groups=parsed_args.groups,
-            )
-        membership.tell(wanted, done)
+        return memberships.set_groups(
+            database, instance=parsed_args.instance, groups=parsed_args.groups
+        )
 
 
 class Show(ShowOne):

@@ -1,5 +1,6 @@
 """The security groups of an instance: one more, one less, or these."""
 
+import abc
 import argparse
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from flatnet.cmd.cli.security_group import add_group
 from flatnet.config.settings import Settings
 
 if TYPE_CHECKING:
+    from flatnet.db.engine import Database
     from flatnet.db.memberships import Regrouped
 
 # What reaches an instance that is in no group, by allow_same_net_traffic.
@@ -19,7 +21,23 @@ _WITHOUT_A_GROUP = {
 }
 
 
-class _Membership(Command):
+class Regrouping(Command):
+    """A command that changes the groups of an instance."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        wanted = session.settings(self.app_args)
+        with session.database(wanted) as database:
+            done = self.regrouped(database, parsed_args)
+        _tell(wanted, done)
+
+    @abc.abstractmethod
+    def regrouped(
+        self, database: "Database", parsed_args: argparse.Namespace
+    ) -> "Regrouped":
+        """Write it, and return what became of the instance."""
+
+
+class _Membership(Regrouping):
     """A command about an instance and a group."""
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -34,36 +52,30 @@ class _Membership(Command):
 class AddInstance(_Membership):
     """Put an instance into a security group."""
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def regrouped(
+        self, database: "Database", parsed_args: argparse.Namespace
+    ) -> "Regrouped":
         from flatnet.db import memberships
 
-        wanted = session.settings(self.app_args)
-        with session.database(wanted) as database:
-            done = memberships.add_instance(
-                database,
-                group=parsed_args.group,
-                instance=parsed_args.instance,
-            )
-        tell(wanted, done)
+        return memberships.add_instance(
+            database, group=parsed_args.group, instance=parsed_args.instance
+        )
 
 
 class RemoveInstance(_Membership):
     """Take an instance out of a security group."""
 
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
+    def regrouped(
+        self, database: "Database", parsed_args: argparse.Namespace
+    ) -> "Regrouped":
         from flatnet.db import memberships
 
-        wanted = session.settings(self.app_args)
-        with session.database(wanted) as database:
-            done = memberships.remove_instance(
-                database,
-                group=parsed_args.group,
-                instance=parsed_args.instance,
-            )
-        tell(wanted, done)
+        return memberships.remove_instance(
+            database, group=parsed_args.group, instance=parsed_args.instance
+        )
 
 
-def tell(wanted: Settings, done: "Regrouped") -> None:
+def _tell(wanted: Settings, done: "Regrouped") -> None:
     """Tell daemons of an instance's groups, and people what they mean now."""
     if done.is_last_gone:
         flag = wanted.allow_same_net_traffic

@@ -96,11 +96,6 @@ class Site:
         return self.instances[0]
 
     @property
-    def first_named(self) -> dict[str, Any]:
-        """What a call says of that instance."""
-        return {"instance_id": self.first.uuid, "host": self.first.host}
-
-    @property
     def floor_namespace(self) -> str:
         """Where the floor's server is."""
         return self._floor_spec.namespace

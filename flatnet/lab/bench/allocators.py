@@ -4,9 +4,12 @@ The daemons of many hosts allocate from one network; what that costs without a
 pass is measured by processes, for threads would wait for one another.  It is
 a program that reads one JSON object and prints the seconds that all took:
 
-    {"url": ..., "width": 32, "network": UUID or null, "uuids": [...]}
+    {"url": ..., "width": 32, "network": UUID or null, "uuids": [...],
+     "warm": UUID of a network, "warming": [...]}
 
-Without a network each commits a row, as the floor does.
+Without a network each commits a row, as the floor does.  Before they begin
+each allocates for one instance in the network `warm`: a daemon has composed
+its statements long ago.
 """
 
 import contextlib
@@ -20,7 +23,7 @@ from functools import partial
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from flatnet.db import allocation, networks
+from flatnet.db import allocation
 from flatnet.db.engine import Database
 from flatnet.db.orders import Placement
 
@@ -37,7 +40,12 @@ def main() -> int:
     processes = [
         multiprocessing.Process(
             target=_allocate_each,
-            args=(asked, asked["uuids"][number::width], ready),
+            args=(
+                asked,
+                asked["warming"][number],
+                asked["uuids"][number::width],
+                ready,
+            ),
         )
         for number in range(width)
     ]
@@ -52,13 +60,11 @@ def main() -> int:
 
 
 def _allocate_each(
-    asked: dict[str, Any], uuids: list[str], ready: Barrier
+    asked: dict[str, Any], warming: str, uuids: list[str], ready: Barrier
 ) -> None:
     with contextlib.closing(Database(asked["url"])) as database:
         one = _writer(database, asked["network"])
-        # With connections, as a daemon has them.
-        networks.list_all(database)
-        database.write(_nothing)
+        _writer(database, asked["warm"])(instance_uuid=warming)
         ready.wait(_SECONDS)
         for uuid in uuids:
             one(instance_uuid=uuid)
@@ -73,10 +79,6 @@ def _writer(database: Database, network: str | None) -> Callable[..., object]:
         placement=Placement(host=HOST, takes_address=False),
         requested=((network, None),),
     )
-
-
-def _nothing(_connection: object) -> None:
-    """Only connect."""
 
 
 def _insert(database: Database, *, instance_uuid: str) -> None:

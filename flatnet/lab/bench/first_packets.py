@@ -4,8 +4,6 @@ All others meet one rule.  The floor is a bridge that tracks connections and
 has one rule, which no stateful filter can do without.
 """
 
-import contextlib
-from collections.abc import Iterator
 from functools import partial
 
 from flatnet.lab import namespaces
@@ -21,7 +19,6 @@ _FIRST_PORT = 20000
 # Fewer than a guest may have (`guard.routed`), with those to come.
 _MANY = 12000
 _GOALS = (Goal(3, FLOOR),)
-_RULE = "iptables -{} FORWARD -m conntrack --ctstate NEW -j ACCEPT"
 
 
 def first_packet(site: Site, *, groups: int, held: int) -> Measured:
@@ -33,7 +30,7 @@ def first_packet(site: Site, *, groups: int, held: int) -> Measured:
     :param groups: of each of the two
     :param held: connections that the sender has before
     """
-    with pairs.guests(site, groups) as guests, _tracked(site) as tracked:
+    with pairs.guests(site, groups) as guests, pairs.tracked(site) as tracked:
         return Measured(_least(guests, held), _least(tracked, held))
 
 
@@ -52,18 +49,6 @@ ONE_OF_MANY = Figure(
     partial(first_packet, groups=1, held=_MANY),
     _GOALS,
 )
-
-
-@contextlib.contextmanager
-def _tracked(site: Site) -> Iterator[Pair]:
-    """Two guests on a bridge that tracks connections."""
-    node = site.floor_namespace
-    with pairs.plain(site, pairs.EVERYTHING) as pair:
-        namespaces.run(namespaces.inside(node, _RULE.format("A").split()))
-        try:
-            yield pair
-        finally:
-            namespaces.run(namespaces.inside(node, _RULE.format("D").split()))
 
 
 def _least(pair: Pair, held: int) -> float:

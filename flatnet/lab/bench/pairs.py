@@ -18,11 +18,12 @@ DEVICE = "eth0"
 _NAMES = ("sender", "receiver")
 _FLOOR_ADDRESSES = ("192.0.2.1", "192.0.2.2")
 # What a bridge hands to netfilter.
-NOTHING: Mapping[str, str] = {
+_NOTHING: Mapping[str, str] = {
     "net/bridge/bridge-nf-call-iptables": "0",
     "net/bridge/bridge-nf-call-ip6tables": "0",
 }
-EVERYTHING: Mapping[str, str] = dict.fromkeys(NOTHING, "1")
+_EVERYTHING: Mapping[str, str] = dict.fromkeys(_NOTHING, "1")
+_RULE = "iptables -{} FORWARD -m conntrack --ctstate NEW -j ACCEPT"
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,30 @@ def guests(site: Site, groups: int) -> Iterator[Pair]:
 
 
 @contextlib.contextmanager
-def plain(site: Site, handed: Mapping[str, str]) -> Iterator[Pair]:
-    """Two on a bridge of the floor's node.
+def unfiltered(site: Site) -> Iterator[Pair]:
+    """Two on a bridge that hands no packet to netfilter."""
+    with _plain(site, _NOTHING) as pair:
+        yield pair
 
-    :param handed: what of it netfilter sees, NOTHING or EVERYTHING
+
+@contextlib.contextmanager
+def tracked(site: Site) -> Iterator[Pair]:
+    """Two on a bridge that tracks connections and has one rule.
+
+    No stateful filter can do without.
     """
+    node = site.floor_namespace
+    with _plain(site, _EVERYTHING) as pair:
+        namespaces.run(namespaces.inside(node, _RULE.format("A").split()))
+        try:
+            yield pair
+        finally:
+            namespaces.run(namespaces.inside(node, _RULE.format("D").split()))
+
+
+@contextlib.contextmanager
+def _plain(site: Site, handed: Mapping[str, str]) -> Iterator[Pair]:
+    """Two on a bridge of the floor's node, and what netfilter sees of it."""
     node = site.floor_namespace
     namespaces.set_sysctls(node, handed)
     with contextlib.ExitStack() as undo:

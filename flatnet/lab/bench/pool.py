@@ -1,10 +1,11 @@
 """The database alone: allocations without a host, and networks."""
 
+import contextlib
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from flatnet.db import networks
@@ -19,6 +20,7 @@ _SECONDS = 300.0
 _RATE = (Goal(0.5, FLOOR, sign=">="),)
 _INSERT = "INSERT INTO floor (name) VALUES (%s)"
 _SMALL, _LARGE = "10.200.0.0/24", "10.201.0.0/16"
+_WARM, _LARGEST = "warm", "10.202.0.0/16"
 
 
 def allocate(site: Site, *, cidr: str, held: int, each: int) -> Measured:
@@ -28,20 +30,12 @@ def allocate(site: Site, *, cidr: str, held: int, each: int) -> Measured:
     :param each: allocations of a process
     """
     width = site.effort.allocators
-    uuids = [rows.new_uuid() for _ in range(width * each)]
-    new = [NewInstance(uuid, "allocated", allocators.HOST) for uuid in uuids]
-    network = networks.create(
-        site.database, label=_LABEL, cidr=cidr, bridge=_BRIDGE
-    )
-    rows.add_instances(site.database, new)
-    try:
-        rows.hold_addresses(site.database, network.uuid, held)
+    with contextlib.ExitStack() as undo:
+        uuids = undo.enter_context(_instances(site, width * each))
+        network = undo.enter_context(_network(site, _LABEL, cidr))
+        rows.hold_addresses(site.database, network, held)
         rows.renew_statistics(site.database)
-        value = _rate(site, uuids, network.uuid)
-    finally:
-        rows.empty_network(site.database, network.uuid)
-        rows.remove_instances(site.database, uuids)
-        networks.delete(site.database, network.uuid)
+        value = _rate(site, uuids, network)
     return Measured(value, _rate(site, uuids, None))
 
 
@@ -87,18 +81,55 @@ FIGURES = (
 )
 
 
-def _rate(site: Site, uuids: list[str], network: str | None) -> float:
-    asked = {
-        "url": site.lab.spec.database_url,
-        "width": site.effort.allocators,
-        "network": network,
-        "uuids": uuids,
-    }
-    said = namespaces.run(
-        site.lab.inside_control([sys.executable, "-m", allocators.__name__]),
-        text=json.dumps(asked),
-        timeout=_SECONDS,
+@contextlib.contextmanager
+def _instances(site: Site, count: int) -> Iterator[list[str]]:
+    """So many instances without anything, by their uuids."""
+    uuids = [rows.new_uuid() for _ in range(count)]
+    rows.add_instances(
+        site.database,
+        [NewInstance(uuid, "allocated", allocators.HOST) for uuid in uuids],
     )
+    try:
+        yield uuids
+    finally:
+        rows.remove_instances(site.database, uuids)
+
+
+@contextlib.contextmanager
+def _network(site: Site, label: str, cidr: str) -> Iterator[str]:
+    """A network that is emptied and deleted afterwards: its uuid."""
+    uuid = networks.create(
+        site.database, label=label, cidr=cidr, bridge=f"br-{label}"
+    ).uuid
+    try:
+        yield uuid
+    finally:
+        rows.empty_network(site.database, uuid)
+        networks.delete(site.database, uuid)
+
+
+def _rate(site: Site, uuids: list[str], network: str | None) -> float:
+    """Allocations or, without a network, commits in a second."""
+    width = site.effort.allocators
+    with (
+        _instances(site, width) as warming,
+        _network(site, _WARM, _LARGEST) as warm,
+    ):
+        asked = {
+            "url": site.lab.spec.database_url,
+            "width": width,
+            "network": network,
+            "uuids": uuids,
+            "warm": warm,
+            "warming": warming,
+        }
+        said = namespaces.run(
+            site.lab.inside_control(
+                [sys.executable, "-m", allocators.__name__]
+            ),
+            text=json.dumps(asked),
+            timeout=_SECONDS,
+        )
     return len(uuids) / float(said)
 
 

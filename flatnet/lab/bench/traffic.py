@@ -1,7 +1,7 @@
-"""What passes between two guests of a host, beside a bridge without rules.
+"""What passes between two guests of a host, beside two on a plain bridge.
 
-The guests of the floor are on a bridge of the floor's node, which hands no
-packet to netfilter.
+The floor of the first figures is a bridge that hands no packet to netfilter,
+that of the last a bridge that tracks connections and has one rule.
 """
 
 import contextlib
@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 
 from flatnet.lab import namespaces
 from flatnet.lab.bench import pairs, script, stream
@@ -22,28 +24,21 @@ _LONGEST = 2.0
 _ROUNDS = 3
 
 
-def throughput(site: Site) -> Measured:
-    """Gbit/s of one TCP connection between two guests."""
-    return _compared(site, _tcp)
+def _compared(
+    site: Site,
+    *,
+    look: Callable[[Pair, float], float],
+    least: Callable[[Site], AbstractContextManager[Pair]],
+) -> Measured:
+    """Look at both pairs in turn, so that neither has the quieter times.
 
-
-def packets(site: Site) -> Measured:
-    """Thousands of small datagrams a second that arrive."""
-    return _compared(site, _udp)
-
-
-FIGURES = (
-    Figure("TCP between guests", "Gbit/s", throughput, _GOALS),
-    Figure("packets between guests", "1000/s", packets, _GOALS),
-)
-
-
-def _compared(site: Site, look: Callable[[Pair, float], float]) -> Measured:
-    """Look at both pairs in turn, so that neither has the quieter times."""
+    :param look: what is measured of a pair, in so many seconds
+    :param least: the pair of the floor
+    """
     seconds = min(_LONGEST, site.effort.seconds / 10)
     with (
         pairs.guests(site, site.layout.each) as guests,
-        pairs.plain(site, pairs.NOTHING) as plain,
+        least(site) as plain,
     ):
         looks = [
             (look(guests, seconds), look(plain, seconds))
@@ -96,3 +91,22 @@ def received(pair: Pair) -> int:
     """How many packets the second of a pair has received."""
     path = f"/sys/class/net/{pairs.DEVICE}/statistics/rx_packets"
     return int(namespaces.run(namespaces.inside(pair.receiver, ["cat", path])))
+
+
+FIGURES = tuple(
+    Figure(
+        f"{name} between guests{beside}",
+        unit,
+        partial(_compared, look=look, least=least),
+        _GOALS,
+    )
+    for beside, least in (
+        ("", pairs.unfiltered),
+        (", tracked", pairs.tracked),
+    )
+    for name, unit, look in (
+        # One connection; small datagrams that arrive.
+        ("TCP", "Gbit/s", _tcp),
+        ("packets", "1000/s", _udp),
+    )
+)

@@ -87,20 +87,20 @@ def _from_outside(
     Whatever rp_filter says, and before the packet can begin a connection.
     `holders` are devices that truly have an address of it.
     """
-    inside = f"{{ {_quoted('lo', network.bridge, *holders)} }}"
-    rules = [f"iifname != {inside} ip saddr {network.cidr} drop"]
+    outside = f"iifname != {{ {_quoted('lo', network.bridge, *holders)} }}"
+    rules = [f"ip saddr {network.cidr} {outside} drop"]
     if network.cidr_v6:
-        rules.append(f"iifname != {inside} ip6 saddr {network.cidr_v6} drop")
+        rules.append(f"ip6 saddr {network.cidr_v6} {outside} drop")
     if network.address:
         # The host hears its own groupcasts by the bridge, and no more.
         rules.append(
-            f'iifname "{network.bridge}" meta pkttype host '
-            f"ip saddr {network.address} drop"
+            f"ip saddr {network.address} meta pkttype host "
+            f'iifname "{network.bridge}" drop'
         )
     if network.serves:
         stranger = (
-            f'iifname != {{ "lo", "{network.bridge}" }} '
-            f"ip daddr {network.address}"
+            f"ip daddr {network.address} "
+            f'iifname != {{ "lo", "{network.bridge}" }}'
         )
         rules += [
             f"{stranger} udp dport {{ 53, 67 }} drop",

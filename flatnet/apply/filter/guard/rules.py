@@ -100,23 +100,33 @@ _INPUT = (
     f"iifname @dhcp_uplinks {IP6} udp dport 547 drop",
     "ether daddr @bridge_macs iifname != @ports iifname != @uplinks drop",
 )
-# Nor is it for guests and the segment; and DHCP stays on its host.
-_FORWARD = (
-    "iifname @ports oifname != @ports oifname != @uplinks drop",
-    "oifname @ports iifname != @ports iifname != @uplinks drop",
-    "iifname @uplinks oifname != @ports oifname != @uplinks drop",
-    "oifname @uplinks iifname != @ports iifname != @uplinks drop",
-    *(
-        rule
-        for kind, request, answer in ((IP, 67, 68), (IP6, 547, 546))
-        for rule in (
-            f"iifname @ports oifname @dhcp_uplinks {kind} udp dport {request} "
-            "drop",
-            f"iifname @ports oifname @ports {kind} udp dport {request} drop",
-            f"iifname @dhcp_uplinks oifname @ports {kind} udp dport "
-            f"{{ {request}, {answer} }} drop",
-        )
+# DHCP stays on its host.
+_REQUESTS = (f"{IP} udp dport 67", f"{IP6} udp dport 547")
+_ALL_OF_DHCP = (
+    f"{IP} udp dport {{ 67, 68 }}",
+    f"{IP6} udp dport {{ 546, 547 }}",
+)
+_BETWEEN = (
+    Chain("to_neighbour", tuple(f"{each} drop" for each in _REQUESTS)),
+    Chain(
+        "to_uplink",
+        tuple(f"{each} oifname @dhcp_uplinks drop" for each in _REQUESTS),
     ),
+    Chain(
+        "uplink_to_guest",
+        tuple(f"{each} iifname @dhcp_uplinks drop" for each in _ALL_OF_DHCP),
+    ),
+)
+# First what each packet between guests meets.  A port that has just joined
+# is not for guests and the segment either.
+_FORWARD = (
+    "iifname @ports oifname @ports goto to_neighbour",
+    "iifname @ports oifname @uplinks goto to_uplink",
+    "iifname @uplinks oifname @ports goto uplink_to_guest",
+    "iifname @ports drop",
+    "oifname @ports drop",
+    "iifname @uplinks oifname != @uplinks drop",
+    "oifname @uplinks iifname != @uplinks drop",
 )
 _POSTROUTING = ("oifname @ports goto to_guest", "oifname @closed drop")
 
@@ -131,6 +141,7 @@ def bridge_chains(
         _to_ip(4, prevent_spoofing=prevent_spoofing, isolated=isolated),
         _to_ip(6, prevent_spoofing=prevent_spoofing, isolated=isolated),
         _TO_GUEST,
+        *_BETWEEN,
         *(
             Chain(hook, rules, hook=hook, priority=FIRST)
             for hook, rules in (

@@ -33,6 +33,8 @@ _OWN_IPV4 = Chain(
     (
         # Its first fragment, which has the ports or the type, was judged.
         "ip frag-off & 0x1fff != 0 accept",
+        # Most of what there is: it need not pass the rest.
+        "meta l4proto tcp accept",
         "meta l4proto udp udp dport 67 goto own_dhcp",
         "meta l4proto udp goto own_udp",
         "meta l4proto icmp icmp type != { redirect, router-advertisement }"
@@ -48,6 +50,7 @@ _OWN_IPV6 = Chain(
     (
         "ip6 nexthdr 44 goto own_fragment6",
         "exthdr frag exists drop",
+        "meta l4proto tcp accept",
         "meta l4proto udp goto own_udp",
         "icmpv6 type nd-neighbor-advert iifname . @th,64,128 @targets "
         "goto own_advertisement",
@@ -156,7 +159,7 @@ _FROM_NOBODY6 = Chain(
 )
 # By TCP it is the connections that are few: see `guard_routed`.
 _NAMES_LIMITED = (
-    f"{IP} ip daddr @name_servers udp dport 53 "
+    f"{IP} udp dport 53 ip daddr @name_servers "
     f"update @dns_rate {{ iifname {_DNS_LIMIT} }} drop"
 )
 

@@ -211,6 +211,7 @@ def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
     return apply_dhcp(
         plan.dhcp_servers,
         tools.known.daemons,
+        tools.known.texts,
         networks_path=tools.paths.networks_path,
         config_file=tools.paths.dnsmasq_config_file,
         skip=broken,

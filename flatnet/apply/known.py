@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.filter.iptables.legacy import Legacy
 from flatnet.apply.filter.iptables.rendering import Rendering
@@ -21,7 +22,8 @@ class Known:
     `proven` are tables that nobody wrote since, `settled` those of iptables
     that are as planned, `sets` the sets as we left them, `passed` parts that
     are of the grammar, `own` programs that wrote for us, `rendering` and
-    `guarding` what was rendered last, `daemons` the DHCP servers that run.
+    `guarding` what was rendered last, `daemons` the DHCP servers that run,
+    `texts` the files that they were given.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -34,3 +36,4 @@ class Known:
     rendering: Rendering = field(default_factory=Rendering)
     guarding: Guarding = field(default_factory=Guarding)
     daemons: Running = field(default_factory=Running)
+    texts: Texts = field(default_factory=Texts)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.state.plan import DhcpHost, DhcpServer
 from tests.effects import DHCP
 
@@ -79,6 +80,7 @@ class Host:
             apply_dhcp,
             servers,
             Running(),
+            Texts(),
             networks_path=str(self.path),
             config_file=self.config_file,
             skip=frozenset(skip),

@@ -9,6 +9,7 @@ from flatnet.apply import files, owned
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import DhcpHost, DhcpServer
 
@@ -143,6 +144,7 @@ def test_links_are_replaced_or_refused_and_never_followed(
             apply_dhcp,
             servers,
             Running(),
+            Texts(),
             networks_path=str(networks),
             config_file="",
             skip=frozenset(),

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatnet.apply.dhcp import dnsmasq
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.filter.guard import nft
 from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.filter.iptables import ipset
@@ -237,11 +238,7 @@ def of_kernel(found):
 def of_dnsmasq(server):
     for each in dnsmasq.arguments(server, networks_path="/n", config_file=""):
         assert ARGUMENT.fullmatch(each), each
-    texts = {
-        "hosts": dnsmasq.hosts_text(server),
-        "names": dnsmasq.names_text(server),
-    }
-    for kind, text in texts.items():
+    for kind, text in Texts().of(server).items():
         assert text.count("\n") == len(text.splitlines())
         for line in text.splitlines():
             assert LINES[kind].fullmatch(line), line

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply.dhcp import dnsmasq
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import DhcpHost, DhcpServer
 from tests.builders import interface, network, settings, snapshot
@@ -22,6 +23,10 @@ def planned(*interfaces, rows=None, **options):
     return found, warnings
 
 
+def hosts_text(server):
+    return Texts().of(server)["hosts"]
+
+
 def test_a_host_knows_its_instances_by_address():
     (server,), warnings = planned(
         interface(10), interface(2), interface(1), dns_server=("192.0.2.53",)
@@ -29,7 +34,7 @@ def test_a_host_knows_its_instances_by_address():
     assert warnings == ()
     assert server.router == "10.0.0.1"
     assert server.servers == ("192.0.2.53",)
-    assert dnsmasq.hosts_text(server) == (
+    assert hosts_text(server) == (
         "fa:16:3e:00:00:01,vm_1.novalocal,10.0.0.2\n"
         "fa:16:3e:00:00:02,vm_2.novalocal,10.0.0.3\n"
         "fa:16:3e:00:00:0a,vm_10.novalocal,10.0.0.11\n"
@@ -37,7 +42,7 @@ def test_a_host_knows_its_instances_by_address():
     line = dnsmasq.arguments(server, networks_path="/n", config_file="")
     options = [each for each in line if each.startswith("--dhcp-option=")]
     assert options == ["--dhcp-option=3,10.0.0.1", "--dhcp-option=26,1450"]
-    assert dnsmasq.names_text(server).splitlines()[0] == ("10.0.0.2 vm_1")
+    assert Texts().of(server)["names"].splitlines()[0] == ("10.0.0.2 vm_1")
 
 
 def test_flat_manager_serves_nobody():
@@ -87,12 +92,12 @@ def test_a_network_with_one_gateway_of_its_own_hands_that_out():
 def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
     odd = interface(1, hostname=hostname)
     (server,), warnings = planned(odd, interface(2), interface(3))
-    line = dnsmasq.hosts_text(server).splitlines()[0]
+    line = hosts_text(server).splitlines()[0]
     assert line == "fa:16:3e:00:00:01,10.0.0.2"
     assert odd.instance_uuid in warnings[0]
     assert len(warnings) == 1
     assert all("\n" not in each for each in warnings)
-    assert "vm_3" in dnsmasq.hosts_text(server)
+    assert "vm_3" in hosts_text(server)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_a_bad_name_costs_the_name_and_not_the_address(hostname):
 def test_a_good_name_is_kept(hostname):
     (server,), warnings = planned(interface(1, hostname=hostname))
     assert warnings == ()
-    assert dnsmasq.hosts_text(server) == (
+    assert hosts_text(server) == (
         f"fa:16:3e:00:00:01,{hostname}.novalocal,10.0.0.2\n"
     )
 
@@ -216,7 +221,7 @@ def test_the_command_line():
 def test_the_privileged_side_takes_no_text_on_trust(host):
     (server,), _ = planned(interface(1))
     with pytest.raises(HostSetupError):
-        dnsmasq.hosts_text(replace(server, hosts=(host,)))
+        hosts_text(replace(server, hosts=(host,)))
 
 
 def test_a_bridge_name_cannot_lead_out_of_the_directory():

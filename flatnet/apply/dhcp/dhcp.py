@@ -42,6 +42,7 @@ from flatnet.apply.dhcp import files as dhcp_files
 from flatnet.apply.dhcp.daemons import Daemon, Running, status, stopped
 from flatnet.apply.dhcp.leases import release_leases
 from flatnet.apply.dhcp.sockets import dhcp_devices
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -56,6 +57,7 @@ _PATIENCE = 0.5
 def apply_dhcp(
     servers: tuple[DhcpServer, ...],
     known: Running,
+    texts: Texts,
     *,
     networks_path: str,
     config_file: str,
@@ -63,7 +65,7 @@ def apply_dhcp(
 ) -> Changes:
     """Run just these servers; `skip` names bridges that are not ready.
 
-    :param known: the processes that were found before
+    :param known: the processes that were found before, `texts` their files
     :param config_file: a further file for dnsmasq, or empty
     """
     running, wanted = known.find(networks_path), {s.bridge: s for s in servers}
@@ -74,10 +76,10 @@ def apply_dhcp(
         server = wanted.get(bridge)
         try:
             if server is None:
-                _stop(present, known)
-                parts.append(Changes((_done(Verb.STOPPED, bridge),)))
+                parts.append(_stopped(bridge, present, known))
+                texts.forget(bridge)
                 continue
-            parts.append(dhcp_files.written(server, networks_path))
+            parts.append(dhcp_files.written(server, texts, networks_path))
             served = _served(
                 *(server, present, known),
                 networks_path=networks_path,
@@ -269,6 +271,14 @@ def _stop(daemons: tuple[Daemon, ...], known: Running) -> None:
     known.signal(daemons, signal.SIGALRM)
     known.forget()
     stopped(daemons)
+
+
+def _stopped(
+    bridge: str, daemons: tuple[Daemon, ...], known: Running
+) -> Changes:
+    """Stop those of a bridge that is served no more."""
+    _stop(daemons, known)
+    return Changes((_done(Verb.STOPPED, bridge),))
 
 
 def _start(arguments: tuple[str, ...]) -> None:

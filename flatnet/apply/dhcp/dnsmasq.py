@@ -29,13 +29,10 @@ The choices, and what taught them:
 
 import ipaddress
 import re
-from functools import lru_cache
 
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import DhcpHost, DhcpServer
 
-# Nearly all lines are what they were in the pass before.
-_REMEMBERED = 1 << 13
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
@@ -58,17 +55,22 @@ def path(networks_path: str, bridge: str, kind: str) -> str:
     return f"{networks_path}/flatnet-{bridge}.{kind}"
 
 
-def hosts_text(server: DhcpServer) -> str:
-    """The static hosts file: who is known, sorted by address."""
-    return "".join(_hosts_line(host, server.domain) for host in server.hosts)
+def hosts_line(host: DhcpHost, domain: str) -> str:
+    """The line of the static hosts file that says who somebody is.
 
-
-def names_text(server: DhcpServer) -> str:
-    """The same instances as lines of an /etc/hosts file, by address.
-
-    The names are plain: dnsmasq answers for them with the domain too.
+    :raises HostSetupError: a value cannot stand there; so for `names_line`
     """
-    return "".join(map(_names_line, server.hosts))
+    suffix = f".{domain}" if domain else ""
+    names = (name + suffix for name in _name(host))
+    return ",".join((_mac(host), *names, _address(host))) + "\n"
+
+
+def names_line(host: DhcpHost, _domain: str) -> str:
+    """The line of an /etc/hosts file that names the same, if it has a name.
+
+    The name is plain: dnsmasq answers for it with the domain too.
+    """
+    return "".join(f"{_address(host)} {name}\n" for name in _name(host))
 
 
 def leases(text: str) -> list[tuple[str, str]]:
@@ -165,15 +167,3 @@ def _name(host: DhcpHost) -> tuple[str, ...]:
     if not _NAME.fullmatch(host.name):
         raise HostSetupError(f"{host.name!r} is no hostname")
     return (host.name,)
-
-
-@lru_cache(_REMEMBERED)
-def _hosts_line(host: DhcpHost, domain: str) -> str:
-    suffix = f".{domain}" if domain else ""
-    names = (name + suffix for name in _name(host))
-    return ",".join((_mac(host), *names, _address(host))) + "\n"
-
-
-@lru_cache(_REMEMBERED)
-def _names_line(host: DhcpHost) -> str:
-    return "".join(f"{_address(host)} {name}\n" for name in _name(host))

@@ -10,41 +10,42 @@ from collections.abc import Mapping
 from flatnet.apply import files
 from flatnet.apply.dhcp import config as dnsmasq_config
 from flatnet.apply.dhcp import dnsmasq
+from flatnet.apply.dhcp.texts import Texts
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import DhcpServer
 
-_TEXTS = {
-    "hosts": dnsmasq.hosts_text,
-    "names": dnsmasq.names_text,
-}
 # Earlier versions had a file of options too.
 _OLD = "opts"
-_KINDS = (*_TEXTS, _OLD, "pid", "leases", "reload", dnsmasq_config.REFUSED)
+_KINDS = (
+    *("hosts", "names", _OLD, "pid", "leases", "reload"),
+    dnsmasq_config.REFUSED,
+)
 
 
-def written(server: DhcpServer, networks_path: str) -> Changes:
+def written(server: DhcpServer, texts: Texts, networks_path: str) -> Changes:
     """Write what differs, as far as there is room.
 
     A mark stands from before the first file until somebody has had the
     server read them.
 
     :raises OSError: it cannot, and there are no earlier ones
+    :raises HostSetupError: as for `Texts.of`
     """
     files.make_readable_directory(networks_path)
-    texts = {
-        dnsmasq.path(networks_path, server.bridge, kind): text(server)
-        for kind, text in _TEXTS.items()
+    wanted = {
+        dnsmasq.path(networks_path, server.bridge, kind): text
+        for kind, text in texts.of(server).items()
     }
-    changed = [path for path in texts if not files.holds(path, texts[path])]
+    changed = [path for path in wanted if not files.holds(path, wanted[path])]
     try:
         if changed:
             mark = dnsmasq.path(networks_path, server.bridge, "reload")
             files.replace(mark, "")
         for path in changed:
-            files.replace(path, texts[path])
+            files.replace(path, wanted[path])
     except OSError as error:
-        if not all(map(os.path.exists, texts)):
+        if not all(map(os.path.exists, wanted)):
             raise
         text = (
             f"its files cannot be written: {error.strerror}; who was known "

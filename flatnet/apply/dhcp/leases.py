@@ -50,9 +50,11 @@ def _stale_leases(server: DhcpServer, path: str) -> list[tuple[str, str]]:
     dnsmasq keeps leases of a range that it no longer serves, and releases
     none of them.
     """
+    leases = dnsmasq.leases(files.read(path))
+    if not leases:
+        return []
     network = ipaddress.IPv4Network(server.cidr)
     known = {(host.mac, host.address) for host in server.hosts}
-    leases = dnsmasq.leases(files.read(path))
     return [
         (mac, address)
         for mac, address in leases

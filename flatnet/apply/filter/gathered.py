@@ -5,7 +5,7 @@ remembered by key, so that a part that changes costs its own elements, and
 nothing is ever counted.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Set
 from typing import Any
 
 
@@ -38,6 +38,10 @@ class Gathered:
     def elements(self, thing: str) -> frozenset[Any]:
         """All that a thing holds."""
         return frozenset(self._held.get(thing, ()))
+
+    def view(self, thing: str) -> Set[Any]:
+        """All that a thing holds, as it is until something is put again."""
+        return self._held.get(thing, {}).keys()
 
     def holds(self, thing: str) -> bool:
         """Whether it holds anything."""

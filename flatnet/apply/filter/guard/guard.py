@@ -36,16 +36,17 @@ port that joined is not known are open for its broadcasts to the host.  With
 spoofing allowed a guest is not held to the limits by address.
 """
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 
-from flatnet.apply.filter.guard import claims, met, nft
+from flatnet.apply.filter.guard import amendments, claims, met, nft
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard import rules as guard_rules
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_dump import elements
 from flatnet.apply.filter.guard.nft_elements import Change, write_elements
+from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.filter.guard.sets import GuardSets
 from flatnet.apply.filter.proven import generation
 from flatnet.apply.link.link import DUMP, Reads
@@ -61,14 +62,6 @@ _TRIES = 20
 _Place = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class _Settled:
-    """A set as it was planned, and what the kernel then had of it."""
-
-    planned: nft.Set
-    held: frozenset[bytes]
-
-
 class Guarding:
     """What is remembered of a guard, so that another costs what differs."""
 
@@ -76,8 +69,10 @@ class Guarding:
         # Who was on the bridges, as the tables were written for.
         self.strangers = Strangers()
         self._held = GuardSets()
-        self._sets: dict[_Place, nft.Set] = {}
-        self._settled: dict[_Place, _Settled] = {}
+        # What the kernel had of sets when they were as planned, and what may
+        # be planned otherwise since.
+        self._settled: dict[_Place, frozenset[bytes]] = {}
+        self._moved: dict[_Place, set[Element]] = defaultdict(set)
         # What the kernel made of the rules of each family's table.
         self._digests: dict[str, str] = {}
 
@@ -93,20 +88,21 @@ class Guarding:
                 self._digests[table.family] = present.digest
 
     def tables(self, guard: Guard, found: Strangers) -> tuple[nft.Table, ...]:
-        """Return the tables, that of the bridge first.
-
-        A set that is as it was before is the same object.
-        """
-        touched = self._held.note(guard, found)
+        """Return the tables, that of the bridge first."""
+        moved = self._held.note(guard, found)
+        # Also of those that are not in these tables: nobody knows yet
+        # whether they come into force.
+        for place in self._settled:
+            self._moved[place] |= moved.get(place[1], set())
         bridge = guard_rules.bridge_chains(
             prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
         )
         inet = guard_routed.inet_chains(guard, found)
         arp = guard_routed.arp_chains()
         return (
-            self._table("bridge", bridge, guard_rules.SET_KEYS, touched),
-            self._table("inet", inet, guard_routed.SET_KEYS, touched),
-            self._table("arp", arp, guard_routed.SET_KEYS, touched),
+            self._table("bridge", bridge, guard_rules.SET_KEYS),
+            self._table("inet", inet, guard_routed.SET_KEYS),
+            self._table("arp", arp, guard_routed.SET_KEYS),
         )
 
     def changes(
@@ -115,35 +111,32 @@ class Guarding:
         """Return what mends the sets of a table that is whole."""
         found: list[Change] = []
         for each in table.sets:
-            known = self._settled.get((table.family, each.name))
+            place = table.family, each.name
             held = present.elements[each.name]
-            if known is None or known.held is not held:
-                found += nft.amendment(table, each, held)
-            elif known.planned is not each:
-                found.append(nft.change(table, known.planned, each))
-        # What went and came again is another set, with what it had.
-        return tuple(each for each in found if each.added or each.removed)
+            if self._settled.get(place) is not held:
+                found += amendments.amendment(table, each, held)
+            elif moved := self._moved.get(place):
+                found += amendments.change(table, each, held, moved)
+        return tuple(found)
 
     def settle(self, table: nft.Table, present: nft.Found) -> None:
         """Note that the kernel has a table as planned."""
         for each in table.sets:
-            held = present.elements[each.name]
-            self._settled[table.family, each.name] = _Settled(each, held)
+            place = table.family, each.name
+            self._settled[place] = present.elements[each.name]
+            self._moved.pop(place, None)
 
     def _table(
         self,
         family: str,
         chains: tuple[nft.Chain, ...],
         keys: dict[str, str],
-        touched: frozenset[str],
     ) -> nft.Table:
-        sets = []
-        for name in sorted(nft.set_names(chains)):
-            known = self._sets.get((family, name))
-            if known is None or name in touched:
-                known = nft.Set(name, keys[name], self._held.elements(name))
-                self._sets[family, name] = known
-            sets.append(known)
+        names = sorted(nft.set_names(chains))
+        sets = (
+            nft.Set(name, keys[name], self._held.elements(name))
+            for name in names
+        )
         return nft.Table(family, TABLE, chains, tuple(sets))
 
 
@@ -197,8 +190,8 @@ def _written(
     for table in tables:
         if table in whole:
             changes = guarding.changes(table, whole[table])
-            lines.append(nft.amendment_text(changes))
-            becomes[_key(table)] = nft.amended(whole[table], changes)
+            lines.append(amendments.text(changes))
+            becomes[_key(table)] = amendments.amended(whole[table], changes)
             continue
         # With what rules put into its sets since.
         present = nft.read(session, table.family, table.name)
@@ -238,7 +231,7 @@ def _amended(
     }
     wanted = [change for those in changes.values() for change in those]
     becomes = {
-        table: nft.amended(present, changes[table])
+        table: amendments.amended(present, changes[table])
         for table, present in found.items()
     }
     if wanted:

@@ -14,15 +14,18 @@ noticed by who has not written the table himself, or seen it before.
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from flatnet.apply.filter.guard import nft_keys
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_dump import Dump, dump
-from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.guard.nft_keys import Element
 
+# Outlines of a guard's tables, and of some that were.
+_REMEMBERED = 16
 # Not the `@th,64,128` of a raw payload.
 _SET_NAME = re.compile(r"@([a-z][a-z0-9_]*)(?![a-z0-9_,])")
 
@@ -41,12 +44,13 @@ class Chain:
 class Set:
     """A named set; `key` is its type line, such as `type ifname`.
 
-    What is in a dynamic one is the kernel's business.
+    What is in a dynamic one is the kernel's business.  `elements` may be
+    another's, who goes on changing them: they are for the pass at hand.
     """
 
     name: str
     key: str
-    elements: frozenset[Element] = frozenset()
+    elements: AbstractSet[Element] = field(default=frozenset(), hash=False)
 
     @property
     def is_dynamic(self) -> bool:
@@ -83,6 +87,7 @@ class Found:
     digest: str = ""
 
 
+@lru_cache(_REMEMBERED)
 def set_names(chains: Iterable[Chain]) -> frozenset[str]:
     """Return the names of the sets that these chains look up."""
     return frozenset(
@@ -107,12 +112,20 @@ def read(session: Session, family: str, name: str) -> Found | None:
 
 def outline(table: Table) -> frozenset[tuple[Any, ...]]:
     """Return all of a table but its elements, as `found` gives it."""
-    entries: set[tuple[Any, ...]] = {("set", each.name) for each in table.sets}
-    for chain in table.chains:
+    keys = tuple((each.name, each.key) for each in table.sets)
+    return _outline(table.chains, keys)
+
+
+@lru_cache(_REMEMBERED)
+def _outline(
+    chains: tuple[Chain, ...], keys: tuple[tuple[str, str], ...]
+) -> frozenset[tuple[Any, ...]]:
+    entries: set[tuple[Any, ...]] = {("set", name) for name, _ in keys}
+    for chain in chains:
         base = ("filter", chain.hook, chain.priority, "accept")
         entries.add(("chain", chain.name, *(base if chain.hook else ())))
         for place, rule in enumerate(chain.rules):
-            entries.add(("rule", chain.name, place, mark(table, chain, rule)))
+            entries.add(("rule", chain.name, place, _mark(chain, rule, keys)))
     return frozenset(entries)
 
 
@@ -151,11 +164,14 @@ def mark(table: Table, chain: Chain, rule: str) -> str:
 
     It stands for the rule's text, its place, and the sets that it names.
     """
+    keys = tuple((each.name, each.key) for each in table.sets)
+    return _mark(chain, rule, keys)
+
+
+def _mark(chain: Chain, rule: str, keys: tuple[tuple[str, str], ...]) -> str:
     named = set(_SET_NAME.findall(rule))
-    keys = sorted(
-        f"{each.name} {each.key}" for each in table.sets if each.name in named
-    )
-    text = "\n".join((chain.name, rule, *keys)).encode()
+    lines = sorted(f"{name} {key}" for name, key in keys if name in named)
+    text = "\n".join((chain.name, rule, *lines)).encode()
     return f"flatnet:{hashlib.sha256(text).hexdigest()[:12]}"
 
 
@@ -168,11 +184,9 @@ def replacement(table: Table, present: Found | None) -> str:
     lines = [] if present is None else _clearing(name, present)
     for each in table.sets:
         elements = each.elements | _kept(each, present)
-        held = _elements_text(each, elements)
-        elements_text = f"; elements = {held}" if elements else ""
-        lines.append(
-            f"add set {name} {each.name} {{ {each.key}{elements_text}; }}"
-        )
+        held = elements_text(each.key, elements)
+        filling = f"; elements = {held}" if elements else ""
+        lines.append(f"add set {name} {each.name} {{ {each.key}{filling}; }}")
     for chain in table.chains:
         base = (
             f" {{ type filter hook {chain.hook} priority {chain.priority}; "
@@ -211,75 +225,7 @@ def _clearing(name: str, present: Found) -> list[str]:
     ]
 
 
-def amendment(
-    table: Table, wanted: Set, held: frozenset[bytes]
-) -> tuple[Change, ...]:
-    """Return what mends a set; `held` is what it holds now."""
-    if wanted.is_dynamic:
-        return ()
-    keys = {nft_keys.encoded(wanted.key, e): e for e in wanted.elements}
-    if keys.keys() == held:
-        return ()
-    gone = held - keys.keys()
-    return (
-        _change(
-            table,
-            wanted,
-            frozenset(keys[key] for key in keys.keys() - held),
-            frozenset(nft_keys.decoded(wanted.key, key) for key in gone),
-        ),
-    )
-
-
-def change(table: Table, before: Set, wanted: Set) -> Change:
-    """Return what makes a set of what it was planned to be before."""
-    return _change(
-        table,
-        wanted,
-        wanted.elements - before.elements,
-        before.elements - wanted.elements,
-    )
-
-
-def _change(
-    table: Table,
-    wanted: Set,
-    added: frozenset[Element],
-    removed: frozenset[Element],
-) -> Change:
-    return Change(
-        family=table.family,
-        table=table.name,
-        set=wanted.name,
-        key=wanted.key,
-        added=added,
-        removed=removed,
-    )
-
-
-def amendment_text(changes: Iterable[Change]) -> str:
-    """Return the text that does it, beside a table that is replaced."""
-    return "".join(
-        f"{verb} element {each.family} {each.table} {each.set} "
-        f"{_elements_text(each, elements)}\n"
-        for each in changes
-        for verb, elements in (("delete", each.removed), ("add", each.added))
-        if elements
-    )
-
-
-def amended(present: Found, changes: Iterable[Change]) -> Found:
-    """Return what a table is once it was amended by these."""
-    held = dict(present.elements)
-    for each in changes:
-        added, removed = (
-            {nft_keys.encoded(each.key, element) for element in elements}
-            for elements in (each.added, each.removed)
-        )
-        held[each.set] = (held[each.set] - removed) | added
-    return replace(present, elements=held)
-
-
-def _elements_text(each: Set | Change, elements: Iterable[Element]) -> str:
-    texts = (nft_keys.text(each.key, element) for element in sorted(elements))
+def elements_text(key: str, elements: Iterable[Element]) -> str:
+    """Return elements of a type line as nft reads them."""
+    texts = (nft_keys.text(key, each) for each in sorted(elements))
     return f"{{ {', '.join(texts)} }}"

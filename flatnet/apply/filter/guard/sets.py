@@ -4,12 +4,14 @@ Who comes or goes costs its own elements: see `Gathered`.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.link.strangers import Strangers
+from flatnet.apply.middle import middle
 from flatnet.state.plan import Guard, GuardedPort
 
 Placed = tuple[str, Element]
@@ -22,30 +24,41 @@ class GuardSets:
 
     def __init__(self) -> None:
         self._gathered = Gathered()
-        # By their identities, as most are those of the last time.
-        self._ports: dict[int, GuardedPort] = {}
-        self._prevents: bool | None = None
+        self._ports: tuple[GuardedPort, ...] = ()
+        self._host: frozenset[Placed] = frozenset()
+        self._prevents = True
 
-    def note(self, guard: Guard, found: Strangers) -> frozenset[str]:
-        """Take over a guard; return the sets that are others than before."""
-        ports = {id(port): port for port in guard.ports}
-        gone = self._ports.keys() - ports.keys()
-        fresh = ports.keys() - self._ports.keys()
+    def note(
+        self, guard: Guard, found: Strangers
+    ) -> Mapping[str, set[Element]]:
+        """Take over a guard.
+
+        :returns: by the names of sets, all elements that may have come to
+            one or have left it
+        """
+        went, came = middle(self._ports, guard.ports)
         if guard.prevent_spoofing != self._prevents:
-            fresh = set(ports)
-        for number in gone:
-            self._gathered.put(_key(self._ports[number]), ())
-        for number in fresh:
-            port = ports[number]
+            went = came = slice(None)
+        host = frozenset(host_elements(guard, found))
+        moved = set(self._host ^ host)
+        self._gathered.put(_HOST, host)
+        for port in self._ports[went]:
+            moved |= port_elements(port, claims=self._prevents)
+            self._gathered.put(_key(port), ())
+        for port in guard.ports[came]:
             elements = port_elements(port, claims=guard.prevent_spoofing)
+            moved |= elements
             self._gathered.put(_key(port), elements)
-        self._ports, self._prevents = ports, guard.prevent_spoofing
-        self._gathered.put(_HOST, host_elements(guard, found))
-        return self._gathered.touched()
+        self._ports, self._host = guard.ports, host
+        self._prevents = guard.prevent_spoofing
+        by_name: dict[str, set[Element]] = defaultdict(set)
+        for name, element in moved:
+            by_name[name].add(element)
+        return by_name
 
-    def elements(self, name: str) -> frozenset[Element]:
-        """All that a set holds."""
-        return self._gathered.elements(name)
+    def elements(self, name: str) -> Set[Element]:
+        """All that a set holds, until another guard is taken over."""
+        return self._gathered.view(name)
 
 
 def _key(port: GuardedPort) -> str:

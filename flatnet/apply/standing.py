@@ -5,7 +5,6 @@ before.  What was found of a port is true until something else was found.
 """
 
 from flatnet.apply.channel import Work
-from flatnet.apply.link.usage import planned_ports
 from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.composed import Sources, composed
 from flatnet.state.parts import HostPart, Parts, changed
@@ -41,13 +40,15 @@ class Standing:
         plan = composed(self._parts, self._sources, work.renewed)
         if work.whole:
             return plan, None
-        keys = {*work.looked_at, *work.delta.put.guests}
-        suffering = {u for f in self._failures for u in f.instances}
-        return plan, frozenset(
-            guest.port.name
-            for key, guest in self._parts.guests.items()
-            if key in keys or guest.port.instance_uuid in suffering
-        )
+        guests = self._parts.guests
+        keys = {*work.looked_at, *work.delta.put.guests} & guests.keys()
+        if suffering := {u for f in self._failures for u in f.instances}:
+            keys |= {
+                key
+                for key, guest in guests.items()
+                if guest.port.instance_uuid in suffering
+            }
+        return plan, frozenset(guests[key].port.name for key in keys)
 
     def done(self, work: Work) -> None:
         """Note that all of the work was tried."""
@@ -58,13 +59,10 @@ class Standing:
     ) -> None:
         """Note what a pass did that was about some ports, or about all."""
         self._failures = changes.failures
-        others = planned_ports(plan) - ports if ports is not None else set()
-        kept = {
-            name: carrier
-            for name, carrier in self.plugged.items()
-            if name in others
-        }
-        self.plugged = {**kept, **plugged(changes.ports)}
+        others = self.plugged.keys() - plan.ports.keys()
+        for name in (*self.plugged,) if ports is None else others | ports:
+            self.plugged.pop(name, None)
+        self.plugged.update(plugged(changes.ports))
 
 
 def plugged(ports: tuple[FoundPort, ...]) -> dict[str, bool]:

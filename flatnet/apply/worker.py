@@ -173,18 +173,19 @@ class Worker:
         And all that was declined when there was no worker to hear it.
         """
         self._declines.drain()
-        begin = {
-            (port.mac, address)
-            for bridge in plan.bridges
-            for port in bridge.ports
-            if port.instance_uuid in plan.renewed
-            for address in port.addresses
-        }
-        bridges = {
-            each.bridge
-            for each in self._declines.known
-            if (each.mac, each.address) in begin
-        }
+        bridges = set()
+        if declined := self._declines.known:
+            begin = {
+                (port.mac, address)
+                for port in plan.ports.values()
+                if port.instance_uuid in plan.renewed
+                for address in port.addresses
+            }
+            bridges = {
+                each.bridge
+                for each in declined
+                if (each.mac, each.address) in begin
+            }
         if not self._has_passed:
             bridges = {each.bridge for each in plan.dhcp_servers}
         self._has_passed = True

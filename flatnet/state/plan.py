@@ -7,7 +7,9 @@ Units: mtu in bytes, lease time in seconds, addresses as text without a
 prefix unless the field says so, MACs in lower case with colons.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from flatnet.state.filtering import Filter
 from flatnet.state.taken import InUse
@@ -174,6 +176,13 @@ class Plan:
     gone: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()
     in_use: tuple[InUse, ...] = ()
+
+    @cached_property
+    def ports(self) -> Mapping[str, Port]:
+        """The ports of all bridges, by name."""
+        return {
+            port.name: port for bridge in self.bridges for port in bridge.ports
+        }
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def hearing(kind):
         yield DUMP
         return
     with contextlib.closing(Devices()) as devices:
-        devices.read()
+        devices.named()
         yield devices
 
 
@@ -63,7 +63,7 @@ def test_a_group_goes_with_the_other_ends(namespace, kind):
                 ip(f"link add {name} type veth peer name {name}b")
                 ip(f"link set {name} group {GROUP}")
             if kind == "events":
-                devices.read()
+                devices.named()
             remove_group(GROUP, indexes("v1", "v2", "v3"), devices)
             assert names() == {"lo"}
 

@@ -67,14 +67,12 @@ class Devices:
     def __init__(self) -> None:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
         self._known: dict[int, Link] = {}
-        self._indexes: dict[str, int] = {}
+        self._names: dict[str, Link] = {}
         # Whether these are all, and as they are now.
         self._is_current = False
         # What was there of those that somebody changed, by index.
         self._before: dict[int, Link | None] = {}
         self._addresses: dict[tuple[int, str], Address] | None = None
-        # The devices in order, none where that is another by now.
-        self._read: tuple[Link, ...] | None = None
         self._moved = Moved()
         self._connection: Any = None
 
@@ -89,21 +87,19 @@ class Devices:
         if self._connection is not None:
             self._connection.close()
 
-    def read(self) -> tuple[Link, ...]:
-        """Return the devices as they are now, by index.
+    def named(self) -> dict[str, Link]:
+        """Return the devices as they are now by name, in no order.
 
         :raises HostSetupError: the kernel does not tell
         """
         self._refresh()
         if not self._is_current:
-            return read_links()
-        if self._read is None:
-            self._read = tuple(self._known[i] for i in sorted(self._known))
-        return self._read
+            return {each.name: each for each in read_links()}
+        return self._names.copy()
 
     def find(self, name: str) -> Link | None:
         """Return a device as it was last heard of, or none."""
-        return self._known.get(self._indexes.get(name, 0))
+        return self._names.get(name)
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now.
@@ -238,15 +234,15 @@ class Devices:
         before = self._known.get(index)
         if now is before or now == before:
             return
-        self._read = None
         self._before.setdefault(index, before)
-        if before and self._indexes.get(before.name) == index:
-            del self._indexes[before.name]
+        if before and self._names.get(before.name) is before:
+            del self._names[before.name]
         if now is None:
             del self._known[index]
             return
-        self._known[index], self._indexes[now.name] = now, index
+        self._known[index] = self._names[now.name] = now
         # One end of a pair is told of before there is another.
         other = self._known.get(now.peer)
         if other is not None and not other.peer and not other.away:
-            self._known[now.peer] = replace(other, peer=index)
+            paired = replace(other, peer=index)
+            self._known[now.peer] = self._names[other.name] = paired

@@ -22,7 +22,7 @@ def found_ports(
 
     :param ports: the names of those of the plan that are asked for, or none
     """
-    there = {each.name: each for each in devices.read()}
+    there = devices.named()
     reasons = {
         uuid: str(failure)
         for failure in reversed(done.failures)

@@ -117,8 +117,8 @@ class _Closes(Protocol):
 class Reads(Protocol):
     """Who knows the devices of this host and their addresses."""
 
-    def read(self) -> "tuple[Link, ...]":
-        """Return the devices as they are now, by index."""
+    def named(self) -> "dict[str, Link]":
+        """Return the devices as they are now by name, in no order."""
 
     def addresses(self) -> "tuple[Address, ...]":
         """Return the addresses as they are now."""
@@ -146,9 +146,9 @@ class Reads(Protocol):
 class Dump:
     """Knows nothing, and asks the kernel each time."""
 
-    def read(self) -> "tuple[Link, ...]":
-        """Return the devices as they are now, by index."""
-        return read_links()
+    def named(self) -> "dict[str, Link]":
+        """Return the devices as they are now by name."""
+        return {each.name: each for each in read_links()}
 
     def addresses(self) -> "tuple[Address, ...]":
         """Return the addresses as they are now."""

@@ -163,7 +163,7 @@ def host(devices: Reads = DUMP) -> Iterator[Host]:
         yield Host(
             netlink=netlink,
             devices=devices,
-            links={link.name: link for link in devices.read()},
+            links=devices.named(),
             addresses=list(devices.addresses()),
         )
 

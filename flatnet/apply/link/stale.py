@@ -11,7 +11,7 @@ Goals, and how each is met:
 """
 
 import contextlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from flatnet.apply.grammar.needs import check_in_use
@@ -19,7 +19,7 @@ from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.link.links import ERRORS, Host, host
 from flatnet.apply.link.ports import is_device, remove_all
-from flatnet.apply.link.usage import ours, planned_ports, unused
+from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Plan, Port
@@ -75,9 +75,7 @@ def withdraw(needed: tuple[InUse, ...]) -> Changes:
 
 def _remove_ports(found: Host, plan: Plan) -> list[str]:
     """Remove what may go; return a line for each that is in the way."""
-    planned = {
-        port.name: port for bridge in plan.bridges for port in bridge.ports
-    }
+    planned = plan.ports
     unfit = [bridge for bridge in plan.bridges if bridge.fault]
     for port in (port for bridge in unfit for port in bridge.ports):
         link = found.links.get(port.name)
@@ -85,7 +83,7 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
             # Its rules are about to go.
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
-    leaving = [link for link in ours(found) if _leaves(planned.get(link.name))]
+    leaving = _leaving(found, planned)
     warnings: list[str] = []
     for first in range(0, len(leaving), _TOGETHER):
         some = leaving[first : first + _TOGETHER]
@@ -93,8 +91,21 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
     return warnings
 
 
-def _leaves(port: Port | None) -> bool:
-    return port is None or port.stays != "always" or not is_device(port)
+def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:
+    """The ports of ours that may go, by name.
+
+    Most of a plan stay, and are looked at by name only.
+    """
+    names = found.links.keys() - planned.keys()
+    names |= {
+        name
+        for name, port in planned.items()
+        if port.stays != "always" or not is_device(port)
+    }
+    links = (found.links.get(name) for name in sorted(names))
+    return [
+        link for link in links if link and link.ours and link.kind != "bridge"
+    ]
 
 
 def _remove_unused(
@@ -141,11 +152,11 @@ def _unknown(link: Link) -> str:
 
 def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
     """Remove an address of ours that the plan does not have."""
+    if not address.ours:
+        return
     link = found.by_index(address.index)
     planned = {(bridge.name, bridge.address) for bridge in plan.bridges}
-    if link is None or not address.ours:
-        return
-    if (link.name, address.value) not in planned:
+    if link and (link.name, address.value) not in planned:
         _remove(found, address)
 
 
@@ -176,12 +187,17 @@ def _remove(found: Host, address: Address) -> None:
 
 def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
     names = {bridge.name for bridge in plan.bridges}
-    moving = {bridge.uplink for bridge in plan.bridges} | planned_ports(plan)
+    uplinks = {bridge.uplink for bridge in plan.bridges}
+    stale = [
+        link
+        for link in found.links.values()
+        if link.kind == "bridge" and link.ours and link.name not in names
+    ]
     return [
         link
-        for link in sorted(found.links.values(), key=lambda each: each.name)
-        if link.ours
-        and link.kind == "bridge"
-        and link.name not in names
-        and all(slave.name in moving for slave in found.slaves(link.index))
+        for link in sorted(stale, key=lambda each: each.name)
+        if all(
+            slave.name in uplinks or slave.name in plan.ports
+            for slave in found.slaves(link.index)
+        )
     ]

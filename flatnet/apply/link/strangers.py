@@ -6,7 +6,7 @@ that: libvirt attaches devices of its own, and administrators rename theirs.
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from flatnet.apply.grammar import values as grammar_values
@@ -53,7 +53,7 @@ def strangers(
     :param in_use: what the host itself depends on
     :raises HostSetupError: the kernel does not tell
     """
-    found = judged(guard, devices.read(), devices.addresses())
+    found = judged(guard, devices.named(), devices.addresses())
     # That these are in the way, who sets the bridge's address tells.
     led = _led(guard, in_use, devices)
     return replace(found, carriers=found.carriers | led)
@@ -89,17 +89,17 @@ def _led(
 
 def judged(
     guard: Guard,
-    devices: tuple[Link, ...],
+    devices: Mapping[str, Link],
     addresses: tuple[Address, ...],
 ) -> Strangers:
-    """Return what each port is, of these devices and addresses."""
+    """Return what each port is, of these devices by name and addresses."""
     planned = {port.name for port in guard.ports}
     uplinks, serving, closed, macs = set(), set(), set(), set()
     warnings = []
     for network in guard.networks:
-        bridge = next((d for d in devices if d.name == network.bridge), None)
+        bridge = devices.get(network.bridge)
         mine = _planned_uplink(network, bridge, devices)
-        for port in list(_foreign(bridge, devices, planned | mine)):
+        for port in _foreign(bridge, devices, planned | mine):
             if not _is_sayable(port.name):
                 warnings.append(_unsayable_text(port, network))
             elif bridge and _is_closed(port, bridge, network):
@@ -113,11 +113,7 @@ def judged(
         uplinks |= mine
         serving |= mine if network.serves else set()
         macs.add(bridge.mac if bridge else network.mac)
-    indexes = {each.index for each in addresses}
-    names = {
-        each.index: each.name for each in devices if each.index in indexes
-    }
-    carriers = _carriers(guard, names, addresses)
+    carriers = _carriers(guard, _having(devices, addresses), addresses)
     return Strangers(
         uplinks=frozenset(uplinks - closed),
         serving=frozenset(serving - closed),
@@ -130,23 +126,30 @@ def judged(
 
 
 def _planned_uplink(
-    network: GuardedNetwork, bridge: Link | None, devices: tuple[Link, ...]
+    network: GuardedNetwork,
+    bridge: Link | None,
+    devices: Mapping[str, Link],
 ) -> set[str]:
     """The planned uplink, unless it is on somebody else's bridge."""
     if not network.uplink:
         return set()
-    masters = {each.master for each in devices if each.name == network.uplink}
-    if masters <= {0, bridge.index if bridge else 0}:
+    uplink = devices.get(network.uplink)
+    if uplink is None or uplink.master in (0, bridge and bridge.index):
         return {network.uplink}
     return set()
 
 
 def _foreign(
-    bridge: Link | None, devices: tuple[Link, ...], known: set[str]
-) -> Iterator[Link]:
-    if bridge is not None:
-        ports = [each for each in devices if each.master == bridge.index]
-        yield from (each for each in ports if each.name not in known)
+    bridge: Link | None, devices: Mapping[str, Link], known: set[str]
+) -> list[Link]:
+    """The ports of a bridge that nobody knows, by name."""
+    if bridge is None:
+        return []
+    return [
+        devices[name]
+        for name in sorted(devices.keys() - known)
+        if devices[name].master == bridge.index
+    ]
 
 
 def _is_sayable(name: str) -> bool:
@@ -199,16 +202,28 @@ def _uplink_text(port: Link, network: GuardedNetwork) -> list[str]:
 
 def _link_local(
     guard: Guard,
-    devices: tuple[Link, ...],
+    devices: Mapping[str, Link],
     addresses: tuple[Address, ...],
 ) -> frozenset[str]:
-    names = {network.bridge for network in guard.networks}
-    bridges = {each.index for each in devices if each.name in names}
+    names = devices.keys() & {network.bridge for network in guard.networks}
+    bridges = {devices[name].index for name in names}
     return frozenset(
         each.ip
         for each in addresses
         if each.index in bridges and each.ip.startswith("fe80:")
     )
+
+
+def _having(
+    devices: Mapping[str, Link], addresses: Iterable[Address]
+) -> dict[int, str]:
+    """The names of the devices that have addresses, by index."""
+    indexes = {each.index for each in addresses}
+    return {
+        each.index: each.name
+        for each in devices.values()
+        if each.index in indexes
+    }
 
 
 def _carriers(

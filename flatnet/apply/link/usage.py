@@ -8,7 +8,8 @@ down is still known to be in use.
 
 import contextlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from flatnet.apply.link.link import DUMP, Link, Reads
 from flatnet.apply.link.links import Host, host
@@ -54,14 +55,14 @@ def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
 
     :raises HostSetupError: ports of ours are here and the plan knows none
     """
-    known = planned_ports(plan) | set(plan.gone)
-    there = _leading_to_instances(devices.read())
-    if any(link.name in known for link in there):
+    there = devices.named()
+    wanted = chain(plan.ports, plan.gone)
+    planned = (there[name] for name in wanted if name in there)
+    # Nearly always the first that one looks at.
+    if any(each.ours and each.kind != "bridge" for each in planned):
         return
-    links = sorted(
-        _leading_to_instances(devices.read()), key=lambda each: each.name
-    )
-    if not links:
+    links, known = _leading_to_instances(there), {*plan.ports, *plan.gone}
+    if not links or any(each.name in known for each in links):
         return
     if known:
         with host(devices) as found:
@@ -78,30 +79,23 @@ def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
     )
 
 
-def _leading_to_instances(links: Collection[Link]) -> Iterator[Link]:
+def _leading_to_instances(there: Mapping[str, Link]) -> list[Link]:
     """The ports that flatnet made, and others' on bridges that it made.
 
     With vif_plug=external hypervisors attach devices that are theirs; they
-    are known by their names.
+    are known by their names.  Sorted by name.
     """
     bridges = {
-        each.index for each in links if each.kind == "bridge" and each.ours
+        each.index
+        for each in there.values()
+        if each.kind == "bridge" and each.ours
     }
-    for each in links:
-        is_named = each.master in bridges and _PORT_NAME.fullmatch(each.name)
-        if each.kind != "bridge" and (each.ours or is_named):
-            yield each
-
-
-def ours(found: Host) -> list[Link]:
-    """The ports that flatnet made, by name."""
     return [
-        link
-        for _, link in sorted(found.links.items())
-        if link.ours and link.kind != "bridge"
+        each
+        for name, each in sorted(there.items())
+        if each.kind != "bridge"
+        and (
+            each.ours
+            or (each.master in bridges and _PORT_NAME.fullmatch(name))
+        )
     ]
-
-
-def planned_ports(plan: Plan) -> set[str]:
-    """The names of the ports of a plan."""
-    return {port.name for bridge in plan.bridges for port in bridge.ports}

@@ -109,14 +109,12 @@ def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.  Nor is what is kept, but never made.
     """
-    existing = {each.name for each in devices.read()}
+    missing = plan.ports.keys() - devices.named().keys()
+    ports = (plan.ports[name] for name in sorted(missing))
     return tuple(
         port
-        for bridge in plan.bridges
-        for port in bridge.ports
-        if port.kind != "external"
-        and port.stays == "always"
-        and port.name not in existing
+        for port in ports
+        if port.kind != "external" and port.stays == "always"
     )
 
 

@@ -261,7 +261,7 @@ def _mend_options(found: Host, link: Link, options: Mapping[str, int]) -> Link:
         data: Any = wanted
         if name == "IFLA_BR_MULTI_BOOLOPT":
             data = {"optval": wanted, "optmask": NO_LINKLOCAL_LEARN}
-        link = found.write(link, kind="bridge", **{name: data})
+        link = found.set_option(link, name, data)
         found.made.append(Effect(Surface.BRIDGE, Verb.SET, link.name, name))
     return link
 

@@ -24,6 +24,7 @@ from flatnet.apply.link.link import (
     Reads,
 )
 from flatnet.apply.link.removal import remove, remove_group
+from flatnet.apply.link.setting import set_link
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure
 from flatnet.state.effects import Effect, Subject
@@ -82,8 +83,14 @@ class Host:
 
     def write(self, link: Link, **attributes: Any) -> Link:
         """Set attributes of a link in one message; return it reread."""
-        self.netlink.link("set", index=link.index, **attributes)
+        set_link(link.index, **attributes)
         return self.reread(link.name)
+
+    def set_option(self, bridge: Link, name: str, value: Any) -> Link:
+        """Set an option of a bridge, by netlink's name; return it reread."""
+        options = {"kind": "bridge", name: value}
+        self.netlink.link("set", index=bridge.index, **options)
+        return self.reread(bridge.name)
 
     def pin_mac(self, bridge: Link) -> None:
         """Keep the MAC of a foreign bridge that is about to get a port.
@@ -92,7 +99,7 @@ class Host:
         have theirs set from the beginning.
         """
         if not bridge.ours:
-            self.netlink.link("set", index=bridge.index, address=bridge.mac)
+            set_link(bridge.index, address=bridge.mac)
 
     def delete(self, link: Link) -> None:
         """Remove a device, and a veth's other end with it."""
@@ -123,7 +130,7 @@ class Host:
         left = []
         for link in links:
             try:
-                self.netlink.link("set", index=link.index, group=group)
+                set_link(link.index, group=group)
             except ERRORS:
                 left.append(link)
         try:

@@ -18,7 +18,7 @@ from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.link.links import ERRORS, Host, host
-from flatnet.apply.link.ports import is_device, remove_all
+from flatnet.apply.link.ports import KINDS, remove_all
 from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -96,12 +96,12 @@ def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:
 
     Most of a plan stay, and are looked at by name only.
     """
-    names = found.links.keys() - planned.keys()
-    names |= {
+    names = [name for name in found.links if name not in planned]
+    names += [
         name
         for name, port in planned.items()
-        if port.stays != "always" or not is_device(port)
-    }
+        if port.stays != "always" or port.kind not in KINDS
+    ]
     links = (found.links.get(name) for name in sorted(names))
     return [
         link for link in links if link and link.ours and link.kind != "bridge"
@@ -186,17 +186,15 @@ def _remove(found: Host, address: Address) -> None:
 
 
 def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
-    names = {bridge.name for bridge in plan.bridges}
     uplinks = {bridge.uplink for bridge in plan.bridges}
-    stale = [
-        link
-        for link in found.links.values()
-        if link.kind == "bridge" and link.ours and link.name not in names
-    ]
+    planned = {*plan.ports, *(bridge.name for bridge in plan.bridges)}
+    others = sorted(name for name in found.links if name not in planned)
     return [
         link
-        for link in sorted(stale, key=lambda each: each.name)
-        if all(
+        for link in (found.links[name] for name in others)
+        if link.kind == "bridge"
+        and link.ours
+        and all(
             slave.name in uplinks or slave.name in plan.ports
             for slave in found.slaves(link.index)
         )

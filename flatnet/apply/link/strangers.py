@@ -94,12 +94,14 @@ def judged(
 ) -> Strangers:
     """Return what each port is, of these devices by name and addresses."""
     planned = {port.name for port in guard.ports}
+    unplanned = [name for name in devices if name not in planned]
     uplinks, serving, closed, macs = set(), set(), set(), set()
     warnings = []
     for network in guard.networks:
         bridge = devices.get(network.bridge)
         mine = _planned_uplink(network, bridge, devices)
-        for port in _foreign(bridge, devices, planned | mine):
+        foreign = (name for name in unplanned if name not in mine)
+        for port in _on(bridge, devices, sorted(foreign)):
             if not _is_sayable(port.name):
                 warnings.append(_unsayable_text(port, network))
             elif bridge and _is_closed(port, bridge, network):
@@ -139,17 +141,14 @@ def _planned_uplink(
     return set()
 
 
-def _foreign(
-    bridge: Link | None, devices: Mapping[str, Link], known: set[str]
+def _on(
+    bridge: Link | None, devices: Mapping[str, Link], names: Iterable[str]
 ) -> list[Link]:
-    """The ports of a bridge that nobody knows, by name."""
+    """Those of some devices that are ports of a bridge."""
     if bridge is None:
         return []
-    return [
-        devices[name]
-        for name in sorted(devices.keys() - known)
-        if devices[name].master == bridge.index
-    ]
+    found = (devices[name] for name in names)
+    return [each for each in found if each.master == bridge.index]
 
 
 def _is_sayable(name: str) -> bool:
@@ -217,13 +216,12 @@ def _link_local(
 def _having(
     devices: Mapping[str, Link], addresses: Iterable[Address]
 ) -> dict[int, str]:
-    """The names of the devices that have addresses, by index."""
-    indexes = {each.index for each in addresses}
-    return {
-        each.index: each.name
-        for each in devices.values()
-        if each.index in indexes
-    }
+    """The names of the devices that have addresses, by index.
+
+    Of one that is about to have another name, none until that was heard.
+    """
+    names = {each.index: device_name(each.index) for each in addresses}
+    return {index: name for index, name in names.items() if name in devices}
 
 
 def _carriers(

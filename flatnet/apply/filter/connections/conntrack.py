@@ -77,12 +77,9 @@ def cut_connections(
 
 def _filtered_with(plan: Plan, fresh: frozenset[str]) -> frozenset[str]:
     """All addresses of the guests that have these, such as link-local ones."""
-    return frozenset(
-        address
-        for guest in plan.filter.guests
-        if not fresh.isdisjoint(guest.addresses)
-        for address in guest.addresses
-    )
+    apart = fresh.isdisjoint
+    guests = [g for g in plan.filter.guests if not apart(g.addresses)]
+    return frozenset(a for guest in guests for a in guest.addresses)
 
 
 def _met(
@@ -109,11 +106,11 @@ def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.  Nor is what is kept, but never made.
     """
-    missing = plan.ports.keys() - devices.named().keys()
-    ports = (plan.ports[name] for name in sorted(missing))
+    there = devices.named()
+    missing = (p for name, p in plan.ports.items() if name not in there)
     return tuple(
         port
-        for port in ports
+        for port in missing
         if port.kind != "external" and port.stays == "always"
     )
 

@@ -16,7 +16,7 @@ from flatnet.apply.filter.guard.nft_dump import SUBSYSTEM
 from flatnet.apply.filter.iptables.native import is_ours
 from flatnet.apply.link.devices import Devices, Moved
 from flatnet.apply.link.subscription import received, subscribed
-from flatnet.apply.netlink import HEADER, NETFILTER, attributes
+from flatnet.apply.netlink import HEADER, NETFILTER, by_kind
 from flatnet.apply.own import SOMEBODY
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
@@ -62,7 +62,7 @@ class Event:
     @property
     def rule_of(self) -> tuple[int, str, str]:
         """The family, table and chain of a rule."""
-        values = dict(attributes(self.body))
+        values = by_kind(self.body)
         return (
             self.family,
             _text(values.get(1, b"")),
@@ -134,7 +134,7 @@ def concerns_us(event: Event) -> bool:
     others that is gone: our jump stands where it stood.
     """
     kind, family = event.kind, event.family
-    values = dict(attributes(event.body))
+    values = by_kind(event.body)
     table = _text(values.get(1, b""))
     if table in _OURS.get(family, ()):
         return True
@@ -161,11 +161,11 @@ def _is_our_chain(name: str) -> bool:
 
 
 def _count(body: bytes) -> int:
-    return int.from_bytes(dict(attributes(body)).get(_GENERATION_ID, b""))
+    return int.from_bytes(by_kind(body).get(_GENERATION_ID, b""))
 
 
 def _author(body: bytes) -> str:
-    values = dict(attributes(body))
+    values = by_kind(body)
     pid = int.from_bytes(values.get(_GENERATION_PID, b""))
     return f"{_text(values.get(_GENERATION_NAME, b''))} ({pid})"
 

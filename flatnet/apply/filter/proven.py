@@ -20,7 +20,7 @@ from flatnet.apply.netlink import (
     NETFILTER,
     REQUEST,
     Kept,
-    attributes,
+    by_kind,
     message,
 )
 from flatnet.exceptions import HostSetupError
@@ -45,7 +45,7 @@ def generation(asking: Kept) -> int:
             answer = kernel.recv(8192)
     except OSError as error:
         raise HostSetupError(f"nftables cannot be used: {error}") from error
-    values = dict(attributes(answer[HEADER.size + len(body) :]))
+    values = by_kind(answer[HEADER.size + len(body) :])
     if _ID not in values:
         raise HostSetupError("nftables cannot be used: it has no generation")
     return int.from_bytes(values[_ID])

@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from typing import Protocol, TypeVar
 
 from flatnet.apply.link.rtnl import answer, dump
-from flatnet.apply.netlink import attribute, attributes
+from flatnet.apply.netlink import attribute, by_kind
 
 MARK = "flatnet:"
 # The origin that we give to our addresses (IFA_PROTO, Linux 5.18).  Values
@@ -215,10 +215,10 @@ def read_addresses() -> tuple[Address, ...]:
 def link(body: bytes) -> Link:
     """Return what the body of a message says of a device."""
     _, _, index, flags, _ = _LINK.unpack_from(body)
-    values = dict(attributes(body[_LINK.size :]))
-    info = dict(attributes(values.get(_INFO, b"")))
+    values = by_kind(body[_LINK.size :])
+    info = by_kind(values.get(_INFO, b""))
     kind = _text(info.get(_KIND, b""))
-    data = dict(attributes(info.get(_DATA, b"")))
+    data = by_kind(info.get(_DATA, b""))
     away = _FAR_NAMESPACE in values
     return Link(
         index=index,
@@ -250,7 +250,7 @@ def _known(body: bytes) -> Link:
 def address(body: bytes) -> Address:
     """Return what the body of a message says of an address."""
     _, prefix, _, scope, index = _ADDRESS.unpack_from(body)
-    values = dict(attributes(body[_ADDRESS.size :]))
+    values = by_kind(body[_ADDRESS.size :])
     # Of a point-to-point link the first is the far end.
     raw = values.get(_LOCAL) or values.get(_FAR_END, b"")
     return Address(
@@ -271,8 +271,8 @@ def _opener(data: dict[int, bytes]) -> tuple[int, int]:
 
 
 def _ipv6(families: bytes) -> bool:
-    inet6 = dict(attributes(families)).get(_INET6, b"")
-    settings = dict(attributes(inet6)).get(_INET6_CONF, b"")
+    inet6 = by_kind(families).get(_INET6, b"")
+    settings = by_kind(inet6).get(_INET6_CONF, b"")
     value = settings[4 * _DISABLE_IPV6 : 4 * _DISABLE_IPV6 + 4]
     return bool(value) and not _number(value)
 

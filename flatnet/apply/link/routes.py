@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from flatnet.apply.link.rtnl import dump
-from flatnet.apply.netlink import attributes
+from flatnet.apply.netlink import by_kind
 
 # From linux/rtnetlink.h.
 _NEW_ROUTE, _GET_ROUTE = 24, 26
@@ -75,7 +75,7 @@ def device_name(index: int) -> str:
 
 def _routes(body: bytes) -> Iterator[Route]:
     family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(body)
-    values = dict(attributes(body[_ROUTE.size :]))
+    values = by_kind(body[_ROUTE.size :])
     table = _number(values.get(_TABLE)) or table
     if (family, table, kind) != (socket.AF_INET, _MAIN_TABLE, _UNICAST):
         return
@@ -101,7 +101,7 @@ def _ways(
         length, _, _, device = _WAY.unpack_from(data)
         if length < _WAY.size:
             return
-        yield device, dict(attributes(data[_WAY.size : length]))
+        yield device, by_kind(data[_WAY.size : length])
         data = data[(length + 3) & ~3 :]
 
 

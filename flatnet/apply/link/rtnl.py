@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from flatnet.apply import netlink
 from flatnet.exceptions import HostSetupError
 
-_BUFFER = 1 << 18
+_BUFFER = 1 << 16
 _SECONDS = 10
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _RCVBUF_FORCE = 33
 _BYTES = 1 << 26
-_AT_ONCE = 1 << 18
+_AT_ONCE = 1 << 16
 
 
 def subscribed(protocol: int, groups: tuple[int, ...]) -> socket.socket:

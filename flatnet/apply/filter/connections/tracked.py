@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flatnet.apply import netlink
 from flatnet.apply.filter.connections.flows import Flow
-from flatnet.apply.netlink import attribute, attributes
+from flatnet.apply.netlink import attribute, by_kind
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink_conntrack.h.
@@ -71,7 +71,7 @@ def _listed(asking: netlink.Kept) -> Iterator[tuple[int, Values]]:
                         "the kernel does not list its connections: "
                         f"{os.strerror(netlink.error(body))}"
                     )
-                yield body[0], dict(attributes(body[4:]))
+                yield body[0], by_kind(body[4:])
 
 
 def forget(asking: netlink.Kept, flow: Flow) -> bool:
@@ -100,7 +100,7 @@ def _is_empty() -> bool:
 
 def _flow(family: int, values: Values, ends: tuple[bytes, ...]) -> Flow:
     there, back = (
-        dict(attributes(dict(attributes(values[each])).get(_PROTOCOL, b"")))
+        by_kind(by_kind(values[each]).get(_PROTOCOL, b""))
         for each in (_ORIGINAL, _REPLY)
     )
     source, destination, target, answered_to = map(_address, ends)
@@ -131,8 +131,8 @@ def _ends(values: Values) -> tuple[bytes, ...]:
     """Source, destination, and the same of what answers."""
     found: tuple[bytes, ...] = ()
     for each in (_ORIGINAL, _REPLY):
-        parts = dict(attributes(values[each]))
-        addresses = dict(attributes(parts[_ADDRESSES]))
+        parts = by_kind(values[each])
+        addresses = by_kind(parts[_ADDRESSES])
         kinds = next(each for each in _ENDS if each[0] in addresses)
         found += tuple(addresses[kind] for kind in kinds)
     return found

@@ -20,7 +20,7 @@ from flatnet.apply.netlink import (
     HEADER,
     REQUEST,
     attribute,
-    attributes,
+    by_kind,
     error,
     message,
 )
@@ -152,5 +152,5 @@ def _unread(kernel: socket.socket) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _generation(body: bytes) -> int:
-    values = dict(attributes(body[len(_BOUNDS) :]))
+    values = by_kind(body[len(_BOUNDS) :])
     return int.from_bytes(values[_GENERATION])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flatnet.apply.netlink import Kept, attribute, attributes
+from flatnet.apply.netlink import Kept, attribute, by_kind
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
@@ -179,7 +179,7 @@ class Reading:
             + body
         )
         while True:
-            data = self._kernel.recv(1 << 18)
+            data = self._kernel.recv(1 << 16)
             while data:
                 length, answer, marks, *_ = _HEADER.unpack_from(data)
                 message, data = data[:length], data[(length + 3) & ~3 :]
@@ -189,7 +189,7 @@ class Reading:
                     return
                 if answer == _ERROR:
                     _raise(message)
-                yield dict(attributes(message[_HEADER.size + 4 :]))
+                yield by_kind(message[_HEADER.size + 4 :])
             if not flags:
                 return
 
@@ -232,7 +232,7 @@ def _dumped(table: Reading) -> Dump:
 def _base(family: str, values: Values) -> tuple[str | int, ...]:
     if 4 not in values:
         return ()
-    hook = dict(attributes(values[4]))
+    hook = by_kind(values[4])
     (priority,) = struct.unpack(">i", hook[2])
     policy = "accept" if _number(values, 5) == _ACCEPT else "drop"
     name = _HOOKS[family][_number(hook, 1)]

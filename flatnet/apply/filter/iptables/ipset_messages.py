@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flatnet.apply import netlink
-from flatnet.apply.netlink import attribute, attributes
+from flatnet.apply.netlink import attribute, attributes, by_kind
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and ipset/ip_set.h.
@@ -102,7 +102,7 @@ def count(name: str) -> int:
     flags = struct.pack(">I", _HEADER_ALONE)
     asked = _named(name) + attribute(_FLAGS | _NETWORK_ORDER, flags)
     for values in _dump(asked):
-        told = dict(attributes(values.get(_DATA, b"")))
+        told = by_kind(values.get(_DATA, b""))
         if _ELEMENTS in told:
             return int.from_bytes(told[_ELEMENTS])
     return -1
@@ -174,7 +174,7 @@ class Writer:
         while True:
             for answer, told in netlink.messages(self._kernel.recv(1 << 16)):
                 if answer != netlink.ERROR:
-                    found = dict(attributes(told[4:]))
+                    found = by_kind(told[4:])
                 elif number := netlink.error(told):
                     raise SetError(number)
                 else:
@@ -191,7 +191,7 @@ def _dump(question: bytes) -> Iterator[dict[int, bytes]]:
                     return
                 if kind == netlink.ERROR:
                     raise SetError(netlink.error(body))
-                yield dict(attributes(body[4:]))
+                yield by_kind(body[4:])
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:
@@ -220,7 +220,7 @@ def _element(member: bytes) -> bytes:
 
 def _members(values: dict[int, bytes]) -> Iterator[bytes]:
     for _, element in attributes(values.get(_MANY, b"")):
-        data = dict(attributes(element))
+        data = by_kind(element)
         if _IP not in data:
             continue
         ((_, address),) = attributes(data[_IP])

@@ -38,7 +38,7 @@ from flatnet.apply.filter.guard.nft_dump import (
 )
 from flatnet.apply.filter.iptables.iptables import PREFIX, Existing, jump_rule
 from flatnet.apply.filter.iptables.marks import MARK
-from flatnet.apply.netlink import DUMP, NETFILTER, Kept, attributes
+from flatnet.apply.netlink import DUMP, NETFILTER, Kept, attributes, by_kind
 from flatnet.exceptions import HostSetupError
 
 _FAMILIES = {4: "ip", 6: "ip6"}
@@ -236,8 +236,8 @@ def _expressions(values: Values) -> list[tuple[str, Values]]:
     """What a rule is made of, as (name, attributes)."""
     found = []
     for _, element in attributes(values.get(_EXPRESSIONS, b"")):
-        parts = dict(attributes(element))
-        found.append((text(parts[1]), dict(attributes(parts.get(2, b"")))))
+        parts = by_kind(element)
+        found.append((text(parts[1]), by_kind(parts.get(2, b""))))
     return found
 
 
@@ -255,8 +255,8 @@ def _target(parts: list[tuple[str, Values]]) -> str:
     """The chain that a rule leads to, or nothing."""
     for name, values in parts:
         if name == "immediate":
-            verdict = dict(attributes(values.get(2, b""))).get(2, b"")
-            return text(dict(attributes(verdict)).get(2, b""))
+            verdict = by_kind(values.get(2, b"")).get(2, b"")
+            return text(by_kind(verdict).get(2, b""))
     return ""
 
 

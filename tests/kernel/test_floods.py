@@ -6,12 +6,10 @@ import threading
 import time
 
 import pytest
-from filtered import plan, rule
+from filtered import plan
 from frames import bootp, ether, ip, udp
 from namespaces import enter
 from segment import guest, segment
-
-from flatnet.apply.filter.guard import routed as guard_routed
 
 GATEWAY = "10.0.0.1"
 SECONDS = 10
@@ -149,22 +147,6 @@ def test_idle_connections_to_the_name_server(net):
             return first, second
 
     assert net.node.call(hold) == (4, 3)
-
-
-def test_connections_that_the_machine_remembers(net, monkeypatch):
-    monkeypatch.setattr(guard_routed, "_FLOWS", 100)
-    guests = (guest(1), guest(2), guest(3))
-    plan(net, guests, (rule(1),), allow_same_net_traffic=False)
-
-    def many():
-        for port in range(1000, 1400):
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-                own.sendto(b"?", ("192.0.2.9", port))
-
-    net.guests[1].namespace.call(many)
-    assert net.guests[2].reaches(("udp", "192.0.2.9", 80))
-    mine = net.node.run("conntrack -L -s 10.0.0.2", check=False)
-    assert 90 < len(mine.splitlines()) <= 110
 
 
 def test_all_at_once_for_a_while(net):

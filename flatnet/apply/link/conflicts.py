@@ -156,13 +156,19 @@ def own_ways(
 ) -> frozenset[str]:
     """Return the devices beside its bridge that truly lead to a network.
 
-    Who comes in by them with an address of it is no forger.
+    Who comes in by them with an address of it is no forger.  A device that has
+    one of ours is none: it is the bridge, which somebody renamed.
     """
     network = IPv4Network(cidr, strict=False)
     index = _index(bridge)
     used = [IPv4Address(each.address) for each in in_use]
     found = {around.way(each) for each in used if each in network}
     found |= {route.device for route in around.ranges(network, index)}
+    found -= {
+        each.index
+        for each in around.addresses
+        if each.ours and IPv4Address(each.ip) in network
+    }
     return frozenset(map(device_name, found - {0, index}))
 
 

@@ -234,6 +234,8 @@ def _carriers(
         for network in guard.networks
         for each in addresses
         if each.index in names
+        # Ours on another device is on a bridge that somebody renamed.
+        and not each.ours
         and names[each.index] != network.bridge
         and ipaddress.ip_address(each.ip)
         in ipaddress.ip_network(network.cidr, strict=False)

@@ -18,6 +18,8 @@ Goals, and how each is met:
   of a flat network is dropped unless it came in by that network's bridge.
 * No guest takes all: what it asks of the host, and what the host remembers
   for it, is limited by port or address before the shared thing.
+* Nothing reaches a guest past the rules of iptables, which name the bridge:
+  on one that somebody renamed nothing is for a guest.
 * Others' devices are left alone, whatever they are called.
 * Twice is once, and no rule is parsed: see `nft`.  The tables are owned where
   the kernel can, and outlive others' flushes: see `libnftables`.

@@ -71,22 +71,12 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
         ),
         met.chain(guard),
         *(
-            Chain(hook, (met.JUMP, *rules), hook=hook, priority=BEFORE_FILTER)
+            Chain(hook, rules, hook=hook, priority=BEFORE_FILTER)
             for hook, rules in (
-                ("output", ()),
-                (
-                    "forward",
-                    severed.RULES + _flows(),
-                ),
-                (
-                    "input",
-                    severed.RULES
-                    + _limits(
-                        ("names", "tcp dport 53 ", _TO_NAMES),
-                        ("host", "meta l4proto tcp ", _TO_HOST),
-                    )
-                    + _flows(),
-                ),
+                ("output", (met.JUMP,)),
+                ("forward", (met.JUMP, *severed.RULES, *_flows())),
+                ("input", (met.JUMP, *severed.RULES, *_for_host())),
+                ("postrouting", _astray(guard, strangers)),
             )
         ),
     )
@@ -122,6 +112,23 @@ def _from_outside(
     return tuple(rules)
 
 
+def _astray(guard: Guard, strangers: Strangers) -> tuple[str, ...]:
+    """Drop what is for a guest and leaves by no way to it.
+
+    Rules of iptables name the bridge, so that they judge nothing on one that
+    was renamed.  In postrouting the device is the last one, after any NAT.
+    """
+    ways = (
+        name
+        for network in guard.networks
+        for name in (network.bridge, *strangers.holders(network))
+    )
+    return (
+        *(f'oifname "{name}" accept' for name in dict.fromkeys(ways)),
+        *(f"{header} daddr @guests{n} drop" for n, header in _HEADERS),
+    )
+
+
 def _limits(*limits: tuple[str, str, int]) -> tuple[str, ...]:
     """Drop what would begin one connection too many, by source."""
     return tuple(
@@ -130,6 +137,13 @@ def _limits(*limits: tuple[str, str, int]) -> tuple[str, ...]:
         for name, match, most in limits
         for family, header in _HEADERS
     )
+
+
+def _for_host() -> tuple[str, ...]:
+    """Limit what a guest begins with the host."""
+    names = ("names", "tcp dport 53 ", _TO_NAMES)
+    tcp = ("host", "meta l4proto tcp ", _TO_HOST)
+    return _limits(names, tcp) + _flows()
 
 
 def _flows() -> tuple[str, ...]:

@@ -82,6 +82,24 @@ def test_tables_without_an_owner_are_used_as_they_are(site):
     assert tables(site) == whole
 
 
+def test_one_table_without_an_owner_leaves_the_others_owned(site):
+    site.host.run(f"nft add table inet {TABLE}")
+
+    def applied():
+        with Session() as session:
+            apply_guard(session, Guarding(), guard())
+            for family in FAMILIES:
+                site.host.run(
+                    f"nft delete table {family} {TABLE}", check=False
+                )
+            return site.host.run("nft list tables").splitlines()
+
+    owned = {f"table {family} {TABLE}" for family in FAMILIES} - {
+        f"table inet {TABLE}"
+    }
+    assert set(site.host.call(applied)) == owned
+
+
 def test_tables_of_a_living_owner_are_refused_in_one_line(site):
     def second():
         site.apply(guard())

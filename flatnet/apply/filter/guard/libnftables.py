@@ -37,7 +37,6 @@ Name = tuple[str, str]
 _NEW_TABLE, _CREATE = 0, 0x400
 _TABLE_NAME, _TABLE_FLAGS = 1, 2
 _OWNER_PERSIST = 0x2 | 0x4
-_SECONDS = 5
 _NONE: Mapping[Hashable, object] = MappingProxyType({})
 
 
@@ -116,15 +115,34 @@ class Session:
 
         :raises HostSetupError: another living process owns one
         """
-        for family, name in set(tables) - self._adopted:
-            # Nothing that was read of a table is another by it.
-            with self.shared() as kernel, self.proven.writing(_NONE):
-                refused = _new_table(kernel, family, name, _OWNER_PERSIST)
-                if refused in (errno.EOPNOTSUPP, errno.EINVAL):
-                    refused = _new_table(kernel, family, name, 0)
-                if refused:
-                    raise HostSetupError(_not_adopted(family, name, refused))
-            self._adopted.add((family, name))
+        fresh = sorted(set(tables) - self._adopted)
+        refused = self._have(fresh, _OWNER_PERSIST) if fresh else 0
+        if refused and len(fresh) > 1:
+            # Each by itself: it need not be all of them.
+            for each in fresh:
+                self.adopt((each,))
+            return
+        if refused in (errno.EOPNOTSUPP, errno.EINVAL):
+            refused = self._have(fresh, 0)
+        if refused:
+            raise HostSetupError(_not_adopted(*fresh[0], refused))
+        self._adopted.update(fresh)
+
+    def _have(self, tables: Iterable[Name], flags: int) -> int:
+        """Ask for tables in one transaction; return the error, or 0."""
+        bodies = (
+            request(
+                family,
+                {
+                    _TABLE_NAME: name.encode() + b"\0",
+                    _TABLE_FLAGS: struct.pack(">I", flags),
+                },
+            )
+            for family, name in tables
+        )
+        # Nothing that was read of a table is another by it.
+        with self.shared() as kernel, self.proven.writing(_NONE):
+            return transacted(kernel, _NEW_TABLE, *bodies, flags=_CREATE)
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[socket.socket]:
@@ -136,24 +154,10 @@ class Session:
             fileno=os.dup(self._socket),
         ) as kernel:
             blocking = os.get_blocking(self._socket)
-            kernel.settimeout(_SECONDS)
             try:
                 yield kernel
             finally:
                 os.set_blocking(self._socket, blocking)
-
-
-def _new_table(
-    kernel: socket.socket, family: str, name: str, flags: int
-) -> int:
-    """Ask for a table; return the error's number, or 0."""
-    asked = {
-        _TABLE_NAME: name.encode() + b"\0",
-        _TABLE_FLAGS: struct.pack(">I", flags),
-    }
-    return transacted(
-        kernel, _NEW_TABLE, request(family, asked), flags=_CREATE
-    )
 
 
 def _not_adopted(family: str, name: str, refused: int) -> str:

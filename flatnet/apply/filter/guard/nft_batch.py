@@ -58,24 +58,28 @@ class RefusedError(Exception):
 
 
 def transacted(
-    kernel: socket.socket, kind: int, body: bytes, *, flags: int = 0
+    kernel: socket.socket, kind: int, *bodies: bytes, flags: int = 0
 ) -> int:
-    """Send one message of nf_tables and wait; return the error, or 0.
+    """Send messages as one transaction; return the first's error, or 0.
 
-    :param kernel: a netlink socket; what is made may be owned by it
-    :param kind: the message's type, without its subsystem
-    :param body: as `nft_dump.request` makes it
+    Nothing waits here: see `committed`.
+
+    :param kernel: a netlink socket; what is made may be owned by it, and it
+        is left as one that does not block
+    :param kind: the type of all messages, without its subsystem
+    :param bodies: as `nft_dump.request` makes them
     """
+    kernel.setblocking(False)
+    for _ in _unread(kernel):
+        pass
+    kind, flags = SUBSYSTEM << 8 | kind, REQUEST | ACK | flags
     kernel.send(
         message(_BATCH_BEGIN, REQUEST, _BOUNDS)
-        + message(SUBSYSTEM << 8 | kind, REQUEST | ACK | flags, body)
+        + b"".join(message(kind, flags, each) for each in bodies)
         + message(_BATCH_END, REQUEST, _BOUNDS)
     )
-    while True:
-        answer = kernel.recv(8192)
-        _, received, *_ = HEADER.unpack_from(answer)
-        if received == ERROR:
-            return error(answer[HEADER.size :])
+    told = [error(body) for each, _, body in _unread(kernel) if each == ERROR]
+    return next(filter(None, told), 0) if told else errno.ENOBUFS
 
 
 def committed(

@@ -265,5 +265,4 @@ def _sent(kind: int, family: str, asked: Values) -> int:
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
     ) as kernel:
-        kernel.settimeout(_SECONDS)
         return transacted(kernel, kind, request(family, asked))

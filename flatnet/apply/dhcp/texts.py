@@ -4,59 +4,53 @@ A line is checked and made once, for as long as its host is in the plan: who
 comes or goes costs his own lines, and joining them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.middle import middle
 from flatnet.state.plan import DhcpHost, DhcpServer
 
+_LINES = {"hosts": dnsmasq.hosts_line, "names": dnsmasq.names_line}
+
 
 @dataclass(frozen=True)
 class _Made:
-    """The lines of some hosts, one for each."""
+    """The lines of some hosts, one for each, by the kind of the file."""
 
     domain: str = ""
     hosts: tuple[DhcpHost, ...] = ()
-    lines: tuple[str, ...] = ()
+    lines: dict[str, list[str]] = field(
+        default_factory=lambda: {kind: [] for kind in _LINES}
+    )
 
 
 class Texts:
     """Makes the texts of servers, and remembers the lines of the last."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[str, str], _Made] = {}
+        self._made: dict[str, _Made] = {}
 
     def of(self, server: DhcpServer) -> dict[str, str]:
         """Return the texts of a server's files by their kinds.
 
         :raises HostSetupError: a value cannot stand in a line
         """
-        return {
-            "hosts": self._text(server, "hosts", dnsmasq.hosts_line),
-            "names": self._text(server, "names", dnsmasq.names_line),
+        known = self._made.get(server.bridge)
+        if known is None or known.domain != server.domain:
+            known = _Made(server.domain)
+        went, came = middle(known.hosts, server.hosts)
+        fresh = server.hosts[came]
+        lines = {
+            kind: [
+                *known.lines[kind][: went.start],
+                *(line(host, server.domain) for host in fresh),
+                *known.lines[kind][went.stop :],
+            ]
+            for kind, line in _LINES.items()
         }
+        self._made[server.bridge] = _Made(server.domain, server.hosts, lines)
+        return {kind: "".join(each) for kind, each in lines.items()}
 
     def forget(self, bridge: str) -> None:
         """Forget those of a server that is no more."""
-        for key in [each for each in self._made if each[0] == bridge]:
-            del self._made[key]
-
-    def _text(
-        self,
-        server: DhcpServer,
-        kind: str,
-        line: Callable[[DhcpHost, str], str],
-    ) -> str:
-        key, domain, hosts = (server.bridge, kind), server.domain, server.hosts
-        known = self._made.get(key, _Made())
-        if known.domain != domain:
-            known = _Made()
-        went, came = middle(known.hosts, hosts)
-        lines = (
-            *known.lines[: went.start],
-            *(line(host, domain) for host in hosts[came]),
-            *known.lines[went.stop :],
-        )
-        self._made[key] = _Made(domain, hosts, lines)
-        return "".join(lines)
+        self._made.pop(bridge, None)

@@ -12,6 +12,7 @@ readable then.
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import select
@@ -66,6 +67,10 @@ def main() -> int:
         bottom_regex=arguments.bottom_regex,
     )
     os.set_blocking(arguments.events, False)
+    # What a worker's collector does not look at stays shared with us: 14 MB,
+    # and 10 ms each time that it looks at all.
+    gc.collect()
+    gc.freeze()
     with socket.socket(fileno=arguments.listener) as listener:
         serve = _service(arguments, paths)
         teller = Teller(arguments.events)

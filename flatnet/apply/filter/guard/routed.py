@@ -23,7 +23,8 @@ _TO_HOST, _TO_NAMES = 256, 4
 # kernel looks at all that are counted with it, which took 4 ms for 16384.  So
 # a guest's are counted in shares, each by itself, and chance says in which:
 # it has no more than all shares hold (40960), and who has 16384 finds one of
-# them full once in a million tries, and not in the next.
+# them full once in a million tries, and not in the next.  What TCP has closed
+# the kernel does not count; it forgets that first where its table is full.
 _SHARES, _PER_SHARE = 1024, 40
 _SHARE = f"numgen random mod {_SHARES}"
 _PER_ADDRESS = "type {kind}; size 65535; flags dynamic"

@@ -76,6 +76,7 @@ BRIDGES = (
     f"ip link set {BRIDGE} mtu 1300",
     f"ip link set {BRIDGE} type bridge stp_state 1",
     f"ip link set {BRIDGE} address 02:00:00:00:00:77",
+    f"ip link set {BRIDGE} down name elsewhere",
 )
 UPLINKS = (
     "ip link set eth1 down",

@@ -137,11 +137,13 @@ class Worker:
     def _work(self, work: channel.Work) -> Changes:
         if work.base is None:
             self._tools.known.proven.forget()
-        if work.whole:
             self._watch.devices.forget()
+            self._tools.known.daemons.forget()
+        if work.whole:
+            self._watch.devices.doubt()
             self._tools.known.proven.forget_carried()
             self._tools.known.sets.forget()
-            self._tools.known.daemons.forget()
+            self._tools.known.daemons.doubt()
         changes = self._apply(*self._standing.begun(work))
         self._standing.done(work)
         return changes

@@ -5,6 +5,7 @@ import random
 import subprocess
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,45 @@ def test_the_devices_are_the_same_objects_until_one_is_another(namespace):
             return devices.named().keys() - before.keys()
 
     assert namespace.call(read) == {"d1"}
+
+
+def test_what_no_event_tells_is_read_again_where_it_is_due(namespace):
+    """A look rests for a while, and what it found before stands so long."""
+    flag = "/proc/sys/net/ipv6/conf/d1/disable_ipv6"
+
+    def flipped():
+        ip("link add d1 type bridge")
+        with contextlib.closing(Devices()) as devices:
+            devices.named()
+            assert devices.find("d1").ipv6
+            devices.moved()
+            Path(flag).write_text("1")
+
+            def is_seen():
+                devices.doubt()
+                devices.named()
+                return not devices.find("d1").ipv6
+
+            eventually(is_seen, "not seen")
+            return [(e.ipv6, now.ipv6) for e, now in devices.moved().links]
+
+    assert namespace.call(flipped) == [(True, False)]
+
+
+def test_looks_that_follow_each_other_are_one(namespace, monkeypatch):
+    asked = []
+
+    def counted():
+        asked.append(None)
+        time.sleep(0.01)
+        return read_links()
+
+    def looked():
+        monkeypatch.setattr("flatnet.apply.link.devices.read_links", counted)
+        with contextlib.closing(Devices()) as devices:
+            for _ in range(10):
+                devices.doubt()
+                devices.named()
+        return len(asked)
+
+    assert namespace.call(looked) == 1

@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from flatnet.apply import files
+from flatnet.apply.ration import Ration
 from flatnet.exceptions import HostSetupError
 
 # Milliseconds until a dnsmasq that does not end is killed, and then waited
@@ -38,7 +39,8 @@ class Running:
 
     Looking through /proc costs the more the more guests there are, each of
     which is a process.  So those that were found are held, and looked for
-    again once one of them has ended, or somebody has changed them.
+    again once one of them has ended, or somebody has changed them, and by
+    whole passes.
 
     Given up: one more that somebody starts is found when that is.
     """
@@ -46,18 +48,23 @@ class Running:
     def __init__(self) -> None:
         self._found: dict[str, tuple[Daemon, ...]] | None = None
         self._handles: dict[Daemon, int] = {}
+        self._ration = Ration()
 
     def find(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
         """Return them by bridge; see `our_daemons`."""
         if self._found is None or self.ended():
             self.forget()
-            found = our_daemons(networks_path)
-            for daemon in (each for ours in found.values() for each in ours):
-                with contextlib.suppress(ProcessLookupError):
-                    self._handles[daemon] = os.pidfd_open(daemon.pid)
-            # They are held now: who is still there is who was meant.
-            self._found = our_daemons(networks_path)
+            with self._ration.taken():
+                self._found = self._looked_for(networks_path)
         return self._found
+
+    def _looked_for(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
+        found = our_daemons(networks_path)
+        for daemon in (each for ours in found.values() for each in ours):
+            with contextlib.suppress(ProcessLookupError):
+                self._handles[daemon] = os.pidfd_open(daemon.pid)
+        # They are held now: who is still there is who was meant.
+        return our_daemons(networks_path)
 
     def forget(self) -> None:
         """Have them looked for again the next time."""
@@ -65,6 +72,11 @@ class Running:
         for handle in self._handles.values():
             os.close(handle)
         self._handles = {}
+
+    def doubt(self) -> None:
+        """The same, where looking is due."""
+        if self._ration.is_due:
+            self.forget()
 
     def signal(
         self, daemons: Iterable[Daemon], number: signal.Signals

@@ -11,9 +11,9 @@ read a device again once we changed it.
 
 Given up: who may open a tap, whether a device has IPv6, and the alias of one
 that is down change without an event.  Our own changes are followed by a
-reading of the device; those of others are seen when all are read, as every
-whole pass does.  An IPv6 address that the kernel makes itself is told of once
-nobody else has it.
+reading of the device; those of others are seen when all are read, which a
+whole pass does where it is due (`ration`).  An IPv6 address that the kernel
+makes itself is told of once nobody else has it.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ from flatnet.apply.link.link import (
     read_links,
 )
 from flatnet.apply.link.subscription import received, subscribed
+from flatnet.apply.ration import Ration
 
 # From linux/rtnetlink.h: devices, addresses of both families, forwarding;
 # and from linux/socket.h.
@@ -75,6 +76,7 @@ class Devices:
         self._addresses: dict[tuple[int, str], Address] | None = None
         self._moved = Moved()
         self._connection: Any = None
+        self._ration = Ration()
 
     @property
     def socket(self) -> socket.socket:
@@ -162,6 +164,11 @@ class Devices:
         """Have all read again the next time."""
         self._is_current, self._addresses = False, None
 
+    def doubt(self) -> None:
+        """Have the devices read again the next time, where that is due."""
+        if self._ration.is_due:
+            self._is_current = False
+
     def moved(self) -> Moved:
         """Return what happened since the last call.
 
@@ -185,11 +192,12 @@ class Devices:
         self._absorb()
         if self._is_current:
             return
-        there = {each.index: each for each in read_links()}
         is_first = not self._known
-        self._is_current = True
-        for index in {*self._known, *there}:
-            self._put(index, there.get(index))
+        with self._ration.taken():
+            there = {each.index: each for each in read_links()}
+            self._is_current = True
+            for index in {*self._known, *there}:
+                self._put(index, there.get(index))
         if is_first:
             # Nobody knows what they were, nor that somebody did anything.
             self._before = {}

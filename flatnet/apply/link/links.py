@@ -62,6 +62,10 @@ class Host:
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     taken: list[Taken] = field(default_factory=list)
+    # The ids of those who may open taps, by the names of user and group.
+    openers: dict[tuple[str | None, str | None], tuple[int, int]] = field(
+        default_factory=dict
+    )
 
     def by_index(self, index: int) -> Link | None:
         """The link of that index."""

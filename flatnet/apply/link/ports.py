@@ -100,7 +100,7 @@ def _usable(host: Host, port: Port) -> Link | None:
     if fits and (link.ours or unfinished):
         if (
             port.kind == "tap"
-            and loses(link.opener, wanted_owner(port))
+            and loses(link.opener, _opener(host, port))
             and drop_tap(port.name)
         ):
             del host.links[port.name]
@@ -119,7 +119,7 @@ def _made(host: Host, bridge: Bridge, port: Port) -> Link:
     if port.peer in host.links:
         raise _taken(port.peer)
     if port.kind == "tap":
-        set_tap(port.name, wanted_owner(port))
+        set_tap(port.name, _opener(host, port))
     else:
         host.netlink.link(
             "add",
@@ -168,8 +168,19 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
         host.made.append(Effect(Surface.PORT, Verb.UP, port.name))
 
 
+def _opener(host: Host, port: Port) -> tuple[int, int]:
+    """Who may open a port's tap; a name is looked up once a pass.
+
+    :raises HostSetupError: there is no such user or group
+    """
+    names = port.owner, port.group
+    if names not in host.openers:
+        host.openers[names] = wanted_owner(*names)
+    return host.openers[names]
+
+
 def _mend_opener(host: Host, link: Link, port: Port) -> Link:
-    wanted = wanted_owner(port)
+    wanted = _opener(host, port)
     if link.opener == wanted or loses(link.opener, wanted):
         return link
     if not set_tap(port.name, wanted):

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 from flatnet.apply.link.link import NO_OPENER
 from flatnet.exceptions import HostSetupError
-from flatnet.state.plan import Port
 
 DEVICE = "/dev/net/tun"
 # From linux/if_tun.h.
@@ -28,16 +27,16 @@ _REQUEST = struct.Struct("16sH22x")
 _NO_TUN = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 
 
-def wanted_owner(port: Port) -> tuple[int, int]:
-    """Return the (uid, gid) that a port's tap is to have.
+def wanted_owner(owner: str | None, group: str | None) -> tuple[int, int]:
+    """Return the (uid, gid) that the tap of these names is to have.
 
     NO_OPENER stands for none, of whom the kernel asks nothing.
 
     :raises HostSetupError: there is no such user or group
     """
     try:
-        uid = pwd.getpwnam(port.owner).pw_uid if port.owner else NO_OPENER
-        gid = grp.getgrnam(port.group).gr_gid if port.group else NO_OPENER
+        uid = pwd.getpwnam(owner).pw_uid if owner else NO_OPENER
+        gid = grp.getgrnam(group).gr_gid if group else NO_OPENER
     except KeyError as error:
         raise HostSetupError(
             f"tap_owner or tap_group: {error.args[0]}; make it or correct "

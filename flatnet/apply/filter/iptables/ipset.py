@@ -22,7 +22,9 @@ from functools import lru_cache
 from flatnet.apply.filter.iptables.ipset_messages import (
     FoundSet,
     SetError,
+    Told,
     Writer,
+    found_set,
     listed,
     names,
 )
@@ -42,6 +44,11 @@ def read_sets() -> Mapping[str, FoundSet]:
 
     :raises HostSetupError: the kernel does not tell
     """
+    return {name: found_set(name, told) for name, told in told_sets().items()}
+
+
+def told_sets() -> Mapping[str, Told]:
+    """Return what the kernel says of them; errors as for `read_sets`."""
     every = names()
     mine = [name for name in every if name.startswith(PREFIX)]
     # Foreign sets may be huge; their names are not.

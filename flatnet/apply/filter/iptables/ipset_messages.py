@@ -38,6 +38,8 @@ _SIZES = ((_HASH_SIZE, 64), (_MAXIMUM, 1048576))
 _AT_ONCE = 1000
 _SECONDS = 10
 _BUSY = 4100
+# The bodies of the messages about one set.
+Told = tuple[bytes, ...]
 _TEXTS = {
     4099: "the kernel has all the sets that it is made for",
     _BUSY: "it is in use",
@@ -74,24 +76,29 @@ def names() -> list[str]:
     return [_text(each[_NAME]) for each in _dump(asked)]
 
 
-def listed(only: Iterable[str] | None = None) -> dict[str, FoundSet]:
-    """Return sets with their members, by name; all, or those named.
+def listed(only: Iterable[str] | None = None) -> dict[str, Told]:
+    """Return what the kernel says of sets, by name; all, or those named.
 
     :raises HostSetupError: the kernel does not tell
     """
     questions = [b""] if only is None else [_named(each) for each in only]
-    families: dict[str, int] = {}
-    members: dict[str, list[bytes]] = {}
+    told: dict[str, list[bytes]] = {}
     for question in questions:
-        for values in _dump(question):
-            name = _text(values[_NAME])
-            members.setdefault(name, []).extend(_members(values))
-            if _TYPE_NAME in values:
-                families[name] = _family(values)
-    return {
-        name: FoundSet(name, families.get(name, 0), frozenset(found))
-        for name, found in members.items()
-    }
+        for body in _bodies(question):
+            values = by_kind(body)
+            told.setdefault(_text(values[_NAME]), []).append(body)
+    return {name: tuple(bodies) for name, bodies in told.items()}
+
+
+def found_set(name: str, told: Told) -> FoundSet:
+    """Return the set that the kernel says something of."""
+    family = 0
+    members: set[bytes] = set()
+    for values in map(by_kind, told):
+        members.update(_members(values))
+        if _TYPE_NAME in values:
+            family = _family(values)
+    return FoundSet(name, family, frozenset(members))
 
 
 def count(name: str) -> int:
@@ -182,6 +189,10 @@ class Writer:
 
 
 def _dump(question: bytes) -> Iterator[dict[int, bytes]]:
+    return map(by_kind, _bodies(question))
+
+
+def _bodies(question: bytes) -> Iterator[bytes]:
     with netlink.connected(netlink.NETFILTER, _SECONDS) as kernel:
         flags = netlink.REQUEST | netlink.ACK | netlink.DUMP
         kernel.send(_message(_LIST, flags, question))
@@ -191,7 +202,7 @@ def _dump(question: bytes) -> Iterator[dict[int, bytes]]:
                     return
                 if kind == netlink.ERROR:
                     raise SetError(netlink.error(body))
-                yield by_kind(body[4:])
+                yield body[4:]
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 Reading them costs as much as they hold, and nothing tells of changes.  So
 they are remembered, and read again by every whole pass and after every
-error.  In between the number of members tells: of those sets that keep
+error: what the kernel says then is held, as it stands, against what it said
+before.  In between the number of members tells: of those sets that keep
 somebody out at every probe, of the others a few at a time.
 
 Given up: somebody who takes a member and puts another is seen by the next
@@ -16,7 +17,9 @@ from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.ipset import Edits
 from flatnet.apply.filter.iptables.ipset_messages import (
     FoundSet,
+    Told,
     count,
+    found_set,
     listed,
     names,
 )
@@ -32,8 +35,10 @@ class Sets:
 
     def __init__(self) -> None:
         self._found: dict[str, FoundSet] | None = None
-        # Those that are in the kernel just as planned.
-        self._settled: dict[str, AddressSet] = {}
+        # Those that are in the kernel just as planned, and how that is.
+        self._settled: dict[str, tuple[AddressSet, FoundSet]] = {}
+        # What the kernel said of sets, and what they were by that.
+        self._told: dict[str, tuple[Told, FoundSet]] = {}
         # Those of which nobody knows what became of them.
         self._doubted: frozenset[str] = frozenset()
         self._turn: list[str] = []
@@ -45,7 +50,7 @@ class Sets:
         if not self._turn:
             self._turn = sorted(self._found)
         turn, self._turn = self._turn[:_AT_ONCE], self._turn[_AT_ONCE:]
-        closing = (n for n, each in self._settled.items() if each.guards)
+        closing = (n for n, (each, _) in self._settled.items() if each.guards)
         return all(map(self._is_as_left, {*turn, *closing}))
 
     def _is_as_left(self, name: str) -> bool:
@@ -66,22 +71,40 @@ class Sets:
         :raises HostSetupError: the kernel does not tell
         """
         if self._found is None:
-            self._settled, self._doubted = {}, frozenset()
-            self._found = dict(ipset.read_sets())
+            self._doubted = frozenset()
+            self._found = self._read()
+            self._settled = {
+                name: (wanted, left)
+                for name, (wanted, left) in self._settled.items()
+                if self._found.get(name) == left
+            }
         if self._doubted:
             there = self._doubted & set(names())
             without = self._found.keys() - self._doubted
             self._found = {name: self._found[name] for name in without}
-            self._found |= listed(sorted(there)) if there else {}
+            for name, told in (listed(sorted(there)) if there else {}).items():
+                self._found[name] = found_set(name, told)
             self._doubted = frozenset()
         return self._found
+
+    def _read(self) -> dict[str, FoundSet]:
+        """Read all; most say what they said before."""
+        before, self._told = self._told, {}
+        for name, told in ipset.told_sets().items():
+            same, known = before.get(name, ((), None))
+            if known is None or same != told:
+                known = found_set(name, told)
+            self._told[name] = told, known
+        return {name: known for name, (_, known) in self._told.items()}
 
     def differing(
         self, wanted: Iterable[AddressSet]
     ) -> tuple[AddressSet, ...]:
         """Return those that are not known to be as they are wanted."""
         return tuple(
-            each for each in wanted if self._settled.get(each.name) is not each
+            each
+            for each in wanted
+            if self._settled.get(each.name, (None,))[0] is not each
         )
 
     def note(
@@ -105,9 +128,9 @@ class Sets:
             wanted = each.wanted
             if wanted.name in self._doubted:
                 continue
-            members = each.members
-            found[wanted.name] = FoundSet(wanted.name, wanted.family, members)
-            self._settled[wanted.name] = wanted
+            left = FoundSet(wanted.name, wanted.family, each.members)
+            found[wanted.name] = left
+            self._settled[wanted.name] = wanted, left
         for name in gone:
             found.pop(name, None)
             self._settled.pop(name, None)

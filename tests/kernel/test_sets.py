@@ -1,0 +1,83 @@
+"""What is remembered of sets, held against what the kernel says of them."""
+
+import subprocess
+
+import pytest
+
+from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.sets import Sets
+from flatnet.apply.filter.iptables.tables import AddressSet
+
+WANTED = tuple(
+    AddressSet(f"flatnet-{name}", 4, frozenset(("10.0.0.2", "10.0.0.3")))
+    for name in ("one", "two")
+)
+
+
+def run(command):
+    subprocess.run(command.split(), check=True, timeout=60)
+
+
+def settled():
+    """Sets that were written as they are wanted, and are known to be so."""
+    sets = Sets()
+    existing = sets.read()
+    edits, errors = ipset.differences(WANTED, existing)
+    _, more = ipset.close_sets(edits)
+    assert not errors
+    assert not more
+    sets.note(existing, edits, gone=(), refused=())
+    return sets
+
+
+def test_sets_that_are_as_they_were_left_stay_settled(namespace):
+    def read_again():
+        sets = settled()
+        for _ in range(2):
+            sets.forget()
+            sets.read()
+            assert sets.differing(WANTED) == ()
+        before = sets.read()
+        sets.forget()
+        found = sets.read()
+        return all(found[name] is before[name] for name in before)
+
+    assert namespace.call(read_again)
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        ("ipset del flatnet-one 10.0.0.2",),
+        ("ipset del flatnet-one 10.0.0.2", "ipset add flatnet-one 10.0.0.9"),
+        ("ipset add flatnet-one 10.0.0.0/30",),
+        ("ipset flush flatnet-one",),
+        ("ipset destroy flatnet-one",),
+        (
+            "ipset destroy flatnet-one",
+            "ipset create flatnet-one hash:net family inet6",
+        ),
+        ("ipset swap flatnet-one theirs",),
+    ],
+)
+@pytest.mark.parametrize("was_read", [False, True])
+def test_one_that_somebody_changed_is_settled_no_more(
+    namespace, commands, was_read
+):
+    def changed():
+        run("ipset create theirs hash:net")
+        sets = settled()
+        if was_read:
+            sets.forget()
+            sets.read()
+        for command in commands:
+            run(command)
+        sets.forget()
+        existing = sets.read()
+        different = sets.differing(WANTED)
+        edits, _ = ipset.differences(different, existing)
+        return different, [(e.gone, e.new) for e in edits if e.gone or e.new]
+
+    different, edits = namespace.call(changed)
+    assert different == WANTED[:1]
+    assert edits or "inet6" in commands[-1]

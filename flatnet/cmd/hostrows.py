@@ -11,6 +11,7 @@ from flatnet.db import (
     snapshot,
 )
 from flatnet.db.engine import Database
+from flatnet.db.remembered import Remembered
 from flatnet.exceptions import Conflict, NotFound
 from flatnet.plan import findings as found
 from flatnet.plan.kept import Kept, kept, rebound
@@ -43,6 +44,9 @@ class DatabaseRows:
         self._host = host
         self._holder = holder
         self._told: tuple[str, str | None] | None = None
+        self._last = Remembered()
+        # The last snapshot of all, and what it came to.
+        self._whole = Snapshot(host), Kept()
 
     def read(self, scope: Scope, before: Kept) -> Kept:
         """Return the rows, with nothing left of deleted instances.
@@ -79,11 +83,15 @@ class DatabaseRows:
         if rows.departed:
             allocation.deallocate_departed(self._database, host=self._host)
             rows, covered = self._read(scope, before)
-        return kept(before, rows, covered), covered
+        if not covered.everything:
+            return kept(before, rows, covered), covered
+        if rows is not self._whole[0]:
+            self._whole = rows, kept(before, rows, covered)
+        return self._whole[1], covered
 
     def _read(self, scope: Scope, before: Kept) -> tuple[Snapshot, Covered]:
         if scope.everything:
-            rows = snapshot.read(self._database, self._host)
+            rows = snapshot.read(self._database, self._host, self._last)
             return rows, Covered(everything=True)
         return scoped.read(
             self._database, self._host, scope, before.known(scope)

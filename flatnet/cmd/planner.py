@@ -38,10 +38,9 @@ class HostPlanner:
         :param before: the plan of before, whose parts are made again only
             where their rows differ
         """
+        in_use = self.in_use()
+        if before and before.rows is rows and before.is_of(uplinks, in_use):
+            return before
         return planned(
-            rows,
-            self.settings,
-            uplinks,
-            before=before,
-            in_use=self.in_use(),
+            rows, self.settings, uplinks, before=before, in_use=in_use
         )

@@ -66,7 +66,7 @@ def bind(
     wanted = SERVING if named in (None, host) else ARRIVING
     mine = BINDINGS.c.instance_uuid == instance_uuid
     present = {
-        row.interface_uuid: row for row in _rows(connection, host, mine)
+        row.interface_uuid: row for row in rows_of(connection, host, mine)
     }
     for uuid in interfaces_of(connection, instance_uuid):
         row = present.get(uuid)
@@ -120,9 +120,15 @@ def serve(
             )
 
 
-def of_host(connection: Connection, host: str) -> tuple[Binding, ...]:
-    """Return the bindings of a host, by interface."""
-    return tuple(map(from_row, _rows(connection, host)))
+def rows_of(
+    connection: Connection, host: str, *conditions: ColumnElement[bool]
+) -> Sequence[AnyRow]:
+    """Return rows of a host that `from_row` takes, by interface."""
+    return connection.execute(
+        select(BINDINGS.c.id, *COLUMNS)
+        .where(BINDINGS.c.host == host, *conditions)
+        .order_by(BINDINGS.c.interface_uuid)
+    ).all()
 
 
 def of_interfaces(
@@ -130,7 +136,7 @@ def of_interfaces(
 ) -> tuple[Binding, ...]:
     """Return the bindings of interfaces on a host, by interface."""
     chosen = BINDINGS.c.interface_uuid.in_(interfaces)
-    return tuple(map(from_row, _rows(connection, host, chosen)))
+    return tuple(map(from_row, rows_of(connection, host, chosen)))
 
 
 @engine.reads
@@ -196,16 +202,6 @@ def _named_host(connection: Connection, instance_uuid: str) -> str | None:
         select(INSTANCES.c.host).where(INSTANCES.c.uuid == instance_uuid)
     )
     return found
-
-
-def _rows(
-    connection: Connection, host: str, *conditions: ColumnElement[bool]
-) -> Sequence[AnyRow]:
-    return connection.execute(
-        select(BINDINGS)
-        .where(BINDINGS.c.host == host, *conditions)
-        .order_by(BINDINGS.c.interface_uuid)
-    ).all()
 
 
 def interfaces_of(connection: Connection, instance_uuid: str) -> Sequence[str]:

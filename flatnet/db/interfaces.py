@@ -128,17 +128,26 @@ def of_instances(
 
     :param wanted: has the instances' uuids as `uuid`
     """
-    rows = connection.execute(
+    attached, joined = rows_of(connection, wanted)
+    return from_rows(attached, grouped(joined))
+
+
+def rows_of(
+    connection: Connection, wanted: Subquery
+) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
+    """Return rows of `ATTACHED`, and instances with their groups, ascending.
+
+    :param wanted: as for `of_instances`
+    """
+    attached = connection.execute(
         ATTACHED.join(wanted, wanted.c.uuid == VIFS.c.instance_uuid)
     ).all()
-    groups = grouped(
-        connection.execute(
-            select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
-            .join(wanted, wanted.c.uuid == MEMBERS.c.instance_uuid)
-            .order_by(MEMBERS.c.security_group_id)
-        )
-    )
-    return from_rows(rows, groups)
+    joined = connection.execute(
+        select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
+        .join(wanted, wanted.c.uuid == MEMBERS.c.instance_uuid)
+        .order_by(MEMBERS.c.security_group_id)
+    ).all()
+    return attached, joined
 
 
 def from_rows(

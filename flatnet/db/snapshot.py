@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from flatnet.db import bindings, engine, interfaces, models, networks, rules
 from flatnet.db.models import AnyRow
+from flatnet.db.remembered import Remembered
 from flatnet.state.rows import (
     GONE,
     SERVING,
@@ -61,39 +62,80 @@ MEMBERSHIPS = (
 
 
 @engine.reads
-def read(connection: Connection, host: str) -> Snapshot:
+def read(
+    connection: Connection, host: str, last: Remembered | None = None
+) -> Snapshot:
     """Return all that the database says about a host.
 
     Networks, rules and groups are sorted by id, interfaces by network and
     address, addresses as numbers.
+
+    :param last: what was read of the same host before; where all is as it
+        was then, the snapshot is the same object
     """
-    bound = bindings.of_host(connection, host)
-    found = interfaces.of_instances(connection, living(host))
-    here = of_living(select(VIFS.c.network_id), VIFS.c.instance_uuid, host)
-    held = select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == host)
-    used = connection.execute(
-        networks_of(host).where(
-            or_(NETWORKS.c.id.in_(here), NETWORKS.c.id.in_(held))
-        )
+    last = last or Remembered()
+    bound = _bound(connection, host, last)
+    attached, joined = interfaces.rows_of(connection, living(host))
+    found = last.made(
+        "interfaces",
+        (attached, joined, bound),
+        lambda: wanted_here(
+            interfaces.from_rows(attached, interfaces.grouped(joined)),
+            bound,
+            host,
+        ),
     )
-    groups = from_groups(
-        connection.execute(
-            GROUPS_WITH_RULES.where(GROUPS.c.id.in_(_groups_used(host)))
-        )
-    )
-    named = _named_by(RULES.c.parent_group_id.in_(_groups_used(host)))
-    members = connection.execute(
-        MEMBERSHIPS.where(MEMBERS.c.security_group_id.in_(named))
-    )
-    return Snapshot(
+    used = _networks(connection, host, {row.network_id for row in attached})
+    groups = _groups(connection, {row.security_group_id for row in joined})
+    known = last.made("groups", groups, lambda: from_groups(groups))
+    read = Snapshot(
         host=host,
-        interfaces=wanted_here(found, bound, host),
-        security_groups=groups,
-        members=from_members(members, sources_of(groups)),
+        interfaces=found,
+        security_groups=known,
+        members=_members(connection, sources_of(known), last),
         bindings=bound,
         elsewhere=tuple(sorted(bindings.elsewhere(connection, host))),
         departed=bindings.departed(connection, host),
         **from_networks(used),
+    )
+    return last.made("snapshot", read, lambda: read)
+
+
+def _bound(
+    connection: Connection, host: str, last: Remembered
+) -> tuple[Binding, ...]:
+    rows = bindings.rows_of(connection, host)
+    return last.made(
+        "bindings", rows, lambda: tuple(map(bindings.from_row, rows))
+    )
+
+
+def _networks(
+    connection: Connection, host: str, used: Collection[int]
+) -> Sequence[AnyRow]:
+    """Those of interfaces, and those in which the host has an address."""
+    held = select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == host)
+    wanted = or_(NETWORKS.c.id.in_(sorted(used)), NETWORKS.c.id.in_(held))
+    return connection.execute(networks_of(host).where(wanted)).all()
+
+
+def _groups(connection: Connection, used: Collection[int]) -> Sequence[AnyRow]:
+    if not used:
+        return []
+    wanted = GROUPS.c.id.in_(sorted(used))
+    return connection.execute(GROUPS_WITH_RULES.where(wanted)).all()
+
+
+def _members(
+    connection: Connection, named: Collection[int], last: Remembered
+) -> tuple[SourceMember, ...]:
+    """All members of the groups that rules name."""
+    if not named:
+        return ()
+    wanted = MEMBERS.c.security_group_id.in_(sorted(named))
+    rows = connection.execute(MEMBERSHIPS.where(wanted)).all()
+    return last.made(
+        "members", (named, rows), lambda: from_members(rows, named)
     )
 
 

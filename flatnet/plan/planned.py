@@ -49,6 +49,8 @@ class Planned:
     rows: Kept
     parts: Parts
     names: tuple[str, ...] = ()
+    uplinks: Mapping[str, Uplink] = field(default_factory=dict)
+    in_use: tuple[InUse, ...] = ()
     networks: Mapping[int, _Made[_NetworkRows, PlannedNetwork]] = field(
         default_factory=dict
     )
@@ -72,6 +74,12 @@ class Planned:
         for group_id, group in sorted(self.groups.items()):
             for rule_id, reason in group.value.reasons:
                 yield self._left_out(group_id, rule_id, reason)
+
+    def is_of(
+        self, uplinks: Mapping[str, Uplink], in_use: tuple[InUse, ...]
+    ) -> bool:
+        """Whether the host was so when this was planned."""
+        return (self.uplinks, self.in_use) == (uplinks, in_use)
 
     def scope_of(self, ports: Iterable[str]) -> Scope:
         """Return whose rows ports are about; in doubt everybody's.
@@ -125,12 +133,11 @@ def planned(
             guests={key: m.value.part for key, m in guests.items()},
             gone=_gone(rows),
             groups={key: m.value.part for key, m in groups.items()},
-            members={
-                f"{group} {uuid}": each.value
-                for (group, uuid), each in members.items()
-            },
+            members={_key(*key): m.value for key, m in members.items()},
         ),
         names=lines,
+        uplinks=dict(uplinks),
+        in_use=in_use,
         networks=networks,
         guests=guests,
         groups=groups,
@@ -205,6 +212,11 @@ def _group_rows(rows: Kept) -> dict[int, _GroupRows]:
 def _group(of: _GroupRows) -> PlannedGroup:
     row, families = of
     return planned_group(row, dict(families))
+
+
+def _key(group: int, uuid: str) -> str:
+    """What the part of a member of a group is known by."""
+    return f"{group} {uuid}"
 
 
 def _member(row: SourceMember) -> Member:

@@ -1,7 +1,7 @@
 """The rows of one host, and only those, in a number of queries."""
 
 import pytest
-from sqlalchemy import event, insert, update
+from sqlalchemy import delete, event, insert, update
 
 from flatnet.db import (
     allocation,
@@ -10,6 +10,7 @@ from flatnet.db import (
     security_groups,
     snapshot,
 )
+from flatnet.db.remembered import Remembered
 from flatnet.state.rows import SecurityGroup, SecurityRule, Snapshot
 from tests.db.conftest import a_network, allocate, an_instance
 
@@ -192,4 +193,54 @@ def test_number_of_queries_is_constant(database, number):
     event.listen(database._reading, "before_cursor_execute", count)
     found = snapshot.read(database, "node1")
     assert len(found.interfaces) == number
-    assert len(asked) == 8
+    assert len(asked) == 7
+
+
+def test_what_is_as_it_was_read_last_is_the_same_object(database):
+    """So that nothing is made of it again."""
+    a_network(database)
+    instance = an_instance(database)
+    allocate(database, instance)
+    last = Remembered()
+    before = snapshot.read(database, "node1", last)
+    assert snapshot.read(database, "node1", last) is before
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        (models.instances, {"hostname": "other"}),
+        (models.virtual_interfaces, {"address": "fa:16:3e:00:00:77"}),
+        (models.fixed_ips, {"address": "10.0.0.77"}),
+        (models.port_bindings, {"found": "missing"}),
+        (models.networks, {"dns1": "192.0.2.53"}),
+        (models.security_groups, {"name": "other"}),
+        (models.security_group_rules, {"from_port": 21}),
+        (models.security_group_instance_association, None),
+    ],
+)
+def test_what_was_written_since_is_read(database, table, values):
+    a_network(database)
+    group = security_groups.create(database, name="web", project_id="demo").id
+    security_groups.create_rule(
+        database,
+        group=group,
+        protocol="tcp",
+        from_port=22,
+        to_port=22,
+        source_group=group,
+    )
+    instance = an_instance(database)
+    memberships.add_instance(database, group=group, instance=instance.uuid)
+    allocate(database, instance)
+    last = Remembered()
+    before = snapshot.read(database, "node1", last)
+    changed = delete(table) if values is None else update(table)
+    if table is models.fixed_ips:
+        changed = changed.where(table.c.instance_uuid == instance.uuid)
+    if values:
+        changed = changed.values(**values)
+    database.write(lambda c: c.execute(changed).rowcount)
+    found = snapshot.read(database, "node1", last)
+    assert found != before
+    assert found == snapshot.read(database, "node1")

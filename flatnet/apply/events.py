@@ -1,9 +1,10 @@
 """What the applier tells the daemon unasked, through a pipe.
 
-A message is a line of JSON and says which guests' ports it is about, or that
-it may be about anything.  It is so short that the kernel takes it whole or
-not at all; where the pipe is full the applier tries again, and then it is
-about everything.  What the daemon cannot read is about everything too.
+A message is a line of JSON and says which guests' ports it is about, that it
+is about the host itself, or that it may be about anything.  It is so short
+that the kernel takes it whole or not at all; where the pipe is full the
+applier tries again, and then it is about everything.  What the daemon cannot
+read is about everything too.
 """
 
 import contextlib
@@ -20,19 +21,24 @@ _AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Happened:
-    """What somebody did to the host: to `ports`, or to who knows what."""
+    """What somebody did to the host: to `ports`, or to who knows what.
+
+    `host`: to what every pass looks at, whatever it is about.
+    """
 
     everything: bool = False
     ports: tuple[str, ...] = ()
+    host: bool = False
 
     def __or__(self, other: "Happened") -> "Happened":
         ports = tuple(sorted({*self.ports, *other.ports}))
         if self.everything or other.everything or len(ports) > _MOST_PORTS:
             return ANYTHING
-        return Happened(ports=ports)
+        return Happened(ports=ports, host=self.host or other.host)
 
 
 NOTHING = Happened()
+HOST = Happened(host=True)
 ANYTHING = Happened(everything=True)
 
 

@@ -4,7 +4,8 @@ Goals, and how each is met:
 
 * The last plan stays in force.  When somebody flushes rules, or a port joins
   a bridge of ours, what the last plan says is put back at once, rules and
-  guard only; then the daemon is asked for a whole pass.
+  guard only; then the daemon is asked for a pass: for a whole one where rules
+  were changed, else for one that need look at no guest.
 * Nothing is missed between a look and the next: the subscription is older
   than the first pass, and what others do during a pass is told by device.
 * Events cost little: many fold into one look, a few each second, and each is
@@ -22,7 +23,7 @@ import time
 from collections.abc import Mapping
 
 from flatnet.apply import events
-from flatnet.apply.events import ANYTHING, Happened, Teller
+from flatnet.apply.events import ANYTHING, HOST, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
 from flatnet.apply.host import Tools, apply_rules
 from flatnet.apply.link.concern import Concern, Subjects, concern, subjects
@@ -33,7 +34,7 @@ from flatnet.apply.own import SOMEBODY
 from flatnet.apply.pace import Pace
 from flatnet.apply.probes import Probes
 from flatnet.apply.watch import Noticed, Watch
-from flatnet.state.changes import Fight
+from flatnet.state.changes import Changes, Fight
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
 
@@ -99,7 +100,10 @@ class Mender:
             is_lost = SOMEBODY in noticed.rules
             if not (foreign or is_lost) and there == self._strangers:
                 break
-            self._mend(self._plan, there, foreign)
+            changes = self._mend(self._plan, there, foreign)
+            is_doubted = foreign or is_lost or changes.failures
+            # Who has joined a bridge changes what passes say of the guard.
+            self._teller.tell(ANYTHING if is_doubted else HOST)
         # All that they did was heard by now.
         self._tools.known.own.forget()
         self._ask()
@@ -112,6 +116,7 @@ class Mender:
             return
         if changed := self._probes.changed_rules():
             self._mend(self._plan, self._strangers, changed)
+            self._teller.tell(ANYTHING)
         for each in self._probes.mended(self._plan):
             if not self._fights.is_open(each.subject):
                 LOG.warning("not as the last pass left it: %s", each)
@@ -199,7 +204,7 @@ class Mender:
 
     def _mend(
         self, plan: Plan, there: Strangers, foreign: tuple[str, ...]
-    ) -> None:
+    ) -> Changes:
         is_told = bool(foreign) and self._fights.is_open(RULES)
         if foreign:
             who = ", ".join(foreign)
@@ -220,7 +225,7 @@ class Mender:
             LOG.warning("%s", line)
         for failure in changes.failures:
             LOG.error("%s", failure)
-        self._teller.tell(ANYTHING)
+        return changes
 
     def _ask(self) -> None:
         """Ask for passes about what is due, and tell of new fights."""

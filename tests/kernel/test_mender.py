@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output, rules
 
-from flatnet.apply.events import ANYTHING, Happened
+from flatnet.apply.events import ANYTHING, HOST, Happened
 from flatnet.apply.link.taps import opened
 from tests.builders import interface
 from tests.planned import host_plan, parted
@@ -67,6 +67,26 @@ def test_what_is_done_to_a_port_is_about_it_alone(namespace, tmp_path):
                 heard(serving)
 
     namespace.call(twisted)
+
+
+def test_a_foreign_port_that_joins_is_about_no_guest(namespace, tmp_path):
+    def joined():
+        with applier(tmp_path, tmp_path / "log") as serving:
+            settled(serving)
+            output("ip link add vnet0 type veth peer name far0")
+            output("ip link set vnet0 master br100 up")
+            assert serving.wait_for_event() == HOST
+            changes = serving.apply(PLAN, looked_at=())
+            assert changes.failures == ()
+            assert changes.made == ()
+            output("ip link set vnet0 nomaster")
+            assert serving.wait_for_event() == HOST
+            after = serving.apply(PLAN, looked_at=())
+            return changes.warnings, after.warnings
+
+    (warning,), after = namespace.call(joined)
+    assert warning.startswith("port vnet0 of br100 is closed")
+    assert after == ()
 
 
 def test_nothing_is_lost_that_is_done_during_passes(namespace, tmp_path):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from flatnet.apply.events import ANYTHING, Happened, Hearer, Teller
+from flatnet.apply.events import ANYTHING, HOST, Happened, Hearer, Teller
 from flatnet.cmd.planner import HostPlanner
 from flatnet.state.scope import EVERYTHING, Scope
 from tests.builders import interface, settings, snapshot
@@ -32,6 +32,14 @@ def test_what_is_told_is_heard_together(pipe):
     assert hearer.wait() == ANYTHING
     os.close(writing)
     assert hearer.wait() is None
+
+
+def test_the_host_is_told_beside_ports(pipe):
+    teller, hearer, *_ = pipe
+    teller.tell(HOST)
+    teller.tell(ONE)
+    assert hearer.wait() == Happened(ports=("tap1",), host=True)
+    assert ONE | HOST | ANYTHING == ANYTHING
 
 
 def test_nothing_is_not_told(pipe):

@@ -9,6 +9,7 @@ import logging
 import select
 import socket
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
@@ -90,21 +91,26 @@ class Worker:
     def _is_asked(self) -> bool:
         """Wait for a request, or for something to look at."""
         while True:
-            now = time.monotonic()
-            if now >= self._next_probe:
+            if time.monotonic() >= self._next_probe:
                 self._probe()
-            heard: list[socket.socket] = []
-            if self._next_look <= now:
-                heard = [*self._watch.sockets, *self._declines.sockets]
-            due = min(self._next_probe, max(self._next_look, now))
-            pause = self._next_probe - now if heard else due - now
-            ready, _, _ = select.select(
-                [self._connection, *heard], [], [], max(pause, 0)
-            )
+            heard = *self._watch.sockets, *self._declines.sockets
+            ready = self._ready(self._next_probe, heard)
+            if not ready:
+                continue
             if self._connection in ready:
                 return True
-            if ready:
-                return False
+            # Of what goes on all is looked at together, a few times a second.
+            return bool(self._ready(self._next_look))
+
+    def _ready(
+        self, until: float, heard: Iterable[socket.socket] = ()
+    ) -> list[socket.socket]:
+        """Wait for a request, or for something of this to be heard."""
+        seconds = max(until - time.monotonic(), 0)
+        ready, _, _ = select.select(
+            [self._connection, *heard], [], [], seconds
+        )
+        return ready
 
     def _probe(self) -> None:
         """Look at some of what changes without an event."""

@@ -36,12 +36,12 @@ def plan(*numbers, **fields):
     return host_plan(replace(rows, **fields), OPTIONS, {})
 
 
-def plan_of_groups(*numbers):
+def plan_of_groups(*numbers, rules=RULES):
     """Each guest is in a group of its own, with rules of its own."""
     return plan(
         interfaces=tuple(guest(each, group=each) for each in numbers),
         security_groups=tuple(
-            SecurityGroup(each, "web", RULES) for each in numbers
+            SecurityGroup(each, "web", rules) for each in numbers
         ),
     )
 

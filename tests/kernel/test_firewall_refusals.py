@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from forced import RULES, plan_of_groups
 from rules import EMPTY, address, applied, planned
 from segment import guest
 
@@ -12,31 +13,35 @@ from flatnet.apply.known import Known
 from flatnet.state.effects import Subject, Surface, Verb
 from tests.effects import chain, ipset
 
+BAD = "flatnet-g-1"
 
-def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
-    good = planned(1, 2, 3)
-    name = "flatnet-g-1"
-    written = chain(Verb.WRITTEN, name)
+
+def spoil(monkeypatch):
+    """Have the chain of group 1 as of a kernel that does not know a match."""
 
     def spoilt(rendering, wanted):
-        """As of a kernel that does not know a match."""
         found = rules_of(rendering, wanted)
         return replace(found, tables=tuple(map(_spoilt, found.tables)))
 
-    def _spoilt(table):
-        if table.family == 6:
-            return table
-        rule = "-p tcp -m tcp --dport 70000 -j ACCEPT"
-        chains = (
-            replace(each, rules=(rule, *each.rules))
-            if each.name == name
-            else each
-            for each in table.chains
-        )
-        return replace(table, chains=tuple(chains))
-
     rules_of = Rendering.rules
     monkeypatch.setattr(Rendering, "rules", spoilt)
+
+
+def _spoilt(table):
+    if table.family == 6:
+        return table
+    rule = "-p tcp -m tcp --dport 70000 -j ACCEPT"
+    chains = (
+        replace(each, rules=(rule, *each.rules)) if each.name == BAD else each
+        for each in table.chains
+    )
+    return replace(table, chains=tuple(chains))
+
+
+def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
+    good = planned(1, 2, 3)
+    written = chain(Verb.WRITTEN, BAD)
+    spoil(monkeypatch)
     for _ in range(2):
         changes = namespace.call(apply_firewall, good, Known())
         (failure,) = changes.failures
@@ -44,11 +49,26 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
         assert "70000" in failure.message
         assert "group 1 lets nothing in" in failure.message
         assert guest(2).instance_uuid in failure.instances
-        assert namespace.run(f"iptables -S {name}").splitlines()[1:] == []
+        assert namespace.run(f"iptables -S {BAD}").splitlines()[1:] == []
         assert len(namespace.run("iptables -S").splitlines()) > 20
     assert changes.made == ()
     monkeypatch.undo()
     assert written in applied(namespace, good)
+
+
+def test_a_chain_that_grows_beside_a_bad_one_has_each_rule_once(
+    namespace, monkeypatch
+):
+    before, after = (
+        plan_of_groups(1, 2, rules=RULES[:count]).filter for count in (1, 2)
+    )
+    applied(namespace, before)
+    spoil(monkeypatch)
+    changes = namespace.call(apply_firewall, after, Known())
+    (failure,) = changes.failures
+    assert failure.subject == chain(Verb.WRITTEN, BAD).subject
+    rules = namespace.run("iptables -S flatnet-g-2").splitlines()[1:]
+    assert len(rules) == len(set(rules)) == 2
 
 
 def test_a_set_of_another_type_is_reported(namespace):

@@ -222,15 +222,14 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     ):
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
-        planned = frozenset((table.name,))
-        tables = known_tables(table.family, proven, planned).tables
-        existing = words.understood(tables.get(table.name, Existing()), table)
+        existing = _read_again(table, task.known)
         plan = edits(existing, table, top)
         error = _write(table, plan, task.known)
         if error:
             shut = refused_chains(
                 table, _candidates(existing, table), task.known.own
             )
+            existing = _read_again(table, task.known)
             plan = edits(existing, _closed(table, shut), top)
             error = _write(table, plan, task.known)
         if error:
@@ -241,6 +240,13 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
         of_chains(table, shut, wanted),
         judged=by_chains(before, table, wanted, top),
     )
+
+
+def _read_again(table: Table, known: Known) -> Existing:
+    """Return a table as it is by now, in the words of its plan."""
+    planned = frozenset((table.name,))
+    tables = known_tables(table.family, known.proven, planned).tables
+    return known.words.understood(tables.get(table.name, Existing()), table)
 
 
 def _write(table: Table, plan: Edits, known: Known) -> str:

@@ -8,7 +8,9 @@ Goals, and how each is met:
   (see `native`) the marks of a chain equal the planned ones only if no rule
   was inserted, removed or moved.
 * Only what differs is written.  `iptables-restore --noflush` takes whole
-  chains; those that it does not name keep their counters.
+  chains; those that it does not name keep their counters.  A chain that got
+  rules at its end gets these alone: for a transaction that takes nothing
+  away nobody waits until the kernel has let go of it.
 * Foreign rules stay byte for byte.  Rules of built-in chains are deleted by
   their full text, never by number: a number may mean another rule by then.
 * Nothing from outside reaches the privileged program unchecked: see
@@ -119,6 +121,12 @@ def _is_as_planned(existing: Existing, chain: Chain) -> bool:
     return existing.chains.get(chain.name) == marks(chain)
 
 
+def has_grown(existing: Existing, chain: Chain) -> bool:
+    """Whether a planned chain is there, word by word, but for its end."""
+    there = existing.texts.get(chain.name)
+    return there is not None and tuple(there) == lines(chain)[: len(there)]
+
+
 def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
     """Return what brings a table to the plan, as one transaction.
 
@@ -134,10 +142,11 @@ def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
     deletions, insertions, moved = _jump_edits(existing, wanted, place)
     replaced = {jump.builtin for jump in wanted.jumps}
     handled = _handled(existing, moved)
+    grown = {c.name for c in chains if has_grown(existing, c)}
     body = (
-        *(_declaration(chain.name) for chain in chains),
+        *(_declaration(c.name) for c in chains if c.name not in grown),
         *deletions,
-        *(line for chain in chains for line in _additions(chain)),
+        *(line for chain in chains for line in _lacking(existing, chain)),
         *insertions,
         *(f"-F {name}" for name in (*emptied, *removed)),
         *(f"-X {name}" for name in removed),
@@ -185,6 +194,12 @@ def _transaction(table: str, body: tuple[str, ...]) -> str:
 def _declaration(name: str) -> str:
     """Make a chain, or empty it if it exists."""
     return f":{name} - [0:0]"
+
+
+def _lacking(existing: Existing, chain: Chain) -> list[str]:
+    """What comes to a chain, after what stays of it."""
+    stays = existing.texts[chain.name] if has_grown(existing, chain) else ()
+    return _additions(chain)[len(stays) :]
 
 
 def _additions(chain: Chain) -> list[str]:

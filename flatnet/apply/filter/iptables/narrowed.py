@@ -8,7 +8,12 @@ connection can have yet does no harm.
 from collections.abc import Iterable
 
 from flatnet.apply.filter.iptables.ipset import Edits, unpacked
-from flatnet.apply.filter.iptables.iptables import Existing, changed, leads
+from flatnet.apply.filter.iptables.iptables import (
+    Existing,
+    changed,
+    has_grown,
+    leads,
+)
 from flatnet.apply.filter.iptables.placement import Placement
 from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
@@ -45,7 +50,8 @@ def by_chains(
     """Return whose chains are there and become others.
 
     Where it is no group's own chain, that may be anybody.  So it is where
-    nothing led to ours, for then everybody was open.
+    nothing led to ours, for then everybody was open.  A group's chain only
+    lets in, so that rules at its end are nobody's loss.
 
     :param place: which foreign rules stay above our jumps
     """
@@ -57,7 +63,8 @@ def by_chains(
             continue
         if chain.group is None:
             return filtered_addresses(wanted)
-        groups.add(chain.group)
+        if not has_grown(existing, chain):
+            groups.add(chain.group)
     planned = {chain.name for chain in table.chains}
     gone = existing.chains.keys() - planned
     if any(not name.startswith(GROUP_PREFIX) for name in gone):

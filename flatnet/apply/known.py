@@ -23,7 +23,8 @@ class Known:
     that are as planned, `sets` the sets as we left them, `passed` parts that
     are of the grammar, `own` programs that wrote for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
-    `texts` the files that they were given.
+    `texts` the files that they were given, `unread` the families whose tables
+    we wrote and have not read since.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -37,3 +38,4 @@ class Known:
     guarding: Guarding = field(default_factory=Guarding)
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
+    unread: set[int] = field(default_factory=set)

@@ -19,6 +19,7 @@ from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.saved import read_back
 from flatnet.apply.grammar.plan import checked
 from flatnet.apply.host import (
     HostPaths,
@@ -124,6 +125,8 @@ class Worker:
         channel.send(self._connection, self._reply(request))
         if request.work is not None:
             self._look()
+            known = self._tools.known
+            read_back(known.proven, known.unread)
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:

@@ -1,15 +1,24 @@
 """What is known of nftables, and when it is known no more."""
 
+import os
+import socket
 import subprocess
 
 from rules import planned
 from test_firewall import CLOBBERS, filled
 
+from flatnet.apply import channel
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.saved import tables_key
 from flatnet.apply.filter.proven import Proven
+from flatnet.apply.host import HostPaths
 from flatnet.apply.known import Known
 from flatnet.apply.watch import Watch
+from flatnet.apply.worker import Worker
+from flatnet.state.parts import Delta
+from tests.builders import interface, network, settings, snapshot
+from tests.planned import parts_of
 
 
 class Looks:
@@ -144,3 +153,27 @@ def test_whatever_is_clobbered_is_repaired_by_who_remembers(namespace):
         return True
 
     assert namespace.call(steps)
+
+
+def test_rules_that_were_written_are_read_back_after_the_answer(namespace):
+    rows = snapshot(
+        networks=(network(enable_dhcp=False),), interfaces=(interface(1),)
+    )
+    options = settings(allow_same_net_traffic=False, public_interface="lo")
+    wanted = Delta(parts_of(rows, options).parts)
+    request = channel.Request(work=channel.Work(1, wanted))
+
+    def steps():
+        daemon, connection = socket.socketpair()
+        _, events = os.pipe()
+        with Session() as session:
+            worker = Worker(connection, HostPaths(""), session, events)
+            channel.send(daemon, request)
+            worker._answer()
+            reply = channel.receive_reply(daemon)
+            known = [session.proven.has(tables_key(f)) for f in (4, 6)]
+            return reply, known
+
+    reply, known = namespace.call(steps)
+    assert reply.changes.failures == ()
+    assert known == [True, True]

@@ -48,6 +48,7 @@ class Host:
             self._sets.create(name, 4)
         self._tables = Session()
         self._tables.run(_TABLE)
+        _restore(":floor - [0:0]")
         self._hosts = directory / "hosts"
         self._lines: dict[str, str] = {}
 
@@ -94,13 +95,7 @@ class Host:
 
     def add_rule(self) -> None:
         """Add a rule to a chain of its own, as a group's rules stand."""
-        text = "*filter\n:floor - [0:0]\n-A floor -p tcp -j ACCEPT\nCOMMIT\n"
-        subprocess.run(
-            ["iptables-restore", "--noflush"],
-            input=text,
-            text=True,
-            check=True,
-        )
+        _restore("-A floor -p tcp -j ACCEPT")
 
     def join(self, name: str) -> None:
         """Add a member to one set."""
@@ -120,6 +115,15 @@ class Host:
 
     def _write(self) -> None:
         files.replace(str(self._hosts), "".join(self._lines.values()))
+
+
+def _restore(line: str) -> None:
+    subprocess.run(
+        ["iptables-restore", "--noflush"],
+        input=f"*filter\n{line}\nCOMMIT\n",
+        text=True,
+        check=True,
+    )
 
 
 def _digest(name: str) -> bytes:

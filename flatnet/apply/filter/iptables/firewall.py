@@ -260,6 +260,7 @@ def _write(table: Table, plan: Edits, known: Known) -> str:
     if plan == Edits():
         return ""
     lost = {tables_key(table.family): None}
+    known.unread.add(table.family)
     with known.proven.writing(lost):
         delete_rules(table.family, table.name, plan.before)
         error = ""

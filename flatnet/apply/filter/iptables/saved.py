@@ -7,9 +7,11 @@ What is written is not in force: a dormant table prints the same text, so it
 counts as empty until it was woken.
 """
 
+import contextlib
 import os
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from flatnet.apply.command import resolved, run
 from flatnet.apply.filter.iptables.iptables import (
@@ -118,6 +120,21 @@ def known_tables(
         for name in woken
     }
     return replace(saved, warnings={**saved.warnings, **told}, woken=woken)
+
+
+def read_back(proven: Proven, unread: set[int]) -> None:
+    """Read what iptables has made of our transactions, while nobody waits.
+
+    Else the next pass would, whatever it is about.
+
+    :param unread: the families that were written; nobody is left in it
+    """
+    while unread:
+        family = unread.pop()
+        if is_legacy(family):
+            continue
+        with contextlib.suppress(HostSetupError):
+            proven.read(tables_key(family), partial(read_tables, family))
 
 
 def _to_wake(saved: Saved, planned: frozenset[str]) -> frozenset[str]:

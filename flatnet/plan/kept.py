@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from typing import TypeVar
 
 from flatnet.state.rows import (
@@ -14,6 +15,7 @@ from flatnet.state.rows import (
     SourceMember,
 )
 from flatnet.state.scope import Covered, KnownGroups, Scope
+from flatnet.state.sliced import SlicedMap
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -33,8 +35,8 @@ class Kept:
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     bindings: Mapping[str, Binding] = field(default_factory=dict)
     groups: Mapping[int, SecurityGroup] = field(default_factory=dict)
-    members: Mapping[tuple[int, str], SourceMember] = field(
-        default_factory=dict
+    members: SlicedMap[tuple[int, str], SourceMember] = field(
+        default_factory=SlicedMap
     )
     elsewhere: frozenset[str] = frozenset()
 
@@ -81,14 +83,25 @@ class Kept:
                 others[each.mac] = each.instance_uuid
                 for address in each.addresses:
                     others[address] = each.instance_uuid
-        for member in self.members.values():
-            if member.instance_uuid in instances:
+        for key in product(self.sources, instances):
+            if key in self.members:
                 # Else who has it here still would speak as a member.
-                mine.update(member.addresses)
-                continue
-            for address in member.addresses:
-                others[address] = member.instance_uuid
-        return frozenset(others[key] for key in mine & others.keys())
+                mine.update(self.members[key].addresses)
+        found = {others[key] for key in mine & others.keys()}
+        for part, there in self.members.of_slices(_addresses):
+            if not mine.isdisjoint(there):
+                found.update(
+                    each.instance_uuid
+                    for each in part.values()
+                    if not mine.isdisjoint(each.addresses)
+                )
+        return frozenset(found - set(instances))
+
+
+def _addresses(
+    members: Mapping[tuple[int, str], SourceMember],
+) -> frozenset[str]:
+    return frozenset(a for each in members.values() for a in each.addresses)
 
 
 def kept(before: Kept, rows: Snapshot, covered: Covered) -> Kept:
@@ -144,21 +157,19 @@ def _with_members(
 ) -> Kept:
     """Return the rows with the members of the groups that they name."""
     sources = found.sources
-    members = dict(before.members)
-    if covered.sources or before.sources != sources:
-        members = {
-            key: each
-            for key, each in members.items()
-            if key[0] in sources and key[0] not in covered.sources
-        }
-    for uuid in covered.instances:
-        for group in sources:
-            members.pop((group, uuid), None)
-    members.update(
-        ((each.group, each.instance_uuid), each)
+    read = {
+        (each.group, each.instance_uuid): each
         for each in rows.members
         if each.group in sources
-    )
+    }
+    gone = set(product(sources, covered.instances))
+    if covered.sources or before.sources != sources:
+        gone.update(
+            key
+            for key in before.members
+            if key[0] not in sources or key[0] in covered.sources
+        )
+    members = before.members.changed(read, gone - read.keys())
     return replace(found, members=members)
 
 

@@ -25,6 +25,7 @@ from flatnet.state.parts import Member, Parts
 from flatnet.state.plan import Uplink
 from flatnet.state.rows import GONE, Network, SecurityGroup, SourceMember
 from flatnet.state.scope import EVERYTHING, Scope
+from flatnet.state.sliced import SlicedMap, sliced
 from flatnet.state.taken import InUse
 
 K = TypeVar("K")
@@ -58,9 +59,6 @@ class Planned:
         default_factory=dict
     )
     groups: Mapping[int, _Made[_GroupRows, PlannedGroup]] = field(
-        default_factory=dict
-    )
-    members: Mapping[tuple[int, str], _Made[SourceMember, Member]] = field(
         default_factory=dict
     )
 
@@ -122,7 +120,6 @@ def planned(
     before = before or Planned(Kept(), Parts(host_part((), settings)))
     networks = _networks(before, rows, settings, uplinks)
     groups = _made(before.groups, _group_rows(rows), _group)
-    members = _made(before.members, rows.members, _member)
     guests, lines = _guests(before, rows, networks, settings)
     values = [each.value for each in networks.values()]
     return Planned(
@@ -133,7 +130,7 @@ def planned(
             guests={key: m.value.part for key, m in guests.items()},
             gone=_gone(rows),
             groups={key: m.value.part for key, m in groups.items()},
-            members={_key(*key): m.value for key, m in members.items()},
+            members=_members(before, rows),
         ),
         names=lines,
         uplinks=dict(uplinks),
@@ -141,7 +138,6 @@ def planned(
         networks=networks,
         guests=guests,
         groups=groups,
-        members=members,
     )
 
 
@@ -186,11 +182,9 @@ def _networks(
 
 def _group_rows(rows: Kept) -> dict[int, _GroupRows]:
     """Each group with the families of those that its rules name."""
-    six = {
-        each.group
-        for each in rows.members.values()
-        if any(":" in address for address in each.addresses)
-    }
+    six = frozenset[int]().union(
+        *(found for _, found in rows.members.of_slices(_with_ipv6))
+    )
     families = {
         group: frozenset((4, 6) if group in six else (4,))
         for group in rows.sources
@@ -214,8 +208,28 @@ def _group(of: _GroupRows) -> PlannedGroup:
     return planned_group(row, dict(families))
 
 
-def _key(group: int, uuid: str) -> str:
-    """What the part of a member of a group is known by."""
+def _with_ipv6(
+    members: Mapping[tuple[int, str], SourceMember],
+) -> frozenset[int]:
+    """The groups that have a member with an IPv6 address among these."""
+    return frozenset(
+        each.group
+        for each in members.values()
+        if any(":" in address for address in each.addresses)
+    )
+
+
+def _members(before: Planned, rows: Kept) -> SlicedMap[str, Member]:
+    """The parts of members: those of before, but for whose rows differ."""
+    put, dropped = rows.members.differing(before.rows.members)
+    return sliced(before.parts.members).changed(
+        {_member_key(key): _member(row) for key, row in put.items()},
+        map(_member_key, dropped),
+    )
+
+
+def _member_key(key: tuple[int, str]) -> str:
+    group, uuid = key
     return f"{group} {uuid}"
 
 

@@ -5,24 +5,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from flatnet.state.filtering import Filter, Group, Members
+from flatnet.state.held import Held
 from flatnet.state.parts import GuestPart, Member, NetworkPart, Parts
 from flatnet.state.plan import Bridge, DhcpServer, Guard, Plan
 from flatnet.state.rows import address_order
+from flatnet.state.sliced import SlicedMap, sliced
 
 
 class Sources:
     """The groups of a host, and who is in those that openings name.
 
     A group may have members by the ten thousand, on whatever hosts: who comes
-    or goes costs his own group, and nobody costs nothing.
+    or goes costs himself, and nobody costs nothing.
     """
 
     def __init__(self) -> None:
         self._groups: Mapping[int, Group] = {}
         self._sorted: tuple[Group, ...] = ()
-        self._parts: Mapping[str, Member] = {}
+        self._parts = SlicedMap[str, Member]()
         self._named: tuple[int, ...] = ()
-        self._held: dict[int, dict[str, Member]] = defaultdict(dict)
+        self._held = Held()
         self._made: dict[int, Members] = {}
 
     def groups(self, parts: Parts) -> tuple[Group, ...]:
@@ -37,26 +39,26 @@ class Sources:
         self.groups(parts)
         if parts.members is not self._parts:
             self._note(parts.members)
-        for group in self._named:
-            if group not in self._made:
-                self._made[group] = self._gathered(group)
-        return tuple(self._made[group] for group in self._named)
+        self._made = {group: self._gathered(group) for group in self._named}
+        return tuple(self._made.values())
 
-    def _note(self, parts: Mapping[str, Member]) -> None:
-        before, self._parts = self._parts, parts
-        for key, member in before.items():
-            if parts.get(key) is not member:
-                del self._held[member.group][key]
-                self._made.pop(member.group, None)
-        for key, member in parts.items():
-            if before.get(key) is not member:
-                self._held[member.group][key] = member
-                self._made.pop(member.group, None)
+    def _note(self, members: Mapping[str, Member]) -> None:
+        before, self._parts = self._parts, sliced(members)
+        put, dropped = self._parts.differing(before)
+        for key in (*dropped, *put):
+            if key in before:
+                for address in set(before[key].addresses):
+                    self._held.leave(before[key].group, address, key)
+        for key, member in put.items():
+            for address in set(member.addresses):
+                self._held.join(member.group, address, key)
 
     def _gathered(self, group: int) -> Members:
-        members = self._held.get(group, {}).values()
-        addresses = {each for member in members for each in member.addresses}
-        return Members(group, frozenset(addresses))
+        addresses = self._held.sliced(group)
+        known = self._made.get(group)
+        if known is None or known.addresses is not addresses:
+            known = Members(group, addresses)
+        return known
 
 
 def composed(

@@ -7,7 +7,9 @@ Addresses are text without a prefix, networks text with one.  All sequences
 are sorted, but those of openings and networks, which are tried in order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from flatnet.state.sliced import SlicedSet
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Members:
     """
 
     group: int
-    addresses: frozenset[str] = frozenset()
+    addresses: SlicedSet[str] = field(default_factory=SlicedSet)
 
 
 @dataclass(frozen=True)

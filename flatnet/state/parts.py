@@ -30,6 +30,7 @@ from flatnet.state.plan import (
     GuardedPort,
     Port,
 )
+from flatnet.state.sliced import SlicedMap
 from flatnet.state.taken import InUse
 
 
@@ -95,7 +96,7 @@ class Parts:
     guests: Mapping[str, GuestPart] = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[int, Group] = field(default_factory=dict)
-    members: Mapping[str, Member] = field(default_factory=dict)
+    members: Mapping[str, Member] = field(default_factory=SlicedMap)
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,21 @@ def difference(before: Parts, after: Parts) -> Delta:
     dropped: dict[str, Any] = {}
     for kind in _KINDS:
         old, new = getattr(before, kind), getattr(after, kind)
-        put[kind] = {
-            key: value
-            for key, value in new.items()
-            if (there := old.get(key)) is not value and there != value
-        }
-        dropped[kind] = tuple(key for key in old if key not in new)
+        put[kind], dropped[kind] = _difference(old, new)
     return Delta(replace(after, **put), Dropped(**dropped))
+
+
+def _difference(
+    old: Mapping[Any, Any], new: Mapping[Any, Any]
+) -> tuple[Mapping[Any, Any], tuple[Any, ...]]:
+    if isinstance(old, SlicedMap) and isinstance(new, SlicedMap):
+        return new.differing(old)
+    put = {
+        key: value
+        for key, value in new.items()
+        if (there := old.get(key)) is not value and there != value
+    }
+    return put, tuple(key for key in old if key not in new)
 
 
 def changed(before: Parts, delta: Delta) -> Parts:
@@ -159,6 +168,8 @@ def changed(before: Parts, delta: Delta) -> Parts:
 def _changed(
     before: Mapping[Any, Any], put: Mapping[Any, Any], dropped: Iterable[Any]
 ) -> Mapping[Any, Any]:
+    if isinstance(before, SlicedMap):
+        return before.changed(put, dropped)
     if not put and not dropped:
         return before
     found = {**before, **put}

@@ -10,6 +10,7 @@ from flatnet.state.filtering import (
     Opening,
     Outside,
 )
+from flatnet.state.sliced import SlicedSet
 
 SOURCES = {
     4: ("10.1.0.0/16", "10.1.2.3/32"),
@@ -78,7 +79,7 @@ def everything(outside, *, same_network):
             Group(1, (*openings(4), *openings(6))),
             Group(2, (Opening(4), Opening(6))),
         ),
-        members=(Members(7, frozenset({"10.0.0.9", "fe80::9"})),),
+        members=(Members(7, SlicedSet({"10.0.0.9", "fe80::9"})),),
         gateways=(
             Gateway("br100", "10.0.0.0/24", "10.0.0.1", serves=True),
             Gateway("br200", "10.0.1.0/24", "10.0.1.1", external=True),

@@ -31,8 +31,9 @@ def drawn(luck, groups, members):
         if luck.random() < 0.4:
             members.pop(key, None)
         else:
-            address = f"10.0.0.{luck.randint(1, 9)}"
-            members[key] = Member(luck.choice(SOURCES), (address,))
+            # Some have it twice, and some have what others have.
+            found = (f"10.0.0.{luck.randint(1, 9)}" for _ in range(2))
+            members[key] = Member(luck.choice(SOURCES), tuple(found))
     return groups, members
 
 

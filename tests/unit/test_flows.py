@@ -5,6 +5,7 @@ import pytest
 from flatnet.apply.filter.connections.flows import Flow, Judge
 from flatnet.state.filtering import Filter, Group, Guest, Members, Opening
 from flatnet.state.rows import SecurityGroup, SecurityRule
+from flatnet.state.sliced import SlicedSet
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, in_groups
 
@@ -39,7 +40,7 @@ def forbidden(flow, *openings):
         same_network=False,
         guests=(GUEST,),
         groups=(Group(1, openings),),
-        members=(Members(7, frozenset({"10.0.0.3"})),),
+        members=(Members(7, SlicedSet({"10.0.0.3"})),),
     )
     assert not Judge(wanted, frozenset()).forbids(flow)
     return Judge(wanted, ADDRESSES).forbids(flow)
@@ -115,7 +116,7 @@ def test_openings_say_what_the_rules_say():
             ),
         ),
     )
-    assert wanted.members == (Members(7, frozenset({"10.0.0.9"})),)
+    assert wanted.members == (Members(7, SlicedSet({"10.0.0.9"})),)
 
 
 def test_the_same_network_is_let_in_where_it_may():

@@ -11,6 +11,7 @@ from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import Opening
 from flatnet.state.plan import DhcpHost
 from flatnet.state.rows import SecurityGroup, SecurityRule
+from flatnet.state.sliced import SlicedSet
 from flatnet.state.taken import InUse
 from tests.builders import interface, network, settings, snapshot
 from tests.effects import DHCP, port
@@ -125,7 +126,7 @@ def of_server(**fields):
         of_part("groups", id="1 -j ACCEPT"),
         of_part("groups", id=0),
         of_part("members", group="theirs"),
-        of_part("members", addresses=("1.2.3.4 timeout 1",)),
+        of_part("members", addresses=SlicedSet(("1.2.3.4 timeout 1",))),
         of_part("gateways", address="10.0.0.1\n-F FORWARD"),
         of_part("gateways", cidr="any"),
         of_part("gateways", serves="yes"),

@@ -20,6 +20,7 @@ from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import NoRows, interface, network, settings, snapshot
 from tests.effects import port
 from tests.planned import host_plan
+from tests.sets import members
 from tests.unit.test_grammar import of_part, of_server, plan
 from tests.unit.test_grammar_fuzz import (
     PATHS,
@@ -84,7 +85,7 @@ def test_an_odd_row_costs_its_own_instance(fields):
 @pytest.mark.parametrize("uuid", ["a b", "x -j ACCEPT", "x\n-F FORWARD"])
 def test_nothing_is_let_in_to_an_odd_one(uuid):
     found, _ = checked(of_row(uuid=uuid), Passed())
-    sets = {each.name: each.members for each in rules(found.filter).sets}
+    sets = {each.name: members(each) for each in rules(found.filter).sets}
     assert "10.0.0.2" in sets["flatnet-filtered4"]
     assert "10.0.0.2" not in sets["flatnet-p4-6"]
 

@@ -4,6 +4,7 @@ from flatnet.apply.filter.iptables.rendering import rules
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, in_groups
+from tests.sets import members as members_of
 
 EVERYWHERE = "0.0.0.0/0"
 
@@ -22,7 +23,7 @@ def filters(rows, family=4, **options):
         for chain in table.chains
         if (table.family, table.name) == (family, "filter")
     }
-    sets = {each.name: sorted(each.members) for each in planned.sets}
+    sets = {each.name: members_of(each) for each in planned.sets}
     return chains, sets, warnings
 
 

@@ -1,5 +1,6 @@
 """The filter of a plan: what is the host's own, and what is a guest's."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from flatnet.apply.grammar import values
@@ -126,7 +127,12 @@ def _check_network_of(text: str, family: int) -> None:
 
 def _check_members(members: Members) -> None:
     values.integer(members.group, _IDS)
-    for each in members.addresses:
+    for _ in members.addresses.of_slices(_check_addresses):
+        pass
+
+
+def _check_addresses(addresses: AbstractSet[str]) -> None:
+    for each in addresses:
         values.address(each)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
+from flatnet.apply.filter.iptables.ipset import all_packed
 from flatnet.apply.filter.iptables.iptables import table_key
 from flatnet.apply.filter.iptables.narrowed import naming
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
@@ -65,7 +66,7 @@ def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:
     return _sorted(
         guest.instance_uuid
         for guest in wanted.guests
-        if not each.members.isdisjoint(guest.addresses)
+        if not each.members.isdisjoint(all_packed(guest.addresses))
     )
 
 

@@ -135,7 +135,7 @@ class _Sets:
             if each.family == family
         }
         mine = [each for each in planned.sets if each.family == family]
-        known = {each.name: ipset.all_packed(each.members) for each in mine}
+        known = {each.name: each.members for each in mine}
         self._shut = there.get(filtered_set(family), frozenset())
         self._let_in: set[bytes] = set()
         # Those of a former plan may lead somewhere too.
@@ -157,7 +157,7 @@ class _Sets:
         """Whether a guest is filtered, and led nowhere but as planned."""
         mine = ipset.all_packed(of_family(guest.addresses, self._family))
         return (
-            self._shut.issuperset(mine)
+            mine <= self._shut
             and self._let_in.isdisjoint(mine)
             and self._wide_groups.isdisjoint(guest.groups)
         )

@@ -16,6 +16,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,10 +84,10 @@ class Edits:
     """
 
     wanted: AddressSet
-    members: frozenset[bytes]
+    members: AbstractSet[bytes]
     is_new: bool
-    gone: frozenset[bytes]
-    new: frozenset[bytes]
+    gone: AbstractSet[bytes]
+    new: AbstractSet[bytes]
 
     def create(self, writer: Writer) -> None:
         """Make the set; errors as of the writer."""
@@ -209,7 +210,7 @@ def _edits(wanted: AddressSet, existing: FoundSet | None) -> Edits:
 
     :raises ValueError: what is there cannot be used
     """
-    members = all_packed(wanted.members)
+    members = wanted.members
     if existing is None:
         return Edits(wanted, members, True, frozenset(), members)
     if existing.family != wanted.family:

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from flatnet.apply import netlink
@@ -55,7 +56,7 @@ class FoundSet:
 
     name: str
     family: int
-    members: frozenset[bytes] = frozenset()
+    members: AbstractSet[bytes] = frozenset()
 
 
 class SetError(HostSetupError):

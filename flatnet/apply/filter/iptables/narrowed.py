@@ -32,15 +32,16 @@ def by_sets(
     for each in edits:
         source = each.wanted.source
         if each.wanted.closes:
-            found |= each.new
+            found.update(each.new)
         elif source is None:
-            found |= each.gone
+            found.update(each.gone)
         elif each.gone:
             of_groups |= _of_groups(wanted, naming(wanted, source))
     filtered = [each.members for each in sets if each.closes]
-    texts = {unpacked(each) for each in found}
     return of_groups | frozenset(
-        each for each in texts if any(each in members for members in filtered)
+        unpacked(each)
+        for each in found
+        if any(each in members for members in filtered)
     )
 
 

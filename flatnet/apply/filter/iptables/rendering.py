@@ -8,9 +8,11 @@ Goals, and how each is met:
 * What two guests claim for different groups lets in nothing for either.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from flatnet.apply.filter.gathered import Gathered
+from flatnet.apply.filter.iptables.ipset import packed
 from flatnet.apply.filter.iptables.isolation import (
     every,
     every_set,
@@ -29,6 +31,7 @@ from flatnet.apply.filter.iptables.profiles import (
 from flatnet.apply.filter.iptables.rules import tables
 from flatnet.apply.filter.iptables.tables import AddressSet, Rules, Table
 from flatnet.state.filtering import Filter, Group, Guest, Members
+from flatnet.state.sliced import SlicedSet
 
 _FAMILIES = (4, 6)
 # Things that are no sets: what is said of guests beside their memberships.
@@ -105,17 +108,17 @@ class Rendering:
         if not guest.filtered:
             yield _OPEN, guest.uuid
             for each in of_family(guest.addresses, 6):
-                yield open_set(6), each
+                yield open_set(6), packed(each)
             return
         yield _BRIDGES, guest.bridge
         for family in _FAMILIES:
             for each in of_family(guest.addresses, family):
-                yield filtered_set(family), each
+                yield filtered_set(family), packed(each)
                 profile = self._profile(guest, each, family)
                 if profile:
                     yield _PROFILES.format(family), profile
                     for name in path(profile, family):
-                        yield name, each
+                        yield name, packed(each)
 
     def _profile(self, guest: Guest, address: str, family: int) -> Profile:
         """The groups that let in to an address, none where two claim it."""
@@ -153,7 +156,7 @@ class Rendering:
         for family in _FAMILIES:
             name = every_set(family)
             yield self._sets.get(name) or AddressSet(
-                name, family, every(family), guards=True
+                name, family, _packed(every(family)), guards=True
             )
             for name in self._names(family):
                 known = self._sets.get(name)
@@ -161,7 +164,7 @@ class Rendering:
                     known = AddressSet(
                         name,
                         family,
-                        self._gathered.elements(name),
+                        self._gathered.sliced(name),
                         closes=name == filtered_set(family),
                         guards=name == filtered_set(family),
                     )
@@ -182,15 +185,40 @@ class Rendering:
         members = {each.group: each for each in wanted.members}
         for group, family in self._used:
             name = source_set(group, family)
-            mine = members.get(group, Members(group))
             known = self._sets.get(name)
-            if known is None or self._members.get(group) != mine:
-                addresses = of_family(mine.addresses, family)
-                known = AddressSet(
-                    name, family, frozenset(addresses), source=group
-                )
+            before = self._members.get(group) if known else None
+            now = members.get(group, Members(group))
+            if known is None:
+                known = AddressSet(name, family, source=group)
+            found = _followed(known, before or Members(group), now)
+            if found is not known.members:
+                known = replace(known, members=found)
             yield known
         self._members = members
+
+
+def _followed(
+    known: AddressSet, before: Members, now: Members
+) -> SlicedSet[bytes]:
+    """The members of a set after another, by what differs.
+
+    An address is written in one way alone (see `grammar`): what one text
+    leaves no other has.
+    """
+    if now is before:
+        return known.members
+    new, gone = (
+        frozenset(map(packed, of_family(each, known.family)))
+        for each in (
+            now.addresses - before.addresses,
+            before.addresses - now.addresses,
+        )
+    )
+    return known.members.changed(new, gone)
+
+
+def _packed(addresses: Iterable[str]) -> SlicedSet[bytes]:
+    return SlicedSet(map(packed, addresses))
 
 
 def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:

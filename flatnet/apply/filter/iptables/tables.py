@@ -1,6 +1,8 @@
 """What flatnet owns of iptables and ipset, as text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from flatnet.state.sliced import SlicedSet
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Table:
 class AddressSet:
     """An ipset of single addresses; `family` is 4 or 6.
 
+    `members` are as the kernel has them (see `ipset.packed`).
     `closes` says that its members are shut, and not let in somewhere;
     `guards` that somebody is open where it lacks members; `source` is the
     group whose members these are, wherever they are.
@@ -44,7 +47,7 @@ class AddressSet:
 
     name: str
     family: int
-    members: frozenset[str] = frozenset()
+    members: SlicedSet[bytes] = field(default_factory=SlicedSet)
     closes: bool = False
     guards: bool = False
     source: int | None = None

@@ -39,14 +39,6 @@ def of_family(addresses: Iterable[str], family: int) -> tuple[str, ...]:
 
 
 @lru_cache(_REMEMBERED)
-def group_rules(group: Group, family: int) -> tuple[str, ...]:
-    """Return the rules of a group in one family."""
-    return tuple(
-        accepted(each) for each in group.openings if each.family == family
-    )
-
-
-@lru_cache(_REMEMBERED)
 def path(profile: Profile, family: int) -> tuple[str, ...]:
     """Return the names of the sets that lead to a profile, its own last."""
     name = _id(profile)
@@ -95,8 +87,8 @@ def _profile_chain(profile: Profile) -> Chain:
 
 @lru_cache(_REMEMBERED)
 def _group_chain(group: Group, family: int) -> Chain:
-    rules = group_rules(group, family)
-    return Chain(f"{GROUP_PREFIX}{group.id}", rules, group.id)
+    rules = (accepted(o) for o in group.openings if o.family == family)
+    return Chain(f"{GROUP_PREFIX}{group.id}", tuple(rules), group.id)
 
 
 def _node(name: str) -> str:

@@ -23,7 +23,6 @@ from flatnet.apply.filter.iptables.matches import source_set
 from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import (
     Profile,
-    group_rules,
     of_family,
     path,
     tree_sets,
@@ -225,7 +224,9 @@ def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:
     """The groups that have rules, by family."""
     return {
         family: frozenset(
-            group.id for group in groups if group_rules(group, family)
+            group.id
+            for group in groups
+            if any(each.family == family for each in group.openings)
         )
         for family in _FAMILIES
     }

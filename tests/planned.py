@@ -5,10 +5,11 @@ from dataclasses import replace
 from flatnet.cmd.planner import HostPlanner
 from flatnet.plan.kept import Kept, kept
 from flatnet.plan.planned import planned
-from flatnet.state.composed import Sources, composed
+from flatnet.state.composed import composed
 from flatnet.state.parts import GuestPart, HostPart, Member, NetworkPart, Parts
 from flatnet.state.rows import SourceMember
 from flatnet.state.scope import Covered
+from flatnet.state.sources import Sources
 
 
 def kept_rows(snapshot):

@@ -6,9 +6,10 @@ before.  What was found of a port is true until something else was found.
 
 from flatnet.apply.channel import Work
 from flatnet.state.changes import Changes, Failure, FoundPort
-from flatnet.state.composed import Sources, composed
+from flatnet.state.composed import composed
 from flatnet.state.parts import HostPart, Parts, changed
 from flatnet.state.plan import Plan
+from flatnet.state.sources import Sources
 
 
 class Standing:

@@ -93,7 +93,7 @@ class Parts:
 
     host: HostPart
     networks: Mapping[int, NetworkPart] = field(default_factory=dict)
-    guests: Mapping[str, GuestPart] = field(default_factory=dict)
+    guests: Mapping[str, GuestPart] = field(default_factory=SlicedMap)
     gone: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[int, Group] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=SlicedMap)

@@ -8,7 +8,14 @@ What a function makes of a slice is remembered with it.
 They are never changed.  Hashes are those of one process, and so are slices.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    ValuesView,
+)
 from collections.abc import Set as AbstractSet
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -129,6 +136,13 @@ class SlicedSet(AbstractSet[T]):
         return frozenset(other).difference(*self.slices)
 
 
+class _Values(ValuesView[Any]):
+    _mapping: "SlicedMap[Any, Any]"
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(map(dict.values, self._mapping.slices))
+
+
 class SlicedMap(Mapping[K, V]):
     """A mapping in slices."""
 
@@ -187,6 +201,10 @@ class SlicedMap(Mapping[K, V]):
     ) -> Iterator[tuple[Mapping[K, V], Made]]:
         """Each slice, with what a function makes of it: once for each."""
         return ((part, _of_slice(part, make)) for part in self.slices)
+
+    def values(self) -> ValuesView[V]:
+        """All values, without a look for each."""
+        return _Values(self)
 
     def __getitem__(self, key: K) -> V:
         return cast(V, self.slices[hash(key) % _SLICES][key])

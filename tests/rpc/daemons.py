@@ -9,7 +9,8 @@ from flatnet.config.settings import Settings
 from flatnet.manager import FlatDHCPManager
 from flatnet.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure, FoundPort
-from flatnet.state.composed import Sources, composed
+from flatnet.state.composed import composed
+from flatnet.state.sources import Sources
 from tests.db.conftest import HOLDER, a_daemon
 from tests.effects import port
 

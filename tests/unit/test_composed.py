@@ -1,12 +1,22 @@
 """Members of source groups, gathered as their parts come and go."""
 
 import random
+from dataclasses import replace
 
-from flatnet.state.composed import Sources
-from flatnet.state.filtering import Group, Opening
-from flatnet.state.parts import HostPart, Member, Parts
+from flatnet.state.composed import composed
+from flatnet.state.filtering import Group, Guest, Opening
+from flatnet.state.parts import (
+    GuestPart,
+    HostPart,
+    Member,
+    NetworkPart,
+    Parts,
+)
+from flatnet.state.plan import Bridge, DhcpHost, GuardedPort, Port
+from flatnet.state.sources import Sources
 
 HOST = HostPart("node1")
+GUARDED = HostPart("node1", is_guarded=True)
 SOURCES = (7, 8, 9)
 
 
@@ -16,6 +26,11 @@ def group(number, *sources):
 
 def parts(groups, members):
     return Parts(HOST, groups=dict(groups), members=dict(members))
+
+
+def network_of(number):
+    bridge = f"br{number}"
+    return NetworkPart(Bridge(bridge, f"uuid-{number}", "mac", 1500))
 
 
 def drawn(luck, groups, members):
@@ -59,3 +74,61 @@ def test_a_group_whose_members_stay_is_the_same_object():
         {"10.0.0.1"},
         {"10.0.0.3"},
     ]
+
+
+def some_guests(luck, guests):
+    """Others who came, went or changed; some have what others have."""
+    guests = dict(guests)
+    for _ in range(luck.randint(0, 3)):
+        key = f"guest-{luck.randint(1, 8)}"
+        if luck.random() < 0.4:
+            guests.pop(key, None)
+        else:
+            guests[key] = some_guest(luck, luck.randint(1, 5))
+    return guests
+
+
+def some_guest(luck, number):
+    name, address = f"tap{number}", f"10.0.0.{number}"
+    mac, uuid = "fa:16:3e:00:00:01", f"instance-{luck.randint(1, 9)}"
+    return GuestPart(
+        network=luck.randint(1, 2),
+        port=Port(name, "tap", mac, uuid),
+        guarded=luck.choice((None, GuardedPort(name, mac, (address,), uuid))),
+        filtered=luck.choice((None, Guest(f"vif{number}", uuid, "br1"))),
+        dhcp=luck.choice((None, DhcpHost(mac, address))),
+    )
+
+
+def test_guests_that_come_and_go_are_those_of_a_fresh_look():
+    luck, sources = random.Random(2), Sources()
+    guests, networks = {}, {1: network_of(1), 2: network_of(2)}
+    for _ in range(300):
+        guests = some_guests(luck, guests)
+        found = Parts(GUARDED, networks=networks, guests=guests)
+        plan, fresh = composed(found, sources), composed(found, Sources())
+        assert plan == fresh
+        names = [each.name for each in plan.guard.ports]
+        assert names == sorted(names)
+        for number, bridge in enumerate(plan.bridges, 1):
+            names = sorted(
+                each.port.name
+                for each in guests.values()
+                if each.network == number
+            )
+            assert [each.name for each in bridge.ports] == names
+
+
+def test_who_is_elsewhere_moves_nobody():
+    networks = {1: network_of(1), 2: network_of(2)}
+    one, other = (some_guest(random.Random(n), n) for n in (1, 2))
+    guests = {"a": replace(one, network=1), "b": replace(other, network=2)}
+    sources = Sources()
+    before = composed(Parts(GUARDED, networks, guests), sources)
+    guests = {
+        **guests,
+        "c": replace(guests["b"], port=Port("tap9", "tap", "", "")),
+    }
+    after = composed(Parts(GUARDED, networks, guests), sources)
+    assert after.bridges[0].ports is before.bridges[0].ports
+    assert len(after.bridges[1].ports) == 2

@@ -6,9 +6,10 @@ import pytest
 
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.grammar.plan import checked
-from flatnet.state.composed import Sources, composed
+from flatnet.state.composed import composed
 from flatnet.state.effects import Surface
 from flatnet.state.rows import SecurityGroup, SecurityRule
+from flatnet.state.sources import Sources
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parts_of
 

@@ -1,0 +1,88 @@
+"""The guests of a host in the orders that a plan has them in.
+
+Who comes or goes is put into his place, or taken from it, and nobody else is
+looked at.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from flatnet.state.filtering import Guest
+from flatnet.state.parts import GuestPart
+from flatnet.state.plan import DhcpHost, GuardedPort, Port
+from flatnet.state.rows import address_order
+from flatnet.state.sliced import SlicedMap, sliced
+
+V = TypeVar("V")
+
+
+class Ordered(Generic[V]):
+    """Values by the places that they have in an order."""
+
+    def __init__(self) -> None:
+        self._places: list[Any] = []
+        self._values: list[V] = []
+        self._told: tuple[V, ...] | None = ()
+
+    def put(self, place: Any, value: V) -> None:
+        """Put a value where none is."""
+        index = bisect_left(self._places, place)
+        self._places.insert(index, place)
+        self._values.insert(index, value)
+        self._told = None
+
+    def drop(self, place: Any) -> None:
+        """Take away the value that is there."""
+        index = bisect_left(self._places, place)
+        del self._places[index], self._values[index]
+        self._told = None
+
+    @property
+    def values(self) -> tuple[V, ...]:
+        """All of them; where they are as before, the same object."""
+        if self._told is None:
+            self._told = tuple(self._values)
+        return self._told
+
+
+class Arranged:
+    """Ports and DHCP hosts by network, and what is of the whole host."""
+
+    def __init__(self) -> None:
+        self._guests = SlicedMap[str, GuestPart]()
+        self.ports: dict[int, Ordered[Port]] = defaultdict(Ordered)
+        self.hosts: dict[int, Ordered[DhcpHost]] = defaultdict(Ordered)
+        self.guarded = Ordered[GuardedPort]()
+        self.filtered = Ordered[Guest]()
+
+    def follow(self, guests: Mapping[str, GuestPart]) -> None:
+        """Take over the guests that there are now."""
+        before, self._guests = self._guests, sliced(guests)
+        put, dropped = self._guests.differing(before)
+        for key in (*dropped, *put):
+            if key in before:
+                for order, place, _ in self._places(key, before[key]):
+                    order.drop(place)
+        for key, guest in put.items():
+            for order, place, value in self._places(key, guest):
+                order.put(place, value)
+
+    def _places(
+        self, key: str, guest: GuestPart
+    ) -> list[tuple[Ordered[Any], Any, Any]]:
+        """Where a guest stands; who is like another stands by his key."""
+        found: list[tuple[Ordered[Any], Any, Any]] = [
+            (self.ports[guest.network], (guest.port.name, key), guest.port)
+        ]
+        if guest.dhcp:
+            at = (address_order(guest.dhcp.address), key)
+            found.append((self.hosts[guest.network], at, guest.dhcp))
+        if guest.guarded:
+            name = (guest.guarded.name, key)
+            found.append((self.guarded, name, guest.guarded))
+        if guest.filtered:
+            uuid = (guest.filtered.uuid, key)
+            found.append((self.filtered, uuid, guest.filtered))
+        return found

@@ -16,10 +16,13 @@ from flatnet.db import (
 )
 from flatnet.db.engine import Database
 from flatnet.exceptions import FlatnetError
+from flatnet.plan.port import port_name
 from flatnet.state.scope import NOTHING, Scope, of_instance
 from tests.db.conftest import a_network, an_instance, rows
 
 HOST, OTHER = "node1", "node2"
+# Of the first network if the host's daemon is told so, and of the second.
+UPLINKS = ("eth1", "eth2")
 MOST = 7
 RULES = (
     {"protocol": "tcp", "from_port": 22, "to_port": 22},
@@ -45,7 +48,12 @@ class Cloud:
     def build(self):
         """Write what is there from the first."""
         a_network(self.database, cidr="10.0.0.0/28", cidr_v6="2001:db8::/64")
-        a_network(self.database, cidr="10.0.1.0/28", bridge="br101")
+        a_network(
+            self.database,
+            cidr="10.0.1.0/28",
+            bridge="br101",
+            bridge_interface=UPLINKS[1],
+        )
         for number in range(4):
             self._make_group(number)
 
@@ -75,6 +83,16 @@ class Cloud:
     def living(self):
         """The uuids of the instances that live, by age."""
         return [each["uuid"] for each in self.all("instances", deleted=0)]
+
+    def ports(self):
+        """The bridge of each interface of this host by its port's name."""
+        bridges = {e["id"]: e["bridge"] for e in self.all("networks")}
+        here = {e["uuid"] for e in self.all("instances", deleted=0, host=HOST)}
+        return {
+            port_name(each["uuid"]): bridges[each["network_id"]]
+            for each in self.all("virtual_interfaces")
+            if each["instance_uuid"] in here
+        }
 
     def group(self, chance):
         """The id of one of the groups."""

@@ -11,6 +11,7 @@ _FLOW = re.compile(
     r"sport=\d+ dport=(?P<port>\d+) "
 )
 _DISCARD = 9
+_LINK_LOCAL = "fe80:"
 _STATES = {"tcp": ("--state", "ESTABLISHED"), "udp": ()}
 
 
@@ -20,13 +21,14 @@ def connect(packet, number):
     A real one is noted by the guard for the packet (see
     `flatnet.apply.filter.guard.met`), so the host sends to both ends.
     """
+    family = socket.AF_INET6 if ":" in packet.target else socket.AF_INET
     output(
         *("conntrack", "-I", "-t", "600", "-u", "SEEN_REPLY,ASSURED"),
         *("-p", packet.protocol, *_STATES[packet.protocol]),
         *("-s", packet.source, "-d", packet.target),
         *("--sport", str(number), "--dport", str(packet.port)),
     )
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
         for end in (packet.source, packet.target):
             # The rules need not let it out.
             with suppress(PermissionError):
@@ -53,5 +55,10 @@ def is_of(packet, flows):
 
 
 def can_connect(packet):
-    """Whether such a connection can be made by hand."""
-    return packet.protocol in _STATES and ":" not in packet.target
+    """Whether such a connection can be made by hand.
+
+    The host itself has no way to who is on a link of its bridges.
+    """
+    return packet.protocol in _STATES and not any(
+        end.startswith(_LINK_LOCAL) for end in (packet.source, packet.target)
+    )

@@ -62,6 +62,11 @@ class State:
                 for link in self.links
                 if link.get("ifalias", "").startswith(MARK)
             },
+            "uplinks": {
+                link["ifname"]: (link["master"], "UP" in link["flags"])
+                for link in self.links
+                if link["ifname"].startswith("eth") and "master" in link
+            },
             "addresses": _addresses(self.links),
             "sysctls": {name: _sysctl(name) for name in SYSCTLS},
             "files": _files(self.directory),
@@ -117,7 +122,7 @@ def seen(directory):
         output("ipset", "save"),
         tuple(json.loads(output("nft", "-j", "list", "ruleset"))["nftables"]),
         tuple(json.loads(output("ip", "-d", "-j", "address", "show"))),
-        output("conntrack", "-L"),
+        output("conntrack", "-L") + output("conntrack", "-L", "-f", "ipv6"),
     )
 
 

@@ -10,6 +10,7 @@ import random
 import signal
 from pathlib import Path
 
+from cloud_rows import UPLINKS
 from host_state import output, seen
 
 
@@ -20,6 +21,12 @@ def settle_in(directory):
         "ip address add 192.0.2.1/24 dev out0",
         "ip link set out0 up",
         "ip route add default via 192.0.2.254",
+        "ip address add 2001:db8:ffff::1/64 dev out0 nodad",
+        "ip -6 route add default via 2001:db8:ffff::2",
+        "ip link add eth1 type veth peer name wire1",
+        "ip link add eth2 type veth peer name wire2",
+        "ip link set wire1 up",
+        "ip link set wire2 up",
         "ip link add theirs0 type veth peer name their0",
         "ip address add 192.0.2.129/32 dev theirs0",
         "ip link set theirs0 up",
@@ -160,6 +167,14 @@ def address_off(directory, chance):
     tried("ip -4 address flush dev br101")
 
 
+def uplink_down(directory, chance):
+    tried(f"ip link set {chance.choice(UPLINKS)} down")
+
+
+def uplink_off(directory, chance):
+    tried(f"ip link set {chance.choice(UPLINKS)} nomaster")
+
+
 def truncate_file(directory, chance):
     files = sorted(Path(directory).glob("flatnet-*.hosts"))
     if files:
@@ -223,6 +238,6 @@ SEEN = (
     *(stand_above, flush_guard, flush_guard_chain, take_member, add_member),
     *(flush_set, delete_port, port_down, port_off, port_mtu, port_mac),
     *(port_ipv6, bridge_down, bridge_gone, bridge_options, address_off),
-    *(kill_server, stop_server, unset, more),
+    *(uplink_down, uplink_off, kill_server, stop_server, unset, more),
 )
 UNSEEN = (exchange_member, truncate_file)

@@ -17,9 +17,19 @@ from pathlib import Path
 import pytest
 from walk import some_steps, walked
 
-# As many as take about a minute; each seed is another walk.
+# As many as take about a minute; each is another walk, on a host whose daemon
+# has these options.
 STEPS = 10
-SEEDS = range(5)
+UPLINK = {"flat_interface": "eth1", "flat_network_bridge": "br100"}
+HOSTS = (
+    {},
+    {},
+    UPLINK,
+    {"vif_plug": "veth"},
+    {"vif_plug": "external", **UPLINK},
+    {"dhcp": False},
+    {"dhcp": False, "vif_plug": "veth", **UPLINK},
+)
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ def directory():
         yield Path(name)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_laws_hold_whatever_happens(namespace, directory, seed):
+@pytest.mark.parametrize(("seed", "flags"), list(enumerate(HOSTS)))
+def test_laws_hold_whatever_happens(namespace, directory, seed, flags):
     steps = some_steps(random.Random(seed), STEPS)
-    namespace.call(walked, directory, steps)
+    namespace.call(walked, directory, steps, flags)

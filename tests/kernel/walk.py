@@ -18,7 +18,7 @@ from driven import SOON, Daemon, options, started
 from flows import can_connect, connect
 from host_state import differences, seen
 from namespaces import fresh_namespace
-from plugs import Plugs
+from plugs import Made, Plugs
 from witness import Witness
 
 from flatnet.apply.client import Applier
@@ -60,11 +60,14 @@ def some_steps(chance, number):
     ]
 
 
-def walked(directory, steps):
-    """Take the steps on a fresh host, which is this network namespace."""
+def walked(directory, steps, flags):
+    """Take the steps on a fresh host, which is this network namespace.
+
+    :param flags: options of its daemon
+    """
     taken = []
     with ExitStack() as stack:
-        walk = Walk(directory, stack)
+        walk = Walk(directory, stack, flags)
         try:
             walk.begin()
             for kind, name, number in steps:
@@ -80,7 +83,8 @@ def walked(directory, steps):
 class Walk:
     """One host and its rows; each method without a dash is a step."""
 
-    def __init__(self, directory, stack):
+    def __init__(self, directory, stack, flags):
+        self._flags = flags
         self._directory = Path(directory)
         files = _shared(self._directory / "networks")
         path = f"{directory}/flatnet.sqlite"
@@ -91,11 +95,12 @@ class Walk:
         self._cloud = Cloud(database, path)
         self._cloud.build()
         meddling.settle_in(files)
-        self._plugs = Plugs()
+        plug = flags.get("vif_plug")
+        self._plugs = Made(self._cloud) if plug == "external" else Plugs()
         stack.callback(self._plugs.close)
         self._witness = Witness(self._cloud, files, same=False)
         self._daemon = Daemon(
-            database, options(files, allow_same_net_traffic=False)
+            database, options(files, allow_same_net_traffic=False, **flags)
         )
         stack.callback(lambda: self._daemon.stop())
 
@@ -185,6 +190,7 @@ class Walk:
                 self._witness.files,
                 allow_same_net_traffic=same,
                 prevent_spoofing=chance.random() < 0.7,
+                **self._flags,
             ),
         )
         self._run_pass(NOTHING)
@@ -199,15 +205,11 @@ class Walk:
     def plug(self, name, chance):
         """Start a guest."""
         links = self._witness.state.ours["links"]
-        ports = [n for n in sorted(links) if n.startswith("tap")]
-        free = [n for n in ports if n not in self._plugs.held]
-        if free:
-            self._plugs.plug(chance.choice(free))
+        self._plugs.plug_any(links, chance)
 
     def unplug(self, name, chance):
         """End a guest."""
-        if self._plugs.held:
-            self._plugs.unplug(chance.choice(sorted(self._plugs.held)))
+        self._plugs.unplug_any(chance)
 
     def compare(self, name, chance):
         """Hold the host against a fresh one with the same rows."""

@@ -2,9 +2,10 @@
 
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from bridged import addresses, apply, plan, reach, tap, uplink
+from bridged import addresses, apply, links, plan, reach, tap, uplink
 from frames import ARP
 from namespaces import enter
 from strangers import STRANGER, beyond_uplink, frame
@@ -40,6 +41,33 @@ def seen_by(other, action):
                 except BlockingIOError:
                     return found
                 found.append(frame)
+
+    return other.call(look)
+
+
+def while_asked(segment, action):
+    """Apply, and do something once the segment, that is empty, was asked.
+
+    Return what both return.
+    """
+    host, other = segment
+    other.run("ip addr flush dev eth0")
+
+    def passed():
+        # Of a thread alone.
+        enter(host.name)
+        return apply_bridges(wanted(), shut=frozenset())
+
+    def look():
+        with (
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as ear,
+            ThreadPoolExecutor(1) as thread,
+        ):
+            ear.bind(("eth0", ARP))
+            ear.settimeout(SECONDS)
+            changes = thread.submit(passed)
+            ear.recv(2048)
+            return action(), changes.result()
 
     return other.call(look)
 
@@ -88,6 +116,26 @@ def test_what_stands_is_not_asked_about(segment):
     other.run("ip addr add 10.0.0.1/24 dev eth0")
     assert seen_by(other, passed) == []
     assert addresses(host, "br100") == ["10.0.0.1/24"]
+
+
+def test_guests_that_are_there_do_not_wait_for_answers(segment):
+    host, other = segment
+    other.run("ip addr flush dev eth0")
+    reach(host, wanted())
+    host.run("ip link delete br100")
+    port, changes = while_asked(segment, lambda: links(host)[tap(1).name])
+    assert port["master"] == "br100"
+    assert changes.failures == ()
+    reach(host, wanted())
+
+
+def test_who_puts_the_address_back_meanwhile_hinders_nobody(segment):
+    host, _ = segment
+    command = "ip addr add 10.0.0.1/24 dev br100"
+    _, changes = while_asked(segment, lambda: host.run(command))
+    assert changes.failures == ()
+    assert addresses(host, "br100") == ["10.0.0.1/24"]
+    reach(host, wanted())
 
 
 def test_a_cable_that_is_out_leads_to_nobody(segment):

@@ -12,8 +12,11 @@ Goals, and how each is met:
   their gateway there.
 """
 
+import errno
 import ipaddress
 from collections.abc import Iterable
+
+from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.link import arp, conflicts
 from flatnet.apply.link.checks import is_ours
@@ -85,14 +88,20 @@ def mend_address(found: Host, link: Link, bridge: Bridge) -> None:
         return
     interface = ipaddress.ip_interface(bridge.address)
     _check_segment(found, link, bridge, str(interface.ip))
-    found.netlink.addr(
-        "add",
-        index=link.index,
-        address=str(interface.ip),
-        prefixlen=interface.network.prefixlen,
-        broadcast=str(interface.network.broadcast_address),
-        proto=ADDRESS_ORIGIN,
-    )
+    try:
+        found.netlink.addr(
+            "add",
+            index=link.index,
+            address=str(interface.ip),
+            prefixlen=interface.network.prefixlen,
+            broadcast=str(interface.network.broadcast_address),
+            proto=ADDRESS_ORIGIN,
+        )
+    except NetlinkError as error:
+        if error.code != errno.EEXIST:
+            raise
+        # Somebody has put it back meanwhile, as NetworkManager does.
+        return
     found.made.append(
         Effect(
             Surface.BRIDGE, Verb.ADDED, link.name, f"address {bridge.address}"

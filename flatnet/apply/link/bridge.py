@@ -170,12 +170,17 @@ def _apply_bridge(found: Host, bridge: Bridge, ports: list[Port]) -> None:
     link = _mend(found, link, bridge)
     if bridge.uplink:
         _mend_uplink(found, link, bridge.uplink)
-    mend_address(found, link, bridge)
     mtu = bridge.mtu
     if not is_ours(link, bridge):
         mtu = found.reread(bridge.name).mtu
-    for port in ports:
+    # Guests that are there do not wait while the segment is asked.
+    there = [port for port in ports if port.name in found.links]
+    for port in there:
         apply_port(found, bridge, port)
+    mend_address(found, link, bridge)
+    for port in ports:
+        if port not in there:
+            apply_port(found, bridge, port)
     if len(found.made) > before:
         # Linux may have lowered it when a port with a smaller one came.
         _set(found, found.reread(bridge.name), mtu=mtu)

@@ -199,8 +199,10 @@ class Walk:
         """Have some connect who may."""
         self._look()
         possible = sorted(filter(can_connect, self._witness.passed), key=repr)
-        for packet in chance.sample(possible, min(20, len(possible))):
-            connect(packet, chance.randrange(1024, 1 << 16))
+        six = [packet for packet in possible if ":" in packet.target]
+        for some in (possible, six):
+            for packet in chance.sample(some, min(20, len(some))):
+                connect(packet, chance.randrange(1024, 1 << 16))
 
     def plug(self, name, chance):
         """Start a guest."""

@@ -3,6 +3,7 @@
 Imported after the executor has been chosen, see `flatnet.cmd.manager`.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -70,6 +71,10 @@ class Daemon:
         """Serve until SIGTERM or SIGINT; return the exit status."""
         try:
             self._first_pass()
+            # What stands for as long as the daemon need not be looked at each
+            # time that garbage is collected.
+            gc.collect()
+            gc.freeze()
             self._catch_signals()
             reconciling = _thread(self._reconciler.run)
             reporting = _thread(self._report)

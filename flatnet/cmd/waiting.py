@@ -10,7 +10,7 @@ import logging
 import time
 
 from flatnet.cmd.notify import notify
-from flatnet.db import schema
+from flatnet.db import revision
 from flatnet.db.engine import Database
 from flatnet.exceptions import DatabaseUnavailable
 
@@ -32,7 +32,7 @@ def await_database(database: Database) -> None:
     told = ""
     while True:
         try:
-            schema.check_revision(database)
+            revision.check_revision(database)
         except DatabaseUnavailable as error:
             if database.dialect == "sqlite":
                 raise

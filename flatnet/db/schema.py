@@ -1,4 +1,4 @@
-"""The revision of the tables: bring it up to date, or refuse a wrong one."""
+"""Bringing the tables to a revision: the newest, or an older one."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -7,8 +7,6 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
@@ -36,29 +34,6 @@ def downgrade(database: Database, revision: str) -> None:
     The table `instances` stays: the compute service owns it.
     """
     _migrate(database, command.downgrade, revision)
-
-
-def check_revision(database: Database) -> None:
-    """Check that the tables are at our revision; nothing is made.
-
-    :raises SchemaMismatch: they are not, or there is no such file
-    """
-    if database.file and not Path(database.file).exists():
-        raise SchemaMismatch(
-            f"database {database.name} does not exist: correct [database] "
-            "connection, or run `flatnet db upgrade` to make it"
-        )
-    wanted = ScriptDirectory.from_config(_config()).get_current_head()
-    found = database.read(
-        lambda connection: MigrationContext.configure(
-            connection
-        ).get_current_revision()
-    )
-    if found != wanted:
-        raise SchemaMismatch(
-            f"database {database.name} is at revision {found or 'none'}, "
-            f"this program needs {wanted}: run `flatnet db upgrade`"
-        )
 
 
 def _migrate(

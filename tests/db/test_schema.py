@@ -4,9 +4,10 @@ import pytest
 import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from flatnet.db import instances, models, schema, snapshot
+from flatnet.db import instances, models, revision, schema, snapshot
 from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
 from tests.db.conftest import a_network, allocate, an_instance, some_uuid
@@ -41,7 +42,7 @@ def test_up_down_up(bare):
     everything = {table.name for table in models.metadata.sorted_tables}
     assert _tables(bare) == everything | {"alembic_version"}
     schema.upgrade(bare)
-    schema.check_revision(bare)
+    revision.check_revision(bare)
     schema.downgrade(bare, "base")
     assert _tables(bare) == {"instances", "alembic_version"}
     schema.upgrade(bare)
@@ -68,18 +69,24 @@ def test_migrations_make_what_the_models_say(database):
 
 def test_wrong_revision_is_refused_with_what_to_run(bare):
     with pytest.raises(SchemaMismatch, match=r"none.*flatnet db upgrade"):
-        schema.check_revision(bare)
+        revision.check_revision(bare)
 
 
 def test_newer_database_is_refused(database):
     _set_revision(database, "9999")
     try:
         with pytest.raises(SchemaMismatch, match="9999"):
-            schema.check_revision(database)
+            revision.check_revision(database)
         with pytest.raises(SchemaMismatch, match="9999"):
             schema.upgrade(database)
     finally:
-        _set_revision(database, "0003")
+        _set_revision(database, revision.HEAD)
+
+
+def test_the_revision_that_is_asked_for_is_the_newest():
+    """Whoever adds one has to say so: nothing else reads the migrations."""
+    newest = ScriptDirectory.from_config(schema._config()).get_current_head()
+    assert newest == revision.HEAD
 
 
 def _set_revision(database, revision):
@@ -94,7 +101,7 @@ def _set_revision(database, revision):
 def test_sqlite_directory_is_made(tmp_path):
     database = Database(f"sqlite:///{tmp_path}/some/where/flatnet.sqlite")
     schema.upgrade(database)
-    schema.check_revision(database)
+    revision.check_revision(database)
     database.close()
 
 

@@ -79,12 +79,12 @@ def database(wanted: Settings) -> Iterator["Database"]:
     :raises DatabaseUnavailable: it does not answer
     :raises SchemaMismatch: it is at another revision
     """
-    from flatnet.db import schema
+    from flatnet.db import revision
 
     with any_database(wanted) as found:
         if found.file:
             become_user_of(found.file, user=wanted.manager_user)
-        schema.check_revision(found)
+        revision.check_revision(found)
         yield found
 
 

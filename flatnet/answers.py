@@ -59,7 +59,7 @@ def served_info(
         plugged=[
             interface.uuid
             for interface, _, _ in served.networks
-            if is_here and port_name(interface.uuid) in outcome.up
+            if is_here and outcome.is_up(port_name(interface.uuid))
         ],
     )
 
@@ -70,6 +70,7 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
     :param running: seconds that the present one has taken so far
     """
     state, error = _state(last, running)
+    guests = last.guests
     return {
         "host": host,
         "state": state,
@@ -85,7 +86,7 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
                 "carrier": port.carrier,
                 "reason": port.reason,
             }
-            for port in last.changes.ports
+            for _, port in sorted(last.ports.items())
         ],
         "bridges": [
             {
@@ -93,9 +94,9 @@ def host_state(host: str, last: Pass, *, running: float) -> Json:
                 "address": bridge.address,
                 "mtu": bridge.mtu,
                 "uplink": bridge.uplink,
-                "ports": ports,
+                "ports": guests[bridge.network_uuid],
             }
-            for bridge, ports in last.bridges
+            for bridge in last.bridges
         ],
     }
 

@@ -1,11 +1,13 @@
 """What became of a pass: for who waits for it, for people, for the next."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from flatnet.exceptions import FlatnetError, HostSetupError
 from flatnet.plan.planned import Planned
-from flatnet.state.changes import Changes
+from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.plan import Bridge
 
 
@@ -13,14 +15,18 @@ from flatnet.state.plan import Bridge
 class Pass:
     """The outcome of one pass; `error` is set if it failed as a whole.
 
-    `changes` has the failures and the ports of the whole host, `warnings`
-    what was met in rows and on it, as lines.
+    `changes` has the failures of the whole host, and what this pass looked
+    at; `ports` are all of the host by name, as they were found last,
+    `bridges` those of the plan; `warnings` what was met in rows and on it,
+    as lines.  `planned` is kept of the last pass alone.
     """
 
     planned: Planned | None = None
     changes: Changes = field(default_factory=Changes)
     error: FlatnetError | None = None
     warnings: tuple[str, ...] = ()
+    ports: Mapping[str, FoundPort] = field(default_factory=dict)
+    bridges: tuple[Bridge, ...] = ()
 
     def check(self, instance_uuid: str) -> None:
         """Raise if this host is not as it should be for an instance.
@@ -72,38 +78,31 @@ class Pass:
             return frozenset()
         return self.planned.rows.group_ids
 
-    @cached_property
+    @property
     def bridge_addresses(self) -> dict[str, str]:
         """The address of each bridge of the plan, by its network's uuid."""
         return {
             bridge.network_uuid: bridge.address.partition("/")[0]
-            for bridge, _ in self.bridges
+            for bridge in self.bridges
             if bridge.address
         }
 
-    @cached_property
-    def up(self) -> frozenset[str]:
-        """The names of the devices that are on their bridges."""
-        return frozenset(
-            port.name for port in self.changes.ports if port.found == "up"
-        )
+    def is_up(self, name: str) -> bool:
+        """Whether a device is on its bridge."""
+        return name in self.ports and self.ports[name].found == "up"
 
-    @cached_property
+    @property
     def mtus(self) -> dict[str, int]:
         """The mtu of each bridge, by name."""
-        if self.planned is None:
-            return {}
-        networks = self.planned.parts.networks.values()
-        return {each.bridge.name: each.bridge.mtu for each in networks}
+        return {bridge.name: bridge.mtu for bridge in self.bridges}
 
-    @cached_property
-    def bridges(self) -> tuple[tuple[Bridge, int], ...]:
-        """The bridges of the plan by name, each with its number of ports."""
+    @property
+    def guests(self) -> Counter[str]:
+        """How many guests the plan has in each network, by its uuid."""
         if self.planned is None:
-            return ()
+            return Counter()
         parts = self.planned.parts
-        counts = dict.fromkeys(parts.networks, 0)
-        for guest in parts.guests.values():
-            counts[guest.network] += 1
-        found = [(n.bridge, counts[k]) for k, n in parts.networks.items()]
-        return tuple(sorted(found, key=lambda each: each[0].name))
+        return Counter(
+            parts.networks[each.network].bridge.network_uuid
+            for each in parts.guests.values()
+        )

@@ -64,6 +64,8 @@ class Reconciler:
         self._served = 0
         self._last = Pass()
         self._planned: Planned | None = None
+        # The rows since, with what passes found.
+        self._known = Kept()
         self._uplinks: dict[str, Uplink] = {}
         self._whole_due = time.monotonic() + interval
         # What the last passes served, and what became of them.
@@ -173,7 +175,8 @@ class Reconciler:
             for groups, doubt in doubted:
                 self.ask_if_known(groups, doubt)
             self._served = serving
-            self._outcomes.append((serving, outcome))
+            # Else so many plans would be kept, each of a whole host.
+            self._outcomes.append((serving, replace(outcome, planned=None)))
             if outcome.error is not None:
                 # Nobody knows what came of it.
                 self._scope |= scope | EVERYTHING
@@ -209,13 +212,19 @@ class Reconciler:
         try:
             return self._applied(scope)
         except FlatnetError as error:
-            return Pass(self._planned, error=error)
+            return self._failed(error)
         except Exception as error:
             # A defect must not end the worker: guests that are well stay
             # so, and the timer tries again.
             LOG.exception("a pass met an unforeseen error")
             text = f"{type(error).__name__}: {error}"
-            return Pass(self._planned, error=HostSetupError(text))
+            return self._failed(HostSetupError(text))
+
+    def _failed(self, error: FlatnetError) -> Pass:
+        """The outcome of a pass that ended so; the host is as it was."""
+        planned = self._planned
+        bridges = planned.bridges if planned else ()
+        return Pass(planned, error=error, bridges=bridges)
 
     def _applied(self, scope: Scope) -> Pass:
         made: tuple[Effect, ...] = ()
@@ -231,38 +240,39 @@ class Reconciler:
             if not (changes.taken and self._rows.swap(changes.taken)):
                 break
             scope |= EVERYTHING
-        rows, more = self._rows.record(planned.rows, changes)
-        self._planned = replace(planned, rows=rows)
+        self._known, more = self._rows.record(planned.rows, changes)
         if more != NOTHING:
             self.ask(more)
-        if not scope.everything:
-            changes = replace(changes, ports=self._ports(changes))
-        changes = replace(changes, made=made)
-        warnings = (*planned.warnings(), *changes.warnings)
-        return Pass(self._planned, changes, warnings=warnings)
+        return Pass(
+            planned,
+            replace(changes, made=made),
+            warnings=(*planned.warnings(), *changes.warnings),
+            ports=self._ports(planned, scope, changes),
+            bridges=planned.bridges,
+        )
 
-    def _ports(self, changes: Changes) -> tuple[FoundPort, ...]:
+    def _ports(
+        self, planned: Planned, scope: Scope, changes: Changes
+    ) -> dict[str, FoundPort]:
         """What is known of all ports, by name."""
-        known = {
-            each.name: each
-            for each in (*self._last.changes.ports, *changes.ports)
-        }
-        parts = self._planned.parts if self._planned else None
-        if parts is None:
-            return changes.ports
-        names = {each.port.name for each in parts.guests.values()}
-        names.update(parts.gone.values())
-        return tuple(known[each] for each in sorted(names & known.keys()))
+        found = {each.name: each for each in changes.ports}
+        before = self._last
+        if scope.everything or before.planned is None:
+            return found
+        known = dict(before.ports)
+        for name in before.planned.ports_left(planned):
+            known.pop(name, None)
+        known.update(found)
+        return known
 
     def _plan(self, scope: Scope) -> Planned:
         """Plan from the rows that are in the scope, and those known."""
-        before = self._planned
-        rows = self._rows.read(scope, before.rows if before else Kept())
+        self._known = rows = self._rows.read(scope, self._known)
         names = self._planner.uplink_names(rows)
         if scope.everything or not self._uplinks.keys() >= set(names):
             found = self._applier.uplinks(names)
             self._uplinks = {each.name: each for each in found}
-        self._planned = self._planner.plan(rows, self._uplinks, before)
+        self._planned = self._planner.plan(rows, self._uplinks, self._planned)
         return self._planned
 
     def _told(self, outcome: Pass) -> Pass:

@@ -58,13 +58,17 @@ def servers(snapshot, settings, mtus=None):
         for each in snapshot.networks
     )
     found = parts_of(replace(snapshot, networks=networks), settings)
-    return composed(found.parts, Sources()).dhcp_servers, found.names
+    return (
+        composed(found.parts, Sources()).dhcp_servers,
+        found.guests.names.lines,
+    )
 
 
 def filter_plan(snapshot, settings):
     """The filter of such a plan, and what it says of rows."""
     found = parts_of(snapshot, settings)
-    lines = tuple(each for each in found.warnings() if each not in found.names)
+    named = found.guests.names.lines
+    lines = tuple(each for each in found.warnings() if each not in named)
     return composed(found.parts, Sources()).filter, lines
 
 

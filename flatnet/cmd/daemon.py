@@ -127,7 +127,7 @@ class Daemon:
     def _idle_uplink(self) -> str:
         """What is wrong with an uplink that no network has shown yet."""
         uplink = self._settings.flat_interface
-        used = {each.uplink for each, _ in self._reconciler.last.bridges}
+        used = {each.uplink for each in self._reconciler.last.bridges}
         if not uplink or uplink in used:
             return ""
         bridge = self._settings.flat_network_bridge

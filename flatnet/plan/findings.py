@@ -1,7 +1,7 @@
 """What a pass found, as rows are to have it: only what they do not say yet."""
 
 from flatnet.plan.kept import Kept
-from flatnet.plan.port import port_name
+from flatnet.plan.port import port_name, with_ports
 from flatnet.state.changes import FoundPort
 from flatnet.state.rows import (
     ARRIVING,
@@ -22,10 +22,8 @@ def findings(
     """
     found = {each.name: each for each in ports}
     new = []
-    for uuid in {**rows.bindings, **rows.interfaces}:
-        port = found.get(port_name(uuid))
-        if port is None:
-            continue
+    for uuid in with_ports({**rows.bindings, **rows.interfaces}, found):
+        port = found[port_name(uuid)]
         interface = rows.interfaces.get(uuid)
         binding = rows.bindings.get(uuid) or Binding(
             uuid, interface.instance_uuid if interface else "", SERVING

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import product
 from typing import TypeVar
 
+from flatnet.plan.mappings import renewed
 from flatnet.state.rows import (
     Binding,
     Interface,
@@ -17,8 +17,6 @@ from flatnet.state.rows import (
 from flatnet.state.scope import Covered, KnownGroups, Scope
 from flatnet.state.sliced import SlicedMap
 
-K = TypeVar("K")
-V = TypeVar("V")
 Owned = TypeVar("Owned", Interface, Binding)
 
 
@@ -27,7 +25,9 @@ class Kept:
     """All rows that concern a host, as they were read last.
 
     Networks and groups by id, interfaces and bindings by the uuid of the
-    interface, members by group and instance.
+    interface, members by group and instance.  `owned` has the interfaces of
+    each instance, here or bound, and `sources` the ids of the groups that
+    rules here name.
     """
 
     networks: Mapping[int, Network] = field(default_factory=dict)
@@ -39,33 +39,33 @@ class Kept:
         default_factory=SlicedMap
     )
     elsewhere: frozenset[str] = frozenset()
-
-    @cached_property
-    def sources(self) -> frozenset[int]:
-        """The ids of the groups that rules here name."""
-        return frozenset(
-            rule.group_id
-            for group in self.groups.values()
-            for rule in group.rules
-            if rule.group_id is not None
-        )
+    owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sources: frozenset[int] = frozenset()
 
     @property
     def group_ids(self) -> frozenset[int]:
         """The groups that somebody here is in, or that rules here name."""
         return self.sources | self.groups.keys()
 
+    def interfaces_of(self, instances: Iterable[str]) -> list[Interface]:
+        """Return the interfaces here of some instances."""
+        return [
+            self.interfaces[key]
+            for uuid in instances
+            for key in self.owned.get(uuid, ())
+            if key in self.interfaces
+        ]
+
     def known(self, scope: Scope) -> KnownGroups:
         """Return what need not be read again for a scope."""
-        return KnownGroups(
-            groups=frozenset(self.groups),
-            sources=self.sources,
-            here=frozenset(
+        here = frozenset[str]()
+        if scope.members:
+            here = frozenset(
                 each.instance_uuid
                 for each in self.interfaces.values()
                 if not scope.members.isdisjoint(each.security_group_ids)
-            ),
-        )
+            )
+        return KnownGroups(frozenset(self.groups), self.sources, here)
 
     def claiming(self, instances: Collection[str]) -> frozenset[str]:
         """Return who else, here or in a source group, has an address or a MAC
@@ -74,28 +74,30 @@ class Kept:
         One may be given out again before one hears that the other has it no
         more.
         """
-        mine: set[str] = set()
-        others: dict[str, str] = {}
-        for each in self.interfaces.values():
-            if each.instance_uuid in instances:
-                mine.update((each.mac, *each.addresses))
-            else:
-                others[each.mac] = each.instance_uuid
-                for address in each.addresses:
-                    others[address] = each.instance_uuid
-        for key in product(self.sources, instances):
-            if key in self.members:
-                # Else who has it here still would speak as a member.
-                mine.update(self.members[key].addresses)
-        found = {others[key] for key in mine & others.keys()}
+        # Who has an address here still would speak as the member of a group.
+        mine = {
+            address
+            for key in product(self.sources, instances)
+            if key in self.members
+            for address in self.members[key].addresses
+        }
+        for one in self.interfaces_of(instances):
+            mine.update((one.mac, *one.addresses))
+        if not mine:
+            return frozenset()
+        others = {
+            each.instance_uuid
+            for each in self.interfaces.values()
+            if each.mac in mine or not mine.isdisjoint(each.addresses)
+        }
         for part, there in self.members.of_slices(_addresses):
             if not mine.isdisjoint(there):
-                found.update(
+                others.update(
                     each.instance_uuid
                     for each in part.values()
                     if not mine.isdisjoint(each.addresses)
                 )
-        return frozenset(found - set(instances))
+        return frozenset(others.difference(instances))
 
 
 def _addresses(
@@ -107,100 +109,174 @@ def _addresses(
 def kept(before: Kept, rows: Snapshot, covered: Covered) -> Kept:
     """Return the rows of a host, with those that were read anew.
 
-    What nobody here uses any more goes.
+    What nobody here uses any more goes.  What is equal to what was known
+    stays the same object.
 
     :param covered: whose rows `rows` has all of; the others stay
     """
-    if covered.everything:
-        before = Kept()
-    interfaces = _others(before.interfaces, covered.instances)
-    interfaces.update((each.uuid, each) for each in rows.interfaces)
-    bindings = _others(before.bindings, covered.instances)
-    bindings.update((each.interface_uuid, each) for each in rows.bindings)
-    addresses = _without(before.addresses, covered.networks)
-    addresses.update(rows.host_addresses)
-    networks = _without(before.networks, covered.networks)
-    networks.update((each.id, each) for each in rows.networks)
-    here = addresses.keys() | {each.id for each in rows.networks}
-    here |= {each.network_id for each in interfaces.values()}
-    groups = _without(before.groups, covered.groups)
-    groups.update((each.id, each) for each in rows.security_groups)
-    used = {
-        group for i in interfaces.values() for group in i.security_group_ids
-    }
+    interfaces = renewed(
+        before.interfaces,
+        _covered(before, before.interfaces, covered),
+        {each.uuid: each for each in rows.interfaces},
+    )
+    bindings = renewed(
+        before.bindings,
+        _covered(before, before.bindings, covered),
+        {each.interface_uuid: each for each in rows.bindings},
+    )
+    addresses = renewed(
+        before.addresses,
+        before.addresses if covered.everything else covered.networks,
+        dict(rows.host_addresses),
+    )
+    groups = _groups(before, interfaces, rows, covered)
     found = Kept(
-        networks=_within(networks, here),
+        networks=_networks(before, interfaces, addresses, rows, covered),
         addresses=addresses,
         interfaces=interfaces,
         bindings=bindings,
-        groups=_within(groups, used),
-        elsewhere=before.elsewhere - _bound(before, covered)
-        | frozenset(rows.elsewhere),
+        groups=groups,
+        elsewhere=_elsewhere(before, rows, covered),
+        owned=_owned(before, rows, covered),
+        sources=before.sources if groups is before.groups else _named(groups),
     )
-    return _with_members(found, before, rows, covered)
+    return replace(found, members=_members(before, found, rows, covered))
 
 
 def rebound(
-    before: Kept, recorded: Iterable[Binding], interfaces: Iterable[str]
+    before: Kept, recorded: Iterable[Binding], interfaces: Collection[str]
 ) -> Kept:
     """Return the rows with the bindings of interfaces as they are now.
 
     :param recorded: all that there are of these interfaces on the host
     """
-    bindings = _without(before.bindings, interfaces)
-    bindings.update((each.interface_uuid, each) for each in recorded)
-    return replace(before, bindings=bindings)
+    new = {each.interface_uuid: each for each in recorded}
+    owned = dict(before.owned)
+    for key in interfaces:
+        if old := before.bindings.get(key):
+            owned[old.instance_uuid] -= {key}
+        for each in (before.interfaces.get(key), new.get(key)):
+            if each is not None:
+                _own(owned, each.instance_uuid, key)
+        if old and not owned[old.instance_uuid]:
+            del owned[old.instance_uuid]
+    bindings = renewed(before.bindings, interfaces, new)
+    return replace(before, bindings=bindings, owned=owned)
 
 
-def _with_members(
-    found: Kept, before: Kept, rows: Snapshot, covered: Covered
-) -> Kept:
-    """Return the rows with the members of the groups that they name."""
+def _covered(
+    before: Kept, known: Mapping[str, Owned], covered: Covered
+) -> Iterable[str]:
+    """The interfaces, of those that are known, whose rows were read anew."""
+    if covered.everything:
+        return known
+    return [
+        key
+        for uuid in covered.instances
+        for key in before.owned.get(uuid, ())
+        if key in known and known[key].instance_uuid == uuid
+    ]
+
+
+def _owned(
+    before: Kept, rows: Snapshot, covered: Covered
+) -> dict[str, frozenset[str]]:
+    owned = {} if covered.everything else dict(before.owned)
+    for uuid in covered.instances:
+        owned.pop(uuid, None)
+    for each in rows.interfaces:
+        _own(owned, each.instance_uuid, each.uuid)
+    for bound in rows.bindings:
+        _own(owned, bound.instance_uuid, bound.interface_uuid)
+    return owned
+
+
+def _own(owned: dict[str, frozenset[str]], uuid: str, key: str) -> None:
+    owned[uuid] = owned.get(uuid, frozenset()) | {key}
+
+
+def _networks(
+    before: Kept,
+    interfaces: Mapping[str, Interface],
+    addresses: Mapping[int, str],
+    rows: Snapshot,
+    covered: Covered,
+) -> Mapping[int, Network]:
+    """The networks that the host is in, or somebody on it."""
+    new = {each.id: each for each in rows.networks}
+    known = before.networks if covered.everything else covered.networks
+    found = renewed(before.networks, known, new)
+    left = found.keys() - addresses.keys() - new.keys()
+    if left:
+        left -= {each.network_id for each in interfaces.values()}
+    return renewed(found, left, {})
+
+
+def _groups(
+    before: Kept,
+    interfaces: Mapping[str, Interface],
+    rows: Snapshot,
+    covered: Covered,
+) -> Mapping[int, SecurityGroup]:
+    """The groups that somebody here is in."""
+    new = {each.id: each for each in rows.security_groups}
+    known = before.groups if covered.everything else covered.groups
+    found = renewed(before.groups, known, new)
+    # Others are in use as they were.
+    left = {
+        group
+        for each in before.interfaces_of(covered.instances)
+        for group in each.security_group_ids
+        if group in found
+    }
+    if covered.everything:
+        left = set(found)
+    for each in interfaces.values():
+        if not left:
+            break
+        left.difference_update(each.security_group_ids)
+    return renewed(found, left, {})
+
+
+def _named(groups: Mapping[int, SecurityGroup]) -> frozenset[int]:
+    """The ids of the groups that rules of groups name."""
+    return frozenset(
+        rule.group_id
+        for group in groups.values()
+        for rule in group.rules
+        if rule.group_id is not None
+    )
+
+
+def _elsewhere(
+    before: Kept, rows: Snapshot, covered: Covered
+) -> frozenset[str]:
+    """The interfaces bound here whose guest is on another host by now."""
+    found = frozenset(rows.elsewhere)
+    if covered.everything:
+        return found
+    return found | {
+        key
+        for key in before.elsewhere
+        if key in before.bindings
+        and before.bindings[key].instance_uuid not in covered.instances
+    }
+
+
+def _members(
+    before: Kept, found: Kept, rows: Snapshot, covered: Covered
+) -> SlicedMap[tuple[int, str], SourceMember]:
+    """The members of the groups that rules here name."""
     sources = found.sources
-    read = {
+    new = {
         (each.group, each.instance_uuid): each
         for each in rows.members
         if each.group in sources
     }
-    gone = set(product(sources, covered.instances))
-    if covered.sources or before.sources != sources:
-        gone.update(
-            key
-            for key in before.members
-            if key[0] not in sources or key[0] in covered.sources
-        )
-    members = before.members.changed(read, gone - read.keys())
-    return replace(found, members=members)
-
-
-def _bound(before: Kept, covered: Covered) -> frozenset[str]:
-    """The interfaces of the instances that were covered."""
-    return frozenset(
-        key
-        for key in before.elsewhere
-        if key not in before.bindings
-        or before.bindings[key].instance_uuid in covered.instances
-    )
-
-
-def _others(
-    before: Mapping[str, Owned], instances: Collection[str]
-) -> dict[str, Owned]:
-    if not instances:
-        return dict(before)
-    return {
-        key: each
-        for key, each in before.items()
-        if each.instance_uuid not in instances
-    }
-
-
-def _without(before: Mapping[K, V], covered: Iterable[K]) -> dict[K, V]:
-    found = dict(before)
-    for key in covered:
-        found.pop(key, None)
-    return found
-
-
-def _within(found: Mapping[K, V], used: Collection[K]) -> dict[K, V]:
-    return {key: value for key, value in found.items() if key in used}
+    gone = set(product(before.sources, covered.instances))
+    if covered.everything:
+        gone.update(before.members)
+    elif covered.sources or before.sources != sources:
+        left = (before.sources - sources) | covered.sources
+        gone.update(key for key in before.members if key[0] in left)
+    return before.members.changed(new, gone)

@@ -13,8 +13,11 @@ The guest stays, and has its address.
 """
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from flatnet.state.rows import Interface
 
@@ -47,38 +50,105 @@ _BY_CONVENTION = frozenset(
 )
 
 
-def names(
-    interfaces: Iterable[Interface], domain: str
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return the usable name of each instance by uuid, and warnings.
+class _Claim(NamedTuple):
+    """An instance that asks for a name; they sort by their making.
 
-    :param interfaces: of this host, those that a server here knows
+    Those whose row has no id come last.
+    """
+
+    is_last: bool
+    number: int
+    instance_uuid: str
+    name: str
+
+    @property
+    def text(self) -> str:
+        """What is one name to a resolver."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Names:
+    """Who is called what, by the uuid of the instance.
+
+    `claims` are what each asks for, `faults` why it cannot be given to some,
+    as phrases.  `namesakes` are claims by the name in small letters, the
+    instance that was made first at the front.
+
     :param domain: dhcp_domain, a name too
     """
-    instances = {each.instance_uuid: each for each in interfaces}
-    found: dict[str, str] = {}
-    holders: dict[str, str] = {}
-    faults: dict[str, str] = {}
-    for uuid, interface in sorted(instances.items(), key=_age):
-        name = interface.hostname or ""
-        fault = _fault(name, domain) or _taken(holders.get(name.lower()))
-        if fault:
-            faults[uuid] = f"{_shown(name)} {fault}"
-        else:
-            found[uuid] = name
-            holders[name.lower()] = uuid
-    return found, tuple(
-        f"instance {uuid}: its hostname {text}; it gets its address without "
-        "a name"
-        for uuid, text in sorted(faults.items())
-    )
+
+    domain: str
+    claims: Mapping[str, _Claim] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    namesakes: Mapping[str, tuple[_Claim, ...]] = field(default_factory=dict)
+
+    def of(self, uuid: str) -> str | None:
+        """Return the name of an instance, if it can be given."""
+        if uuid in self.faults or uuid not in self.claims:
+            return None
+        return self.claims[uuid].name
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Warnings about who has no name."""
+        return tuple(
+            f"instance {uuid}: its hostname {text}; it gets its address "
+            "without a name"
+            for uuid, text in sorted(self.faults.items())
+        )
 
 
-def _age(item: tuple[str, Interface]) -> tuple[bool, int, str]:
-    """What sorts instances by their making, those without an id last."""
-    uuid, interface = item
+def renamed(
+    before: Names, instances: Set[str], interfaces: Iterable[Interface]
+) -> Names:
+    """Return the names once some instances ask anew, or ask no more.
+
+    :param instances: their uuids
+    :param interfaces: of theirs, those that a server here knows
+    """
+    if not instances:
+        return before
+    asking = {each.instance_uuid: _claim(each) for each in interfaces}
+    claims, faults = dict(before.claims), dict(before.faults)
+    texts: defaultdict[str, list[_Claim]] = defaultdict(list)
+    for uuid in instances:
+        faults.pop(uuid, None)
+        if old := claims.pop(uuid, None):
+            texts[old.text] += ()
+        if new := asking.get(uuid):
+            claims[uuid] = new
+            texts[new.text].append(new)
+    namesakes = dict(before.namesakes)
+    for text, found in texts.items():
+        for each in namesakes.pop(text, ()):
+            if each.instance_uuid not in instances:
+                found.append(each)
+        if found:
+            namesakes[text] = tuple(sorted(found))
+            _judge(namesakes[text], before.domain, faults)
+    return Names(before.domain, claims, faults, namesakes)
+
+
+def _claim(interface: Interface) -> _Claim:
     number = interface.instance_id
-    return number is None, number or 0, uuid
+    uuid, name = interface.instance_uuid, interface.hostname or ""
+    return _Claim(number is None, number or 0, uuid, name)
+
+
+def _judge(
+    namesakes: Iterable[_Claim], domain: str, faults: dict[str, str]
+) -> None:
+    """Note who of namesakes cannot have the name, and why."""
+    holder = None
+    for claim in namesakes:
+        uuid = claim.instance_uuid
+        faults.pop(uuid, None)
+        fault = _fault(claim.name, domain) or _taken(holder)
+        if fault:
+            faults[uuid] = f"{_shown(claim.name)} {fault}"
+        else:
+            holder = uuid
 
 
 @lru_cache(_REMEMBERED)

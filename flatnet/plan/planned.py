@@ -1,9 +1,8 @@
 """The parts of a host, made of its rows: only those whose rows differ.
 
-Each part is made by a pure function of its own rows, and what it was made
-of is remembered beside it.  So a plan that is made after another costs a
-comparison for what did not change, and rows that were not read again are
-not even compared: they are the same objects.
+Each part is made by a pure function of its own rows.  So a plan that is made
+after another makes those whose rows differ from the rows of that one: rows
+that were not read again are the same objects, and are not even compared.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,16 +12,16 @@ from typing import Generic, TypeVar
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
-from flatnet.plan.fit import Fit
-from flatnet.plan.guest import GuestRows, PlannedGuest, planned_guest
+from flatnet.plan.guests import Ground, Guests, guests
 from flatnet.plan.host import host_part
 from flatnet.plan.kept import Kept
-from flatnet.plan.names import names
+from flatnet.plan.names import Names
 from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.openings import PlannedGroup, planned_group
-from flatnet.plan.port import port_name
+from flatnet.plan.port import port_name, with_ports
+from flatnet.state.filtering import Group
 from flatnet.state.parts import Member, Parts
-from flatnet.state.plan import Uplink
+from flatnet.state.plan import Bridge, Uplink
 from flatnet.state.rows import GONE, Network, SecurityGroup, SourceMember
 from flatnet.state.scope import EVERYTHING, Scope
 from flatnet.state.sliced import SlicedMap, sliced
@@ -49,26 +48,41 @@ class Planned:
 
     rows: Kept
     parts: Parts
-    names: tuple[str, ...] = ()
+    guests: Guests
     uplinks: Mapping[str, Uplink] = field(default_factory=dict)
     in_use: tuple[InUse, ...] = ()
     networks: Mapping[int, _Made[_NetworkRows, PlannedNetwork]] = field(
-        default_factory=dict
-    )
-    guests: Mapping[str, _Made[GuestRows, PlannedGuest]] = field(
         default_factory=dict
     )
     groups: Mapping[int, _Made[_GroupRows, PlannedGroup]] = field(
         default_factory=dict
     )
 
+    @property
+    def ground(self) -> Ground:
+        """What its guests were made of."""
+        return Ground(self.rows, _values(self.networks))
+
+    @property
+    def bridges(self) -> tuple[Bridge, ...]:
+        """The bridges by name."""
+        found = [each.bridge for each in self.parts.networks.values()]
+        return tuple(sorted(found, key=lambda each: each.name))
+
+    def ports_left(self, after: "Planned") -> set[str]:
+        """The names of ports that are nobody's in a plan after this one."""
+        old, new = self.parts, after.parts
+        left = old.guests.keys() - new.guests.keys()
+        names = {old.guests[key].port.name for key in left}
+        return {*names, *old.gone.values()} - {*new.gone.values()}
+
     def warnings(self) -> Iterator[str]:
         """Lines about rows; they change nothing."""
         for network in self.networks.values():
             yield from network.value.fit.warnings
-        for guest in self.guests.values():
-            yield from guest.value.warnings
-        yield from self.names
+        for _, lines in sorted(self.guests.warnings.items()):
+            yield from lines
+        yield from self.guests.names.lines
         for group_id, group in sorted(self.groups.items()):
             for rule_id, reason in group.value.reasons:
                 yield self._left_out(group_id, rule_id, reason)
@@ -117,26 +131,26 @@ def planned(
     :param before: the plan of the same host, and settings, before
     :param in_use: what the host needs itself, and no network may take
     """
-    before = before or Planned(Kept(), Parts(host_part((), settings)))
+    before = before or _nothing(settings)
     networks = _networks(before, rows, settings, uplinks)
-    groups = _made(before.groups, _group_rows(rows), _group)
-    guests, lines = _guests(before, rows, networks, settings)
-    values = [each.value for each in networks.values()]
+    values = _values(networks)
+    groups = _groups(before, rows)
+    ground = Ground(rows, values)
+    here = guests(before.guests, before.ground, ground, settings)
     return Planned(
         rows=rows,
         parts=Parts(
-            host=host_part(values, settings, in_use),
-            networks={key: m.value.part for key, m in networks.items()},
-            guests={key: m.value.part for key, m in guests.items()},
+            host=host_part(values.values(), settings, in_use),
+            networks={key: each.part for key, each in values.items()},
+            guests=here.parts,
             gone=_gone(rows),
-            groups={key: m.value.part for key, m in groups.items()},
+            groups=_group_parts(before, groups),
             members=_members(before, rows),
         ),
-        names=lines,
+        guests=here,
         uplinks=dict(uplinks),
         in_use=in_use,
         networks=networks,
-        guests=guests,
         groups=groups,
     )
 
@@ -154,6 +168,18 @@ def _made(
             known = _Made(context, make(context))
         found[key] = known
     return found
+
+
+def _nothing(settings: Settings) -> Planned:
+    return Planned(
+        rows=Kept(),
+        parts=Parts(host_part((), settings)),
+        guests=Guests(Names(settings.dhcp_domain)),
+    )
+
+
+def _values(made: Mapping[K, _Made[C, V]]) -> dict[K, V]:
+    return {key: each.value for key, each in made.items()}
 
 
 def _networks(
@@ -178,6 +204,23 @@ def _networks(
         },
         make,
     )
+
+
+def _groups(
+    before: Planned, rows: Kept
+) -> Mapping[int, _Made[_GroupRows, PlannedGroup]]:
+    known = before.rows
+    if rows.groups is known.groups and rows.members is known.members:
+        return before.groups
+    return _made(before.groups, _group_rows(rows), _group)
+
+
+def _group_parts(
+    before: Planned, groups: Mapping[int, _Made[_GroupRows, PlannedGroup]]
+) -> Mapping[int, Group]:
+    if groups is before.groups:
+        return before.parts.groups
+    return {key: each.value.part for key, each in groups.items()}
 
 
 def _group_rows(rows: Kept) -> dict[int, _GroupRows]:
@@ -238,51 +281,6 @@ def _member(row: SourceMember) -> Member:
     return Member(row.group, found)
 
 
-def _guests(
-    before: Planned,
-    rows: Kept,
-    networks: Mapping[int, _Made[_NetworkRows, PlannedNetwork]],
-    settings: Settings,
-) -> tuple[dict[str, _Made[GuestRows, PlannedGuest]], tuple[str, ...]]:
-    """The guests by interface, and lines about names."""
-    fits: dict[int, Fit] = {k: m.value.fit for k, m in networks.items()}
-    served = {k for k, m in networks.items() if m.value.part.server}
-    here = {
-        key: each
-        for key, each in rows.interfaces.items()
-        if each.network_id in fits
-    }
-    named, lines = names(
-        [each for each in here.values() if each.network_id in served],
-        settings.dhcp_domain,
-    )
-    bindings = rows.bindings
-    contexts = {
-        key: GuestRows(
-            interface=each,
-            network=fits[each.network_id],
-            wanted=bindings[key].wanted if key in bindings else None,
-            plug=bindings[key].plug if key in bindings else None,
-            is_elsewhere=key in rows.elsewhere,
-            is_served=each.network_id in served,
-            name=named.get(each.instance_uuid),
-            groups=_known(each.security_group_ids, rows.groups),
-        )
-        for key, each in here.items()
-    }
-    made = _made(
-        before.guests, contexts, lambda of: planned_guest(of, settings)
-    )
-    return made, lines
-
-
-def _known(
-    wanted: tuple[int, ...], groups: Mapping[int, SecurityGroup]
-) -> tuple[int, ...]:
-    found = [each for each in wanted if each in groups]
-    return tuple(sorted(set(found)) if len(found) > 1 else found)
-
-
 def _gone(rows: Kept) -> dict[str, str]:
     """The ports that are to go, whoever uses them, by interface."""
     gone = {
@@ -292,5 +290,6 @@ def _gone(rows: Kept) -> dict[str, str]:
     }
     if not gone:
         return gone
-    here = {port_name(key) for key in rows.interfaces}
-    return {key: name for key, name in gone.items() if name not in here}
+    here = map(port_name, with_ports(rows.interfaces, gone.values()))
+    kept = set(gone.values()).difference(here)
+    return {key: name for key, name in gone.items() if name in kept}

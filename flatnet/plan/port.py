@@ -1,5 +1,7 @@
 """The device on a bridge that leads to one instance."""
 
+from collections.abc import Iterable
+
 from flatnet.config.settings import Settings
 from flatnet.state.plan import Port
 from flatnet.state.rows import ARRIVING, Interface
@@ -8,6 +10,7 @@ _ROOT = "root"
 # With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux
 # allows, as nova's names had.
 NAME_LENGTH = 11
+_PREFIX = "tap"
 
 
 def port(
@@ -45,7 +48,18 @@ def port(
 
 def port_name(vif_uuid: str) -> str:
     """Return the name of the device that leads to this interface."""
-    return "tap" + vif_uuid[:NAME_LENGTH]
+    return _PREFIX + vif_uuid[:NAME_LENGTH]
+
+
+def with_ports(uuids: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return those interfaces whose devices have one of these names."""
+    # A host has many interfaces, and nearly always one name is asked for.
+    heads = {
+        each.removeprefix(_PREFIX)
+        for each in names
+        if each.startswith(_PREFIX)
+    }
+    return [uuid for uuid in uuids if uuid[:NAME_LENGTH] in heads]
 
 
 def peer_name(vif_uuid: str) -> str:

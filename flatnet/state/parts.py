@@ -144,6 +144,8 @@ def _difference(
 ) -> tuple[Mapping[Any, Any], tuple[Any, ...]]:
     if isinstance(old, SlicedMap) and isinstance(new, SlicedMap):
         return new.differing(old)
+    if old is new:
+        return {}, ()
     put = {
         key: value
         for key, value in new.items()

@@ -1,0 +1,138 @@
+"""The guests of a host: parts made anew where what they are made of differs.
+
+That is an interface's own rows, and what is known of its network, of its
+groups and of the name of its instance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flatnet.config.settings import Settings
+from flatnet.plan.guest import GuestRows, PlannedGuest, planned_guest
+from flatnet.plan.kept import Kept
+from flatnet.plan.mappings import differing
+from flatnet.plan.names import Names, renamed
+from flatnet.plan.network import PlannedNetwork
+from flatnet.state.parts import GuestPart
+from flatnet.state.rows import SecurityGroup
+
+Networks = Mapping[int, PlannedNetwork]
+
+
+@dataclass(frozen=True)
+class Guests:
+    """The parts of guests by interface, and the lines about their rows."""
+
+    names: Names
+    parts: Mapping[str, GuestPart] = field(default_factory=dict)
+    warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What guests are made of: the rows of a host, and its networks."""
+
+    rows: Kept = field(default_factory=Kept)
+    networks: Networks = field(default_factory=dict)
+
+    def serves(self, network: int) -> bool:
+        """Whether a DHCP server here is for a network, by its id."""
+        found = self.networks.get(network)
+        return found is not None and found.part.server is not None
+
+
+def guests(
+    before: Guests, was: Ground, now: Ground, settings: Settings
+) -> Guests:
+    """Return the guests of a host.
+
+    :param before: those that were made of `was`, by the same settings
+    """
+    keys = _touched(was, now)
+    owners = _owners(was, now, keys)
+    asking = [
+        each
+        for each in now.rows.interfaces_of(owners)
+        if now.serves(each.network_id)
+    ]
+    names = renamed(before.names, owners, asking)
+    others = differing(before.names.faults, names.faults)
+    keys.update(each.uuid for each in now.rows.interfaces_of(others))
+    if not keys:
+        return before
+    parts, warnings = dict(before.parts), dict(before.warnings)
+    for key in keys:
+        made = _made(key, now, names, settings)
+        warnings.pop(key, None)
+        if made is None:
+            parts.pop(key, None)
+            continue
+        # An equal one stays the same object, which nobody compares.
+        if parts.get(key) != made.part:
+            parts[key] = made.part
+        if made.warnings:
+            warnings[key] = made.warnings
+    return Guests(names, parts, warnings)
+
+
+def _touched(was: Ground, now: Ground) -> set[str]:
+    """The interfaces of which anything but the name may be another."""
+    old, new = was.rows, now.rows
+    keys = differing(old.interfaces, new.interfaces)
+    keys |= old.elsewhere ^ new.elsewhere
+    for key in differing(old.bindings, new.bindings):
+        one, other = old.bindings.get(key), new.bindings.get(key)
+        if not (
+            one
+            and other
+            and (one.wanted, one.plug) == (other.wanted, other.plug)
+        ):
+            keys.add(key)
+    networks = differing(was.networks, now.networks)
+    groups = old.groups.keys() ^ new.groups.keys()
+    if networks or groups:
+        keys.update(
+            key
+            for key, each in new.interfaces.items()
+            if each.network_id in networks
+            or not groups.isdisjoint(each.security_group_ids)
+        )
+    return keys
+
+
+def _owners(was: Ground, now: Ground, keys: set[str]) -> set[str]:
+    """The instances that have, or had, one of these interfaces."""
+    return {
+        rows.interfaces[key].instance_uuid
+        for rows in (was.rows, now.rows)
+        for key in keys
+        if key in rows.interfaces
+    }
+
+
+def _made(
+    key: str, now: Ground, names: Names, settings: Settings
+) -> PlannedGuest | None:
+    """What an interface is here; none where it or its network is not."""
+    interface = now.rows.interfaces.get(key)
+    if interface is None or interface.network_id not in now.networks:
+        return None
+    binding = now.rows.bindings.get(key)
+    rows = GuestRows(
+        interface=interface,
+        network=now.networks[interface.network_id].fit,
+        wanted=binding.wanted if binding else None,
+        plug=binding.plug if binding else None,
+        is_elsewhere=key in now.rows.elsewhere,
+        is_served=now.serves(interface.network_id),
+        name=names.of(interface.instance_uuid),
+        groups=_known(interface.security_group_ids, now.rows.groups),
+    )
+    return planned_guest(rows, settings)
+
+
+def _known(
+    wanted: tuple[int, ...], groups: Mapping[int, SecurityGroup]
+) -> tuple[int, ...]:
+    found = [each for each in wanted if each in groups]
+    return tuple(sorted(set(found)) if len(found) > 1 else found)

@@ -18,7 +18,6 @@ Goals, and how each is met:
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Mapping
 
@@ -30,7 +29,7 @@ from flatnet.apply.link.concern import Concern, Subjects, concern, subjects
 from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.forwarding import closed
 from flatnet.apply.link.strangers import Strangers, strangers, ways
-from flatnet.apply.own import SOMEBODY
+from flatnet.apply.own import SOMEBODY, UNKNOWN
 from flatnet.apply.pace import Pace
 from flatnet.apply.probes import Probes
 from flatnet.apply.watch import Noticed, Watch
@@ -97,7 +96,7 @@ class Mender:
             if noticed.moved.settings or noticed.moved.links:
                 self._look_at_forwarding(self._plan)
             foreign = self._foreign(noticed)
-            is_lost = SOMEBODY in noticed.rules
+            is_lost = UNKNOWN in noticed.rules
             if not (foreign or is_lost) and there == self._strangers:
                 break
             changes = self._mend(self._plan, there, foreign)
@@ -155,11 +154,13 @@ class Mender:
 
     def _foreign(self, noticed: Noticed) -> tuple[str, ...]:
         """Who changed rules and is not ourselves, nor ran for us."""
-        ourselves, own = f"({os.getpid()})", self._tools.known.own
+        if not noticed.rules:
+            return ()
+        ours, own = self._tools.session.ports, self._tools.known.own
         return tuple(
-            who
-            for who in noticed.rules
-            if not who.endswith(ourselves) and not own.excuse(who)
+            writer.name
+            for writer in noticed.rules
+            if writer.port not in ours and not own.excuse(writer)
         )
 
     def _note_undone(self, found: Concern) -> None:

@@ -45,6 +45,11 @@ class Kept:
             self.close()
             raise
 
+    @property
+    def port(self) -> int | None:
+        """What others see of who writes by it; none while it is closed."""
+        return self._open[1].getsockname()[0] if self._open else None
+
     def close(self) -> None:
         """End it, until somebody asks again."""
         if self._open is not None:

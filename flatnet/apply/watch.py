@@ -17,7 +17,7 @@ from flatnet.apply.filter.iptables.native import is_ours
 from flatnet.apply.link.devices import Devices, Moved
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, by_kind
-from flatnet.apply.own import SOMEBODY
+from flatnet.apply.own import UNKNOWN, Writer
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NFTABLES_GROUP = 7
@@ -40,23 +40,27 @@ class Noticed:
     """What happened since one looked last.
 
     `moved` is what changed of devices, of addresses and of forwarding.
-    `rules` names those who changed tables or chains that are ours or lead to
-    ours, as `program (pid)`.  `innocent` are the counts of transactions that
+    `rules` are those who changed tables or chains that are ours or lead to
+    ours.  `innocent` are the counts of transactions that
     did not.
     """
 
     moved: Moved = field(default_factory=Moved)
-    rules: tuple[str, ...] = ()
+    rules: tuple[Writer, ...] = ()
     innocent: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Event:
-    """A message of nftables: its attributes, and netlink's flags."""
+    """A message of nftables: its attributes, netlink's flags, and who asked.
+
+    `port` is that of the socket that the change was asked for by.
+    """
 
     kind: int
     family: int
     flags: int
+    port: int
     body: bytes
 
     @property
@@ -94,7 +98,7 @@ class Watch:
         moved = self.devices.moved()
         rules = _read(self._rules)
         if rules is None:
-            return Noticed(moved, (SOMEBODY,))
+            return Noticed(moved, (UNKNOWN,))
         transaction: list[Event] = []
         who, innocent = [], []
         for event in map(_parsed, rules):
@@ -102,13 +106,13 @@ class Watch:
                 transaction.append(event)
                 continue
             if self._concerns_us(transaction):
-                who.append(_author(event.body))
+                who.append(_writer(event))
             else:
                 innocent.append(_count(event.body))
             transaction = []
         # The generation comes last; where it does not, it was lost.
         if self._concerns_us(transaction):
-            who.append(SOMEBODY)
+            who.append(UNKNOWN)
         return Noticed(moved, tuple(dict.fromkeys(who)), tuple(innocent))
 
     def _concerns_us(self, transaction: list[Event]) -> bool:
@@ -164,10 +168,11 @@ def _count(body: bytes) -> int:
     return int.from_bytes(by_kind(body).get(_GENERATION_ID, b""))
 
 
-def _author(body: bytes) -> str:
-    values = by_kind(body)
+def _writer(generation: Event) -> Writer:
+    values = by_kind(generation.body)
     pid = int.from_bytes(values.get(_GENERATION_PID, b""))
-    return f"{_text(values.get(_GENERATION_NAME, b''))} ({pid})"
+    name = _text(values.get(_GENERATION_NAME, b""))
+    return Writer(f"{name} ({pid})", generation.port)
 
 
 def _read(kernel: socket.socket) -> list[bytes] | None:
@@ -185,11 +190,11 @@ def _read(kernel: socket.socket) -> list[bytes] | None:
 
 
 def _parsed(message: bytes) -> Event:
-    _, kind, flags, *_ = HEADER.unpack_from(message)
+    _, kind, flags, _, port = HEADER.unpack_from(message)
     if kind >> 8 != SUBSYSTEM:
-        return Event(-1, 0, 0, b"")
+        return Event(-1, 0, 0, 0, b"")
     body = message[HEADER.size + 4 :]
-    return Event(kind & 0xFF, message[HEADER.size], flags, body)
+    return Event(kind & 0xFF, message[HEADER.size], flags, port, body)
 
 
 def _text(value: bytes) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from flatnet.apply import watch
 from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.own import UNKNOWN
 from flatnet.state.plan import Uplink
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, parted
@@ -231,7 +232,7 @@ def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
             assert len(own.drain().rules) == 2
             output("iptables -I FORWARD -j PODMAN")
             (who,) = own.drain().rules
-            assert who.startswith("iptables (")
+            assert who.name.startswith("iptables (")
 
     namespace.call(others)
 
@@ -260,7 +261,7 @@ def test_lost_events_are_a_reason_to_look(namespace):
             return first, own.drain(), own.drain()
 
     first, second, third = namespace.call(lost)
-    assert first.rules == ("somebody",)
+    assert first.rules == (UNKNOWN,)
     assert second.rules
     assert third == watch.Noticed()
 

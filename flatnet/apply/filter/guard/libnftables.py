@@ -63,6 +63,14 @@ class Session:
             raise HostSetupError("nftables cannot be used: no socket")
         self._socket = opened.pop()
 
+    @property
+    def ports(self) -> frozenset[int | None]:
+        """The netlink ports that we write nftables by, as others see them."""
+        with self.shared() as kernel:
+            return frozenset(
+                (kernel.getsockname()[0], self.proven.asking.port)
+            )
+
     def forget(self) -> None:
         """Drop what another process left unread on the socket we share."""
         with self.shared() as kernel, contextlib.suppress(BlockingIOError):

@@ -259,10 +259,10 @@ def _write(table: Table, plan: Edits, known: Known) -> str:
     """
     if plan == Edits():
         return ""
-    lost = {tables_key(table.family): None}
+    lost, asking = {tables_key(table.family): None}, known.proven.asking
     known.unread.add(table.family)
     with known.proven.writing(lost):
-        delete_rules(table.family, table.name, plan.before)
+        delete_rules(asking, table.family, table.name, plan.before)
         error = ""
         if plan.text:
             error = restore(table.family, plan.text, known.own)
@@ -270,7 +270,7 @@ def _write(table: Table, plan: Edits, known: Known) -> str:
             # What raised the count meanwhile was somebody else's.
             known.proven.forget()
         else:
-            delete_rules(table.family, table.name, plan.after)
+            delete_rules(asking, table.family, table.name, plan.after)
     return error
 
 

@@ -20,7 +20,6 @@ those above our jump stay there.
 
 import errno
 import os
-import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -98,12 +97,14 @@ def dormant_tables(family: int) -> frozenset[str]:
     return found or frozenset()
 
 
-def wake(family: int, name: str) -> None:
+def wake(asking: Kept, family: int, name: str) -> None:
     """Have the rules of a dormant table in force.
 
+    :param asking: a socket of netfilter's
     :raises HostSetupError: the kernel refused
     """
     refused = _sent(
+        asking,
         _NEW_TABLE,
         _FAMILIES[family],
         {_TABLE: name.encode() + b"\0", _FLAGS: struct.pack(">I", 0)},
@@ -147,14 +148,16 @@ def odd_text(family: int, name: str, found: Native) -> str:
 
 
 def delete_rules(
-    family: int, name: str, rules: Iterable[tuple[str, int]]
+    asking: Kept, family: int, name: str, rules: Iterable[tuple[str, int]]
 ) -> None:
     """Delete rules of a table by (chain, handle), each that is still there.
 
+    :param asking: a socket of netfilter's
     :raises HostSetupError: the kernel refused
     """
     for chain, handle in rules:
         refused = _sent(
+            asking,
             _DELETE_RULE,
             _FAMILIES[family],
             {
@@ -260,9 +263,10 @@ def _target(parts: list[tuple[str, Values]]) -> str:
     return ""
 
 
-def _sent(kind: int, family: str, asked: Values) -> int:
+def _sent(asking: Kept, kind: int, family: str, asked: Values) -> int:
     """Have the kernel do something; return the error's number, or 0."""
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW, NETFILTER
-    ) as kernel:
-        return transacted(kernel, kind, request(family, asked))
+    with asking.lent() as kernel:
+        patience = kernel.gettimeout()
+        refused = transacted(kernel, kind, request(family, asked))
+        kernel.settimeout(patience)
+    return refused

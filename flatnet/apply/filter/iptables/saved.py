@@ -106,7 +106,7 @@ def known_tables(
         return saved
     with proven.writing({tables_key(family): None}):
         for name in sorted(woken):
-            wake(family, name)
+            wake(proven.asking, family, name)
     saved = known()
     if again := _to_wake(saved, planned):
         raise HostSetupError(

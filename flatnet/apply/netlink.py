@@ -64,6 +64,13 @@ def connected(protocol: int, seconds: float) -> socket.socket:
     return kernel
 
 
+def acknowledged(kernel: socket.socket, kind: int, body: bytes) -> int:
+    """Have one thing done, and wait until it is; return the error, or 0."""
+    kernel.send(message(kind, REQUEST | ACK, body))
+    ((_, answer),) = messages(kernel.recv(1 << 16))
+    return error(answer)
+
+
 def message(kind: int, flags: int, body: bytes) -> bytes:
     """Return a message with its header."""
     return HEADER.pack(HEADER.size + len(body), kind, flags, 1, 0) + body

@@ -10,7 +10,6 @@ import re
 import select
 import socket
 import struct
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.state.plan import DhcpHost, DhcpServer
 from tests.effects import DHCP
+from tests.waiting import eventually
 
 SCRIPT = """#!/bin/sh
 case $1 in bound|renew)
@@ -114,7 +114,7 @@ class Host:
         )
         namespace.run("ip link set eth0 up")
         self.enslave(tap)
-        wait_until(lambda: self.passes(tap))
+        eventually(lambda: self.passes(tap))
         return Guest(namespace, directory)
 
 
@@ -236,10 +236,3 @@ def lives(pid):
     except (FileNotFoundError, ProcessLookupError):
         return False
     return text.rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -3,8 +3,10 @@
 import socket
 
 import guarded
-from dhcp_hosts import ACK, DISCOVER, OFFER, REQUEST, ask, line, wait_until
+from dhcp_hosts import ACK, DISCOVER, OFFER, REQUEST, ask, line
 from guarded import PORT_A, PORT_B, guarded_network, guarded_port
+
+from tests.waiting import eventually
 
 SERVER = "10.0.0.1"
 MACS = {number: line(number).mac for number in (1, 2)}
@@ -37,7 +39,7 @@ class Pair:
             space.run(f"ip addr add {ADDRESSES[number]}/24 dev eth0")
             space.run("ip route add default via 10.0.0.1")
             host.enslave(port)
-            wait_until(lambda port=port: host.passes(port))
+            eventually(lambda port=port: host.passes(port))
         host.apply(line(1), line(2))
 
     def guard(self):

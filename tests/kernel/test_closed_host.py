@@ -6,11 +6,12 @@ import struct
 from dataclasses import replace
 
 import pytest
-from dhcp_hosts import MAC_1, line, serving_host, wait_until
+from dhcp_hosts import MAC_1, line, serving_host
 from rules import applied
 
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, servers
+from tests.waiting import eventually
 
 UPSTREAM = {4: "192.0.2.9", 6: "2001:db8::9"}
 POLICIES = "*filter\n:INPUT DROP\n:FORWARD DROP\n:OUTPUT DROP\nCOMMIT\n"
@@ -127,7 +128,7 @@ def test_a_lease_is_released(host, namespaces, tmp_path):
     assert MAC_1 in leases.read_text()
     server, _ = plan()
     host.apply_all(replace(server, hosts=(line(2),)))
-    wait_until(lambda: MAC_1 not in leases.read_text())
+    eventually(lambda: MAC_1 not in leases.read_text())
 
 
 def test_no_more_than_that_is_opened(host, namespaces, tmp_path):

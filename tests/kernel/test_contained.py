@@ -7,11 +7,12 @@ import ctypes
 import os
 import traceback
 
-from test_watch import PORT, ROWS, applier, eventually, output, rules
+from test_watch import PORT, ROWS, applier, output, rules
 
 from flatnet.apply.events import Happened
 from tests.builders import settings
 from tests.planned import host_plan, parted
+from tests.waiting import eventually
 
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000

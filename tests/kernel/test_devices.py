@@ -11,9 +11,9 @@ import pytest
 
 from flatnet.apply.link.devices import Devices
 from flatnet.apply.link.link import read_addresses, read_links
+from tests.waiting import eventually
 
 STEPS = 60
-SECONDS = 10
 CHANGES = (
     "link add {0} type bridge",
     "link add {0} type veth peer name {0}b",
@@ -60,12 +60,6 @@ def agree(devices):
     links = devices.named(), {each.name: each for each in read_links()}
     known = addresses(devices.addresses()), addresses(read_addresses())
     return links[0] == links[1] and known[0] == known[1]
-
-
-def eventually(look, told):
-    deadline = time.monotonic() + SECONDS
-    while not look():
-        assert time.monotonic() < deadline, told
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -11,13 +11,13 @@ from dhcp_hosts import (
     ask,
     line,
     serving_host,
-    wait_until,
 )
 
 from flatnet.state.plan import DhcpHost
 from tests.builders import interface, settings, snapshot
 from tests.effects import released
 from tests.planned import servers
+from tests.waiting import eventually
 
 # Some are given to dnsmasq and some are not: all guests get an address.
 HOSTNAMES = (
@@ -43,7 +43,7 @@ def other(host, namespaces, tmp_path):
     )
     for each in (host, other):
         each.enslave("up0")
-    wait_until(lambda: host.passes("up0") and other.passes("up0"))
+    eventually(lambda: host.passes("up0") and other.passes("up0"))
     yield other
     other.apply_all()
 

@@ -5,9 +5,10 @@ import signal
 from dataclasses import replace
 
 import pytest
-from dhcp_hosts import MAC_1, line, lives, serving_host, wait_until
+from dhcp_hosts import MAC_1, line, lives, serving_host
 
 from tests.effects import RELOADED, STARTED, STOPPED
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_slip_costs_a_line_and_nobody_his_server(
     assert RELOADED in made
     assert host.pid == pid
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not lives(pid))
+    eventually(lambda: not lives(pid))
     assert host.apply(line(1)) == (STARTED,)
     assert lease(host, namespaces, tmp_path)["mtu"] == "1234"
     written(host, "dhcp-option=26,1235\n")

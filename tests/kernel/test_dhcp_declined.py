@@ -5,13 +5,14 @@ import time
 from dataclasses import replace
 
 import pytest
-from dhcp_hosts import DECLINE, DISCOVER, line, serving_host, wait_until
+from dhcp_hosts import DECLINE, DISCOVER, line, serving_host
 from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
 from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.state.taken import Declined
 from tests.effects import RELOADED
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_a_decline_is_over_as_it_is_for_dnsmasq(pair, monkeypatch):
         def heard():
             ears = listening(pair)
             declines(pair, 1, ADDRESSES[1])
-            wait_until(lambda: ears.drain() and ears.known)
+            eventually(lambda: ears.drain() and ears.known)
             ears.listen(serves(pair, 1, 2))
             assert ears.known
             end(ears)

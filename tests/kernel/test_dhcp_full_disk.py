@@ -5,9 +5,10 @@ import signal
 import subprocess
 
 import pytest
-from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host, wait_until
+from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host
 
 from tests.effects import RELOADED, STARTED
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def fill(host):
 def killed(host):
     pid = host.pid
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not lives(pid))
+    eventually(lambda: not lives(pid))
 
 
 def test_one_that_was_killed_is_started_with_the_files_of_before(

@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host, wait_until
+from dhcp_hosts import MAC_1, MAC_2, line, lives, serving_host
 
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.state.effects import Effect, Surface, Verb
 from tests.effects import RELOADED, STARTED, STOPPED
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def killed(host):
     """Kill the dnsmasq that the pid file names; return its pid."""
     pid = host.pid
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not lives(pid))
+    eventually(lambda: not lives(pid))
     return pid
 
 
@@ -56,7 +57,7 @@ def tcp_questions(host, count=3):
         stdout=subprocess.PIPE,
     )
     asking.stdout.readline()
-    wait_until(lambda: len(children.read_text().split()) == count)
+    eventually(lambda: len(children.read_text().split()) == count)
     yield [int(each) for each in children.read_text().split()]
     asking.kill()
     asking.wait()
@@ -142,7 +143,7 @@ def test_a_bridge_that_was_made_again_is_served(host, namespaces, tmp_path):
 
 def test_it_listens_on_the_bridges_address_alone(host):
     host.namespace.run("ip addr add 192.0.2.1/24 dev br100")
-    wait_until(
+    eventually(
         lambda: "tentative" not in host.namespace.run("ip addr show br100")
     )
     host.apply(line(1))
@@ -207,7 +208,7 @@ def test_what_keeps_dnsmasq_from_starting_is_told(host, tmp_path):
         "already in use"
     )
     os.kill(foreign, signal.SIGTERM)
-    wait_until(lambda: not lives(foreign))
+    eventually(lambda: not lives(foreign))
     assert host.apply(line(1)) == (STARTED,)
 
 

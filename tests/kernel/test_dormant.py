@@ -4,10 +4,11 @@ import pytest
 from connections import apply, silent_segment
 from edited import output
 from rules import EMPTY, planned
-from test_watch import applier, eventually
+from test_watch import applier
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
+from tests.waiting import eventually
 
 # All that a plan may have.
 TABLES = [("ip", "filter"), ("ip", "mangle"), ("ip", "nat"), ("ip6", "filter")]

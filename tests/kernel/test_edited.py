@@ -4,7 +4,9 @@ import ctypes
 
 import pytest
 from edited import edit, output
-from test_watch import applier, eventually
+from test_watch import applier
+
+from tests.waiting import eventually
 
 # From linux/sched.h.
 CLONE_NEWNS = 0x00020000

@@ -6,7 +6,7 @@ import guarded
 import pytest
 from forced import ALL
 from guarded import guard
-from test_watch import applier, eventually, output
+from test_watch import applier, output
 
 from flatnet.apply.filter.guard.force import unguarded
 from flatnet.apply.filter.guard.guard import (
@@ -24,6 +24,7 @@ from flatnet.apply.host import (
 )
 from flatnet.apply.known import Known
 from flatnet.state.effects import Effect, Surface, Verb
+from tests.waiting import eventually
 
 EDITS = (
     ("bridge", "forward", "drop", "accept"),

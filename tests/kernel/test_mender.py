@@ -5,12 +5,13 @@ import os
 import subprocess
 from dataclasses import replace
 
-from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output, rules
+from test_watch import OPTIONS, PORT, ROWS, applier, output, rules
 
 from flatnet.apply.events import ANYTHING, HOST, Happened
 from flatnet.apply.link.taps import opened
 from tests.builders import interface
 from tests.planned import host_plan, parted
+from tests.waiting import eventually
 
 OTHER = "tapaaaaaa02-aa"
 # The keys of its guests are the names of their ports.

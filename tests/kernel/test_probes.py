@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_watch import OPTIONS, PORT, ROWS, applier, eventually, output
+from test_watch import OPTIONS, PORT, ROWS, applier, output
 
 from tests.builders import snapshot
 from tests.effects import was_set
 from tests.planned import host_plan, parted
+from tests.waiting import eventually
 
 OTHER = "tapaaaaaa02-aa"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from rules import RULES
-from test_watch import eventually, output
+from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.filter.proven import generation
@@ -17,6 +17,7 @@ from flatnet.state.effects import Verb
 from flatnet.state.rows import SecurityGroup
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups, parted
+from tests.waiting import eventually
 
 SECOND = network(
     id=2,

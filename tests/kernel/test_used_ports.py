@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 from bridged import apply, links, plan, reach, state, tap, veth
-from dhcp_hosts import wait_until
 from test_host import OPTIONS, ROWS, Path, tempfile
 from test_watch import applier, rules
 
@@ -20,6 +19,7 @@ from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Plan
 from tests.builders import interface, snapshot
 from tests.planned import host_plan, parted
+from tests.waiting import eventually
 
 # Opens a tap as a hypervisor does, says so, and writes back what it reads;
 # with "off" it takes the carrier away, as QEMU does for `set_link off`.
@@ -51,7 +51,7 @@ def hears(namespace, process, port):
     head = b"\xff" * 6 + b"\2" * 6 + b"\x88\xb5"
 
     def send():
-        wait_until(lambda: links(namespace)[port.name]["operstate"] == "UP")
+        eventually(lambda: links(namespace)[port.name]["operstate"] == "UP")
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
             raw.bind((port.name, 0))
             raw.send(head + bytes(46))
@@ -227,7 +227,7 @@ def test_a_plan_of_another_host_touches_nothing(
             assert (state(namespace), rules(), files(directory)) == before
             # What somebody flushes comes back as the last plan has it.
             namespace.run("iptables -F")
-            wait_until(lambda: rules() == before[1])
+            eventually(lambda: rules() == before[1])
             if process:
                 process.kill()
                 process.wait()

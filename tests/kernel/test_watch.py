@@ -17,8 +17,8 @@ from flatnet.apply.own import UNKNOWN
 from flatnet.state.plan import Uplink
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, parted
+from tests.waiting import eventually
 
-SECONDS = 10
 ROWS = snapshot(interfaces=(interface(1), interface(2)))
 OPTIONS = settings(
     dhcp=False, allow_same_net_traffic=False, routing_source_ip=""
@@ -46,15 +46,6 @@ def output(command):
     return subprocess.run(
         command.split(), capture_output=True, text=True, check=True
     ).stdout
-
-
-def eventually(look):
-    """Return the seconds until `look` is true."""
-    begun = time.monotonic()
-    while not look():
-        assert time.monotonic() < begun + SECONDS, "it never came"
-        time.sleep(0.01)
-    return time.monotonic() - begun
 
 
 def rules():

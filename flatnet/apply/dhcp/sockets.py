@@ -8,16 +8,14 @@ show it.
 import socket
 import struct
 
+from flatnet.apply import netlink
 from flatnet.exceptions import HostSetupError
 
 # From linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h: what asks for
 # all UDP sockets of port 67, and where an answer has its device's index.
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
-_REQUEST_DUMP = 0x301
-_DONE = 3
 _ANY_STATE = 0xFFFFFFFF
-_HEADER = struct.Struct("=IHHII")
 _QUESTION = struct.Struct("=BBxxI2s46x")
 _DHCP_PORT = (67).to_bytes(2, "big")
 _DEVICE = struct.Struct("=40xI")
@@ -34,25 +32,17 @@ def dhcp_devices() -> frozenset[int]:
     question = _QUESTION.pack(
         socket.AF_INET, socket.IPPROTO_UDP, _ANY_STATE, _DHCP_PORT
     )
-    header = _HEADER.pack(
-        _HEADER.size + len(question), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0
-    )
+    flags = netlink.REQUEST | netlink.DUMP
     found: set[int] = set()
-    with socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG
-    ) as kernel:
-        kernel.settimeout(_SECONDS)
-        kernel.send(header + question)
+    with netlink.connected(_NETLINK_SOCK_DIAG, _SECONDS) as kernel:
+        kernel.send(netlink.message(_SOCK_DIAG_BY_FAMILY, flags, question))
         while True:
-            answer = kernel.recv(65536)
-            while answer:
-                length, kind, *_ = _HEADER.unpack_from(answer)
-                if kind == _DONE:
+            for kind, body in netlink.messages(kernel.recv(1 << 16)):
+                if kind == netlink.DONE:
                     return frozenset(found)
                 if kind != _SOCK_DIAG_BY_FAMILY:
                     raise HostSetupError(
                         "the kernel does not tell which sockets are open: "
                         "modprobe udp_diag"
                     )
-                found.add(_DEVICE.unpack_from(answer, _HEADER.size)[0])
-                answer = answer[(length + 3) & ~3 :]
+                found.add(_DEVICE.unpack_from(body)[0])

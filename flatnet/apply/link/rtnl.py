@@ -46,10 +46,8 @@ def change(kind: int, request: bytes) -> None:
 
     :raises OSError: the kernel refuses
     """
-    flags = netlink.REQUEST | netlink.ACK
-    with _asked(kind, flags, request) as kernel:
-        ((_, body),) = netlink.messages(kernel.recv(_BUFFER))
-    code = netlink.error(body)
+    with netlink.connected(netlink.ROUTE, _SECONDS) as kernel:
+        code = netlink.acknowledged(kernel, kind, request)
     if code:
         raise OSError(code, os.strerror(code))
 

@@ -107,11 +107,8 @@ class Host:
         body += attribute(_MAC, bytes.fromhex(mac.replace(":", "")))
         body += attribute(_ALIAS, f"floor:{tap}".encode())
         body += attribute(_MASTER, struct.pack("=I", self._bridge))
-        flags = netlink.REQUEST | netlink.ACK
-        self._kernel.send(netlink.message(_NEW_LINK, flags, body))
-        for kind, answer in netlink.messages(self._kernel.recv(_BUFFER)):
-            if kind == netlink.ERROR and (code := netlink.error(answer)):
-                raise OSError(code, os.strerror(code), tap)
+        if code := netlink.acknowledged(self._kernel, _NEW_LINK, body):
+            raise OSError(code, os.strerror(code), tap)
 
     def _write(self) -> None:
         files.replace(str(self._hosts), "".join(self._lines.values()))

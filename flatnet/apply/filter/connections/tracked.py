@@ -61,7 +61,8 @@ def _listed(asking: netlink.Kept) -> Iterator[tuple[int, Values]]:
         return
     with asking.lent() as kernel:
         flags = netlink.REQUEST | netlink.DUMP
-        kernel.send(_message(socket.AF_UNSPEC, _GET, flags, b""))
+        asked, body = _request(socket.AF_UNSPEC, _GET, b"")
+        kernel.send(netlink.message(asked, flags, body))
         while True:
             for kind, body in netlink.messages(kernel.recv(1 << 18)):
                 if kind == netlink.DONE:
@@ -80,11 +81,9 @@ def forget(asking: netlink.Kept, flow: Flow) -> bool:
     :raises OSError: the kernel refuses
     """
     family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
-    flags = netlink.REQUEST | netlink.ACK
+    kind, body = _request(family, _DELETE, flow.key)
     with asking.lent() as kernel:
-        kernel.send(_message(family, _DELETE, flags, flow.key))
-        ((_, body),) = netlink.messages(kernel.recv(1 << 16))
-    number = netlink.error(body)
+        number = netlink.acknowledged(kernel, kind, body)
     if number not in (0, errno.ENOENT):
         raise OSError(number, os.strerror(number))
     return not number
@@ -147,6 +146,6 @@ def _number(values: Values, kind: int) -> int | None:
     return int.from_bytes(values[kind]) if kind in values else None
 
 
-def _message(family: int, kind: int, flags: int, body: bytes) -> bytes:
-    whole = struct.pack("=BBH", family, 0, 0) + body
-    return netlink.message(_SUBSYSTEM << 8 | kind, flags, whole)
+def _request(family: int, kind: int, body: bytes) -> tuple[int, bytes]:
+    """The type and the body of a message about connections."""
+    return _SUBSYSTEM << 8 | kind, struct.pack("=BBH", family, 0, 0) + body

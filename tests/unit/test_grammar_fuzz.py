@@ -8,6 +8,7 @@ import random
 import re
 from dataclasses import fields, is_dataclass, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ from flatnet.exceptions import HostSetupError
 from flatnet.state.sliced import SlicedSet
 from tests.unit.test_grammar import plan
 
-PLANS = 100_000
+PLANS = 20_000
 BATCH = 100
 # A run says of the code whether it is right, not of the luck; whoever wants
 # other plans counts PLANS up.
@@ -61,6 +62,10 @@ ATTACKS = (
     "::ffff:10.0.0.1",
     "lo",
     "ACCEPT",
+)
+NUMBERS = (
+    *(-(1 << 63), -1, 0, 1, 2, 5, 33, 59, 67, 129, 256, 65536, 70000),
+    *(1 << 31, 1 << 32, 1 << 64),
 )
 # The only word in quotes is our mark.
 WORD = r"(?:[A-Za-z0-9_.:/,@!-]+|\"flatnet:[0-9a-f]{16}\")"
@@ -150,7 +155,29 @@ def spoils_of(paths):
     )
 
 
-@settings(max_examples=2000, deadline=None, **SAME_EACH_TIME)
+def each_spoil(value, path):
+    """Each attack in the place of a text, at its ends and in its midst.
+
+    Or each number in the place of a number.
+    """
+    for step in path:
+        value = getattr(value, step) if is_dataclass(value) else value[step]
+    if isinstance(value, int):
+        return [(path, "", 0, number) for number in NUMBERS]
+    size = len(value or "")
+    places = {0, size // 2, size, size + 1} if value else {0}
+    return [(path, attack, place, 0) for attack in ATTACKS for place in places]
+
+
+@pytest.mark.parametrize(
+    "path", PATHS, ids=lambda path: ".".join(map(str, path))
+)
+def test_no_attack_does_by_itself(path):
+    for spoil in each_spoil(BASE, path):
+        judge([spoil])
+
+
+@settings(max_examples=1000, deadline=None, **SAME_EACH_TIME)
 @given(st.lists(spoils_of(PATHS), min_size=1, max_size=3))
 def test_nothing_outside_the_grammar_reaches_a_program(spoils):
     judge(spoils)
@@ -159,7 +186,7 @@ def test_nothing_outside_the_grammar_reaches_a_program(spoils):
 @settings(max_examples=PLANS // BATCH, deadline=None, **SAME_EACH_TIME)
 @given(st.integers(0, 1 << 64))
 def test_nor_does_it_in_very_many_plans(seed):
-    """Drawn by a cheaper hand; what is found goes to the test above."""
+    """Drawn by a cheaper hand: several at once, and texts of any kind."""
     luck = random.Random(seed)
     for _ in range(BATCH):
         judge([drawn(luck) for _ in range(luck.randint(1, 3))])

@@ -127,7 +127,7 @@ def is_an_instances(path):
 OWN = [path for path in PATHS if is_an_instances(path)]
 
 
-@of_test(max_examples=3000, deadline=None, **SAME_EACH_TIME)
+@of_test(max_examples=1000, deadline=None, **SAME_EACH_TIME)
 @given(st.lists(spoils_of(OWN), min_size=1, max_size=3))
 def test_no_value_of_an_instance_refuses_the_host(spoils):
     wanted = plan()

@@ -1,8 +1,13 @@
 """The operator's tool as a person or a script runs it: a process."""
 
+import functools
 import json
+import os
+import select
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from flatnet.db import instances, networks
 
@@ -50,13 +55,29 @@ class Tool:
 
 
 def run(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "flatnet.cmd.cli.main", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+    """Run the tool; return how it ended, as `subprocess.run` does."""
+    server = forker(os.getpid())
+    with tempfile.TemporaryDirectory() as directory:
+        files = [Path(directory, name) for name in ("stdout", "stderr")]
+        for each in files:
+            each.touch()
+        print(json.dumps([words, *map(str, files)]), file=server.stdin)
+        assert select.select([server.stdout], [], [], 60)[0], words
+        status = int(server.stdout.readline())
+        return subprocess.CompletedProcess(
+            words, status, *(each.read_text() for each in files)
+        )
+
+
+@functools.cache
+def forker(_pid):
+    """Who forks the tool for a process, and in its network namespace."""
+    return subprocess.Popen(
+        [sys.executable, "-P", Path(__file__).with_name("forker.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=60,
-        check=False,
+        bufsize=1,
     )
 
 

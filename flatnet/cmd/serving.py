@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 import oslo_messaging as messaging
+from amqp import AMQPError
 from oslo_config import cfg
 from oslo_messaging import MessageHandlingServer as Server
 
@@ -92,12 +93,8 @@ def _refusal(server: Server) -> str:
     """
     try:
         server.start(override_pool_size=THREADS)
-    except (messaging.MessagingException, ssl.SSLError) as error:
-        return _line(error)
-    except Exception as error:
-        # The driver lets its library's errors through as they are.
-        if not type(error).__module__.startswith("amqp."):
-            raise
+    except (messaging.MessagingException, AMQPError, ssl.SSLError) as error:
+        # The driver lets errors of its library through as they are.
         return _line(error)
     return ""
 

@@ -198,19 +198,3 @@ def test_a_daemon_that_died_just_now_is_not_waited_for_long(tool, node):
     begun = time.monotonic()
     assert "no answer from host node1" in tool.refused("host", "show", "node1")
     assert time.monotonic() - begun < 40
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("guest:guest", "guest:secret", "ACCESS_REFUSED"),
-        ("guest:guest", "nobody:secret", "ACCESS_REFUSED"),
-        ("rabbit://", "frob://", "frob"),
-    ],
-)
-def test_a_broker_that_does_not_let_us_in(tool, node, rabbit, old, new, says):
-    tool.configure(broker=rabbit.url.replace(old, new))
-    line = tool.refused("instance", "allocate", "vm_1")
-    assert says in line
-    assert "transport_url" in line
-    assert "secret" not in line

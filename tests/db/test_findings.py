@@ -79,3 +79,17 @@ def test_what_is_known_comes_to_what_is_compared(database, pair):
         reset = update(table).values(found=None, carrier=None, seen_at=None)
         database.write(lambda c, reset=reset: c.execute(reset).rowcount)
     assert seen[0] == seen[1]
+
+
+def test_a_port_that_stands_says_of_what_kind_it_is(database, pair):
+    """Where nobody has written it, as before an upgrade; else that stays."""
+    table = models.port_bindings
+    first, second = pair.values()
+    unknown = update(table).where(table.c.interface_uuid == first)
+    database.write(lambda c: c.execute(unknown.values(plug=None)).rowcount)
+    new = [Finding(vif, uuid, "up", plug="veth") for uuid, vif in pair.items()]
+    before = bound_here(database, "node1")
+    findings.record(database, host="node1", findings=new, known=before)
+    now = bound_here(database, "node1")
+    assert now[first].plug == "veth"
+    assert now[second].plug == before[second].plug == "tap"

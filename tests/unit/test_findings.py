@@ -108,6 +108,11 @@ def test_what_is_no_news(row, bound, found, fields):
     assert news(row, bound, found, **fields) == ()
 
 
+def test_of_a_port_that_was_not_looked_at_nothing_is_news():
+    rows = snapshot(interfaces=(HERE,), bindings=(binding(ARRIVING),))
+    assert findings(kept_rows(rows), "node1", ()) == ()
+
+
 def test_a_long_reason_is_news_once():
     """Rows hold so much of it, and are compared with what they hold."""
     text = "x" * 1000

@@ -105,6 +105,17 @@ def test_who_fights_only_after_each_repair_has_not_ended():
     assert repaired[-1] - repaired[-2] >= LONGEST_PAUSE
 
 
+def test_a_bridge_waits_for_nothing_either():
+    """By its name the rules know guests."""
+    bridge = Subject(Surface.BRIDGE, "br100")
+    fights = Fights()
+    for tenth in range(60):
+        fights.to_repair(bridge, "somebody", tenth / 10)
+        assert fights.due(tenth / 10) == {bridge}
+    (line,) = fights.begun()
+    assert "put back each time" in line
+
+
 def test_rules_wait_for_nothing_and_are_counted():
     fights = Fights()
     for now in range(20):

@@ -11,7 +11,7 @@ from flatnet.apply import channel
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.saved import tables_key
-from flatnet.apply.filter.proven import Proven
+from flatnet.apply.filter.proven import Proven, generation
 from flatnet.apply.host import HostPaths
 from flatnet.apply.known import Known
 from flatnet.apply.watch import Watch
@@ -82,6 +82,8 @@ def test_what_we_write_is_no_loss_if_nobody_else_does(namespace):
 
 
 def test_what_changes_while_one_looks_is_not_known(namespace):
+    """Before one has it or after: nobody knows which it shows."""
+
     def steps():
         proven, look = Proven(), Looks()
 
@@ -89,9 +91,94 @@ def test_what_changes_while_one_looks_is_not_known(namespace):
             run(f"nft add table ip t{look.count}")
             return look()
 
-        return [proven.read("it", disturbed) for _ in range(3)]
+        found = [proven.read("it", disturbed) for _ in range(3)]
+        assert proven.at(["it"]) is None
+        # And nobody writes from here on.
+        return [*found, proven.read("it", look), proven.read("it", look)]
 
-    assert namespace.call(steps) == [1, 2, 3]
+    assert namespace.call(steps) == [1, 2, 3, 4, 4]
+
+
+def test_what_is_noted_stands_until_somebody_writes_or_says_so(namespace):
+    def steps():
+        proven, found = Proven(), []
+
+        def has():
+            found.append(proven.has("it"))
+
+        has()
+        proven.note("it")
+        has()
+        proven.drop("it")
+        has()
+        proven.note("it")
+        run("nft add table ip others")
+        has()
+        return found
+
+    assert namespace.call(steps) == [False, True, False, False]
+
+
+def test_what_was_lost_is_not_had_again_by_what_follows(namespace):
+    """Neither by others' that is innocent, nor by what we write ourselves."""
+
+    def carried():
+        proven, look = Proven(), Looks()
+        proven.read("it", look)
+        run("nft add table ip others", "nft add table ip theirs")
+        proven.carry([generation(proven.asking)])
+        return proven.read("it", look)
+
+    def written():
+        with Session() as session:
+            proven, look = session.proven, Looks()
+            proven.read("it", look)
+            run("nft add table ip more")
+            session.run("add table bridge ours\n")
+            return proven.read("it", look)
+
+    assert namespace.call(carried) == 2
+    assert namespace.call(written) == 2
+
+
+def test_what_stands_for_no_one_count_is_written_at_none(namespace):
+    def steps():
+        proven, look = Proven(), Looks()
+        proven.read("it", look)
+        first = proven.at(["it"])
+        run("nft add table ip others")
+        proven.read("other", look)
+        return first, proven.at(["other"]), proven.at(["it", "other"])
+
+    first, second, both = namespace.call(steps)
+    assert (second, both) == (first + 1, None)
+
+
+def test_what_was_carried_is_read_again_in_time_and_nothing_else(namespace):
+    def steps():
+        proven, look, found = Proven(), Looks(), []
+
+        def read(name):
+            found.append(proven.read(name, look))
+
+        read("it")
+        run("nft add table ip others")
+        proven.carry([proven.at(["it"]) + 1])
+        read("it")
+        read("other")
+        proven.forget_carried()
+        read("it")
+        read("other")
+        # Carried once more, and lost and read after that.
+        run("nft add table ip theirs")
+        proven.carry([proven.at(["it"]) + 1])
+        run("nft add table ip more")
+        read("it")
+        proven.forget_carried()
+        read("it")
+        return found
+
+    assert namespace.call(steps) == [1, 1, 2, 3, 2, 4, 4]
 
 
 def test_what_others_do_beside_us_is_no_reason_to_read_again(namespace):

@@ -1,0 +1,91 @@
+"""What a pass looks at, and what stands of those before it."""
+
+from dataclasses import replace
+
+import pytest
+
+from flatnet.apply.channel import Work
+from flatnet.apply.standing import Standing
+from flatnet.state.changes import Changes, Failure, FoundPort
+from flatnet.state.parts import Delta, Parts, difference
+from tests.builders import interface, settings, snapshot
+from tests.effects import port
+from tests.planned import host_plan, parted
+
+PLAN = host_plan(
+    snapshot(interfaces=tuple(map(interface, (1, 2, 3)))), settings()
+)
+PARTS = parted(PLAN)
+# The keys of guests are the names of their ports here.
+NAMES = sorted(PARTS.guests)
+OWNERS = [PARTS.guests[name].port.instance_uuid for name in NAMES]
+ALL = Work(1, difference(Parts(PARTS.host), PARTS))
+
+
+def scoped(number, *looked_at):
+    nothing = Delta(Parts(PARTS.host))
+    return Work(number, nothing, number - 1, (), False, looked_at)
+
+
+def passed(standing, work, *ports, failures=()):
+    """Have some work be done that found such ports; return its own."""
+    plan, names = standing.begun(work)
+    standing.note(plan, Changes(ports=ports, failures=failures), names)
+    standing.done(work)
+    return names if names is None else sorted(names)
+
+
+def test_a_pass_looks_at_whoever_suffers_from_what_failed_before():
+    standing = Standing()
+    failure = Failure(port(NAMES[1]), "it is not there", (OWNERS[1],))
+    assert passed(standing, ALL, failures=(failure,)) is None
+    assert (
+        passed(standing, scoped(2, NAMES[0]), failures=(failure,)) == NAMES[:2]
+    )
+    assert passed(standing, scoped(3, NAMES[0])) == NAMES[:2]
+    assert passed(standing, scoped(4, NAMES[0])) == NAMES[:1]
+
+
+def test_a_port_is_as_it_was_found_last():
+    standing = Standing()
+    up = [FoundPort(name, "up", carrier=True) for name in NAMES]
+    passed(standing, ALL, *up)
+    assert standing.plugged == dict.fromkeys(NAMES, True)
+    passed(standing, scoped(2, NAMES[0]), replace(up[0], carrier=False))
+    assert standing.plugged == {
+        NAMES[0]: False,
+        NAMES[1]: True,
+        NAMES[2]: True,
+    }
+    # One that was looked at and is not there, and one whose guest went.
+    fewer = Parts(
+        PARTS.host, PARTS.networks, dict(list(PARTS.guests.items())[:2])
+    )
+    gone = replace(scoped(3, NAMES[0]), delta=difference(PARTS, fewer))
+    passed(standing, gone, FoundPort(NAMES[0], "missing"))
+    assert standing.plugged == {NAMES[1]: True}
+    # Of a whole pass what it found is all that there is.
+    passed(standing, replace(ALL, number=4))
+    assert standing.plugged == {}
+
+
+@pytest.mark.parametrize("base", [2, 3])
+def test_work_on_parts_that_never_came_into_force_is_not_done(base):
+    standing = Standing()
+    passed(standing, ALL)
+    assert standing.has(1)
+    assert standing.has(None)
+    standing.begun(scoped(2))
+    # It was not done: an error ended it.
+    assert not standing.has(1)
+    assert not standing.has(base)
+    assert standing.has(None)
+
+
+def test_work_on_no_base_is_all_that_there_is():
+    standing = Standing()
+    passed(standing, ALL)
+    one = replace(PARTS, guests={NAMES[0]: PARTS.guests[NAMES[0]]})
+    plan, _ = standing.begun(Work(2, difference(Parts(PARTS.host), one)))
+    ports = [each.name for bridge in plan.bridges for each in bridge.ports]
+    assert ports == [NAMES[0]]

@@ -262,7 +262,8 @@ FIREWALL_OPTIONS = [
         "iptables_top_regex",
         default="",
         help="Foreign iptables rules that match, and lead their chain, stay "
-        "above flatnet's.",
+        "above flatnet's. With any, guests are open for the moment until "
+        "flatnet's rules are back that somebody has flushed.",
     ),
     cfg.StrOpt(
         "iptables_bottom_regex",

@@ -56,11 +56,12 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
     interface, outside = fit_interface(interface, network)
     mine = _port(rows, settings, interface.addresses)
     own = made_by(interface.mac, network.cidr_v6)
+    guest = _guest(interface, network, own, rows.groups, settings)
     part = GuestPart(
         network=interface.network_id,
         port=mine,
-        guarded=_guarded(mine, own, bool(interface.security_group_ids)),
-        filtered=_guest(interface, network, own, rows.groups, settings),
+        guarded=_guarded(mine, own, guest.filtered),
+        filtered=guest,
         dhcp=_dhcp(interface, rows.name) if rows.is_served else None,
     )
     return PlannedGuest(part, outside + _warnings(interface))
@@ -81,7 +82,7 @@ def _port(
     )
 
 
-def _guarded(mine: Port, own: tuple[str, ...], grouped: bool) -> GuardedPort:
+def _guarded(mine: Port, own: tuple[str, ...], filtered: bool) -> GuardedPort:
     """What a port may send: from its row's addresses, and its MAC's.
 
     What is malformed stays as it is: it is for the applier to refuse the
@@ -92,7 +93,7 @@ def _guarded(mine: Port, own: tuple[str, ...], grouped: bool) -> GuardedPort:
         mac=mine.mac.lower(),
         addresses=tuple(sorted({*mine.addresses, *own})),
         instance_uuid=mine.instance_uuid,
-        filtered=grouped,
+        filtered=filtered,
     )
 
 

@@ -33,6 +33,7 @@ def host_part(
         is_guarded=bool(made),
         prevent_spoofing=settings.prevent_spoofing,
         isolated=not settings.allow_same_net_traffic,
+        has_rules_above=bool(settings.iptables_top_regex),
         in_use=in_use,
     )
 

@@ -56,6 +56,7 @@ def _guard(parts: Parts, guests: Arranged) -> Guard | None:
         networks=tuple(sorted(networks, key=lambda each: each.bridge)),
         prevent_spoofing=parts.host.prevent_spoofing,
         isolated=parts.host.isolated,
+        has_rules_above=parts.host.has_rules_above,
     )
 
 

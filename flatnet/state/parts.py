@@ -40,7 +40,8 @@ class HostPart:
 
     `sysctls` are (name, value) pairs.  `same_network` and `isolated` are
     both sides of `allow_same_net_traffic`; `is_guarded` says that there is a
-    bridge.  `in_use` is what this host needs and no network may take.
+    bridge, `has_rules_above` that others' rules of iptables may let in what
+    ours do not.  `in_use` is what this host needs and no network may take.
     """
 
     host: str
@@ -51,6 +52,7 @@ class HostPart:
     is_guarded: bool = False
     prevent_spoofing: bool = True
     isolated: bool = False
+    has_rules_above: bool = False
     in_use: tuple[InUse, ...] = ()
 
 

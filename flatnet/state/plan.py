@@ -136,12 +136,17 @@ class GuardedNetwork:
 
 @dataclass(frozen=True)
 class Guard:
-    """The guard's tables; `isolated` is not `allow_same_net_traffic`."""
+    """The guard's tables; `isolated` is not `allow_same_net_traffic`.
+
+    `has_rules_above` says that rules of iptables that are not ours may let in
+    what ours do not.
+    """
 
     ports: tuple[GuardedPort, ...] = ()
     networks: tuple[GuardedNetwork, ...] = ()
     prevent_spoofing: bool = True
     isolated: bool = False
+    has_rules_above: bool = False
 
 
 @dataclass(frozen=True)

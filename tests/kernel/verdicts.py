@@ -111,6 +111,9 @@ def _rule(words, sets):
             word = words.pop(0)
         if word == "-j":
             target = words.pop(0)
+            if target == "MARK":
+                # It decides nothing.
+                target, words = None, words[2:]
             continue
         test = _test(word, words, sets)
         if test is not None:

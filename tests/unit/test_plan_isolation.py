@@ -48,9 +48,13 @@ def test_all_chains_of_a_closed_host():
             "-o br100 -j flatnet-local",
             "-i br100 -o br100 -j ACCEPT",
         ],
-        "flatnet-OUTPUT": ["-o br100 -j flatnet-local"],
+        "flatnet-OUTPUT": [
+            "-o br100 -j MARK --set-xmark 0x10000000/0x10000000",
+            "-o br100 -j flatnet-local",
+        ],
         "flatnet-local": [
             "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            "-j MARK --set-xmark 0x10000000/0x10000000",
             "-m set ! --match-set flatnet-filtered4 dst "
             "-m set --match-set flatnet-every4 dst -j RETURN",
             "-m conntrack --ctstate INVALID -j DROP",
@@ -150,9 +154,12 @@ def test_the_dhcp_server_of_the_host_is_let_out():
     rows = snapshot(interfaces=(guest(1),))
     chains, _, _ = filters(rows, allow_same_net_traffic=False)
     output = chains["flatnet-OUTPUT"]
-    assert output[0] == (
-        "-s 10.0.0.1/32 -o br100 -p udp -m udp --sport 67 --dport 68 -j ACCEPT"
-    )
+    # What rules have judged is marked, whoever let it out.
+    assert output[:2] == [
+        "-o br100 -j MARK --set-xmark 0x10000000/0x10000000",
+        "-s 10.0.0.1/32 -o br100 -p udp -m udp --sport 67 --dport 68 "
+        "-j ACCEPT",
+    ]
     # A name server may be a guest: what is forwarded comes after its filter.
     filtered = output.index("-o br100 -j flatnet-local")
     assert [rule for rule in output if "--dport 53" in rule] == (
@@ -164,7 +171,7 @@ def test_open_to_the_network_groups_judge_the_rest():
     rule = SecurityRule(1, "tcp", 22, 22, EVERYWHERE)
     rows, _ = grouped(rule)
     chains, sets, _ = filters(rows)
-    assert chains["flatnet-local"][2:4] == [
+    assert chains["flatnet-local"][3:5] == [
         "-m conntrack --ctstate INVALID -j DROP",
         "-s 10.0.0.0/24 -o br100 -j ACCEPT",
     ]
@@ -182,8 +189,9 @@ def test_ipv6_of_a_closed_host():
         "-o br100 -j DROP",
         "-i br100 -o br100 -j ACCEPT",
     ]
-    assert chains["flatnet-local"][:6] == [
+    assert chains["flatnet-local"][:7] == [
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-j MARK --set-xmark 0x10000000/0x10000000",
         "-p ipv6-icmp -m icmp6 --icmpv6-type 130 -j ACCEPT",
         "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
         "-p ipv6-icmp -m icmp6 --icmpv6-type 136 -j ACCEPT",
@@ -204,7 +212,7 @@ def test_ipv6_of_a_closed_host():
 def test_ipv6_of_the_same_network_passes_where_it_may():
     rows, _ = grouped(networks=(network(cidr_v6="2001:db8::/64"),))
     chains, sets, _ = filters(rows, 6)
-    assert chains["flatnet-local"][4:] == [
+    assert chains["flatnet-local"][5:] == [
         "-m set --match-set flatnet-open6 dst -j ACCEPT",
         "-m set ! --match-set flatnet-filtered6 dst "
         "-m set --match-set flatnet-every6 dst -j RETURN",

@@ -169,7 +169,11 @@ def _uuids(port: Port | GuardedPort) -> tuple[str, ...]:
 def _guard(guard: Guard, found: Instances) -> Guard:
     for network in guard.networks:
         _check_network(network)
-    for each in (guard.prevent_spoofing, guard.isolated):
+    for each in (
+        guard.prevent_spoofing,
+        guard.isolated,
+        guard.has_rules_above,
+    ):
         values.choice(each, (True, False))
     ports = found.kept(guard.ports, _check_guarded, _port_failure)
     return replace(guard, ports=ports)

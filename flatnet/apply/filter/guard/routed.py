@@ -5,6 +5,7 @@ they came in by: the bridge for what crossed it, anything else for what the
 host may be asked to route.
 """
 
+from flatnet.apply.filter import judged
 from flatnet.apply.filter.guard import met, severed
 from flatnet.apply.filter.guard.nft import Chain
 from flatnet.apply.filter.guard.rules import FIRST
@@ -15,6 +16,8 @@ from flatnet.state.plan import Guard, GuardedNetwork
 BEFORE_DEFRAG = -450
 # Before iptables' filter (0), once connections are known.
 BEFORE_FILTER = -10
+# Once it has judged.
+AFTER_FILTER = 1
 
 # Of one guest at a time: TCP connections to the host, and of these to the
 # name server, which has twenty for all.
@@ -36,6 +39,8 @@ SET_KEYS = {
     "closed": "type ifname",
     "guests4": "type ipv4_addr",
     "guests6": "type ipv6_addr",
+    "judged4": "type ipv4_addr",
+    "judged6": "type ipv6_addr",
     **met.SET_KEYS,
     **severed.SET_KEYS,
     **{
@@ -48,6 +53,7 @@ SET_KEYS = {
         for family, header in _HEADERS
     },
 }
+_BEGUN = "ct state ! established,related jump unjudged"
 _STRAYS = ("iifname @ports drop", "iifname @closed drop")
 
 
@@ -78,6 +84,19 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
                 ("forward", (met.JUMP, *severed.RULES, *_flows())),
                 ("input", (met.JUMP, *severed.RULES, *_for_host())),
                 ("postrouting", _astray(guard, strangers)),
+            )
+        ),
+        _unjudged(guard),
+        *(
+            Chain(
+                f"judged_{hook}",
+                (_BEGUN, *rules),
+                hook=hook,
+                priority=AFTER_FILTER,
+            )
+            for hook, rules in (
+                ("output", _sent(guard)),
+                ("forward", _left(guard)),
             )
         ),
     )
@@ -127,6 +146,43 @@ def _astray(guard: Guard, strangers: Strangers) -> tuple[str, ...]:
     return (
         *(f'oifname "{name}" accept' for name in dict.fromkeys(ways)),
         *(f"{header} daddr @guests{n} drop" for n, header in _HEADERS),
+    )
+
+
+def _unjudged(guard: Guard) -> Chain:
+    """Drop what begins with a filtered guest and was judged by no rule.
+
+    Who flushed iptables opens nothing, and cuts nobody.
+    """
+    networks = () if guard.has_rules_above else guard.networks
+    return Chain(
+        "unjudged",
+        tuple(
+            f'{judged.IS_MISSING} oifname "{network.bridge}" '
+            f"{header} daddr @judged{family} drop"
+            for network in networks
+            for family, header in _HEADERS
+        ),
+    )
+
+
+def _left(guard: Guard) -> tuple[str, ...]:
+    """Mark what the bridge is yet to judge, and no more what it is not."""
+    return tuple(
+        f'oifname "{network.bridge}" {rule}'
+        for network in guard.networks
+        for rule in (
+            f'iifname "{network.bridge}" {judged.SET}',
+            f'iifname != "{network.bridge}" {judged.CLEARED}',
+        )
+    )
+
+
+def _sent(guard: Guard) -> tuple[str, ...]:
+    """Take the bit from what the host sends itself."""
+    return tuple(
+        f'oifname "{network.bridge}" {judged.CLEARED}'
+        for network in guard.networks
     )
 
 

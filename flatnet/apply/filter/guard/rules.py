@@ -5,6 +5,7 @@ on the wire (`ether type`): a tagged frame then is what it is, 0x8100, and
 not what the tag hides.
 """
 
+from flatnet.apply.filter import judged
 from flatnet.apply.filter.guard import claims
 from flatnet.apply.filter.guard.nft import Chain
 from flatnet.apply.filter.guard.senders import (
@@ -19,6 +20,8 @@ from flatnet.apply.filter.guard.senders import (
 
 # Before bridge-nf (0) and before whatever others do there by habit (-300).
 FIRST = -350
+# After bridge-nf, which has what is filtered be judged.
+AFTER_RULES = 10
 
 _PER_PORT = "type ifname; size 4096; flags dynamic,timeout; timeout 1m"
 
@@ -128,6 +131,12 @@ _FORWARD = (
     "iifname @uplinks oifname != @uplinks drop",
     "oifname @uplinks iifname != @uplinks drop",
 )
+# What bridge-nf showed nobody was judged by nobody.
+_JUDGED = (
+    f"{judged.IS_MISSING} oifname @filtered ether type {{ ip, ip6 }} drop",
+    f"{judged.IS_THERE} iifname @ports {judged.CLEARED}",
+    f"{judged.IS_THERE} iifname @uplinks {judged.CLEARED}",
+)
 _POSTROUTING = ("oifname @ports goto to_guest", "oifname @closed drop")
 
 
@@ -151,6 +160,7 @@ def bridge_chains(
                 ("postrouting", _POSTROUTING),
             )
         ),
+        Chain("judged", _JUDGED, hook="forward", priority=AFTER_RULES),
     )
 
 

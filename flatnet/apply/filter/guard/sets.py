@@ -103,6 +103,8 @@ def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:
         address = ipaddress.ip_address(text)
         yield f"ipv{address.version}", (name, str(address))
         yield f"guests{address.version}", (str(address),)
+        if port.filtered:
+            yield f"judged{address.version}", (str(address),)
         if address.version == 6:
             yield "targets", (name, _hex(address))
     if claims:

@@ -17,6 +17,9 @@ Goals, and how each is met:
   guard, which sees ports, lets nothing of that in to an isolated one.  With
   allow_same_net_traffic=True a frame for everybody comes from the same
   network by nature.
+* Where these rules are gone nothing is let in.  They mark what they have
+  judged, and the guard, whose tables others' flushes leave alone, lets
+  nothing begin without that (see `judged`).
 * The DHCP server's answers are let out in OUTPUT: only this host's own
   processes are there, whatever a guest or a neighbour forges.
 * IPv6.  Guests have link-local addresses that no row holds, so the sets
@@ -32,6 +35,7 @@ Given up: this host routes no IPv6 to instances of others.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from flatnet.apply.filter import judged
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP
 from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import ROOT, profile_chains
@@ -54,12 +58,14 @@ _DISCOVERY = tuple(
 class Isolation:
     """What filters traffic of one family to the instances of this host.
 
-    `forward` and `output` are rules for these built-in chains and `chains`
-    what they lead to.  All are empty where no instance is filtered.
+    `forward` and `output` are rules for these built-in chains, `marking`
+    those that come first in output, and `chains` what they lead to.  All are
+    empty where no instance is filtered.
     """
 
     forward: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
+    marking: tuple[str, ...] = ()
     chains: tuple[Chain, ...] = ()
 
 
@@ -69,12 +75,15 @@ def isolation(outline: Outline, family: int) -> Isolation:
     if not networks:
         return Isolation()
     to_local = tuple(f"-o {each.bridge} -j {LOCAL}" for each in networks)
+    # What the host sends itself may be let out before it comes there.
+    marking = tuple(f"-o {each.bridge} {judged.MARKED}" for each in networks)
     forward = to_local
     if family == 6:
         for each in networks:
             forward += _unfiltered(each, outline)
     local = (
         _FIRST,
+        judged.MARKED,
         *(_DISCOVERY if family == 6 else ()),
         *_open(outline, family),
         f"-m set ! --match-set {filtered_set(family)} dst "
@@ -87,7 +96,8 @@ def isolation(outline: Outline, family: int) -> Isolation:
     profiles = profile_chains(
         outline.profiles[family], outline.groups_by_id, family
     )
-    return Isolation(forward, to_local, (Chain(LOCAL, local), *profiles))
+    chains = (Chain(LOCAL, local), *profiles)
+    return Isolation(forward, to_local, marking, chains)
 
 
 def filtered_set(family: int) -> str:

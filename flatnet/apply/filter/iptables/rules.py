@@ -52,7 +52,10 @@ def _filter(outline: Outline, family: int) -> Table:
             # Every bridge is judged before any is accepted: a packet may
             # come by one of ours and leave by another.
             "FORWARD": turned + isolated.forward + routed + crossing,
-            "OUTPUT": ours.first + isolated.output + ours.last,
+            "OUTPUT": isolated.marking
+            + ours.first
+            + isolated.output
+            + ours.last,
         },
         isolated.chains,
     )

@@ -9,7 +9,11 @@ from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.filter.iptables.tables import AddressSet
 
 WANTED = tuple(
-    AddressSet(f"flatnet-{name}", 4, frozenset(("10.0.0.2", "10.0.0.3")))
+    AddressSet(
+        f"flatnet-{name}",
+        4,
+        frozenset(map(ipset.packed, ("10.0.0.2", "10.0.0.3"))),
+    )
     for name in ("one", "two")
 )
 

@@ -174,13 +174,14 @@ def _apply_bridge(found: Host, bridge: Bridge, ports: list[Port]) -> None:
     if not is_ours(link, bridge):
         mtu = found.reread(bridge.name).mtu
     # Guests that are there do not wait while the segment is asked.
-    there = [port for port in ports if port.name in found.links]
-    for port in there:
-        apply_port(found, bridge, port)
-    mend_address(found, link, bridge)
+    missing = [port for port in ports if port.name not in found.links]
+    absent = {port.name for port in missing}
     for port in ports:
-        if port not in there:
+        if port.name not in absent:
             apply_port(found, bridge, port)
+    mend_address(found, link, bridge)
+    for port in missing:
+        apply_port(found, bridge, port)
     if len(found.made) > before:
         # Linux may have lowered it when a port with a smaller one came.
         _set(found, found.reread(bridge.name), mtu=mtu)

@@ -21,7 +21,6 @@ class Held:
         # As they were told last, and what came or went since.
         self._told: dict[Hashable, SlicedSet[Any]] = {}
         self._since: dict[Hashable, set[Hashable]] = defaultdict(set)
-        self._touched: set[Hashable] = set()
 
     def join(self, thing: Hashable, element: Hashable, key: str) -> None:
         """Have a key put an element there, which it did not before."""
@@ -41,16 +40,13 @@ class Held:
         del self._held[thing][element]
         if not self._held[thing]:
             del self._held[thing]
+            # Nobody may ever ask again for what holds nothing.
+            self._told.pop(thing, None)
+            self._since.pop(thing, None)
 
     def _touch(self, thing: Hashable, element: Hashable) -> None:
-        self._touched.add(thing)
         if thing in self._told:
             self._since[thing].add(element)
-
-    def touched(self) -> frozenset[Any]:
-        """The things whose elements are others than at the last call."""
-        touched, self._touched = frozenset(self._touched), set()
-        return touched
 
     def holders(self, thing: Hashable, element: Hashable) -> frozenset[str]:
         """The keys that put an element there."""
@@ -74,9 +70,8 @@ class Held:
         elif since:
             new = {each for each in since if each in held}
             known = known.changed(new, since - new)
-        self._told[thing] = known
-        if not held:
-            del self._told[thing]
+        if held:
+            self._told[thing] = known
         return known
 
     def holds(self, thing: Hashable) -> bool:

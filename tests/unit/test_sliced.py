@@ -1,6 +1,7 @@
 """Sets and mappings in slices are as any others, whatever became of them."""
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -96,3 +97,20 @@ def test_one_thing_is_held_as_long_as_somebody_holds_it():
     held.join("set", "another", "one")
     assert held.sliced("set") == {"another"}
     assert before == {"element"}
+
+
+def test_what_holds_nothing_any_more_is_forgotten():
+    """Groups come and go for as long as a worker lives."""
+    held = Held()
+    tracemalloc.start()
+    for number in range(60):
+        for element in range(1000):
+            held.join(number, element, "one")
+        assert held.sliced(number) == held.elements(number)
+        for element in range(1000):
+            held.leave(number, element, "one")
+        if number == 20:
+            before, _ = tracemalloc.get_traced_memory()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 100_000

@@ -17,6 +17,7 @@ STEPS = 60
 CHANGES = (
     "link add {0} type bridge",
     "link add {0} type veth peer name {0}b",
+    "link add {0} link {2} type macvlan mode bridge",
     "link del {0}",
     "link set {0} up",
     "link set {0} down",

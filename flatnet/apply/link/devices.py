@@ -250,7 +250,7 @@ class Devices:
             return
         self._known[index] = self._names[now.name] = now
         # One end of a pair is told of before there is another.
-        other = self._known.get(now.peer)
+        other = self._known.get(now.peer) if now.kind == "veth" else None
         if other is not None and not other.peer and not other.away:
             paired = replace(other, peer=index)
             self._known[now.peer] = self._names[other.name] = paired

@@ -66,6 +66,7 @@ def changed(device, **fields):
 
 
 PORTS = Concern(ports=frozenset((PORT,)))
+MEMBERS = Concern(members=True)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,14 @@ def test_a_device_that_is_another(device, fields, wanted):
 def test_a_port_that_is_gone_or_comes():
     assert judged((TAP, None)) == PORTS
     assert judged((None, TAP)) == PORTS
+
+
+@pytest.mark.parametrize("kind", ["bridge", "macvlan"])
+def test_others_bridges_lead_elsewhere_as_soon_as_they_are_there(kind):
+    other = replace(OTHER, kind=kind)
+    assert judged((None, other)) == judged((other, None)) == MEMBERS
+    assert judged((other, replace(other, name="docker1"))) == MEMBERS
+    assert judged((other, replace(other, mtu=9000))) == NOTHING
 
 
 def test_a_port_that_we_made_again_ourselves():

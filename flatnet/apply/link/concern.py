@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
 
 from flatnet.apply.link.devices import Moved
-from flatnet.apply.link.link import Address, Link
+from flatnet.apply.link.link import SWITCHES, Address, Link
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Guard, Plan
 
@@ -146,8 +146,14 @@ def _of_link(
 def _of_member(
     before: Link | None, now: Link | None, bridges: frozenset[int]
 ) -> Concern:
-    """What a device is to the guard: on a bridge, or a way past it."""
+    """What a device is to the guard: on a bridge, one, or a way past it."""
     if any(each and each.master in bridges for each in (before, now)):
+        return Concern(members=True)
+    names = {each.name for each in (before, now) if each}
+    is_other = before is None or now is None or len(names) > 1
+    if is_other and any(
+        each and each.kind in SWITCHES for each in (before, now)
+    ):
         return Concern(members=True)
     is_way = before and now and (before.up, before.name) != (now.up, now.name)
     return Concern(ways=bool(is_way))

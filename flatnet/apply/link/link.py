@@ -54,6 +54,8 @@ _SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
 _REMEMBERED = 1 << 11
 T = TypeVar("T", bound="_Closes")
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
+# What the host may reach guests by: bridges, and what stands on one.
+SWITCHES = ("bridge", "ipvlan", "ipvtap", "macvlan", "macvtap")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ class Link:
     """A network device; `kind` is empty for a card.
 
     `master` is the index of its bridge, 0 for none; `peer` the index of a
-    veth's other end if that is in this namespace, else 0.  `options` are
-    those of a bridge, by netlink's names, as far as the kernel has them.
+    veth's other end, or of what a macvlan stands on, if that is in this
+    namespace, else 0.  `options` are those of a bridge, by netlink's names,
+    as far as the kernel has them.
     `ipv6` is false where IPv6 is disabled or unknown to the device.
     `opener` are the uid and gid that may open a tap.  `up` is what was set,
     `carrier` says that somebody is at the other end, `away` that a pair's is

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply.grammar import values as grammar_values
 from flatnet.apply.link.conflicts import Surroundings, own_ways
-from flatnet.apply.link.link import DUMP, Address, Link, Reads
+from flatnet.apply.link.link import DUMP, SWITCHES, Address, Link, Reads
 from flatnet.apply.link.routes import device_name
 from flatnet.state.plan import Guard, GuardedNetwork
 from flatnet.state.taken import InUse
@@ -25,7 +25,8 @@ class Strangers:
     `macs` are those of the bridges, `link_local` their IPv6 addresses that
     follow from these or are as good.  `carriers` are (cidr, device) of
     devices that are no bridge of the network and have an address of it, or
-    lead to what the host itself needs of it (`conflicts`).
+    lead to what the host itself needs of it (`conflicts`).  `elsewhere` are
+    bridges, and what stands on them, that no guest is behind.
     """
 
     uplinks: frozenset[str] = frozenset()
@@ -34,6 +35,7 @@ class Strangers:
     macs: frozenset[str] = frozenset()
     link_local: frozenset[str] = frozenset()
     carriers: frozenset[tuple[str, str]] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
 
     def holders(self, network: GuardedNetwork) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ def judged(
         macs=frozenset(macs),
         link_local=_link_local(guard, devices, addresses),
         carriers=carriers,
+        elsewhere=_elsewhere(guard, devices),
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
 
@@ -210,6 +213,21 @@ def _link_local(
         each.ip
         for each in addresses
         if each.index in bridges and each.ip.startswith("fe80:")
+    )
+
+
+def _elsewhere(guard: Guard, devices: Mapping[str, Link]) -> frozenset[str]:
+    bridges = (devices.get(network.bridge) for network in guard.networks)
+    ports = (devices.get(port.name) for port in guard.ports)
+    led = {each.index for each in bridges if each}
+    # One that was renamed has its guests still.
+    led |= {each.master for each in ports if each and each.master}
+    return frozenset(
+        each.name
+        for each in devices.values()
+        if each.kind in SWITCHES
+        and led.isdisjoint((each.index, each.peer))
+        and _is_sayable(each.name)
     )
 
 

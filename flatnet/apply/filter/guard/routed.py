@@ -9,6 +9,7 @@ from flatnet.apply.filter import judged
 from flatnet.apply.filter.guard import met, severed
 from flatnet.apply.filter.guard.nft import Chain
 from flatnet.apply.filter.guard.rules import FIRST
+from flatnet.apply.link.link import SWITCHES
 from flatnet.apply.link.strangers import Strangers
 from flatnet.state.plan import Guard, GuardedNetwork
 
@@ -39,6 +40,7 @@ SET_KEYS = {
     "closed": "type ifname",
     "guests4": "type ipv4_addr",
     "guests6": "type ipv6_addr",
+    "elsewhere": "type ifname",
     "judged4": "type ipv4_addr",
     "judged6": "type ipv6_addr",
     **met.SET_KEYS,
@@ -133,10 +135,11 @@ def _from_outside(
 
 
 def _astray(guard: Guard, strangers: Strangers) -> tuple[str, ...]:
-    """Drop what is for a guest and leaves by no way to it.
+    """Drop what is for a guest and leaves by a bridge that was renamed.
 
-    Rules of iptables name the bridge, so that they judge nothing on one that
-    was renamed.  In postrouting the device is the last one, after any NAT.
+    Rules of iptables name the bridge, so that they judge nothing there.  In
+    postrouting the device is the last one, after any NAT.  Whoever leaves by a
+    card, or by a bridge that no guest is on, goes the long way round.
     """
     ways = (
         name
@@ -145,7 +148,11 @@ def _astray(guard: Guard, strangers: Strangers) -> tuple[str, ...]:
     )
     return (
         *(f'oifname "{name}" accept' for name in dict.fromkeys(ways)),
-        *(f"{header} daddr @guests{n} drop" for n, header in _HEADERS),
+        *(
+            f"meta oifkind {{ {_quoted(*SWITCHES)} }} oifname != @elsewhere "
+            f"{header} daddr @guests{n} drop"
+            for n, header in _HEADERS
+        ),
     )
 
 

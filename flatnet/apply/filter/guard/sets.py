@@ -83,6 +83,7 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
         ("closed", found.closed),
         ("bridge_macs", found.macs),
         ("local_macs", found.macs),
+        ("elsewhere", found.elsewhere),
     ):
         yield from ((name, (value,)) for value in values)
     for network in guard.networks:

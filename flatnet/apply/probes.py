@@ -11,7 +11,8 @@ Goals, and how each is met:
   one of each, a few are looked at, in turn.
 
 Given up: a guest's own device may have IPv6 for as many seconds as there are
-ports, divided by sixteen; whole passes look at all.
+ports, divided by sixteen; whole passes look at all, where that is due
+(`ration`).
 """
 
 from collections.abc import Iterator

@@ -90,6 +90,27 @@ def test_a_foreign_port_that_joins_is_about_no_guest(namespace, tmp_path):
     assert after == ()
 
 
+def test_a_bridge_of_somebody_elses_leads_elsewhere_at_once(
+    namespace, tmp_path
+):
+    listed = "nft list set inet flatnet elsewhere"
+
+    def made():
+        with applier(tmp_path, tmp_path / "log") as serving:
+            settled(serving)
+            assert "adm0" not in output(listed)
+            output("ip link add adm0 type bridge")
+            assert serving.wait_for_event() == HOST
+            assert '"adm0"' in output(listed)
+            # What is ours under another name has its guests still.
+            output("ip link set br100 name br101")
+            output("ip link del adm0")
+            eventually(lambda: "adm0" not in output(listed))
+            assert "br101" not in output(listed)
+
+    namespace.call(made)
+
+
 def test_nothing_is_lost_that_is_done_during_passes(namespace, tmp_path):
     """Which are about somebody else, and follow one another."""
 

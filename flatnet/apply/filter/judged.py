@@ -10,7 +10,8 @@ It stands from the rules to the guard, or from there to the bridge, for what is
 bound for a guest, and is taken away again.
 """
 
-# Of the bits of a mark that others are known to use it is none.
+# None of those of kube-proxy, Tailscale or wg-quick; whoever marks packets to
+# our guests with it (Calico may) loses it there.
 BIT = 0x10000000
 # As iptables-save prints it.
 MARKED = f"-j MARK --set-xmark {BIT:#x}/{BIT:#x}"

@@ -14,6 +14,7 @@ from flatnet.db.engine import Database
 from flatnet.db.remembered import Remembered
 from flatnet.exceptions import Conflict, NotFound
 from flatnet.plan import findings as found
+from flatnet.plan.holders import former_holders
 from flatnet.plan.kept import Kept, kept, rebound
 from flatnet.state.changes import Changes
 from flatnet.state.rows import Snapshot
@@ -54,7 +55,7 @@ class DatabaseRows:
         :param scope: whose rows may differ from `before`
         """
         found, covered = self._settled(scope, before)
-        while others := found.claiming(covered.instances):
+        while others := former_holders(found, covered):
             # Else an address that was given out again would be two guests',
             # one of whom has it no more.
             scope |= Scope(instances=covered.instances | others)

@@ -67,44 +67,6 @@ class Kept:
             )
         return KnownGroups(frozenset(self.groups), self.sources, here)
 
-    def claiming(self, instances: Collection[str]) -> frozenset[str]:
-        """Return who else, here or in a source group, has an address or a MAC
-        of these instances.
-
-        One may be given out again before one hears that the other has it no
-        more.
-        """
-        # Who has an address here still would speak as the member of a group.
-        mine = {
-            address
-            for key in product(self.sources, instances)
-            if key in self.members
-            for address in self.members[key].addresses
-        }
-        for one in self.interfaces_of(instances):
-            mine.update((one.mac, *one.addresses))
-        if not mine:
-            return frozenset()
-        others = {
-            each.instance_uuid
-            for each in self.interfaces.values()
-            if each.mac in mine or not mine.isdisjoint(each.addresses)
-        }
-        for part, there in self.members.of_slices(_addresses):
-            if not mine.isdisjoint(there):
-                others.update(
-                    each.instance_uuid
-                    for each in part.values()
-                    if not mine.isdisjoint(each.addresses)
-                )
-        return frozenset(others.difference(instances))
-
-
-def _addresses(
-    members: Mapping[tuple[int, str], SourceMember],
-) -> frozenset[str]:
-    return frozenset(a for each in members.values() for a in each.addresses)
-
 
 def kept(before: Kept, rows: Snapshot, covered: Covered) -> Kept:
     """Return the rows of a host, with those that were read anew.

@@ -13,8 +13,14 @@ from flatnet.plan.kept import Kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
-from flatnet.state.scope import EVERYTHING, NOTHING, Scope
-from tests.db.conftest import HOLDER, a_network, allocate, an_instance
+from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_hint
+from tests.db.conftest import (
+    HOLDER,
+    a_network,
+    addresses_of,
+    allocate,
+    an_instance,
+)
 
 STEPS = 25
 RULE = {"protocol": "tcp", "from_port": 22, "to_port": 22}
@@ -80,9 +86,7 @@ class World:
 
     def rule(self, chance):
         group, source = chance.choices(self.groups, k=2)
-        security_groups.create_rule(
-            self.database, group=group, source_group=source, **RULE
-        )
+        self.trust(group, source)
         return Scope(groups=frozenset((group,)))
 
     def move(self, chance):
@@ -100,6 +104,12 @@ class World:
                 plug="tap",
             )
         return Scope(instances=frozenset((instance.uuid,)))
+
+    def trust(self, group, source):
+        """Let in whoever is in another group."""
+        security_groups.create_rule(
+            self.database, group=group, source_group=source, **RULE
+        )
 
     def _join(self, group, uuid):
         self.write(
@@ -150,9 +160,7 @@ def test_a_member_elsewhere_has_its_address_alone(world):
     here, friend = an_instance(world.database), an_instance(world.database)
     there = an_instance(world.database, host="node2")
     trusted, web = world.groups[:2]
-    security_groups.create_rule(
-        world.database, group=web, source_group=trusted, **RULE
-    )
+    world.trust(web, trusted)
     world._join(web, friend.uuid)
     world._join(trusted, there.uuid)
     for instance in (here, friend, there):
@@ -169,6 +177,34 @@ def test_a_member_elsewhere_has_its_address_alone(world):
     mine = FIXED_IPS.c.instance_uuid == there.uuid
     world.write(update(FIXED_IPS).where(mine).values(address=old))
     world.look(Scope(instances=frozenset((there.uuid,))))
+    assert here.uuid not in {
+        each.instance_uuid for each in world.known.interfaces.values()
+    }
+
+
+@pytest.mark.parametrize("told", ["of rules", "of members"])
+def test_a_member_that_nobody_named_has_its_address_alone(world, told):
+    """Its group is one that rules name by now, or has members that are new."""
+    here, friend = an_instance(world.database), an_instance(world.database)
+    there = an_instance(world.database, host="node2")
+    trusted, web = world.groups[:2]
+    world._join(web, friend.uuid)
+    for instance in (here, friend, there):
+        allocate(world.database, instance)
+    scope = of_hint({web}, ())
+    if told == "of members":
+        scope = of_hint({trusted}, None)
+        world.trust(web, trusted)
+    world.look(EVERYTHING)
+    (old,) = addresses_of(world.database, here)
+    allocation.deallocate(world.database, instance_uuid=here.uuid)
+    world.write(delete(FIXED_IPS).where(FIXED_IPS.c.address == old))
+    mine = FIXED_IPS.c.instance_uuid == there.uuid
+    world.write(update(FIXED_IPS).where(mine).values(address=old))
+    world._join(trusted, there.uuid)
+    if told == "of rules":
+        world.trust(web, trusted)
+    world.look(scope)
     assert here.uuid not in {
         each.instance_uuid for each in world.known.interfaces.values()
     }

@@ -83,6 +83,21 @@ def test_newer_database_is_refused(database):
         _set_revision(database, revision.HEAD)
 
 
+@pytest.mark.parametrize("other", ["0000", "9999"])
+def test_one_that_is_at_two_revisions_is_refused(database, other):
+    """As a migration of two branches leaves it that ended half-way."""
+    both = ", ".join(sorted((other, revision.HEAD)))
+    _write(
+        database, "INSERT INTO alembic_version VALUES (:other)", other=other
+    )
+    try:
+        with pytest.raises(SchemaMismatch, match=f"at revision {both},"):
+            revision.check_revision(database)
+    finally:
+        delete = "DELETE FROM alembic_version WHERE version_num = :other"
+        _write(database, delete, other=other)
+
+
 def test_the_revision_that_is_asked_for_is_the_newest():
     """Whoever adds one has to say so: nothing else reads the migrations."""
     newest = ScriptDirectory.from_config(schema._config()).get_current_head()
@@ -90,11 +105,16 @@ def test_the_revision_that_is_asked_for_is_the_newest():
 
 
 def _set_revision(database, revision):
-    statement = text("UPDATE alembic_version SET version_num = :revision")
+    _write(
+        database,
+        "UPDATE alembic_version SET version_num = :revision",
+        revision=revision,
+    )
+
+
+def _write(database, statement, **values):
     database.write(
-        lambda connection: (
-            connection.execute(statement, {"revision": revision}).rowcount
-        )
+        lambda connection: connection.execute(text(statement), values).rowcount
     )
 
 

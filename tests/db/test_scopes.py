@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, event, insert, update
 
 from flatnet.cmd.hostrows import DatabaseRows
+from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
 from flatnet.db import allocation, bindings, models, security_groups
 from flatnet.plan.findings import findings
@@ -13,6 +14,8 @@ from flatnet.plan.kept import Kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
+from flatnet.state.plan import Uplink
+from flatnet.state.rows import ARRIVING, GONE, SERVING
 from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_hint
 from tests.db.conftest import (
     HOLDER,
@@ -27,7 +30,10 @@ RULE = {"protocol": "tcp", "from_port": 22, "to_port": 22}
 INSTANCES = models.instances
 FIXED_IPS = models.fixed_ips
 MEMBERS = models.security_group_instance_association
-SETTINGS = Settings(host="node1")
+BINDINGS = models.port_bindings
+RULES = models.security_group_rules
+SETTINGS = Settings(host="node1", flat_interface="eth1")
+UPLINKS = ({}, {"eth1": Uplink("eth1", 1400)}, {"eth1": Uplink("eth1", 1500)})
 
 
 @pytest.fixture
@@ -41,7 +47,10 @@ class World:
     def __init__(self, database):
         self.database = database
         self.rows = DatabaseRows(database, "node1", holder=HOLDER)
-        self.networks = [a_network(database)]
+        self.addressed = True
+        self.uplinks = {}
+        self.planner = HostPlanner(SETTINGS)
+        a_network(database, cidr_v6="fd00::/64")
         self.groups = [
             security_groups.create(
                 database, name=f"g{number}", project_id="demo"
@@ -50,7 +59,7 @@ class World:
         ]
         self.instances = []
         self.known = self.rows.read(EVERYTHING, Kept())
-        self.planned = planned(self.known, SETTINGS, {})
+        self.planned = self.planner.plan(self.known, self.uplinks, None)
 
     def write(self, statement):
         self.database.write(lambda c: c.execute(statement).rowcount)
@@ -61,7 +70,7 @@ class World:
         self.instances.append(instance)
         for group in chance.sample(self.groups, chance.randrange(3)):
             self._join(group, instance.uuid)
-        allocate(self.database, instance, takes_address=True)
+        allocate(self.database, instance, takes_address=self.addressed)
         return Scope(instances=frozenset((instance.uuid,)))
 
     def go(self, chance):
@@ -89,6 +98,31 @@ class World:
         self.trust(group, source)
         return Scope(groups=frozenset((group,)))
 
+    def repeal(self, chance):
+        group = chance.choice(self.groups)
+        self.write(delete(RULES).where(RULES.c.parent_group_id == group))
+        return Scope(groups=frozenset((group,)))
+
+    def rename(self, chance):
+        """As somebody else, or as a service that all look up."""
+        return self._edit(
+            INSTANCES.c.uuid, chance, hostname=["web", "Web", "db", "wpad"]
+        )
+
+    def want(self, chance):
+        """Something else of a port, in rows alone."""
+        return self._edit(
+            BINDINGS.c.instance_uuid,
+            chance,
+            wanted=[SERVING, ARRIVING, GONE],
+            plug=["tap", "veth", None],
+        )
+
+    def replug(self, chance):
+        """The uplink, which no row says."""
+        self.uplinks = chance.choice(UPLINKS)
+        return EVERYTHING
+
     def move(self, chance):
         if not self.instances:
             return Scope()
@@ -105,6 +139,15 @@ class World:
             )
         return Scope(instances=frozenset((instance.uuid,)))
 
+    def _edit(self, column, chance, **choices):
+        if not self.instances:
+            return Scope()
+        uuid = chance.choice(self.instances).uuid
+        values = {key: chance.choice(found) for key, found in choices.items()}
+        edit = update(column.table).where(column == uuid).values(values)
+        self.write(edit)
+        return Scope(instances=frozenset((uuid,)))
+
     def trust(self, group, source):
         """Let in whoever is in another group."""
         security_groups.create_rule(
@@ -119,18 +162,29 @@ class World:
     def look(self, scope):
         """Read and plan what is in the scope, and compare it with all."""
         self.known = self.rows.read(scope, self.known)
-        self.planned = planned(self.known, SETTINGS, {}, before=self.planned)
+        plan = self.planner.plan
+        self.planned = plan(self.known, self.uplinks, self.planned)
         whole = self.rows.read(EVERYTHING, Kept())
         # Nor does it depend on what was read before.
         newcomer = DatabaseRows(self.database, "node1", holder=HOLDER)
         assert self.known == whole == newcomer.read(EVERYTHING, Kept())
-        assert self.planned.parts == planned(whole, SETTINGS, {}).parts
+        afresh = planned(whole, SETTINGS, self.uplinks)
+        assert self.planned.parts == afresh.parts
+        assert [*self.planned.warnings()] == [*afresh.warnings()]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 def test_a_scope_after_another_comes_to_the_whole(world, seed):
     chance = random.Random(seed)
-    steps = (world.come, world.go, world.regroup, world.rule, world.move)
+    # One who stays, so that the network is known, by its address or by him.
+    world.addressed = bool(seed % 2)
+    stays = an_instance(world.database)
+    allocate(world.database, stays, takes_address=world.addressed)
+    world.look(EVERYTHING)
+    steps = (
+        *(world.come, world.go, world.regroup, world.move, world.rename),
+        *(world.rule, world.repeal, world.want, world.replug),
+    )
     for _ in range(STEPS):
         step = chance.choice(steps)
         scope = step(chance)

@@ -17,6 +17,8 @@ from flatnet.state.rows import (
     SERVING,
     Binding,
     SecurityGroup,
+    SecurityRule,
+    SourceMember,
 )
 from flatnet.state.scope import EVERYTHING, Covered
 from tests.builders import NoRows, interface, network, settings, snapshot
@@ -54,8 +56,33 @@ def some_binding(chance, each):
     )
 
 
+def some_group(chance, number):
+    """One of which a rule names another, or itself."""
+    rule = SecurityRule(number, protocol="tcp", group_id=chance.randrange(4))
+    return SecurityGroup(number, f"g{number}", (rule,))
+
+
+def some_members(chance):
+    families = ((), ("10.0.0.9",), ("fd00::9",), ("10.0.0.9", "fd00::9"))
+    return tuple(
+        SourceMember(group, f"instance-{group}", addresses)
+        for group in range(4)
+        if (addresses := chance.choice(families))
+    )
+
+
+def called_alike(interfaces, one):
+    """Those of one's instance are called as it is: its row says how."""
+    row = {"hostname": one.hostname, "instance_id": one.instance_id}
+    mine = one.instance_uuid
+    return {
+        key: replace(each, **row) if each.instance_uuid == mine else each
+        for key, each in interfaces.items()
+    }
+
+
 def another(chance, rows):
-    """Rows that differ from others in one or two ways."""
+    """Rows that differ from others in some ways."""
     interfaces = {each.uuid: each for each in rows.interfaces}
     bindings = {each.interface_uuid: each for each in rows.bindings}
     for _ in range(chance.randrange(1, 3)):
@@ -69,6 +96,7 @@ def another(chance, rows):
             bindings[one.uuid] = some_binding(chance, one)
         elif change == "unbind":
             bindings.pop(one.uuid, None)
+        interfaces = called_alike(interfaces, one)
     networks = tuple(
         replace(each, enable_dhcp=chance.random() < 0.9) for each in NETWORKS
     )
@@ -78,9 +106,12 @@ def another(chance, rows):
         networks=networks if chance.random() < 0.2 else rows.networks,
         interfaces=tuple(interfaces.values()),
         bindings=tuple(bindings.values()),
-        security_groups=tuple(SecurityGroup(n, f"g{n}") for n in sorted(known))
+        security_groups=tuple(some_group(chance, n) for n in sorted(known))
         if chance.random() < 0.3
         else rows.security_groups,
+        members=some_members(chance)
+        if chance.random() < 0.3
+        else rows.members,
         elsewhere=tuple(each for each in interfaces if chance.random() < 0.05),
     )
 

@@ -9,8 +9,9 @@ import pytest
 from flatnet.cmd.planner import HostPlanner
 from flatnet.plan.kept import Kept, kept
 from flatnet.plan.planned import planned
+from flatnet.plan.port import port_name
 from flatnet.reconciler import Reconciler
-from flatnet.state.changes import Changes
+from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import (
     ARRIVING,
     GONE,
@@ -20,7 +21,7 @@ from flatnet.state.rows import (
     SecurityRule,
     SourceMember,
 )
-from flatnet.state.scope import EVERYTHING, Covered
+from flatnet.state.scope import EVERYTHING, Covered, of_instance
 from tests.builders import NoRows, interface, network, settings, snapshot
 
 STEPS = 60
@@ -167,13 +168,53 @@ def test_what_is_read_again_and_equal_stays_the_same():
 
 
 class Yes:
-    """An applier that is content."""
+    """An applier that finds up whatever it is to look at."""
 
     def uplinks(self, names):
         return ()
 
     def apply(self, parts, *, renewed, looked_at):
-        return Changes()
+        seen = parts.guests if looked_at is None else looked_at
+        return Changes(
+            ports=tuple(
+                FoundPort(parts.guests[key].port.name, "up") for key in seen
+            )
+        )
+
+
+class Rows(NoRows):
+    """Interfaces, as a test has them just now."""
+
+    def __init__(self):
+        self.interfaces = ()
+
+    def read(self, scope, before):
+        here = tuple(
+            each
+            for each in self.interfaces
+            if scope.everything or each.instance_uuid in scope.instances
+        )
+        rows = snapshot(networks=NETWORKS, interfaces=here)
+        covered = Covered(scope.everything, scope.instances)
+        return kept(before, rows, covered)
+
+
+def test_of_ports_is_known_what_was_found_last():
+    """Of those that nobody looked at too, and not of those that went."""
+    rows = Rows()
+    reconciler = Reconciler(
+        rows=rows, planner=HostPlanner(SETTINGS), applier=Yes(), interval=1000
+    )
+    one, two = interface(1), interface(2, instance_uuid="vm-2")
+    names = [port_name(each.uuid) for each in (one, two)]
+    rows.interfaces = (one,)
+    assert reconciler.run_pass().is_up(names[0])
+    rows.interfaces = (one, two)
+    known = reconciler.run_pass(of_instance("vm-2"))
+    assert sorted(known.ports) == sorted(names)
+    rows.interfaces = (two,)
+    known = reconciler.run_pass(of_instance(one.instance_uuid))
+    assert [*known.ports] == names[1:]
 
 
 def test_only_the_last_plan_is_kept():

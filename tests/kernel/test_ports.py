@@ -18,6 +18,8 @@ from bridged import (
     veth,
 )
 
+from flatnet.apply.link.links import host
+from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from tests.effects import BRIDGE
 
@@ -84,6 +86,19 @@ def test_a_bridge_with_a_foreign_port_stays(namespace):
     assert tap(1).name not in links(namespace)
     assert addresses(namespace, "br100") == []
     assert state(namespace, "theirs", "other") == before
+
+
+def test_what_was_heard_of_a_carrier_is_not_believed(namespace):
+    """Linux tells of it up to a second late."""
+    apply(namespace, plan(tap(1)))
+
+    def is_free():
+        with host() as found:
+            heard = replace(found.links[tap(1).name], carrier=True)
+            with unused(found, heard) as free:
+                return free
+
+    assert namespace.call(is_free)
 
 
 def test_another_kind_replaces_the_device(namespace):

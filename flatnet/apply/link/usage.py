@@ -7,11 +7,12 @@ down is still known to be in use.
 """
 
 import contextlib
+import errno
 import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from flatnet.apply.link.link import DUMP, Link, Reads
+from flatnet.apply.link.link import DUMP, Link, Reads, read_link
 from flatnet.apply.link.links import Host, host
 from flatnet.apply.link.taps import is_open, opened
 from flatnet.exceptions import HostSetupError
@@ -37,13 +38,26 @@ def is_used(found: Host, link: Link) -> bool:
 def unused(found: Host, link: Link) -> Iterator[bool]:
     """Whether nobody uses a port of ours; nobody opens a tap meanwhile.
 
+    Of carriers Linux tells up to a second late: so it is asked.
+
     :raises OSError, HostSetupError: it cannot be told
     """
+    link = _as_it_is(link)
     if link.kind != "tun" or link.carrier:
         yield not is_used(found, link)
         return
     with opened(link.name) as handle:
         yield handle is not None
+
+
+def _as_it_is(link: Link) -> Link:
+    """Return a link read anew; as it was, where it is gone by now."""
+    try:
+        return read_link(link.name)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        return link
 
 
 def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from flatnet.config.settings import Settings
 from flatnet.plan.guest import GuestRows, PlannedGuest, planned_guest
 from flatnet.plan.kept import Kept
-from flatnet.plan.mappings import differing
 from flatnet.plan.names import Names, renamed
 from flatnet.plan.network import PlannedNetwork
+from flatnet.state.mappings import differing
 from flatnet.state.parts import GuestPart
 from flatnet.state.rows import SecurityGroup
 

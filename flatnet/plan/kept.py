@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TypeVar
 
-from flatnet.plan.mappings import renewed
+from flatnet.state.mappings import renewed
 from flatnet.state.rows import (
     Binding,
     Interface,

@@ -10,10 +10,11 @@ interfaces, members of source groups by the id and the uuid of the instance,
 with a blank between.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from flatnet.state import mappings
 from flatnet.state.filtering import (
     FlatNetwork,
     Gateway,
@@ -137,46 +138,18 @@ def difference(before: Parts, after: Parts) -> Delta:
     dropped: dict[str, Any] = {}
     for kind in _KINDS:
         old, new = getattr(before, kind), getattr(after, kind)
-        put[kind], dropped[kind] = _difference(old, new)
+        put[kind], dropped[kind] = mappings.difference(old, new)
     return Delta(replace(after, **put), Dropped(**dropped))
-
-
-def _difference(
-    old: Mapping[Any, Any], new: Mapping[Any, Any]
-) -> tuple[Mapping[Any, Any], tuple[Any, ...]]:
-    if isinstance(old, SlicedMap) and isinstance(new, SlicedMap):
-        return new.differing(old)
-    if old is new:
-        return {}, ()
-    put = {
-        key: value
-        for key, value in new.items()
-        if (there := old.get(key)) is not value and there != value
-    }
-    return put, tuple(key for key in old if key not in new)
 
 
 def changed(before: Parts, delta: Delta) -> Parts:
     """Return the parts that a delta makes of others."""
     found: dict[str, Any] = {
-        kind: _changed(
+        kind: mappings.renewed(
             getattr(before, kind),
-            getattr(delta.put, kind),
             getattr(delta.dropped, kind),
+            getattr(delta.put, kind),
         )
         for kind in _KINDS
     }
     return replace(delta.put, **found)
-
-
-def _changed(
-    before: Mapping[Any, Any], put: Mapping[Any, Any], dropped: Iterable[Any]
-) -> Mapping[Any, Any]:
-    if isinstance(before, SlicedMap):
-        return before.changed(put, dropped)
-    if not put and not dropped:
-        return before
-    found = {**before, **put}
-    for key in dropped:
-        found.pop(key, None)
-    return found

@@ -3,23 +3,35 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from flatnet.state.sliced import SlicedMap
+
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-def differing(before: Mapping[K, V], after: Mapping[K, V]) -> set[K]:
-    """Return the keys of what is other, has come or has gone.
+def difference(
+    before: Mapping[K, V], after: Mapping[K, V]
+) -> tuple[Mapping[K, V], tuple[K, ...]]:
+    """Return what is other or has come, and the keys of what has gone.
 
     What is the same object is not compared.
     """
     if before is after:
-        return set()
-    found = {
-        key
+        return {}, ()
+    if isinstance(before, SlicedMap) and isinstance(after, SlicedMap):
+        return after.differing(before)
+    put = {
+        key: value
         for key, value in after.items()
         if (known := before.get(key)) is not value and known != value
     }
-    return found | (before.keys() - after.keys())
+    return put, tuple(key for key in before if key not in after)
+
+
+def differing(before: Mapping[K, V], after: Mapping[K, V]) -> set[K]:
+    """Return the keys of what is other, has come or has gone."""
+    put, gone = difference(before, after)
+    return {*put, *gone}
 
 
 def renewed(
@@ -29,6 +41,8 @@ def renewed(
 
     It is the same mapping where nothing differs.
     """
+    if isinstance(before, SlicedMap):
+        return before.changed(new, covered)
     gone = [key for key in covered if key in before and key not in new]
     other = {k: value for k, value in new.items() if before.get(k) != value}
     if not gone and not other:

@@ -64,21 +64,18 @@ def transacted(
 
     Nothing waits here: see `committed`.
 
-    :param kernel: a netlink socket; what is made may be owned by it, and it
-        is left as one that does not block
+    :param kernel: a netlink socket; what is made may be owned by it
     :param kind: the type of all messages, without its subsystem
     :param bodies: as `nft_dump.request` makes them
     """
-    kernel.setblocking(False)
-    for _ in _unread(kernel):
-        pass
     kind, flags = SUBSYSTEM << 8 | kind, REQUEST | ACK | flags
-    kernel.send(
+    answers = _answers(
+        kernel,
         message(_BATCH_BEGIN, REQUEST, _BOUNDS)
         + b"".join(message(kind, flags, each) for each in bodies)
-        + message(_BATCH_END, REQUEST, _BOUNDS)
+        + message(_BATCH_END, REQUEST, _BOUNDS),
     )
-    told = [error(body) for each, _, body in _unread(kernel) if each == ERROR]
+    told = [error(body) for each, _, body in answers if each == ERROR]
     return next(filter(None, told), 0) if told else errno.ENOBUFS
 
 
@@ -91,7 +88,7 @@ def committed(
     that nothing waits here, and what an earlier process left unread on a
     socket that we share is no answer to us.
 
-    :param kernel: a netlink socket; it is left as one that does not block
+    :param kernel: a netlink socket
     :param requests: (type without its subsystem, flags, body), at least one
     :param generation: the one that they are made for
     :raises OutdatedError: it is another one by now
@@ -100,12 +97,8 @@ def committed(
     data = _batch(requests, generation)
     if len(data) > kernel.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) / 2:
         kernel.setsockopt(socket.SOL_SOCKET, _SEND_BUFFER_FORCE, len(data))
-    kernel.setblocking(False)
-    for _ in _unread(kernel):
-        pass
-    kernel.send(data)
     after, done = generation, False
-    for kind, place, body in _unread(kernel):
+    for kind, place, body in _answers(kernel, data):
         if kind == _NEW_GENERATION:
             after = _generation(body)
         if kind != ERROR:
@@ -135,6 +128,21 @@ def _batch(requests: Sequence[Request], generation: int) -> bytes:
         parts += (HEADER.pack(size, kind, flags, place, 0), body)
     parts.append(message(_BATCH_END, REQUEST, _BOUNDS))
     return b"".join(parts)
+
+
+def _answers(
+    kernel: socket.socket, data: bytes
+) -> list[tuple[int, int, bytes]]:
+    """Send messages, and return what the kernel says to them at once."""
+    patience = kernel.gettimeout()
+    kernel.setblocking(False)
+    try:
+        for _ in _unread(kernel):
+            pass
+        kernel.send(data)
+        return list(_unread(kernel))
+    finally:
+        kernel.settimeout(patience)
 
 
 def _unread(kernel: socket.socket) -> Iterator[tuple[int, int, bytes]]:

@@ -266,7 +266,4 @@ def _target(parts: list[tuple[str, Values]]) -> str:
 def _sent(asking: Kept, kind: int, family: str, asked: Values) -> int:
     """Have the kernel do something; return the error's number, or 0."""
     with asking.lent() as kernel:
-        patience = kernel.gettimeout()
-        refused = transacted(kernel, kind, request(family, asked))
-        kernel.settimeout(patience)
-    return refused
+        return transacted(kernel, kind, request(family, asked))

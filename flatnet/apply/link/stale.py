@@ -18,7 +18,7 @@ from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.link.links import ERRORS, Host, host
-from flatnet.apply.link.ports import KINDS, remove_all
+from flatnet.apply.link.ports import is_device, remove_all
 from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -100,7 +100,7 @@ def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:
     names += [
         name
         for name, port in planned.items()
-        if port.stays != "always" or port.kind not in KINDS
+        if port.stays != "always" or not is_device(port)
     ]
     links = (found.links.get(name) for name in sorted(names))
     return [

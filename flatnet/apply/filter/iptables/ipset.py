@@ -78,13 +78,9 @@ def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
 
 @dataclass(frozen=True)
 class Edits:
-    """What corrects one set: members that are to go, and that are to come.
-
-    `members` are those that it has then.
-    """
+    """What corrects one set: members that are to go, and that are to come."""
 
     wanted: AddressSet
-    members: AbstractSet[bytes]
     is_new: bool
     gone: AbstractSet[bytes]
     new: AbstractSet[bytes]
@@ -210,13 +206,16 @@ def _edits(wanted: AddressSet, existing: FoundSet | None) -> Edits:
 
     :raises ValueError: what is there cannot be used
     """
-    members = wanted.members
     if existing is None:
-        return Edits(wanted, members, True, frozenset(), members)
+        return Edits(wanted, True, frozenset(), wanted.members)
     if existing.family != wanted.family:
         raise ValueError(
             "a set of another type has this name: remove the rules that name "
             f"it, then: ipset destroy {wanted.name}"
         )
-    gone, new = existing.members - members, members - existing.members
-    return Edits(wanted, members, False, gone, new)
+    return Edits(
+        wanted,
+        False,
+        existing.members - wanted.members,
+        wanted.members - existing.members,
+    )

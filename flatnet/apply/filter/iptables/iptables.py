@@ -21,6 +21,7 @@ read its own tables.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flatnet.apply.filter.iptables.marks import lines, mark_of, marked, marks
@@ -142,11 +143,11 @@ def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
     deletions, insertions, moved = _jump_edits(existing, wanted, place)
     replaced = {jump.builtin for jump in wanted.jumps}
     handled = _handled(existing, moved)
-    grown = {c.name for c in chains if has_grown(existing, c)}
+    stay = _staying(existing, chains)
     body = (
-        *(_declaration(c.name) for c in chains if c.name not in grown),
+        *(_declaration(c.name) for c in chains if c.name not in stay),
         *deletions,
-        *(line for chain in chains for line in _lacking(existing, chain)),
+        *(line for c in chains for line in _additions(c, stay.get(c.name, 0))),
         *insertions,
         *(f"-F {name}" for name in (*emptied, *removed)),
         *(f"-X {name}" for name in removed),
@@ -196,14 +197,18 @@ def _declaration(name: str) -> str:
     return f":{name} - [0:0]"
 
 
-def _lacking(existing: Existing, chain: Chain) -> list[str]:
-    """What comes to a chain, after what stays of it."""
-    stays = existing.texts[chain.name] if has_grown(existing, chain) else ()
-    return _additions(chain)[len(stays) :]
+def _staying(existing: Existing, chains: Iterable[Chain]) -> dict[str, int]:
+    """How many rules stay of chains that got some at their end, by name."""
+    return {
+        each.name: len(existing.texts[each.name])
+        for each in chains
+        if has_grown(existing, each)
+    }
 
 
-def _additions(chain: Chain) -> list[str]:
-    return [f"-A {chain.name} {line}" for line in lines(chain)]
+def _additions(chain: Chain, stay: int = 0) -> list[str]:
+    """What comes to a chain of which so many rules stay."""
+    return [f"-A {chain.name} {line}" for line in lines(chain)[stay:]]
 
 
 def jump_rule(chain: str, mark: str) -> str:

@@ -128,7 +128,7 @@ class Sets:
             wanted = each.wanted
             if wanted.name in self._doubted:
                 continue
-            left = FoundSet(wanted.name, wanted.family, each.members)
+            left = FoundSet(wanted.name, wanted.family, wanted.members)
             found[wanted.name] = left
             self._settled[wanted.name] = wanted, left
         for name in gone:

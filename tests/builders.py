@@ -2,6 +2,7 @@
 
 from flatnet.config.settings import Settings
 from flatnet.plan.kept import Kept
+from flatnet.state.plan import DhcpServer
 from flatnet.state.rows import Interface, Network, Snapshot
 from flatnet.state.scope import NOTHING
 
@@ -48,6 +49,19 @@ def snapshot(**fields):
 def settings(**fields):
     """The defaults of the options, for host node1."""
     return Settings(**{"host": "node1", **fields})
+
+
+def dhcp_server(**fields):
+    """The server of 10.0.0.0/24 on br100, 10.0.0.1, that knows nobody."""
+    defaults = {
+        "bridge": "br100",
+        "address": "10.0.0.1",
+        "cidr": "10.0.0.0/24",
+        "router": "10.0.0.1",
+        "mtu": 1500,
+        "lease_time": 86400,
+    }
+    return DhcpServer(**{**defaults, **fields})
 
 
 class NoRows:

@@ -11,7 +11,8 @@ from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
-from flatnet.state.plan import DhcpHost, DhcpServer
+from flatnet.state.plan import DhcpHost
+from tests.builders import dhcp_server
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -112,12 +113,7 @@ def test_what_is_missing_is_made_for_dnsmasq_to_enter(tree):
     assert oct((tree / "state" / "b").stat().st_mode) == "0o40755"
 
 
-SERVER = DhcpServer(
-    bridge="br100",
-    address="10.0.0.1",
-    cidr="10.0.0.0/24",
-    router="10.0.0.1",
-    mtu=1500,
+SERVER = dhcp_server(
     lease_time=3600,
     hosts=(DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "vm_1"),),
 )

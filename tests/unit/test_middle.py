@@ -7,17 +7,10 @@ import pytest
 
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.middle import middle
-from flatnet.state.plan import DhcpHost, DhcpServer
+from flatnet.state.plan import DhcpHost
+from tests.builders import dhcp_server
 
-SERVER = DhcpServer(
-    bridge="br100",
-    address="10.0.0.1",
-    cidr="10.0.0.0/24",
-    router="10.0.0.1",
-    mtu=1500,
-    lease_time=120,
-    domain="novalocal",
-)
+SERVER = dhcp_server(domain="novalocal")
 
 
 def some_changes(seed):

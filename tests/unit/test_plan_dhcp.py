@@ -7,8 +7,14 @@ import pytest
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
-from flatnet.state.plan import DhcpHost, DhcpServer
-from tests.builders import interface, network, settings, snapshot
+from flatnet.state.plan import DhcpHost
+from tests.builders import (
+    dhcp_server,
+    interface,
+    network,
+    settings,
+    snapshot,
+)
 from tests.planned import servers
 
 MTUS = {"br100": 1450}
@@ -161,13 +167,8 @@ def test_a_line_of_a_leases_file_that_is_none_is_passed_over():
     assert dnsmasq.leases(text) == [("fa:16:3e:00:00:01", "10.0.0.2")]
 
 
-SERVER = DhcpServer(
-    bridge="br100",
-    address="10.0.0.1",
+SERVER = dhcp_server(
     cidr="10.0.0.0/22",
-    router="10.0.0.1",
-    mtu=1500,
-    lease_time=86400,
     domain="novalocal",
     servers=("192.0.2.53",),
 )

@@ -4,26 +4,25 @@ However many choose, it is one statement to read and one or two to write.
 Both need the networks' rows locked (`networks.locked`).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from ipaddress import AddressValueError
 from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    and_,
+    bindparam,
     case,
     insert,
-    or_,
     select,
     update,
 )
 
-from flatnet.db import models, ranges
+from flatnet.db import candidates, models, ranges
+from flatnet.db.candidates import CHUNK, Asked
 from flatnet.db.clock import Now, stamps
 from flatnet.db.models import AnyRow
 from flatnet.db.pool import Owner, Pool
@@ -36,35 +35,12 @@ RELEASED = (
     & FIXED_IPS.c.host.is_(None)
     & FIXED_IPS.c.reserved.is_(False)
 )
-# What a pool is to know of an address.
-_COLUMNS = (
-    FIXED_IPS.c.id,
-    FIXED_IPS.c.network_id,
-    FIXED_IPS.c.position,
-    FIXED_IPS.c.address,
-    FIXED_IPS.c.instance_uuid,
-    FIXED_IPS.c.host,
-    FIXED_IPS.c.reserved,
-    FIXED_IPS.c.reason,
+_ADVANCED = (
+    update(NETWORKS)
+    .where(NETWORKS.c.id == bindparam("network"))
+    .values(next_position=bindparam("next"))
 )
-_CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What of a network's pool is needed.
-
-    The rows of these addresses, and at most so many of the next ones.
-    """
-
-    network: AnyRow
-    addresses: frozenset[str] = frozenset()
-    number: int = 0
-
-    @property
-    def candidates(self) -> int:
-        """How many next ones to find: each one named may be among them."""
-        return self.number + len(self.addresses) if self.number else 0
+_NEW = insert(FIXED_IPS)
 
 
 def pools(
@@ -81,11 +57,38 @@ def pools(
     :param quarantine: seconds since an address was released
     :param present: by the database's clock, where it is known already
     """
+    rows: Sequence[AnyRow] = ()
+    if asked:
+        rows = connection.execute(
+            candidates.rows(len(asked)), candidates.parameters(asked, host)
+        ).all()
+    return pools_of(
+        connection,
+        asked,
+        rows,
+        host=host,
+        quarantine=quarantine,
+        present=present,
+    )
+
+
+def pools_of(
+    connection: Connection,
+    asked: Sequence[Asked],
+    rows: Iterable[AnyRow],
+    *,
+    host: str | None,
+    quarantine: int,
+    present: datetime | None,
+) -> dict[int, Pool]:
+    """Return the same where rows of `candidates` were read already."""
     found = {}
-    rows = _rows(connection, asked, host)
+    by_network: defaultdict[int, list[AnyRow]] = defaultdict(list)
+    for row in rows:
+        by_network[row.network_id].append(row)
     for each in asked:
         network = each.network
-        mine = [row for row in rows if row.network_id == network.id]
+        mine = by_network[network.id]
         known = {row.position: row for row in mine}
         fresh = _never_used(connection, each, known)
         released: Sequence[AnyRow] = ()
@@ -131,42 +134,9 @@ def write(
         _advance(connection, pool)
     if new:
         rows = [{**stamps(present), **values} for values in new]
-        connection.execute(insert(FIXED_IPS), rows)
+        connection.execute(_NEW, rows)
     if again:
         _give_again(connection, again)
-
-
-def _rows(
-    connection: Connection, asked: Sequence[Asked], host: str | None
-) -> Sequence[AnyRow]:
-    """Rows of what is asked for, by name or as the next, and of bridges."""
-    conditions = [
-        and_(
-            FIXED_IPS.c.network_id == each.network.id,
-            or_(
-                FIXED_IPS.c.position.in_(_positions(each)),
-                _chunk(int(each.network.next_position)),
-            ),
-        )
-        for each in asked
-        if each.number or each.addresses
-    ]
-    wanted = [select(*_COLUMNS).where(or_(*conditions))] if conditions else []
-    if host is not None and asked:
-        # Apart, for each of both has an index of its own.
-        wanted.append(
-            select(*_COLUMNS).where(
-                FIXED_IPS.c.network_id.in_(
-                    [each.network.id for each in asked]
-                ),
-                FIXED_IPS.c.host == host,
-            )
-        )
-    if not wanted:
-        return ()
-    first, *others = wanted
-    whole = first.union_all(*others) if others else first
-    return connection.execute(whole).all()
 
 
 def _is(row: AnyRow, host: str | None) -> bool:
@@ -174,18 +144,8 @@ def _is(row: AnyRow, host: str | None) -> bool:
     return host is not None and row.host == host
 
 
-def _positions(asked: Asked) -> list[int]:
-    cidr = asked.network.cidr
-    found = set()
-    for each in asked.addresses:
-        # What is no address is told to who asked for it, not to the others.
-        with suppress(AddressValueError):
-            found.add(ranges.position(cidr, each))
-    return sorted(each for each in found if 0 <= each < ranges.size(cidr))
-
-
 def _chunk(position: int) -> ColumnElement[bool]:
-    return FIXED_IPS.c.position.between(position, position + _CHUNK - 1)
+    return FIXED_IPS.c.position.between(position, position + CHUNK - 1)
 
 
 def _never_used(
@@ -197,7 +157,7 @@ def _never_used(
     found: list[int] = []
     begin = int(network.next_position)
     while begin <= network.pool_last and len(found) < asked.candidates:
-        end = min(begin + _CHUNK, int(network.pool_last) + 1)
+        end = min(begin + CHUNK, int(network.pool_last) + 1)
         found += [each for each in range(begin, end) if each not in taken]
         begin = end
         if len(found) < asked.candidates and begin <= network.pool_last:
@@ -215,7 +175,7 @@ def _released(
     connection: Connection, network: AnyRow, before: datetime, number: int
 ) -> Sequence[AnyRow]:
     return connection.execute(
-        select(*_COLUMNS)
+        select(*candidates.COLUMNS)
         .where(
             FIXED_IPS.c.network_id == network.id,
             FIXED_IPS.c.position.between(
@@ -253,9 +213,7 @@ def _advance(connection: Connection, pool: Pool) -> None:
     used = tuple(takewhile(pool.given.__contains__, pool.fresh))
     if used:
         connection.execute(
-            update(NETWORKS)
-            .where(NETWORKS.c.id == pool.network.id)
-            .values(next_position=used[-1] + 1)
+            _ADVANCED, {"network": pool.network.id, "next": used[-1] + 1}
         )
 
 

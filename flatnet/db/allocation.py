@@ -24,7 +24,7 @@ from flatnet.db import (
     networks,
     releases,
     requests,
-    tenants,
+    situation,
     tombstones,
 )
 from flatnet.db.draft import Wanted
@@ -175,9 +175,9 @@ def add_address(
     """
     order = Order(instance_uuid, requested=((network_uuid, None),))
     locked = requests.locked_networks(connection, [order])
-    known = tenants.read(connection, [instance_uuid], host=placement.host)
-    order, wanted = _checked(order, locked, known, placement)
-    made = drafts.read(connection, [(order, wanted)], known, placement)
+    found = situation.read(connection, [order], locked, placement)
+    order, wanted = _checked(order, locked, found.tenants, placement)
+    made = drafts.read(connection, [(order, wanted)], found, placement)
     ((network, _),) = wanted
     drafts.write(connection, draft.with_one_more(made, order, network))
 
@@ -212,19 +212,15 @@ def _allocate(
     locked = requests.locked_networks(connection, orders)
     # Now that nobody else can get at the networks: a call that waited may be
     # late, and its instance gone.
-    known = tenants.read(
-        connection,
-        {order.instance_uuid for order in orders},
-        host=placement.host,
-    )
+    found = situation.read(connection, orders, locked, placement)
     answers: dict[int, Answer] = {}
     wanted: dict[int, tuple[Order, Wanted]] = {}
     for number, order in enumerate(orders):
         try:
-            wanted[number] = _checked(order, locked, known, placement)
+            wanted[number] = _checked(order, locked, found.tenants, placement)
         except FlatnetError as error:
             answers[number] = error
-    made = drafts.read(connection, tuple(wanted.values()), known, placement)
+    made = drafts.read(connection, tuple(wanted.values()), found, placement)
     for number, (order, networks_of_it) in wanted.items():
         try:
             made = draft.served(made, order, networks_of_it)

@@ -37,6 +37,7 @@ COLUMNS = (
     BINDINGS.c.carrier,
     BINDINGS.c.reason,
 )
+_NEW = insert(BINDINGS)
 
 
 @engine.writes
@@ -105,7 +106,7 @@ def serve(
         if vif.binding is None
     ]
     if new:
-        connection.execute(insert(BINDINGS), new)
+        connection.execute(_NEW, new)
     for was, values in (
         # Another port than the one that goes.
         (GONE, {"plug": plug, **NOT_FOUND}),

@@ -3,15 +3,15 @@
 So the number of statements does not grow with that of the orders.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
 from flatnet.db import addresses, bindings, models, vifs
+from flatnet.db.candidates import Asked
 from flatnet.db.draft import Draft, Wanted
-from flatnet.db.models import AnyRow
 from flatnet.db.orders import Order, Placement
+from flatnet.db.situation import Situation
 from flatnet.db.tenants import Tenants
 
 NETWORKS = models.networks
@@ -20,35 +20,42 @@ NETWORKS = models.networks
 def read(
     connection: Connection,
     wanted: Sequence[tuple[Order, Wanted]],
-    known: Tenants,
+    found: Situation,
     placement: Placement,
 ) -> Draft:
     """Return what orders are served from, of the networks that are wanted.
 
-    All of them are locked, and `known` was read after that.
+    All of them are locked, and `found` was read after that.
     """
-    pools = addresses.pools(
+    known = found.tenants
+    used = {network.id for _, networks in wanted for network, _ in networks}
+    pools = addresses.pools_of(
         connection,
-        _asked(wanted, placement) + _others(connection, wanted, known),
+        [each for each in found.asked if each.network.id in used],
+        found.rows,
         host=placement.host,
         quarantine=placement.quarantine,
         present=known.present,
     )
-    number, named = 0, set[str]()
+    others = addresses.pools(
+        connection, _others(connection, wanted, known), host=placement.host
+    )
+    number = 0
     for order, networks in wanted:
         has = known.get(order.instance_uuid)
         held = {vif.mac for vif in has.vifs}
-        missing = [each for each, _ in networks if not has.vif_in(each.id)]
-        macs = [mac for mac in order.macs if mac not in held]
-        number += max(len(missing) - len(macs), 0)
-        named.update(macs[: len(missing)])
+        missing = sum(not has.vif_in(each.id) for each, _ in networks)
+        macs = sum(mac not in held for mac in order.macs)
+        number += max(missing - macs, 0)
     available = vifs.macs(
         connection,
         number=number,
-        wanted=named,
+        drawn=found.drawn,
+        unfit=found.named,
+        taken=found.taken,
         attempts=placement.mac_attempts,
     )
-    return Draft(placement, pools, known, available)
+    return Draft(placement, {**pools, **others}, known, available)
 
 
 def write(connection: Connection, draft: Draft) -> None:
@@ -84,33 +91,11 @@ def write(connection: Connection, draft: Draft) -> None:
     )
 
 
-def _asked(
-    wanted: Sequence[tuple[Order, Wanted]], placement: Placement
-) -> list[addresses.Asked]:
-    """What of each network may be needed; its bridge may need one too."""
-    rows: dict[int, AnyRow] = {}
-    number: Counter[int] = Counter()
-    named: defaultdict[int, set[str]] = defaultdict(set)
-    for _, networks in wanted:
-        for network, address in networks:
-            rows[network.id] = network
-            number[network.id] += 1
-            if address:
-                named[network.id].add(address)
-    in_use = {each.address for each in placement.in_use}
-    return [
-        addresses.Asked(
-            network, frozenset(named[key] | in_use), number[key] + 1
-        )
-        for key, network in sorted(rows.items())
-    ]
-
-
 def _others(
     connection: Connection,
     wanted: Sequence[tuple[Order, Wanted]],
     known: Tenants,
-) -> list[addresses.Asked]:
+) -> list[Asked]:
     """Networks that the instances have beside those that are wanted."""
     asked = {network.id for _, networks in wanted for network, _ in networks}
     has = {
@@ -123,4 +108,4 @@ def _others(
     rows = connection.execute(
         select(NETWORKS).where(NETWORKS.c.id.in_(sorted(has - asked)))
     )
-    return [addresses.Asked(row) for row in rows]
+    return [Asked(row) for row in rows]

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select, update
 
 from flatnet.db import addresses, engine, models, requests, reservations
+from flatnet.db.candidates import Asked
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.db.pool import Owner, Pool
@@ -80,7 +81,7 @@ def _pool(
     named: frozenset[str] = frozenset(),
 ) -> Pool:
     """Return what a bridge needs of a locked network's pool."""
-    asked = addresses.Asked(network, named, number=1)
+    asked = Asked(network, named, number=1)
     return addresses.pools(
         connection, [asked], host=host, quarantine=quarantine
     )[network.id]

@@ -25,6 +25,9 @@ _FIELDS = tuple(Network.__dataclass_fields__)
 COLUMNS = tuple(NETWORKS.c[field] for field in _FIELDS)
 _POOL = (NETWORKS.c.pool_first, NETWORKS.c.pool_last, NETWORKS.c.next_position)
 _LOCKED = select(*COLUMNS, *_POOL).order_by(NETWORKS.c.id).with_for_update()
+_LOCKED_NAMED = _LOCKED.where(
+    NETWORKS.c.uuid.in_(bindparam("uuids", expanding=True))
+)
 _LOCK = (
     select(NETWORKS.c.id)
     .where(NETWORKS.c.id.in_(bindparam("ids", expanding=True)))
@@ -138,16 +141,20 @@ def lock(connection: Connection, ids: Iterable[int]) -> None:
     connection.execute(_LOCK, {"ids": sorted(ids)}).all()
 
 
-def locked(connection: Connection, *conditions: Any) -> list[AnyRow]:
-    """Return the networks' rows, locked until the transaction ends.
+def locked(connection: Connection) -> list[AnyRow]:
+    """Return the rows of all networks, locked until the transaction ends.
 
     Whoever gives out or takes back an address of a network holds this lock
     first, so that nobody chooses from a state that is about to change.
     Rows are locked by ascending id: two transactions never wait for each
     other.
     """
-    chosen = _LOCKED.where(*conditions) if conditions else _LOCKED
-    return list(connection.execute(chosen))
+    return list(connection.execute(_LOCKED))
+
+
+def locked_named(connection: Connection, uuids: Iterable[str]) -> list[AnyRow]:
+    """Return those of networks by their uuids, locked as by `locked`."""
+    return list(connection.execute(_LOCKED_NAMED, {"uuids": sorted(uuids)}))
 
 
 def _find(connection: Connection, name_or_uuid: str) -> AnyRow:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import Connection, select
 
 from flatnet.db import addresses, engine, models, networks
+from flatnet.db.candidates import Asked
 from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Order, Requested
@@ -27,7 +28,7 @@ def check_requested(
     pools = addresses.pools(
         connection,
         [
-            addresses.Asked(network, frozenset([str(address)]))
+            Asked(network, frozenset([str(address)]))
             for network, address in named
         ],
     )
@@ -44,7 +45,7 @@ def locked_networks(
         if order.requested is None:
             return networks.locked(connection)
         names.update(_uuids(order.requested))
-    return networks.locked(connection, NETWORKS.c.uuid.in_(sorted(names)))
+    return networks.locked_named(connection, names)
 
 
 def wanted_networks(
@@ -88,6 +89,6 @@ def _matched(rows: Iterable[AnyRow], wanted: Requested) -> Wanted:
 
 
 def locked_network(connection: Connection, network_uuid: str) -> AnyRow:
-    rows = networks.locked(connection, NETWORKS.c.uuid == network_uuid.lower())
+    rows = networks.locked_named(connection, [network_uuid.lower()])
     ((network, _),) = _matched(rows, ((network_uuid, None),))
     return network

@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, func, select
 
 from flatnet.db import addresses, engine, models, ranges, requests
+from flatnet.db.candidates import Asked
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.state.taken import InUse
@@ -38,7 +39,7 @@ def ensure(
     """
     network = requests.locked_network(connection, network_uuid)
     named = frozenset(each.address for each in in_use)
-    pools = addresses.pools(connection, [addresses.Asked(network, named)])
+    pools = addresses.pools(connection, [Asked(network, named)])
     addresses.write(
         connection,
         [pools[network.id].without(in_use, host)],

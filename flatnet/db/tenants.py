@@ -1,11 +1,12 @@
 """Instances with what they have on their networks, for whoever gives more."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam
 
 from flatnet.db import models
 from flatnet.db.clock import Now
@@ -18,35 +19,22 @@ VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips
 BINDINGS = models.port_bindings
 ALIVE = INSTANCES.c.deleted == 0
-# One row per address of an interface, or one of what has none.
-_TENANTS = (
-    select(
-        Now().label("present"),
-        INSTANCES.c.uuid,
-        INSTANCES.c.host,
-        INSTANCES.c.hostname,
-        INSTANCES.c.project_id,
-        VIFS.c.id.label("vif_id"),
-        VIFS.c.uuid.label("vif"),
-        VIFS.c.address.label("mac"),
-        VIFS.c.network_id,
-        FIXED_IPS.c.address,
-        BINDINGS.c.id.label("binding"),
-        BINDINGS.c.wanted,
-    )
-    .select_from(INSTANCES)
-    .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
-    .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
-    .outerjoin(
-        BINDINGS,
-        and_(
-            BINDINGS.c.interface_uuid == VIFS.c.uuid,
-            BINDINGS.c.host == bindparam("at"),
-        ),
-    )
-    .where(ALIVE, INSTANCES.c.uuid.in_(bindparam("uuids", expanding=True)))
-    .order_by(INSTANCES.c.id, VIFS.c.id, FIXED_IPS.c.position)
-)
+# What is read of each, by the names that `from_rows` knows it by.
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "present": Now(),
+    "instance_uuid": INSTANCES.c.uuid,
+    "host": INSTANCES.c.host,
+    "hostname": INSTANCES.c.hostname,
+    "project_id": INSTANCES.c.project_id,
+    "id": VIFS.c.id,
+    "vif": VIFS.c.uuid,
+    "mac": VIFS.c.address,
+    "network_id": VIFS.c.network_id,
+    "address": FIXED_IPS.c.address,
+    "position": FIXED_IPS.c.position,
+    "binding": BINDINGS.c.id,
+    "wanted": BINDINGS.c.wanted,
+}
 
 
 @dataclass(frozen=True)
@@ -129,28 +117,48 @@ class Tenants:
         return replace(self, by_uuid={**self.by_uuid, tenant.uuid: tenant})
 
 
-def read(
-    connection: Connection, uuids: Collection[str], *, host: str
-) -> Tenants:
-    """Return those of the instances that live.
+def joined(wanted: Select[Any]) -> Select[Any]:
+    """Return a statement for COLUMNS of the living among instances.
 
-    :param host: whose bindings of their interfaces are read
+    It has one row per address of an interface, or one of what has none, and
+    takes their `uuids`, and `at`, the host whose bindings are read.
     """
-    given = {"uuids": sorted(uuids), "at": host}
-    rows = connection.execute(_TENANTS, given).all()
-    found = {uuid: _tenant(list(its)) for uuid, its in groupby(rows, _uuid)}
+    return (
+        wanted.select_from(INSTANCES)
+        .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
+        .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
+        .outerjoin(
+            BINDINGS,
+            and_(
+                BINDINGS.c.interface_uuid == VIFS.c.uuid,
+                BINDINGS.c.host == bindparam("at"),
+            ),
+        )
+        .where(ALIVE, INSTANCES.c.uuid.in_(bindparam("uuids", expanding=True)))
+    )
+
+
+def from_rows(rows: Sequence[AnyRow]) -> Tenants:
+    """Return the instances that rows of `joined` are about."""
+    by_age = sorted(rows, key=_age)
+    found = {uuid: _tenant(list(its)) for uuid, its in groupby(by_age, _uuid)}
     return Tenants(found, rows[0].present if rows else None)
 
 
+def _age(row: AnyRow) -> tuple[str, int, int]:
+    """By instance, interface and address."""
+    return row.instance_uuid, row.id or 0, row.position or 0
+
+
 def _uuid(row: AnyRow) -> str:
-    return str(row.uuid)
+    return str(row.instance_uuid)
 
 
 def _tenant(rows: list[AnyRow]) -> Tenant:
     first = rows[0]
     attached = [row for row in rows if row.vif is not None]
     return Tenant(
-        uuid=first.uuid,
+        uuid=first.instance_uuid,
         host=first.host,
         hostname=first.hostname,
         project_id=first.project_id,
@@ -165,7 +173,7 @@ def _vif(rows: list[AnyRow]) -> Vif:
     first = rows[0]
     return Vif(
         uuid=first.vif,
-        id=first.vif_id,
+        id=first.id,
         mac=first.mac,
         network_id=first.network_id,
         addresses=tuple(row.address for row in rows if row.address),

@@ -15,6 +15,8 @@ _PREFIX = "fa:16:3e"
 _TAKEN = select(VIFS.c.address).where(
     VIFS.c.address.in_(bindparam("macs", expanding=True))
 )
+_NEW = insert(VIFS)
+_ADDED = _NEW.returning(VIFS.c.uuid, VIFS.c.id)
 
 
 @dataclass(frozen=True)
@@ -49,27 +51,34 @@ def macs(
     connection: Connection,
     *,
     number: int,
-    wanted: Collection[str],
+    drawn: Sequence[str],
+    unfit: Collection[str],
+    taken: Collection[str],
     attempts: int,
 ) -> Macs:
-    """Return so many random MACs, if they are found, and who has the wanted.
+    """Return so many random MACs, if they are found, and which are taken.
 
+    :param drawn: what was drawn before anything was read
+    :param unfit: those asked for by name, which no other is to get
+    :param taken: those of all these that are somebody's
     :param attempts: how often one is drawn
     """
-    named = set(wanted)
-    taken: set[str] = set()
-    random: dict[str, None] = {}
-    for _ in range(attempts):
-        drawn = [random_mac() for _ in range(number - len(random))]
-        asked = {*drawn, *named}
-        if asked:
-            taken.update(connection.scalars(_TAKEN, {"macs": sorted(asked)}))
-        random.update(
-            (mac, None) for mac in drawn if mac not in {*taken, *named}
-        )
+    gone = set(taken)
+    random = {mac: None for mac in drawn if mac not in {*gone, *unfit}}
+    for _ in range(attempts - 1):
         if len(random) >= number:
             break
-    return Macs(frozenset(taken), tuple(random), attempts)
+        more = draw(number - len(random))
+        gone.update(connection.scalars(_TAKEN, {"macs": sorted(more)}))
+        random.update(
+            (mac, None) for mac in more if mac not in {*gone, *unfit}
+        )
+    return Macs(frozenset(gone), tuple(random), attempts)
+
+
+def draw(number: int) -> tuple[str, ...]:
+    """Return so many random MACs, which may be taken."""
+    return tuple(random_mac() for _ in range(number))
 
 
 def add(
@@ -78,12 +87,10 @@ def add(
     """Insert rows in their order; return their ids by uuid."""
     if not rows:
         return {}
-    new = insert(VIFS)
     if connection.dialect.insert_executemany_returning:
-        having = new.returning(VIFS.c.uuid, VIFS.c.id)
-        return {row.uuid: row.id for row in connection.execute(having, rows)}
+        return {row.uuid: row.id for row in connection.execute(_ADDED, rows)}
     # MySQL has no RETURNING.
-    connection.execute(new, rows)
+    connection.execute(_NEW, rows)
     uuids = [row["uuid"] for row in rows]
     found = connection.execute(
         select(VIFS.c.uuid, VIFS.c.id).where(VIFS.c.uuid.in_(uuids))

@@ -1,5 +1,7 @@
 """Many who share a transaction cost as many statements as one alone."""
 
+import re
+
 import pytest
 from sqlalchemy import text
 
@@ -18,6 +20,41 @@ from tests.db.gathering import addresses, some, statements
 
 # Of one transaction, its COMMIT among them.
 MOST = 10
+# Of one that allocates: the first locks, and the second reads all there is.
+ALLOCATED = (
+    "SELECT networks",
+    "SELECT everything",
+    "INSERT virtual_interfaces",
+    "UPDATE networks",
+    "INSERT fixed_ips",
+    "INSERT port_bindings",
+)
+GIVEN_AGAIN = (
+    "SELECT networks",
+    "SELECT everything",
+    "SELECT fixed_ips",
+    "INSERT virtual_interfaces",
+    "UPDATE fixed_ips",
+    "INSERT port_bindings",
+)
+# Who else is concerned, for whoever answers many.
+CONCERNED = "SELECT security_group_instance_association"
+
+
+def kinds(sent):
+    """What each statement does, and to which table."""
+    return tuple(map(kind, sent))
+
+
+def kind(statement):
+    if " UNION ALL " in statement.replace("\n", " "):
+        return "SELECT everything"
+    found = re.match(
+        r"(SELECT).*?\sFROM (\w+)|(INSERT) INTO (\w+)|(UPDATE) (\w+)",
+        statement,
+        re.DOTALL,
+    )
+    return " ".join(filter(None, found.groups())) if found else statement
 
 
 def questions(database):
@@ -34,7 +71,7 @@ def test_many_cost_as_many_statements_as_one(database, number):
         answers, _ = allocation.allocate_all(
             database, orders, Placement("node1")
         )
-    assert len(sent) <= MOST
+    assert kinds(sent) == (*ALLOCATED, CONCERNED, "COMMIT")
     assert len({*addresses(*answers)}) == number
     farewells = [Farewell(order.instance_uuid) for order in orders]
     with statements(database) as sent:
@@ -61,6 +98,17 @@ def test_that_is_what_the_server_sees(database, number):
         assert questions(database) - before <= MOST + 2
 
 
+def test_what_is_sent_while_a_network_is_locked(database):
+    """Whoever allocates next waits for each of these."""
+    network = a_network(database)
+    instance = an_instance(database)
+    with statements(database) as sent:
+        allocate(database, instance, requested=[(network.uuid, None)])
+    if database.dialect != "sqlite":
+        assert sent[0].endswith("FOR UPDATE")
+    assert kinds(sent) == (*ALLOCATED, "COMMIT")
+
+
 def test_a_full_network_gives_again_to_many_at_once(database):
     a_network(database, cidr="10.0.0.0/26")
     orders = some(database, 121)
@@ -71,7 +119,7 @@ def test_a_full_network_gives_again_to_many_at_once(database):
     allocation.deallocate_all(database, farewells)
     with statements(database) as sent:
         answers, _ = allocation.allocate_all(database, second, placement)
-    assert len(sent) <= MOST
+    assert kinds(sent) == (*GIVEN_AGAIN, CONCERNED, "COMMIT")
     assert addresses(*answers) == [f"10.0.0.{n}" for n in range(2, 62)]
     held = rows(database, models.fixed_ips)
     vifs = rows(database, models.virtual_interfaces)

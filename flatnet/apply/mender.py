@@ -19,13 +19,20 @@ Goals, and how each is met:
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 from flatnet.apply import events
 from flatnet.apply.events import ANYTHING, HOST, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
 from flatnet.apply.host import Tools, apply_rules
-from flatnet.apply.link.concern import Concern, Subjects, concern, subjects
+from flatnet.apply.link.concern import (
+    NOTHING,
+    Concern,
+    Subjects,
+    concern,
+    subjects,
+)
 from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.forwarding import closed
 from flatnet.apply.link.strangers import Strangers, strangers, ways
@@ -50,7 +57,9 @@ class Mender:
         self._watch = watch
         self._teller = teller
         self._plan: Plan | None = None
-        self._subjects = Subjects()
+        # What devices are to the plan that a pass has left; a pass about
+        # which nothing happened need not know.
+        self._make_subjects: Callable[[], Subjects] = Subjects
         self._strangers = Strangers()
         # Which devices should forward and were found not to.
         self._closed: frozenset[str] = frozenset()
@@ -61,6 +70,10 @@ class Mender:
         # Whether rules were missing, and nobody has judged since who
         # connected meanwhile.
         self.has_mended = False
+
+    @property
+    def _subjects(self) -> Subjects:
+        return self._make_subjects()
 
     @property
     def fights(self) -> tuple[Fight, ...]:
@@ -78,7 +91,7 @@ class Mender:
             have told them
         """
         self._strangers = self._tools.known.guarding.strangers
-        self._subjects = subjects(plan)
+        self._make_subjects = cache(partial(subjects, plan))
         self._closed = frozenset(closed(plan.forwarding))
         self._plugged = plugged
         self._probes.note()
@@ -130,7 +143,10 @@ class Mender:
 
     def _concern(self, moved: Moved) -> Concern:
         devices = self._watch.devices
-        found = concern(moved, self._subjects, devices.find, devices.addresses)
+        found = NOTHING
+        if moved.links or moved.addresses:
+            known = self._subjects
+            found = concern(moved, known, devices.find, devices.addresses)
         if moved.lost:
             self._teller.tell(ANYTHING)
             found |= Concern(members=True)

@@ -160,6 +160,19 @@ def test_too_much_is_refused_before_it_is_looked_at(wanted):
     assert time.process_time() - begun < 1
 
 
+@pytest.mark.parametrize("name", ["addresses", "groups"])
+def test_a_guest_with_too_much_is_shut_alone(name):
+    first, *others = plan().filter.guests
+    many = (*getattr(first, name), 7)[:1] * 5000
+    odd = replace(first, filtered=False, **{name: many})
+    wanted = replace(plan().filter, guests=(odd, *others))
+    found, (failure,) = checked(replace(plan(), filter=wanted), Passed())
+    assert found.filter.guests[1:] == tuple(others)
+    assert found.filter.guests[0].filtered
+    assert found.filter.guests[0].groups == ()
+    assert f"it has 5000 {name}, at most 4096 are taken" in str(failure)
+
+
 def test_many_odd_ports_are_told_apart_in_no_time():
     (bridge,) = plan().bridges
     ports = tuple(

@@ -11,32 +11,86 @@ ROWS = snapshot(interfaces=(interface(1), interface(2)))
 PLAN = host_plan(ROWS, settings(allow_same_net_traffic=False))
 
 
+class Check:
+    """Remembers what it was asked, and refuses what it is told to."""
+
+    def __init__(self, *refused):
+        self.asked, self._refused = [], refused
+
+    def __call__(self, part):
+        self.asked.append(part)
+        if part in self._refused:
+            raise ValueError("odd")
+
+
 def test_the_same_part_is_not_checked_twice():
-    calls, passed = [], Passed()
-    parts = PLAN.filter.guests
+    check, passed = Check(), Passed()
     for _ in range(3):
         passed.begin()
-        for part in passed.others(parts, "check"):
-            calls.append(part)
-            passed.note(part, "check")
-    assert calls == list(parts)
+        assert passed.failing(PLAN.filter.guests, check) == []
+    assert check.asked == [*PLAN.filter.guests]
 
 
-def test_what_left_the_plan_is_checked_when_it_comes_back():
-    passed = Passed()
-    passed.begin()
-    passed.note(PLAN, "check")
-    assert passed.others((PLAN,), "another check") == [PLAN]
-    passed.begin()
-    passed.begin()
-    assert passed.others((PLAN,), "check") == [PLAN]
+def test_what_comes_anywhere_is_checked_alone():
+    check, passed = Check(), Passed()
+    (first, last), parts = PLAN.filter.guests, []
+    for new in (0, 1, 2):
+        comes = replace(first, uuid=str(new))
+        parts.insert(new, comes)
+        passed.begin()
+        passed.failing((*parts[:1], first, *parts[1:], last), check)
+        assert check.asked.count(comes) == 1
+    assert len(check.asked) == 5
+
+
+def test_what_passed_one_check_has_passed_no_other():
+    check, other, passed = Check(), Check(), Passed()
+    passed.failing((PLAN,), check)
+    passed.failing((PLAN,), other)
+    assert check.asked == other.asked == [PLAN]
+
+
+def test_parts_of_several_bridges_pass_the_same_check():
+    check, passed = Check(), Passed()
+    first, last = PLAN.filter.guests
+    for _ in range(3):
+        passed.begin()
+        for parts in ((first,), (last,)):
+            passed.failing(parts, check)
+    assert check.asked == [first, last]
 
 
 def test_an_equal_part_that_is_another_is_checked():
-    passed = Passed()
+    check, passed = Check(), Passed()
+    another = replace(PLAN)
+    passed.failing((PLAN,), check)
     passed.begin()
-    passed.note(PLAN, "check")
-    assert passed.others((replace(PLAN),), "check") == [PLAN]
+    passed.failing((another,), check)
+    assert list(map(id, check.asked)) == [id(PLAN), id(another)]
+
+
+def test_what_fails_is_checked_each_time_and_the_others_once():
+    first, last = PLAN.filter.guests
+    check, passed = Check(last), Passed()
+    for _ in range(3):
+        passed.begin()
+        ((part, error),) = passed.failing((first, last), check)
+        assert part is last
+        assert str(error) == "odd"
+    assert check.asked == [first, last, last, last]
+
+
+def test_what_left_plans_is_let_go_once_it_is_the_most():
+    check, passed = Check(), Passed()
+    stays = PLAN.filter.guests
+    for number in range(3000):
+        passed.begin()
+        parts = *stays, replace(stays[0], uuid=str(number))
+        assert passed.failing(parts, check) == []
+    held = sum(map(len, passed._held.values()))
+    assert 0 < held < 1500
+    # They were never out of a plan.
+    assert len(check.asked) == 3002
 
 
 def test_an_odd_part_fails_in_each_pass():

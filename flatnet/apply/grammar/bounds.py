@@ -2,7 +2,8 @@
 
 A message has its own limit, in bytes; below it a plan of many tiny parts
 would still be checked, and then applied, for minutes.  The limits are far
-above any host: a thousand instances use less than a hundredth of each.
+above any host: a thousand instances use less than a hundredth of each.  What
+one instance has is bounded where it is checked, which is done once.
 """
 
 from collections.abc import Iterable, Sized
@@ -22,7 +23,6 @@ def check_bounds(plan: Plan) -> None:
     :raises ValueError: there are too many
     """
     guard = plan.guard
-    ports = [port for bridge in plan.bridges for port in bridge.ports]
     rules = plan.filter
     guarded = guard.ports if guard else ()
     for what, most, parts in (
@@ -36,15 +36,11 @@ def check_bounds(plan: Plan) -> None:
         ("groups", _MANY, (rules.groups, rules.members)),
         ("instances that begin anew", _MANY, (plan.renewed,)),
         ("addresses that the host needs", _FEW, (plan.in_use,)),
-        ("ports", _MANY, (ports,)),
+        ("ports", _MANY, [each.ports for each in plan.bridges]),
         ("ports that are gone", _MANY, (plan.gone,)),
         ("ports in the guard", _MANY, (guarded,)),
-        ("addresses", _RULES, [each.addresses for each in ports]),
-        ("addresses", _RULES, [each.addresses for each in guarded]),
         ("DHCP hosts", _MANY, [each.hosts for each in plan.dhcp_servers]),
         ("name servers", _FEW, [each.servers for each in plan.dhcp_servers]),
-        ("addresses", _RULES, [each.addresses for each in rules.guests]),
-        ("groups of guests", _RULES, [each.groups for each in rules.guests]),
         ("openings", _RULES, [each.openings for each in rules.groups]),
         ("members", _MEMBERS, [each.addresses for each in rules.members]),
         ("devices", _FEW, (rules.outside.forwards or (),)),
@@ -52,6 +48,14 @@ def check_bounds(plan: Plan) -> None:
         ("ranges", _FEW, (rules.outside.kept, rules.outside.snat_ranges)),
     ):
         _at_most(what, most, parts)
+
+
+def few(what: str, parts: Sized) -> None:
+    """Check how many there are of what one instance has.
+
+    :raises ValueError: there are too many
+    """
+    _at_most(what, _FEW, (parts,))
 
 
 def _at_most(what: str, most: int, parts: Iterable[Sized]) -> None:

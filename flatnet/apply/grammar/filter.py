@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from flatnet.apply.grammar import values
+from flatnet.apply.grammar.bounds import few
 from flatnet.apply.grammar.instances import Instances, subject
 from flatnet.state.changes import Failure
 from flatnet.state.effects import Subject, Surface
@@ -86,8 +87,10 @@ def _check_guest(guest: Guest) -> None:
     values.uuid(guest.uuid)
     values.uuid(guest.instance_uuid)
     values.choice(guest.filtered, (True, False))
+    few("groups", guest.groups)
     for each in guest.groups:
         values.integer(each, _IDS)
+    few("addresses", guest.addresses)
     for address in guest.addresses:
         values.address(address)
 

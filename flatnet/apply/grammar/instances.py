@@ -6,47 +6,57 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
+from flatnet.apply.middle import middle
 from flatnet.state.changes import Failure
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
 
 T = TypeVar("T")
+# Parts that are held though no plan has them.
+_FEW = 1000
 
 
 class Passed:
     """The parts that passed a check, each by what was checked.
 
-    They are frozen, so that the same object need not be checked again.  Those
-    of one plan are kept until the next one; an odd one is never among them.
+    They are frozen, so that the same object need not be checked again; and
+    held, so that nothing else gets its identity.  Most stand where they stood
+    in the plan before, and are not even looked at.  Once most of those that
+    are held are of no plan any more, all of them are let go.
     """
 
     def __init__(self) -> None:
-        self._before: dict[object, dict[int, object]] = {}
-        self._now: dict[object, dict[int, object]] = defaultdict(dict)
+        self._held: dict[object, dict[int, object]] = defaultdict(dict)
+        # What was checked in one plan, in turn; nothing where parts failed.
+        self._before: dict[object, list[tuple[object, ...]]] = {}
+        self._now: dict[object, list[tuple[object, ...]]] = defaultdict(list)
 
     def begin(self) -> None:
-        """Forget what was not checked since the last call."""
-        self._before, self._now = dict(self._now), defaultdict(dict)
+        """Begin with another plan."""
+        for check, held in self._held.items():
+            if len(held) > 2 * sum(map(len, self._now[check])) + _FEW:
+                held.clear()
+        self._before, self._now = self._now, defaultdict(list)
 
-    def others(self, parts: tuple[T, ...], check: object) -> list[T]:
-        """Return those that have not passed a check yet."""
-        before, now = self._before.get(check, {}), self._now[check]
-        if before.get(id(parts)) is parts:
-            # All of them passed together.
-            now.update(zip(map(id, parts), parts, strict=True))
-            now[id(parts)] = parts
-            return []
-        found = []
-        for part in parts:
-            if before.get(id(part)) is part:
-                now[id(part)] = part
+    def failing(
+        self, parts: tuple[T, ...], check: Callable[[T], None]
+    ) -> list[tuple[T, ValueError]]:
+        """Check parts; return those that fail, each with its error."""
+        held, failed = self._held[check], []
+        turn = len(self._now[check])
+        last = self._before.get(check, [])[turn : turn + 1]
+        _, came = middle(last[0] if last else (), parts)
+        for part in parts[came]:
+            if id(part) in held:
+                continue
+            try:
+                check(part)
+            except ValueError as error:
+                failed.append((part, error))
             else:
-                found.append(part)
-        return found
-
-    def note(self, part: object, check: object) -> None:
-        """Note that one passed a check."""
-        self._now[check][id(part)] = part
+                held[id(part)] = part
+        self._now[check].append(() if failed else parts)
+        return failed
 
 
 class Instances:
@@ -80,7 +90,6 @@ class Instances:
         """Return those parts that pass the check; the others fail alone."""
         odd = {id(part) for part in self._odd(parts, check, named)}
         if not odd:
-            self._passed.note(parts, check)
             return parts
         return tuple(part for part in parts if id(part) not in odd)
 
@@ -94,7 +103,6 @@ class Instances:
         """Return the parts, those mended that fail, and alone."""
         odd = {id(part): mend(part) for part in self._odd(parts, check, named)}
         if not odd:
-            self._passed.note(parts, check)
             return parts
         return tuple(odd.get(id(part), part) for part in parts)
 
@@ -105,10 +113,8 @@ class Instances:
 
         :raises ValueError: one does
         """
-        for part in self._passed.others(parts, check):
-            check(part)
-            self._passed.note(part, check)
-        self._passed.note(parts, check)
+        for _, error in self._passed.failing(parts, check):
+            raise error
 
     def _odd(
         self,
@@ -117,16 +123,11 @@ class Instances:
         named: Callable[[T], Failure],
     ) -> list[T]:
         odd = []
-        for part in self._passed.others(parts, check):
-            try:
-                check(part)
-            except ValueError as error:
-                failure = named(part)
-                text = f"{error}: {failure.message}"
-                self.fail(replace(failure, message=text))
-                odd.append(part)
-            else:
-                self._passed.note(part, check)
+        for part, error in self._passed.failing(parts, check):
+            failure = named(part)
+            text = f"{error}: {failure.message}"
+            self.fail(replace(failure, message=text))
+            odd.append(part)
         return odd
 
     def fail(self, failure: Failure) -> None:

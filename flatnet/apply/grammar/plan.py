@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from flatnet.apply.grammar import values
-from flatnet.apply.grammar.bounds import check_bounds
+from flatnet.apply.grammar.bounds import check_bounds, few
 from flatnet.apply.grammar.filter import checked_filter
 from flatnet.apply.grammar.instances import Instances, Passed, subject
 from flatnet.apply.grammar.needs import check_in_use
@@ -97,8 +97,10 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     _each(values.device, bridge.uplink)
     _each(values.interface, bridge.address)
     sound = found.kept(bridge.ports, _check_port, _port_failure)
-    kept = set(map(id, sound))
-    shut = [_quiet(port) for port in bridge.ports if id(port) not in kept]
+    shut = []
+    if sound is not bridge.ports:
+        kept = set(map(id, sound))
+        shut = [_quiet(port) for port in bridge.ports if id(port) not in kept]
     if bridge.fault:
         fault = "".join(c if c.isprintable() else "?" for c in bridge.fault)
         uuids = {each for port in bridge.ports for each in _uuids(port)}
@@ -140,6 +142,7 @@ def _check_port(port: Port) -> None:
     values.choice(port.stays, ("always", "used", "shut"))
     values.mac(port.mac)
     values.uuid(port.instance_uuid)
+    few("addresses", port.addresses)
     for each in port.addresses:
         values.address(each)
     if port.kind == "veth":
@@ -198,6 +201,7 @@ def _check_guarded(port: GuardedPort) -> None:
     values.choice(port.filtered, (True, False))
     if port.instance_uuid:
         values.uuid(port.instance_uuid)
+    few("addresses", port.addresses)
     for each in port.addresses:
         values.address(each)
 

@@ -96,12 +96,12 @@ def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:
 
     Most of a plan stay, and are looked at by name only.
     """
-    names = [name for name in found.links if name not in planned]
-    names += [
+    names = found.links.keys() - planned.keys()
+    names |= {
         name
         for name, port in planned.items()
         if port.stays != "always" or not is_device(port)
-    ]
+    }
     links = (found.links.get(name) for name in sorted(names))
     return [
         link for link in links if link and link.ours and link.kind != "bridge"
@@ -187,11 +187,11 @@ def _remove(found: Host, address: Address) -> None:
 
 def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
     uplinks = {bridge.uplink for bridge in plan.bridges}
-    planned = {*plan.ports, *(bridge.name for bridge in plan.bridges)}
-    others = sorted(name for name in found.links if name not in planned)
+    planned = {bridge.name for bridge in plan.bridges}
+    others = found.links.keys() - plan.ports.keys() - planned
     return [
         link
-        for link in (found.links[name] for name in others)
+        for link in (found.links[name] for name in sorted(others))
         if link.kind == "bridge"
         and link.ours
         and all(

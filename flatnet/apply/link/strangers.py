@@ -8,6 +8,7 @@ that: libvirt attaches devices of its own, and administrators rename theirs.
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from flatnet.apply.grammar import values as grammar_values
 from flatnet.apply.link.conflicts import Surroundings, own_ways
@@ -15,6 +16,8 @@ from flatnet.apply.link.link import DUMP, SWITCHES, Address, Link, Reads
 from flatnet.apply.link.routes import device_name
 from flatnet.state.plan import Guard, GuardedNetwork
 from flatnet.state.taken import InUse
+
+_NAME = attrgetter("name")
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,7 @@ def judged(
     addresses: tuple[Address, ...],
 ) -> Strangers:
     """Return what each port is, of these devices by name and addresses."""
-    planned = {port.name for port in guard.ports}
-    unplanned = [name for name in devices if name not in planned]
+    unplanned = devices.keys() - set(map(_NAME, guard.ports))
     uplinks, serving, closed, macs = set(), set(), set(), set()
     warnings = []
     for network in guard.networks:
@@ -217,17 +219,18 @@ def _link_local(
 
 
 def _elsewhere(guard: Guard, devices: Mapping[str, Link]) -> frozenset[str]:
+    switches = [each for each in devices.values() if each.kind in SWITCHES]
     bridges = (devices.get(network.bridge) for network in guard.networks)
-    ports = (devices.get(port.name) for port in guard.ports)
     led = {each.index for each in bridges if each}
+    if all(each.index in led for each in switches):
+        return frozenset()
+    ports = (devices.get(port.name) for port in guard.ports)
     # One that was renamed has its guests still.
     led |= {each.master for each in ports if each and each.master}
     return frozenset(
         each.name
-        for each in devices.values()
-        if each.kind in SWITCHES
-        and led.isdisjoint((each.index, each.peer))
-        and _is_sayable(each.name)
+        for each in switches
+        if led.isdisjoint((each.index, each.peer)) and _is_sayable(each.name)
     )
 
 

@@ -106,11 +106,10 @@ def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.  Nor is what is kept, but never made.
     """
-    there = devices.named()
-    missing = (p for name, p in plan.ports.items() if name not in there)
+    missing = plan.ports.keys() - devices.named().keys()
     return tuple(
         port
-        for port in missing
+        for port in map(plan.ports.__getitem__, sorted(missing))
         if port.kind != "external" and port.stays == "always"
     )
 

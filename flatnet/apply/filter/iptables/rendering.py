@@ -29,6 +29,7 @@ from flatnet.apply.filter.iptables.profiles import (
 )
 from flatnet.apply.filter.iptables.rules import tables
 from flatnet.apply.filter.iptables.tables import AddressSet, Rules, Table
+from flatnet.apply.middle import middle
 from flatnet.state.filtering import Filter, Group, Guest, Members
 from flatnet.state.sliced import SlicedSet
 
@@ -47,6 +48,7 @@ class Rendering:
     """Renders one filter after the other."""
 
     def __init__(self) -> None:
+        self._wanted: tuple[Guest, ...] = ()
         self._guests: dict[str, Guest] = {}
         self._gathered = Gathered()
         self._groups: tuple[Group, ...] = ()
@@ -75,17 +77,24 @@ class Rendering:
             other = _others(self._ruled, ruled)
             self._groups, self._ruled = wanted.groups, ruled
             self._used = _used(wanted.groups)
-        before = self._guests
-        guests = {guest.uuid: guest for guest in wanted.guests}
-        gone = self._guests.keys() - guests.keys()
-        differ = {
-            uuid
-            for uuid, guest in guests.items()
-            if before.get(uuid) is not guest
-            or not other.isdisjoint(guest.groups)
-        }
+        went, came = middle(self._wanted, wanted.guests)
+        if len(self._guests) < len(self._wanted):
+            # Some bear the name of others.
+            went = came = slice(None)
+        leave = {guest.uuid for guest in self._wanted[went]}
+        guests = {guest.uuid: guest for guest in wanted.guests[came]}
+        gone, differ = leave - guests.keys(), {*guests}
+        if other:
+            differ |= {
+                guest.uuid
+                for guest in wanted.guests
+                if not other.isdisjoint(guest.groups)
+            }
         touched = differ | self._claimants(gone | differ)
-        self._guests = guests
+        for uuid in gone:
+            self._guests.pop(uuid, None)
+        self._guests |= guests
+        self._wanted, guests = wanted.guests, self._guests
         for uuid in gone:
             self._gathered.put(uuid, ())
         for uuid in differ:

@@ -9,7 +9,7 @@ from flatnet.state.effects import Effect, Subject
 from flatnet.state.taken import Declined, Taken
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A part of the plan that could not be applied.
 
@@ -24,7 +24,7 @@ class Failure:
         return f"{self.subject}: {self.message}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundPort:
     """What a pass made of a port: `found` as in `rows.Finding`.
 
@@ -38,7 +38,7 @@ class FoundPort:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fight:
     """Something of ours that others undo again and again.
 

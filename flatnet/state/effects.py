@@ -53,7 +53,7 @@ class Verb(StrEnum):
 _WHOLE = {Surface.BRIDGE: "bridges", Surface.PORT: "ports"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A thing on a host: `key` is its name among those of its surface.
 
@@ -71,7 +71,7 @@ class Subject:
         return f"{self.surface} {self.key}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Effect:
     """Something that was done; `detail` is for people, or empty."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flatnet.state.sliced import SlicedSet
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Opening:
     """What is let in, in one family (4 or 6).
 
@@ -30,7 +30,7 @@ class Opening:
     last: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """A security group that somebody here is in, and what it lets in."""
 
@@ -42,7 +42,7 @@ class Group:
         return hash((self.id, len(self.openings)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Members:
     """The addresses of a group that an opening names, wherever they are.
 
@@ -53,7 +53,7 @@ class Members:
     addresses: SlicedSet[str] = field(default_factory=SlicedSet)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Guest:
     """An interface here; `groups` are the ids of those that exist.
 
@@ -69,7 +69,7 @@ class Guest:
     groups: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FlatNetwork:
     """A network with guests here: what counts as the same network."""
 
@@ -78,7 +78,7 @@ class FlatNetwork:
     cidr_v6: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """A bridge with an address of ours, where the host is the gateway.
 
@@ -93,7 +93,7 @@ class Gateway:
     external: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outside:
     """How gateways lead to the outside.
 
@@ -119,7 +119,7 @@ class Outside:
     any_name_server: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Filter:
     """All of it; `same_network` says that a network's own traffic passes."""
 

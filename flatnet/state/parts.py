@@ -57,7 +57,7 @@ class HostPart:
     in_use: tuple[InUse, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NetworkPart:
     """A network on this host: all of it but its guests.
 
@@ -71,7 +71,7 @@ class NetworkPart:
     gateway: Gateway | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GuestPart:
     """An interface on this host; `network` is the id of its network."""
 
@@ -82,7 +82,7 @@ class GuestPart:
     dhcp: DhcpHost | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """The addresses of an instance that is in a group, wherever it is."""
 

@@ -15,7 +15,7 @@ from flatnet.state.filtering import Filter
 from flatnet.state.taken import InUse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Uplink:
     """What the kernel says of a device that a bridge is to enslave."""
 
@@ -23,7 +23,7 @@ class Uplink:
     mtu: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Port:
     """A device on a bridge that leads to one instance.
 
@@ -47,7 +47,7 @@ class Port:
     stays: str = "always"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Bridge:
     """A bridge with its ports; `address` has a prefix (`10.0.0.1/24`).
 
@@ -69,7 +69,7 @@ class Bridge:
         return tuple(sorted({port.instance_uuid for port in self.ports}))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DhcpHost:
     """One line of the hosts file; `name` without a domain, or none."""
 
@@ -78,7 +78,7 @@ class DhcpHost:
     name: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DhcpServer:
     """One dnsmasq: it serves `hosts` on `bridge` and nobody else.
 
@@ -99,7 +99,7 @@ class DhcpServer:
     releases: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GuardedPort:
     """What a port may send at layer 2, and from which addresses.
 
@@ -113,7 +113,7 @@ class GuardedPort:
     filtered: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GuardedNetwork:
     """What is known of a flat network of this host, and whom to believe.
 
@@ -134,7 +134,7 @@ class GuardedNetwork:
     foreign_ports: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Guard:
     """The guard's tables; `isolated` is not `allow_same_net_traffic`.
 
@@ -149,7 +149,7 @@ class Guard:
     has_rules_above: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Forwarding:
     """The devices that IPv4 is forwarded from, whether there yet or not.
 

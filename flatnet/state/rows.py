@@ -25,7 +25,7 @@ _REMEMBERED = 1 << 14
 MTUS = range(68, 65536)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Network:
     """A row of `networks`: one flat pool, shared by all hosts."""
 
@@ -49,7 +49,7 @@ class Network:
     project_id: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Instance:
     """A row of `instances`, which the compute service owns."""
 
@@ -60,7 +60,7 @@ class Instance:
     project_id: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Service:
     """A row of `services`: a daemon and when it reported last.
 
@@ -77,7 +77,7 @@ class Service:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Binding:
     """A row of `port_bindings`: an interface on the host that was asked for.
 
@@ -95,7 +95,7 @@ class Binding:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What a pass made of an interface's port on its host.
 
@@ -112,7 +112,7 @@ class Finding:
     plug: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Interface:
     """A row of `virtual_interfaces` with its instance and addresses.
 
@@ -132,7 +132,7 @@ class Interface:
     instance_id: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SecurityRule:
     """A row of `security_group_rules`, as it was written.
 
@@ -147,7 +147,7 @@ class SecurityRule:
     group_id: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SecurityGroup:
     """A group that an instance of this host is in, with its rules."""
 
@@ -156,7 +156,7 @@ class SecurityGroup:
     rules: tuple[SecurityRule, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceMember:
     """An instance anywhere that is in a group which rules here name."""
 
@@ -165,7 +165,7 @@ class SourceMember:
     addresses: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All rows that concern one host, read in one transaction.
 

@@ -7,7 +7,7 @@ machine on the segment has them.
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class InUse:
     """An address that this host itself depends on.
 
@@ -20,7 +20,7 @@ class InUse:
     is_own: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Taken:
     """An address of a bridge that was not set, for it is somebody else's.
 
@@ -34,7 +34,7 @@ class Taken:
     answered: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Declined:
     """An address that its own guest declined: its server withholds it."""
 

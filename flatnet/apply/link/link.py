@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from flatnet.apply.link.rtnl import answer, dump
@@ -58,7 +58,7 @@ _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
 SWITCHES = ("bridge", "ipvlan", "ipvtap", "macvlan", "macvtap")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Link:
     """A network device; `kind` is empty for a card.
 
@@ -87,7 +87,7 @@ class Link:
     carrier: bool = False
     away: bool = False
 
-    @cached_property
+    @property
     def ours(self) -> bool:
         """Whether it bears our mark."""
         return self.alias.startswith(MARK)
@@ -98,7 +98,7 @@ class Link:
         return self.kind in _VIRTUAL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Address:
     """An address of a device; `value` has the prefix."""
 

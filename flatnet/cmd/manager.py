@@ -133,7 +133,9 @@ def _serve(settings: Settings, started: ApplierProcess) -> int:
     if settings.executor == "eventlet":
         import eventlet
 
-        eventlet.monkey_patch()
+        # Else psycopg2 is imported, with 5 MB of libraries, to be patched.
+        is_postgresql = settings.connection.startswith("postgresql")
+        eventlet.monkey_patch(all=True, psycopg=is_postgresql)
     # Not before the patching: these import what talks to a network.
     daemon = import_module("flatnet.cmd.daemon")
     status: int = daemon.Daemon(cfg.CONF, settings, started).run()

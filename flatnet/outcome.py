@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from flatnet.exceptions import FlatnetError, HostSetupError
@@ -39,6 +39,13 @@ class Pass:
         for failure in self.changes.failures:
             if instance_uuid in failure.instances:
                 raise HostSetupError(str(failure))
+
+    def logged(self) -> "Pass":
+        """The same without what was done, which the log has by now.
+
+        At the start that is several things for each instance.
+        """
+        return replace(self, changes=replace(self.changes, made=()))
 
     @property
     def is_incomplete(self) -> bool:

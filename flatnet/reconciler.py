@@ -164,6 +164,7 @@ class Reconciler:
         self._begun = time.monotonic()
         outcome = self._told(self._pass(scope))
         passlog.report(outcome, self._last)
+        outcome = outcome.logged()
         with self._changed:
             # What fails for good must not hold up what fails for a moment.
             if outcome.has_news(self._last):

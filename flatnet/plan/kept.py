@@ -115,13 +115,15 @@ def rebound(
     new = {each.interface_uuid: each for each in recorded}
     owned = dict(before.owned)
     for key in interfaces:
-        if old := before.bindings.get(key):
+        found = (before.interfaces.get(key), new.get(key))
+        owners = {each.instance_uuid for each in found if each is not None}
+        old = before.bindings.get(key)
+        if old and old.instance_uuid not in owners:
             owned[old.instance_uuid] -= {key}
-        for each in (before.interfaces.get(key), new.get(key)):
-            if each is not None:
-                _own(owned, each.instance_uuid, key)
-        if old and not owned[old.instance_uuid]:
-            del owned[old.instance_uuid]
+            if not owned[old.instance_uuid]:
+                del owned[old.instance_uuid]
+        for uuid in owners:
+            _own(owned, uuid, key)
     bindings = renewed(before.bindings, interfaces, new)
     return replace(before, bindings=bindings, owned=owned)
 
@@ -154,7 +156,8 @@ def _owned(
 
 
 def _own(owned: dict[str, frozenset[str]], uuid: str, key: str) -> None:
-    owned[uuid] = owned.get(uuid, frozenset()) | {key}
+    if key not in (known := owned.get(uuid, frozenset())):
+        owned[uuid] = known | {key}
 
 
 def _networks(

@@ -11,13 +11,16 @@ from typing import Any
 
 from flatnet.state.sliced import SlicedSet
 
+_Keys = str | tuple[str, ...]
+
 
 class Held:
     """Elements of things, each with the keys that put it there."""
 
     def __init__(self) -> None:
-        # Nearly always one key; a set of one takes four times as much.
-        self._held: dict[Hashable, dict[Hashable, tuple[str, ...]]] = {}
+        # Nearly always one key, which stands for itself: there are twenty
+        # elements of each guest.
+        self._held: dict[Hashable, dict[Hashable, _Keys]] = {}
         # As they were told last, and what came or went since.
         self._told: dict[Hashable, SlicedSet[Any]] = {}
         self._since: dict[Hashable, set[Hashable]] = defaultdict(set)
@@ -25,16 +28,18 @@ class Held:
     def join(self, thing: Hashable, element: Hashable, key: str) -> None:
         """Have a key put an element there, which it did not before."""
         elements = self._held.setdefault(thing, {})
-        keys = elements.get(element, ())
-        if not keys:
+        known = elements.get(element)
+        if known is None:
             self._touch(thing, element)
-        elements[element] = (*keys, key)
+            elements[element] = key
+        else:
+            elements[element] = (*_each(known), key)
 
     def leave(self, thing: Hashable, element: Hashable, key: str) -> None:
         """Have a key put an element there no more."""
-        keys = self._held[thing][element]
-        if left := tuple(each for each in keys if each != key):
-            self._held[thing][element] = left
+        known = _each(self._held[thing][element])
+        if left := tuple(each for each in known if each != key):
+            self._held[thing][element] = left if len(left) > 1 else left[0]
             return
         self._touch(thing, element)
         del self._held[thing][element]
@@ -50,7 +55,7 @@ class Held:
 
     def holders(self, thing: Hashable, element: Hashable) -> frozenset[str]:
         """The keys that put an element there."""
-        return frozenset(self._held.get(thing, {}).get(element, ()))
+        return frozenset(_each(self._held.get(thing, {}).get(element, ())))
 
     def elements(self, thing: Hashable) -> frozenset[Any]:
         """All that a thing holds."""
@@ -82,3 +87,7 @@ class Held:
     def things(self) -> Mapping[Any, object]:
         """All that hold anything."""
         return self._held
+
+
+def _each(keys: _Keys) -> tuple[str, ...]:
+    return (keys,) if isinstance(keys, str) else keys

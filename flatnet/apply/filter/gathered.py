@@ -1,6 +1,7 @@
 """What parts put into shared things, each part all of its own at once."""
 
-from collections.abc import Hashable, Iterable
+import sys
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 from flatnet.state.held import Held
@@ -11,19 +12,21 @@ class Gathered(Held):
 
     def __init__(self) -> None:
         super().__init__()
-        self._put: dict[str, frozenset[tuple[str, Hashable]]] = {}
+        # Thing, element, thing, element...: a third of what a set takes.
+        self._put: dict[str, tuple[Any, ...]] = {}
         self._touched: set[Hashable] = set()
 
     def put(self, key: str, elements: Iterable[tuple[str, Hashable]]) -> None:
         """Have a key put just these (thing, element), and no others."""
         new = frozenset(elements)
-        old = self._put.get(key, frozenset())
+        known = self._put.get(key, ())
+        old = frozenset(zip(known[::2], known[1::2], strict=True))
         for thing, element in old - new:
             self.leave(thing, element, key)
         for thing, element in new - old:
             self.join(thing, element, key)
         if new:
-            self._put[key] = new
+            self._put[key] = tuple(_flat(new))
         else:
             self._put.pop(key, None)
 
@@ -35,3 +38,10 @@ class Gathered(Held):
     def _touch(self, thing: Hashable, element: Hashable) -> None:
         super()._touch(thing, element)
         self._touched.add(thing)
+
+
+def _flat(pairs: Iterable[tuple[str, Hashable]]) -> Iterator[Hashable]:
+    for thing, element in pairs:
+        # The names of things are made anew for each key that puts into them.
+        yield sys.intern(thing)
+        yield element

@@ -115,7 +115,9 @@ class Guarding:
         for each in table.sets:
             place = table.family, each.name
             held = present.elements[each.name]
-            if self._settled.get(place) is not held:
+            settled = self._settled.get(place)
+            # What was read again is nearly always what it was.
+            if settled is not held and settled != held:
                 found += amendments.amendment(table, each, held)
             elif moved := self._moved.get(place):
                 found += amendments.change(table, each, held, moved)

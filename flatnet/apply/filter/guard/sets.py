@@ -6,7 +6,6 @@ Who comes or goes costs its own elements: see `Gathered`.
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
-from functools import lru_cache
 
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
@@ -15,7 +14,6 @@ from flatnet.apply.middle import middle
 from flatnet.state.plan import Guard, GuardedPort
 
 Placed = tuple[str, Element]
-_REMEMBERED = 1 << 13
 _HOST = ""
 
 
@@ -65,7 +63,6 @@ def _key(port: GuardedPort) -> str:
     return f"{port.name} {port.instance_uuid}"
 
 
-@lru_cache(_REMEMBERED)
 def port_elements(port: GuardedPort, *, claims: bool) -> frozenset[Placed]:
     """Return what a port has in sets, by their names.
 
@@ -95,22 +92,29 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
 
 def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:
     name, mac = port.name, port.mac
-    yield "ports", (name,)
+    alone: Element = (name,)
+    yield "ports", alone
     if port.filtered:
-        yield "filtered", (name,)
+        yield "filtered", alone
     yield "macs", (name, mac)
     yield "hardware", (name, str(int(mac.replace(":", ""), 16)))
     for text in port.addresses:
         address = ipaddress.ip_address(text)
-        yield f"ipv{address.version}", (name, str(address))
-        yield f"guests{address.version}", (str(address),)
+        # One object in all sets, and in the plan if it is written the same.
+        alone = (text if text == str(address) else str(address),)
+        yield f"ipv{address.version}", (name, *alone)
+        yield f"guests{address.version}", alone
         if port.filtered:
-            yield f"judged{address.version}", (str(address),)
+            yield f"judged{address.version}", alone
+        if claims:
+            yield f"local_ipv{address.version}", alone
         if address.version == 6:
-            yield "targets", (name, _hex(address))
+            target = _hex(address)
+            yield "targets", (name, target)
+            if claims:
+                yield "local_targets", (target,)
     if claims:
         yield "local_macs", (mac,)
-        yield from _local(port.addresses)
 
 
 def _local(addresses: Iterable[str]) -> Iterator[Placed]:

@@ -12,7 +12,6 @@ readable then.
 
 import argparse
 import contextlib
-import gc
 import logging
 import os
 import select
@@ -25,7 +24,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from flatnet import stderr
+from flatnet import heap, stderr
 from flatnet.apply import channel, lock
 from flatnet.apply.claim import claim_host
 from flatnet.apply.events import ANYTHING, Teller
@@ -67,10 +66,11 @@ def main() -> int:
         bottom_regex=arguments.bottom_regex,
     )
     os.set_blocking(arguments.events, False)
+    # Else each worker would find out anew how it is to be read: 0.6 MB.
+    msgspec.json.Decoder(channel.Request)
     # What a worker's collector does not look at stays shared with us: 14 MB,
     # and 10 ms each time that it looks at all.
-    gc.collect()
-    gc.freeze()
+    heap.settle()
     with socket.socket(fileno=arguments.listener) as listener:
         serve = _service(arguments, paths)
         teller = Teller(arguments.events)

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import msgspec
 
+from flatnet import heap
 from flatnet.apply import channel
 from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
@@ -127,6 +128,9 @@ class Worker:
             self._look()
             known = self._tools.known
             read_back(known.proven, known.unread)
+            if request.work.base is None:
+                # All that there is was received and rendered at once.
+                heap.trim()
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:

@@ -3,7 +3,6 @@
 Imported after the executor has been chosen, see `flatnet.cmd.manager`.
 """
 
-import gc
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Callable
 import oslo_messaging as messaging
 from oslo_config import cfg
 
-from flatnet import backlog, deadline, endpoints, rpc
+from flatnet import backlog, deadline, endpoints, heap, rpc
 from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.cmd import devices, hostname, needs, serving
 from flatnet.cmd.heartbeat import Heartbeat
@@ -71,10 +70,7 @@ class Daemon:
         """Serve until SIGTERM or SIGINT; return the exit status."""
         try:
             self._first_pass()
-            # What stands for as long as the daemon need not be looked at each
-            # time that garbage is collected.
-            gc.collect()
-            gc.freeze()
+            heap.settle()
             self._catch_signals()
             reconciling = _thread(self._reconciler.run)
             reporting = _thread(self._report)

@@ -1,5 +1,6 @@
 """How asks fold into passes, with an applier that a test can hold up."""
 
+import logging
 import threading
 import time
 
@@ -9,7 +10,7 @@ from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure
-from flatnet.state.effects import Subject, Surface
+from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.scope import EVERYTHING, of_instance
 from tests.builders import NoRows, settings
 from tests.effects import DHCP, port
@@ -219,3 +220,20 @@ def test_what_is_asked_for_again_is_done_once_more(running):
     reconciler.ask_again(of_instance("vm-1"), 0.05)
     for _ in range(2):
         assert applier.started.acquire(timeout=PATIENCE)
+
+
+def test_what_a_pass_did_is_not_kept_once_it_is_logged(caplog):
+    made = (Effect(Surface.PORT, Verb.MADE, "tap1"),)
+    gate = Gate(Changes(made=made))
+    gate.may_end.release()
+    reconciler = Reconciler(
+        rows=NoRows(),
+        planner=HostPlanner(settings()),
+        applier=gate,
+        interval=1000,
+    )
+    with caplog.at_level(logging.INFO):
+        outcome = reconciler.run_pass(EVERYTHING)
+    assert "port tap1: made" in caplog.text
+    assert outcome is reconciler.last
+    assert outcome.changes.made == ()

@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
+    bindparam,
     insert,
     select,
     update,
@@ -38,6 +40,24 @@ COLUMNS = (
     BINDINGS.c.reason,
 )
 _NEW = insert(BINDINGS)
+_HERE = BINDINGS.alias("here")
+_HOST: BindParameter[str] = bindparam("host")
+# Of a host, by interface.
+OF_HOST = (
+    select(*COLUMNS)
+    .where(BINDINGS.c.host == _HOST)
+    .order_by(BINDINGS.c.interface_uuid)
+)
+_ELSEWHERE = (
+    select(BINDINGS.c.interface_uuid)
+    .join(_HERE, _HERE.c.interface_uuid == BINDINGS.c.interface_uuid)
+    .where(
+        _HERE.c.host == _HOST,
+        BINDINGS.c.host != _HOST,
+        BINDINGS.c.found == "up",
+        BINDINGS.c.carrier.is_(True),
+    )
+)
 
 
 @engine.writes
@@ -183,19 +203,7 @@ def departed(connection: Connection, host: str) -> tuple[str, ...]:
 
 def elsewhere(connection: Connection, host: str) -> frozenset[str]:
     """The interfaces bound here that a guest holds on another host too."""
-    here = BINDINGS.alias("here")
-    return frozenset(
-        connection.scalars(
-            select(BINDINGS.c.interface_uuid)
-            .join(here, here.c.interface_uuid == BINDINGS.c.interface_uuid)
-            .where(
-                here.c.host == host,
-                BINDINGS.c.host != host,
-                BINDINGS.c.found == "up",
-                BINDINGS.c.carrier.is_(True),
-            )
-        )
-    )
+    return frozenset(connection.scalars(_ELSEWHERE, {"host": host}))
 
 
 def _named_host(connection: Connection, instance_uuid: str) -> str | None:

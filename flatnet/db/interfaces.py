@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Subquery, and_, bindparam, exists, select
+from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
@@ -45,6 +45,12 @@ ATTACHED = (
         ),
     )
     .order_by(VIFS.c.id, FIXED_IPS.c.position)
+)
+# Instances that have a row, with their groups, ascending.
+JOINED = (
+    select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
+    .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
+    .order_by(MEMBERS.c.security_group_id)
 )
 
 
@@ -117,37 +123,9 @@ def list_all(
         chosen.append(INSTANCES.c.host == host)
     if uuid is not None:
         chosen.append(INSTANCES.c.uuid == uuid)
-    wanted = select(INSTANCES.c.uuid).where(*chosen).subquery("wanted")
-    return of_instances(connection, wanted)
-
-
-def of_instances(
-    connection: Connection, wanted: Subquery
-) -> tuple[Interface, ...]:
-    """Return the interfaces of instances that have a row, by age.
-
-    :param wanted: has the instances' uuids as `uuid`
-    """
-    attached, joined = rows_of(connection, wanted)
+    attached = connection.execute(ATTACHED.where(*chosen))
+    joined = connection.execute(JOINED.where(*chosen))
     return from_rows(attached, grouped(joined))
-
-
-def rows_of(
-    connection: Connection, wanted: Subquery
-) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
-    """Return rows of `ATTACHED`, and instances with their groups, ascending.
-
-    :param wanted: as for `of_instances`
-    """
-    attached = connection.execute(
-        ATTACHED.join(wanted, wanted.c.uuid == VIFS.c.instance_uuid)
-    ).all()
-    joined = connection.execute(
-        select(MEMBERS.c.instance_uuid, MEMBERS.c.security_group_id)
-        .join(wanted, wanted.c.uuid == MEMBERS.c.instance_uuid)
-        .order_by(MEMBERS.c.security_group_id)
-    ).all()
-    return attached, joined
 
 
 def from_rows(

@@ -1,26 +1,21 @@
 """Those rows of a host that a scope is about, and what these need.
 
 A scope of one instance costs a few queries that touch few rows, however
-much the host or the cloud holds.  They are made once: to make a statement
-and to know it again costs as much as to send it.
+much the host or the cloud holds.
 """
 
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
-from flatnet.db import bindings, engine, interfaces, models
+from flatnet.db import bindings, engine, interfaces, models, selects
 from flatnet.db.models import AnyRow
+from flatnet.db.selects import ALIVE, HOST, INSTANCE_UUIDS
 from flatnet.db.snapshot import (
-    ALIVE,
-    GROUPS_WITH_RULES,
-    MEMBERSHIPS,
     from_groups,
     from_members,
     from_networks,
-    networks_of,
-    of_living,
     sources_of,
     wanted_here,
 )
@@ -34,15 +29,10 @@ from flatnet.state.rows import (
 )
 from flatnet.state.scope import Covered, KnownGroups, Scope
 
-NETWORKS = models.networks
 INSTANCES = models.instances
-GROUPS = models.security_groups
 MEMBERS = models.security_group_instance_association
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
-_HOST: BindParameter[str] = bindparam("host")
-_INSTANCES: BindParameter[Any] = bindparam("instances", expanding=True)
-_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 # Their bindings, and whether the instance is deleted and has its interface.
 _BOUND = (
     select(
@@ -52,21 +42,22 @@ _BOUND = (
     .select_from(BINDINGS)
     .outerjoin(VIFS, VIFS.c.uuid == BINDINGS.c.interface_uuid)
     .outerjoin(INSTANCES, INSTANCES.c.uuid == BINDINGS.c.instance_uuid)
-    .where(BINDINGS.c.host == _HOST, BINDINGS.c.instance_uuid.in_(_INSTANCES))
+    .where(
+        BINDINGS.c.host == HOST, BINDINGS.c.instance_uuid.in_(INSTANCE_UUIDS)
+    )
     .order_by(BINDINGS.c.interface_uuid)
 )
 _ATTACHED = interfaces.ATTACHED.where(
     ALIVE,
-    VIFS.c.instance_uuid.in_(_INSTANCES),
+    VIFS.c.instance_uuid.in_(INSTANCE_UUIDS),
     or_(
-        INSTANCES.c.host == _HOST,
+        INSTANCES.c.host == HOST,
         VIFS.c.instance_uuid.in_(bindparam("bound", expanding=True)),
     ),
 )
-_MEMBERSHIPS = MEMBERSHIPS.where(MEMBERS.c.instance_uuid.in_(_INSTANCES))
-_MEMBERS = MEMBERSHIPS.where(MEMBERS.c.security_group_id.in_(_IDS))
-_GROUPS = GROUPS_WITH_RULES.where(GROUPS.c.id.in_(_IDS))
-_NETWORKS = networks_of(_HOST).where(NETWORKS.c.id.in_(_IDS))
+_MEMBERSHIPS = selects.MEMBERSHIPS.where(
+    MEMBERS.c.instance_uuid.in_(INSTANCE_UUIDS)
+)
 
 
 @engine.reads
@@ -117,7 +108,7 @@ def _in_groups(
     """The instances of the host that are in one of the groups."""
     if not groups:
         return frozenset()
-    chosen = of_living(
+    chosen = selects.of_living(
         select(MEMBERS.c.instance_uuid), MEMBERS.c.instance_uuid, host
     ).where(MEMBERS.c.security_group_id.in_(groups))
     return frozenset(connection.scalars(chosen))
@@ -172,7 +163,9 @@ def _groups(
 ) -> tuple[SecurityGroup, ...]:
     if not wanted:
         return ()
-    return from_groups(connection.execute(_GROUPS, {"ids": sorted(wanted)}))
+    return from_groups(
+        connection.execute(selects.GROUPS_WITH_RULES, {"ids": sorted(wanted)})
+    )
 
 
 def _members(
@@ -182,7 +175,9 @@ def _members(
     if not groups:
         return ()
     given = {"ids": sorted(groups)}
-    return from_members(connection.execute(_MEMBERS, given), groups)
+    return from_members(
+        connection.execute(selects.MEMBERS_OF_GROUPS, given), groups
+    )
 
 
 def _networks(
@@ -191,7 +186,7 @@ def _networks(
     if not wanted:
         return {}
     given = {"host": host, "ids": sorted(wanted)}
-    return from_networks(connection.execute(_NETWORKS, given))
+    return from_networks(connection.execute(selects.CHOSEN_NETWORKS, given))
 
 
 def _elsewhere(

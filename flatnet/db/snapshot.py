@@ -1,27 +1,27 @@
 """All rows that concern one host, as they were at one moment.
 
-The number of queries does not depend on the number of rows.
+The number of queries does not depend on the number of rows.  What hardly
+ever finds anything is asked only where rows that were read leave room for it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    Select,
-    Subquery,
-    and_,
-    or_,
-    select,
-    union,
-)
+from sqlalchemy import ColumnElement, Connection, Select, select
 
-from flatnet.db import bindings, engine, interfaces, models, networks, rules
+from flatnet.db import (
+    bindings,
+    engine,
+    interfaces,
+    models,
+    networks,
+    rules,
+    selects,
+)
 from flatnet.db.models import AnyRow
-from flatnet.db.remembered import Remembered
+from flatnet.db.remembered import Remembered, plain
 from flatnet.state.rows import (
     GONE,
     SERVING,
@@ -33,32 +33,22 @@ from flatnet.state.rows import (
     address_order,
 )
 
-VIFS = models.virtual_interfaces
-FIXED_IPS = models.fixed_ips
-NETWORKS = models.networks
-INSTANCES = models.instances
-GROUPS = models.security_groups
 RULES = models.security_group_rules
 MEMBERS = models.security_group_instance_association
-BINDINGS = models.port_bindings
-ALIVE = INSTANCES.c.deleted == 0
-# Groups by id, one row per rule, by age; one without a rule has one row.
-GROUPS_WITH_RULES = (
-    select(GROUPS.c.id.label("group"), GROUPS.c.name, *rules.COLUMNS)
-    .outerjoin(RULES, RULES.c.parent_group_id == GROUPS.c.id)
-    .order_by(GROUPS.c.id, RULES.c.id)
-)
-# Living instances in groups, one row per address, or one without.
-MEMBERSHIPS = (
-    select(
-        MEMBERS.c.security_group_id,
-        MEMBERS.c.instance_uuid,
-        FIXED_IPS.c.address,
-    )
-    .join(INSTANCES, INSTANCES.c.uuid == MEMBERS.c.instance_uuid)
-    .outerjoin(FIXED_IPS, FIXED_IPS.c.instance_uuid == MEMBERS.c.instance_uuid)
-    .where(ALIVE)
-)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """The interfaces of a host, and what follows from whose they are.
+
+    `networks` and `groups` are ids.  `are_living` says that all that are
+    bound to the host are of instances that live.
+    """
+
+    interfaces: tuple[Interface, ...]
+    networks: tuple[int, ...]
+    groups: tuple[int, ...]
+    are_living: bool
 
 
 @engine.reads
@@ -74,56 +64,78 @@ def read(
         was then, the snapshot is the same object
     """
     last = last or Remembered()
-    bound = _bound(connection, host, last)
-    attached, joined = interfaces.rows_of(connection, living(host))
-    found = last.made(
-        "interfaces",
-        (attached, joined, bound),
-        lambda: wanted_here(
-            interfaces.from_rows(attached, interfaces.grouped(joined)),
-            bound,
-            host,
-        ),
+    rows = connection.execute(bindings.OF_HOST, {"host": host}).all()
+    bound = last.made(
+        "bindings", plain(rows), lambda: tuple(map(bindings.from_row, rows))
     )
-    used = _networks(connection, host, {row.network_id for row in attached})
-    groups = _groups(connection, {row.security_group_id for row in joined})
-    known = last.made("groups", groups, lambda: from_groups(groups))
+    attached, joined = _living(connection, host, bound)
+    here = last.made(
+        "interfaces",
+        (plain(attached), plain(joined), bound),
+        lambda: _here(attached, joined, bound, host),
+    )
+    groups = _groups(connection, here.groups)
+    known = last.made("groups", plain(groups), lambda: from_groups(groups))
+    used = {"host": host, "ids": here.networks}
     read = Snapshot(
         host=host,
-        interfaces=found,
+        interfaces=here.interfaces,
         security_groups=known,
         members=_members(connection, sources_of(known), last),
         bindings=bound,
         elsewhere=tuple(sorted(bindings.elsewhere(connection, host))),
-        departed=bindings.departed(connection, host),
-        **from_networks(used),
+        departed=(
+            () if here.are_living else bindings.departed(connection, host)
+        ),
+        **from_networks(connection.execute(selects.NETWORKS_HERE, used)),
     )
     return last.made("snapshot", read, lambda: read)
 
 
-def _bound(
-    connection: Connection, host: str, last: Remembered
-) -> tuple[Binding, ...]:
-    rows = bindings.rows_of(connection, host)
-    return last.made(
-        "bindings", rows, lambda: tuple(map(bindings.from_row, rows))
+def _living(
+    connection: Connection, host: str, bound: Iterable[Binding]
+) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
+    """Rows of `ATTACHED` and `JOINED` of the living instances of a host.
+
+    Those whose row names it, who are nearly always all, and those that have
+    an interface bound to it.
+    """
+    named = {"host": host}
+    attached = connection.execute(selects.ATTACHED_HERE, named).all()
+    joined = connection.execute(selects.JOINED_HERE, named).all()
+    others = {each.instance_uuid for each in bound if each.wanted != GONE}
+    others.difference_update(row.instance_uuid for row in attached)
+    if not others:
+        return attached, joined
+    more = {"instances": sorted(others)}
+    return (
+        [*attached, *connection.execute(selects.ATTACHED, more)],
+        [*joined, *connection.execute(selects.JOINED, more)],
     )
 
 
-def _networks(
-    connection: Connection, host: str, used: Collection[int]
-) -> Sequence[AnyRow]:
-    """Those of interfaces, and those in which the host has an address."""
-    held = select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == host)
-    wanted = or_(NETWORKS.c.id.in_(sorted(used)), NETWORKS.c.id.in_(held))
-    return connection.execute(networks_of(host).where(wanted)).all()
+def _here(
+    attached: Iterable[AnyRow],
+    joined: Iterable[AnyRow],
+    bound: Collection[Binding],
+    host: str,
+) -> _Here:
+    found = interfaces.from_rows(attached, interfaces.grouped(joined))
+    living = {(each.uuid, each.instance_uuid) for each in found}
+    return _Here(
+        interfaces=wanted_here(found, bound, host),
+        networks=tuple(sorted({each.network_id for each in found})),
+        groups=tuple(sorted({row.security_group_id for row in joined})),
+        are_living=living.issuperset(
+            (each.interface_uuid, each.instance_uuid) for each in bound
+        ),
+    )
 
 
-def _groups(connection: Connection, used: Collection[int]) -> Sequence[AnyRow]:
+def _groups(connection: Connection, used: Sequence[int]) -> Sequence[AnyRow]:
     if not used:
         return []
-    wanted = GROUPS.c.id.in_(sorted(used))
-    return connection.execute(GROUPS_WITH_RULES.where(wanted)).all()
+    return connection.execute(selects.GROUPS_WITH_RULES, {"ids": used}).all()
 
 
 def _members(
@@ -132,10 +144,10 @@ def _members(
     """All members of the groups that rules name."""
     if not named:
         return ()
-    wanted = MEMBERS.c.security_group_id.in_(sorted(named))
-    rows = connection.execute(MEMBERSHIPS.where(wanted)).all()
+    given = {"ids": sorted(named)}
+    rows = connection.execute(selects.MEMBERS_OF_GROUPS, given).all()
     return last.made(
-        "members", (named, rows), lambda: from_members(rows, named)
+        "members", (named, plain(rows)), lambda: from_members(rows, named)
     )
 
 
@@ -155,23 +167,8 @@ def groups(connection: Connection, host: str) -> frozenset[int]:
     )
 
 
-def networks_of(host: str | BindParameter[str]) -> Select[Any]:
-    """Networks, each with the address of a host's bridge in it, by id."""
-    return (
-        select(*networks.COLUMNS, FIXED_IPS.c.address.label("held"))
-        .outerjoin(
-            FIXED_IPS,
-            and_(
-                FIXED_IPS.c.network_id == NETWORKS.c.id,
-                FIXED_IPS.c.host == host,
-            ),
-        )
-        .order_by(NETWORKS.c.id)
-    )
-
-
 def from_networks(rows: Iterable[AnyRow]) -> dict[str, Any]:
-    """Return what rows of `networks_of` are in a snapshot."""
+    """Return what networks, as `selects` asks for them, are in a snapshot."""
     found = list(rows)
     return {
         "networks": tuple(networks.from_row(row) for row in found),
@@ -252,28 +249,6 @@ def _named_by(chosen: ColumnElement[bool]) -> Select[Any]:
 
 
 def _groups_used(host: str) -> Select[Any]:
-    return of_living(
+    return selects.of_living(
         select(MEMBERS.c.security_group_id), MEMBERS.c.instance_uuid, host
     )
-
-
-def of_living(
-    chosen: Select[Any], instance_uuid: Any, host: str
-) -> Select[Any]:
-    """Keep what belongs to a living instance of the host."""
-    here = living(host)
-    return chosen.join(here, here.c.uuid == instance_uuid)
-
-
-def living(host: str) -> Subquery:
-    """The living instances of the host.
-
-    Those whose row names it, or that have an interface bound to it.
-    """
-    named = select(INSTANCES.c.uuid).where(ALIVE, INSTANCES.c.host == host)
-    bound = (
-        select(INSTANCES.c.uuid)
-        .join(BINDINGS, BINDINGS.c.instance_uuid == INSTANCES.c.uuid)
-        .where(ALIVE, BINDINGS.c.host == host, BINDINGS.c.wanted != GONE)
-    )
-    return union(named, bound).subquery("here")

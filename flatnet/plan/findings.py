@@ -39,10 +39,9 @@ def _is_news(binding: Binding, port: FoundPort, *, is_here: bool) -> bool:
         return port.found == "missing" != binding.found
     if binding.wanted == ARRIVING and is_here:
         return True
-    finding = _finding(binding, port)
     return (
         (binding.found, binding.carrier, binding.reason)
-        != (finding.found, finding.carrier, finding.reason)
+        != (port.found, port.carrier, _reason(port))
         # A port that stands is the proof of its kind.
         or bool(port.kind and not binding.plug)
     )
@@ -54,6 +53,10 @@ def _finding(binding: Binding, port: FoundPort) -> Finding:
         instance_uuid=binding.instance_uuid,
         found=port.found,
         carrier=port.carrier,
-        reason=port.reason[:LONGEST_REASON] if port.reason else None,
+        reason=_reason(port),
         plug=port.kind,
     )
+
+
+def _reason(port: FoundPort) -> str | None:
+    return port.reason[:LONGEST_REASON] if port.reason else None

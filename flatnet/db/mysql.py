@@ -3,6 +3,7 @@
 import functools
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,15 @@ _LOCK_TIMEOUT = (
 
 
 class BoundConnection(Plain):  # type: ignore[misc]
-    """A connection whose socket waits until the deadline, at most."""
+    """A connection whose socket waits until the deadline, at most.
+
+    PyMySQL asks how long that is for each row, and is told what it was told
+    for the last one, unless that is a while ago.
+    """
+
+    _timeout = 0.0
+    # By the monotonic clock.
+    _known_until = 0.0
 
     def __init__(
         self, *arguments: Any, tls: SharedContext, **options: Any
@@ -44,13 +53,25 @@ class BoundConnection(Plain):  # type: ignore[misc]
 
     @property
     def _read_timeout(self) -> float:
-        return waits.answer_seconds()
+        now = time.monotonic()
+        if now >= self._known_until:
+            self._timeout = waits.answer_seconds()
+            self._known_until = now + waits.STEP
+        return self._timeout
 
     @_read_timeout.setter
     def _read_timeout(self, _seconds: object) -> None:
         """Leave it: the deadline says it."""
 
-    _write_timeout = _read_timeout
+    @property
+    def _write_timeout(self) -> float:
+        # A statement begins, and may be somebody else's.
+        self._known_until = 0.0
+        return self._read_timeout
+
+    @_write_timeout.setter
+    def _write_timeout(self, _seconds: object) -> None:
+        """Leave it, likewise."""
 
 
 def listen(engine: Engine) -> None:

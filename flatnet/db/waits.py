@@ -35,7 +35,7 @@ _TOLD = "flatnet_lock_timeout"
 # An execution option: the transaction may write.
 WRITES = "flatnet_write"
 # Timeouts of sockets are whole multiples of it, so that few are set.
-_STEP = 0.25
+STEP = 0.25
 
 
 def lock_seconds() -> int:
@@ -46,7 +46,7 @@ def lock_seconds() -> int:
 def answer_seconds() -> float:
     """Seconds that an answer is waited for by now, above zero."""
     left = deadline.left(UPGRADE_PATIENCE)
-    return max(1, math.ceil(left / _STEP)) * _STEP
+    return max(1, math.ceil(left / STEP)) * STEP
 
 
 def told(connection: Connection, statement: str, *, begins: bool) -> None:

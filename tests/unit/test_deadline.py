@@ -2,10 +2,13 @@
 
 import math
 import threading
+import time
 
 import pytest
 
 from flatnet import deadline
+from flatnet.db.mysql import BoundConnection
+from flatnet.db.tls import SharedContext
 from flatnet.exceptions import HostSetupError
 from flatnet.reconciler import Reconciler
 from flatnet.state.scope import EVERYTHING
@@ -36,3 +39,16 @@ def test_a_pass_is_waited_for_no_longer_than_the_caller_waits():
     idle = Reconciler(rows=None, planner=None, applier=None, interval=60)
     with deadline.within(0.1), pytest.raises(HostSetupError, match="it keeps"):
         idle.ask_and_wait(1000, EVERYTHING)
+
+
+def test_a_connection_waits_by_the_deadline_of_its_statement():
+    """PyMySQL asks for each row, and most answers are those of before."""
+    connection = BoundConnection(tls=SharedContext(), defer_connect=True)
+    with deadline.within(100):
+        assert 99 < connection._write_timeout <= 100.25
+        assert 99 < connection._read_timeout <= 100.25
+    with deadline.within(1.5):
+        # Whoever used it before had more time.
+        assert connection._write_timeout <= 1.75
+        time.sleep(0.6)
+        assert connection._read_timeout <= 1

@@ -291,8 +291,5 @@ def _guests(planned: Planned, scope: Scope) -> tuple[str, ...] | None:
     """The guests that a scope is about, or none for all that there is."""
     if scope.everything:
         return None
-    return tuple(
-        uuid
-        for uuid, each in planned.rows.interfaces.items()
-        if each.instance_uuid in scope.instances
-    )
+    found = planned.rows.interfaces_of(scope.instances)
+    return tuple(each.uuid for each in found)

@@ -9,6 +9,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 from flatnet.db.engine import Database
+from tests.waiting import eventually
 
 # What another client may hold in a transaction that it does not end.
 HELD_ROWS = (
@@ -26,6 +27,9 @@ def frozen(database):
         for pid in pids:
             stack.callback(_send, pid, signal.SIGCONT)
             _send(pid, signal.SIGSTOP)
+        # Until the signal was taken each thread goes on, and commits.
+        for pid in pids:
+            eventually(lambda pid=pid: _stands(pid), "it does not stop")
         yield
 
 
@@ -40,6 +44,16 @@ def server_pids(database):
     path = Path(f"/proc/{pid}/task/{pid}/children")
     # Whom it could still start comes first.
     return [pid, *map(int, path.read_text().split())]
+
+
+def _stands(pid):
+    """Whether no thread of a process runs, or it has ended."""
+    states = []
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        # A thread may end meanwhile.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            states.append(stat.read_text().rpartition(") ")[2][0])
+    return all(state in "TZX" for state in states)
 
 
 def _send(pid, number):

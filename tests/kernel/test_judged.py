@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from arrivals import ALL, GUEST, arrived
+from arrivals import ALL, GUEST, GUEST6, arrived
 from filtered import plan, rule
 from segment import guest, segment
 
@@ -17,6 +17,17 @@ FLUSHES = {
         for chain in ("FORWARD", "OUTPUT")
     ),
     "tables": ("nft delete table ip filter", "nft delete table ip6 filter"),
+    "members": (
+        f"ipset del flatnet-filtered4 {GUEST}",
+        f"ipset del flatnet-filtered6 {GUEST6}",
+    ),
+    "sets": ("ipset flush flatnet-filtered4", "ipset flush flatnet-filtered6"),
+    # The last rule, that nothing lets in.
+    "drop": (
+        "iptables -D flatnet-local 7",
+        "ip6tables -D flatnet-local 10",
+    ),
+    "chain": ("iptables -F flatnet-local", "ip6tables -F flatnet-local"),
     "bridge-nf": tuple(
         f"sysctl -qw net.bridge.bridge-nf-call-{tables}=0"
         for tables in ("iptables", "ip6tables")

@@ -49,16 +49,19 @@ def test_all_chains_of_a_closed_host():
             "-i br100 -o br100 -j ACCEPT",
         ],
         "flatnet-OUTPUT": [
-            "-o br100 -j MARK --set-xmark 0x10000000/0x10000000",
+            "-o br100 -p udp -m udp --sport 67 --dport 68 "
+            "-j MARK --set-xmark 0x10000000/0x10000000",
             "-o br100 -j flatnet-local",
         ],
         "flatnet-local": [
             "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+            "-m set --match-set flatnet-filtered4 dst "
             "-j MARK --set-xmark 0x10000000/0x10000000",
             "-m set ! --match-set flatnet-filtered4 dst "
             "-m set --match-set flatnet-every4 dst -j RETURN",
             "-m conntrack --ctstate INVALID -j DROP",
             "-j flatnet-tree",
+            "-j MARK --set-xmark 0x0/0x10000000",
             "-j DROP",
         ],
         "flatnet-tree": ["-m set --match-set flatnet-p4-6 dst -j flatnet-p-6"],
@@ -154,9 +157,10 @@ def test_the_dhcp_server_of_the_host_is_let_out():
     rows = snapshot(interfaces=(guest(1),))
     chains, _, _ = filters(rows, allow_same_net_traffic=False)
     output = chains["flatnet-OUTPUT"]
-    # What rules have judged is marked, whoever let it out.
+    # The guard drops what nobody has marked.
     assert output[:2] == [
-        "-o br100 -j MARK --set-xmark 0x10000000/0x10000000",
+        "-o br100 -p udp -m udp --sport 67 --dport 68 "
+        "-j MARK --set-xmark 0x10000000/0x10000000",
         "-s 10.0.0.1/32 -o br100 -p udp -m udp --sport 67 --dport 68 "
         "-j ACCEPT",
     ]
@@ -191,6 +195,7 @@ def test_ipv6_of_a_closed_host():
     ]
     assert chains["flatnet-local"][:7] == [
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-m set --match-set flatnet-filtered6 dst "
         "-j MARK --set-xmark 0x10000000/0x10000000",
         "-p ipv6-icmp -m icmp6 --icmpv6-type 130 -j ACCEPT",
         "-p ipv6-icmp -m icmp6 --icmpv6-type 135 -j ACCEPT",
@@ -220,6 +225,7 @@ def test_ipv6_of_the_same_network_passes_where_it_may():
         "-s fe80::/10 -o br100 -j ACCEPT",
         "-s 2001:db8::/64 -o br100 -j ACCEPT",
         "-j flatnet-tree",
+        "-j MARK --set-xmark 0x0/0x10000000",
         "-j DROP",
     ]
     assert chains["flatnet-FORWARD"][1:4] == [

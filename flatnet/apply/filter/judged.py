@@ -15,6 +15,7 @@ bound for a guest, and is taken away again.
 BIT = 0x10000000
 # As iptables-save prints it.
 MARKED = f"-j MARK --set-xmark {BIT:#x}/{BIT:#x}"
+UNMARKED = f"-j MARK --set-xmark 0x0/{BIT:#x}"
 IS_MISSING = f"meta mark & {BIT:#010x} == 0x00000000"
 SET = f"meta mark set meta mark | {BIT:#010x}"
 IS_THERE = f"meta mark & {BIT:#010x} != 0x00000000"

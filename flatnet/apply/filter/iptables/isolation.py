@@ -17,9 +17,10 @@ Goals, and how each is met:
   guard, which sees ports, lets nothing of that in to an isolated one.  With
   allow_same_net_traffic=True a frame for everybody comes from the same
   network by nature.
-* Where these rules are gone nothing is let in.  They mark what they have
-  judged, and the guard, whose tables others' flushes leave alone, lets
-  nothing begin without that (see `judged`).
+* Where these rules are gone, or one of them is, or a member of the set of
+  those that are filtered, nothing is let in.  They mark what they have judged,
+  and the guard, whose tables others' flushes leave alone, lets nothing begin
+  without that (see `judged`).
 * The DHCP server's answers are let out in OUTPUT: only this host's own
   processes are there, whatever a guest or a neighbour forges.
 * IPv6.  Guests have link-local addresses that no row holds, so the sets
@@ -46,6 +47,7 @@ LOCAL = "flatnet-local"
 _FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 _INVALID = "-m conntrack --ctstate INVALID -j DROP"
 _LINK_LOCAL = "fe80::/10"
+_DHCP_ANSWER = "-p udp -m udp --sport 67 --dport 68"
 _BRIDGED = "-m physdev --physdev-is-bridged"
 # Listener queries, solicitations, advertisements.
 _DISCOVERY = tuple(
@@ -75,15 +77,21 @@ def isolation(outline: Outline, family: int) -> Isolation:
     if not networks:
         return Isolation()
     to_local = tuple(f"-o {each.bridge} -j {LOCAL}" for each in networks)
-    # What the host sends itself may be let out before it comes there.
-    marking = tuple(f"-o {each.bridge} {judged.MARKED}" for each in networks)
+    # The DHCP server's answers are let out before they come there.
+    marking = tuple(
+        f"-o {each.bridge} {_DHCP_ANSWER} {judged.MARKED}"
+        for each in networks
+        if family == 4
+    )
     forward = to_local
     if family == 6:
         for each in networks:
             forward += _unfiltered(each, outline)
     local = (
         _FIRST,
-        judged.MARKED,
+        # Who is missing in the set is not marked either, so that whoever takes
+        # a member away opens nothing.
+        f"-m set --match-set {filtered_set(family)} dst {judged.MARKED}",
         *(_DISCOVERY if family == 6 else ()),
         *_open(outline, family),
         f"-m set ! --match-set {filtered_set(family)} dst "
@@ -91,6 +99,8 @@ def isolation(outline: Outline, family: int) -> Isolation:
         _INVALID,
         *(rule for each in networks for rule in _same(each, outline, family)),
         f"-j {ROOT}",
+        # The guard drops it too, if somebody deletes the rule that does.
+        judged.UNMARKED,
         DROP,
     )
     profiles = profile_chains(

@@ -35,6 +35,7 @@ from flatnet.apply.link.concern import (
 )
 from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.forwarding import closed
+from flatnet.apply.link.own_routes import OwnRoutes
 from flatnet.apply.link.strangers import Strangers, strangers, ways
 from flatnet.apply.own import SOMEBODY, UNKNOWN
 from flatnet.apply.pace import Pace
@@ -65,6 +66,7 @@ class Mender:
         self._closed: frozenset[str] = frozenset()
         self._plugged: Mapping[str, bool] = {}
         self._probes = Probes(tools.known)
+        self._routes = OwnRoutes()
         self._fights = Fights()
         self._carriers = Pace[str](freely=_FREELY)
         # Whether rules were missing, and nobody has judged since who
@@ -129,7 +131,8 @@ class Mender:
         if changed := self._probes.changed_rules():
             self._mend(self._plan, self._strangers, changed)
             self._teller.tell(ANYTHING)
-        for each in self._probes.mended(self._plan):
+        routes = self._routes.mended(self._plan, self._tools.devices)
+        for each in (*self._probes.mended(self._plan), *routes):
             if not self._fights.is_open(each.subject):
                 LOG.warning("not as the last pass left it: %s", each)
             self._note_repair(each.subject)

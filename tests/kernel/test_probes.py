@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.planned import host_plan, parted
 from tests.waiting import eventually
 
 OTHER = "tapaaaaaa02-aa"
+# Seconds in which a probe has looked.
+PROBED = 1.5
 
 
 @pytest.fixture
@@ -190,3 +193,34 @@ def test_what_is_done_to_files_of_a_server_is_seen_and_mended(
     before, found = namespace.call(damaged)
     assert before == found
     assert before[2]
+
+
+def test_a_route_that_is_flushed_is_back(namespace, directory):
+    """Nobody tells of it, and the address stays."""
+    wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))
+    none = parted(host_plan(snapshot(networks=(), host_addresses=()), OPTIONS))
+
+    def route():
+        return output("ip route show 10.0.0.0/24")
+
+    def flushed():
+        with applier(directory, directory / "log") as serving:
+            assert serving.apply(wanted).failures == ()
+            before = route()
+            assert before.startswith("10.0.0.0/24 dev br100 proto kernel")
+            output("ip route flush table main")
+            assert not route()
+            eventually(lambda: route() == before)
+            # What stands is not written again, nor is what others made of it.
+            output("ip link add theirs0 type veth peer name their0")
+            output("ip link set theirs0 up")
+            output("ip route replace 10.0.0.0/24 dev theirs0")
+            theirs = route()
+            time.sleep(PROBED)
+            assert route() == theirs
+            gone = replace(none, gone={"1": PORT, "2": OTHER})
+            assert serving.apply(gone).failures == ()
+
+    namespace.call(flushed)
+    told = (directory / "log").read_text()
+    assert told.count("bridge br100: added the route to 10.0.0.0/24") == 1

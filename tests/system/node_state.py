@@ -103,6 +103,7 @@ def ours(node, taps):
     return (
         rules(node)[0],
         devices(node)[0],
+        node.attempt(f"ip route show dev {BRIDGE}").stdout,
         settings(node, taps)[0],
         server(node),
     )

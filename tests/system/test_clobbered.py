@@ -72,6 +72,7 @@ BRIDGES = (
     f"ip link delete {BRIDGE}",
     f"ip link set {BRIDGE} down",
     f"ip addr flush dev {BRIDGE}",
+    f"ip route flush dev {BRIDGE}",
     f"ip link set {BRIDGE} mtu 1300",
     f"ip link set {BRIDGE} type bridge stp_state 1",
     f"ip link set {BRIDGE} address 02:00:00:00:00:77",

@@ -147,6 +147,10 @@ def port_mac(directory, chance):
     _with_port(directory, chance, "ip link set {} address 02:00:00:00:00:77")
 
 
+def port_renamed(directory, chance):
+    _with_port(directory, chance, "ip link set {} down name renamed0")
+
+
 def port_ipv6(directory, chance):
     _with_port(directory, chance, "sysctl -qw net.ipv6.conf.{}.disable_ipv6=0")
 
@@ -237,7 +241,8 @@ SEEN = (
     *(flush_rules, flush_chain, delete_rule, let_all_in, leave_out_jump),
     *(stand_above, flush_guard, flush_guard_chain, take_member, add_member),
     *(flush_set, delete_port, port_down, port_off, port_mtu, port_mac),
-    *(port_ipv6, bridge_down, bridge_gone, bridge_options, address_off),
+    *(port_ipv6, port_renamed, bridge_down, bridge_gone, bridge_options),
+    address_off,
     *(uplink_down, uplink_off, kill_server, stop_server, unset, more),
 )
 UNSEEN = (exchange_member, truncate_file)

@@ -90,6 +90,12 @@ class Host:
         set_link(link.index, **attributes)
         return self.reread(link.name)
 
+    def rename(self, link: Link, name: str) -> Link:
+        """Give another name to a link that is down; return it reread."""
+        set_link(link.index, ifname=name)
+        del self.links[link.name]
+        return self.reread(name)
+
     def set_option(self, bridge: Link, name: str, value: Any) -> Link:
         """Set an option of a bridge, by netlink's name; return it reread."""
         options = {"kind": "bridge", name: value}

@@ -30,6 +30,7 @@ def _mac(value: str) -> bytes:
 
 _ATTRIBUTES: Mapping[str, tuple[int, Callable[..., bytes]]] = {
     "address": (1, _mac),
+    "ifname": (3, lambda value: value.encode() + b"\0"),
     "mtu": (4, _number),
     "master": (10, _number),
     "ifalias": (20, str.encode),

@@ -6,6 +6,8 @@ Goals, and how each is met:
   One that the rows do not know, for whatever reason, is taken down, for
   nobody can say what it may send; it is kept, and named in each pass until
   the rows know it again, or its user has gone.
+* A port that somebody renamed is the guest's all the same: it gets its name
+  back, for a new one would be nobody's, and the guest cut off.
 * A port whose instance's row names another host follows the row, but not
   under its guest: it is kept as it is while it is used.
 """
@@ -18,7 +20,7 @@ from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.link import DUMP, MARK, Address, Link, Reads
 from flatnet.apply.link.links import ERRORS, Host, host
-from flatnet.apply.link.ports import is_device, remove_all
+from flatnet.apply.link.ports import KINDS, host_mac, is_device, remove_all
 from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -83,12 +85,38 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
             # Its rules are about to go.
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
+    _rename_back(found, planned)
     leaving = _leaving(found, planned)
     warnings: list[str] = []
     for first in range(0, len(leaving), _TOGETHER):
         some = leaving[first : first + _TOGETHER]
         warnings += _remove_unused(found, some, plan.gone, planned)
     return warnings
+
+
+def _rename_back(found: Host, planned: Mapping[str, Port]) -> None:
+    """Give ports of the plan that bear other names their own, down."""
+    others = [
+        link
+        for name, link in found.links.items()
+        if name not in planned and link.ours and link.kind != "bridge"
+    ]
+    missing = {
+        (MARK + port.instance_uuid, host_mac(port.mac), KINDS[port.kind]): name
+        for name, port in (planned.items() if others else ())
+        if name not in found.links and is_device(port)
+    }
+    for link in others:
+        # Two devices may bear the same marks.
+        name = missing.pop((link.alias, link.mac, link.kind), None)
+        if name is None:
+            continue
+        try:
+            found.rename(found.write(link, state="down"), name)
+            was = f"its name, which was {link.name}"
+            found.made.append(Effect(Surface.PORT, Verb.SET, name, was))
+        except ERRORS as error:
+            found.fail(Subject(Surface.PORT, name), error)
 
 
 def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:

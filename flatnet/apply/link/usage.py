@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from flatnet.apply.link.link import DUMP, Link, Reads, read_link
+from flatnet.apply.link.link import DUMP, MARK, Link, Reads, read_link
 from flatnet.apply.link.links import Host, host
 from flatnet.apply.link.taps import is_open, opened
 from flatnet.exceptions import HostSetupError
@@ -76,7 +76,11 @@ def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
     if any(each.ours and each.kind != "bridge" for each in planned):
         return
     links, known = _leading_to_instances(there), {*plan.ports, *plan.gone}
-    if not links or any(each.name in known for each in links):
+    # By these it is known whatever somebody has renamed it to.
+    marks = {MARK + each.instance_uuid for each in plan.ports.values()}
+    if not links or any(
+        each.name in known or each.alias in marks for each in links
+    ):
         return
     if known:
         with host(devices) as found:

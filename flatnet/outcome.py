@@ -9,6 +9,7 @@ from flatnet.exceptions import FlatnetError, HostSetupError
 from flatnet.plan.planned import Planned
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.plan import Bridge
+from flatnet.state.scope import Scope
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,19 @@ class Pass:
         At the start that is several things for each instance.
         """
         return replace(self, changes=replace(self.changes, made=()))
+
+    def ports_after(
+        self, planned: Planned, scope: Scope, changes: Changes
+    ) -> dict[str, FoundPort]:
+        """What is known of all ports, by name, after one more pass."""
+        found = {each.name: each for each in changes.ports}
+        if scope.everything or self.planned is None:
+            return found
+        known = dict(self.ports)
+        for name in self.planned.ports_left(planned):
+            known.pop(name, None)
+        known.update(found)
+        return known
 
     @property
     def is_incomplete(self) -> bool:
@@ -113,3 +127,11 @@ class Pass:
             parts.networks[each.network].bridge.network_uuid
             for each in parts.guests.values()
         )
+
+
+def looked_at(planned: Planned, scope: Scope) -> tuple[str, ...] | None:
+    """The guests that a scope is about, or none for all that there is."""
+    if scope.everything:
+        return None
+    found = planned.rows.interfaces_of(scope.instances)
+    return tuple(each.uuid for each in found)

@@ -3,6 +3,7 @@
 import logging
 
 from flatnet.outcome import Pass
+from flatnet.state.changes import Changes
 
 LOG = logging.getLogger(__name__)
 
@@ -25,6 +26,12 @@ def report(outcome: Pass, before: Pass) -> None:
     for line in outcome.warnings:
         if line not in known:
             LOG.warning("%s", _shown(line))
+
+
+def report_kept(changes: Changes) -> None:
+    """Log what was put back by the rows that were read last."""
+    for effect in changes.made:
+        LOG.warning("put back without the database: %s", effect)
 
 
 def _shown(text: str) -> str:

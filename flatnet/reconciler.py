@@ -7,6 +7,7 @@ and every doubt read all.  Whoever waits, waits for a pass that started after
 it asked, and so after its commit.
 """
 
+import contextlib
 import logging
 import random
 import threading
@@ -21,11 +22,10 @@ from flatnet.exceptions import (
     FlatnetError,
     HostSetupError,
 )
-from flatnet.outcome import Pass
+from flatnet.outcome import Pass, looked_at
 from flatnet.partners import AppliesPlans, HostRows, MakesPlans
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
-from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.effects import Effect
 from flatnet.state.plan import Uplink
 from flatnet.state.scope import EVERYTHING, NOTHING, Scope
@@ -234,7 +234,7 @@ class Reconciler:
             changes = self._applier.apply(
                 planned.parts,
                 renewed=scope.renewed,
-                looked_at=_guests(planned, scope),
+                looked_at=looked_at(planned, scope),
             )
             made += changes.made
             # Whoever waits for this pass waits for the next address too.
@@ -248,33 +248,37 @@ class Reconciler:
             planned,
             replace(changes, made=made),
             warnings=(*planned.warnings(), *changes.warnings),
-            ports=self._ports(planned, scope, changes),
+            ports=self._last.ports_after(planned, scope, changes),
             bridges=planned.bridges,
         )
 
-    def _ports(
-        self, planned: Planned, scope: Scope, changes: Changes
-    ) -> dict[str, FoundPort]:
-        """What is known of all ports, by name."""
-        found = {each.name: each for each in changes.ports}
-        before = self._last
-        if scope.everything or before.planned is None:
-            return found
-        known = dict(before.ports)
-        for name in before.planned.ports_left(planned):
-            known.pop(name, None)
-        known.update(found)
-        return known
-
     def _plan(self, scope: Scope) -> Planned:
         """Plan from the rows that are in the scope, and those known."""
-        self._known = rows = self._rows.read(scope, self._known)
+        self._known = rows = self._read(scope)
         names = self._planner.uplink_names(rows)
         if scope.everything or not self._uplinks.keys() >= set(names):
             found = self._applier.uplinks(names)
             self._uplinks = {each.name: each for each in found}
         self._planned = self._planner.plan(rows, self._uplinks, self._planned)
         return self._planned
+
+    def _read(self, scope: Scope) -> Kept:
+        """Read rows; without a database have the host as the last had it.
+
+        What others did to it may be what asked for this pass.
+        """
+        try:
+            return self._rows.read(scope, self._known)
+        except DatabaseUnavailable as error:
+            unread = error
+        # Outside of the handler, else each line of the log tells of it.
+        if self._planned is not None:
+            parts = self._planned.parts
+            # What fails is for the pass to tell that has rows again.
+            with contextlib.suppress(FlatnetError):
+                kept = self._applier.apply(parts, renewed=(), looked_at=None)
+                passlog.report_kept(kept)
+        raise unread
 
     def _told(self, outcome: Pass) -> Pass:
         """Tell the cluster of a pass; what cannot be told is not done."""
@@ -285,11 +289,3 @@ class Reconciler:
         except FlatnetError as error:
             return replace(outcome, error=outcome.error or error)
         return outcome
-
-
-def _guests(planned: Planned, scope: Scope) -> tuple[str, ...] | None:
-    """The guests that a scope is about, or none for all that there is."""
-    if scope.everything:
-        return None
-    found = planned.rows.interfaces_of(scope.instances)
-    return tuple(each.uuid for each in found)

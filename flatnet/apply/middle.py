@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import is_
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def middle(
@@ -22,6 +25,22 @@ def middle(
     first = _alike(before, now, shorter)
     last = _alike(reversed(before), reversed(now), shorter - first)
     return slice(first, len(before) - last), slice(first, len(now) - last)
+
+
+def differing(
+    before: Sequence[T], now: Sequence[T]
+) -> tuple[list[T], list[T]]:
+    """Return the objects that went, and those that came, each in order.
+
+    Between the first that differs and the last, most may be the same.
+    """
+    went, came = middle(before, now)
+    old, new = before[went], now[came]
+    both = set(map(id, old)) & set(map(id, new))
+    return (
+        [each for each in old if id(each) not in both],
+        [each for each in new if id(each) not in both],
+    )
 
 
 def _alike(before: Iterable[object], now: Iterable[object], most: int) -> int:

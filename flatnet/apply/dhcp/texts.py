@@ -4,13 +4,18 @@ A line is checked and made once, for as long as its host is in the plan: who
 comes or goes costs his own lines, and joining them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.middle import middle
 from flatnet.state.plan import DhcpHost, DhcpServer
 
-_LINES = {"hosts": dnsmasq.hosts_line, "names": dnsmasq.names_line}
+_Line = Callable[[DhcpHost, str], str]
+_LINES: dict[str, _Line] = {
+    "hosts": dnsmasq.hosts_line,
+    "names": dnsmasq.names_line,
+}
 
 
 @dataclass(frozen=True)
@@ -38,14 +43,8 @@ class Texts:
         known = self._made.get(server.bridge)
         if known is None or known.domain != server.domain:
             known = _Made(server.domain)
-        went, came = middle(known.hosts, server.hosts)
-        fresh = server.hosts[came]
         lines = {
-            kind: [
-                *known.lines[kind][: went.start],
-                *(line(host, server.domain) for host in fresh),
-                *known.lines[kind][went.stop :],
-            ]
+            kind: _followed(known, server, kind, line)
             for kind, line in _LINES.items()
         }
         self._made[server.bridge] = _Made(server.domain, server.hosts, lines)
@@ -54,3 +53,21 @@ class Texts:
     def forget(self, bridge: str) -> None:
         """Forget those of a server that is no more."""
         self._made.pop(bridge, None)
+
+
+def _followed(
+    known: _Made, server: DhcpServer, kind: str, line: _Line
+) -> list[str]:
+    """The lines of a server's hosts, of which most were made already."""
+    went, came = middle(known.hosts, server.hosts)
+    lines = known.lines[kind]
+    # Those that stay between two that differ.
+    made = dict(zip(map(id, known.hosts[went]), lines[went], strict=True))
+    return [
+        *lines[: went.start],
+        *(
+            made.get(id(host)) or line(host, server.domain)
+            for host in server.hosts[came]
+        ),
+        *lines[went.stop :],
+    ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.link.strangers import Strangers
-from flatnet.apply.middle import middle
+from flatnet.apply.middle import differing
 from flatnet.state.plan import Guard, GuardedPort
 
 Placed = tuple[str, Element]
@@ -34,16 +34,16 @@ class GuardSets:
         :returns: by the names of sets, all elements that may have come to
             one or have left it
         """
-        went, came = middle(self._ports, guard.ports)
+        went, came = differing(self._ports, guard.ports)
         if guard.prevent_spoofing != self._prevents:
-            went = came = slice(None)
+            went, came = list(self._ports), list(guard.ports)
         host = frozenset(host_elements(guard, found))
         moved = set(self._host ^ host)
         self._gathered.put(_HOST, host)
-        for port in self._ports[went]:
+        for port in went:
             moved |= port_elements(port, claims=self._prevents)
             self._gathered.put(_key(port), ())
-        for port in guard.ports[came]:
+        for port in came:
             elements = port_elements(port, claims=guard.prevent_spoofing)
             moved |= elements
             self._gathered.put(_key(port), elements)

@@ -29,7 +29,7 @@ from flatnet.apply.filter.iptables.profiles import (
 )
 from flatnet.apply.filter.iptables.rules import tables
 from flatnet.apply.filter.iptables.tables import AddressSet, Rules, Table
-from flatnet.apply.middle import middle
+from flatnet.apply.middle import differing
 from flatnet.state.filtering import Filter, Group, Guest, Members
 from flatnet.state.sliced import SlicedSet
 
@@ -77,12 +77,12 @@ class Rendering:
             other = _others(self._ruled, ruled)
             self._groups, self._ruled = wanted.groups, ruled
             self._used = _used(wanted.groups)
-        went, came = middle(self._wanted, wanted.guests)
+        went, came = differing(self._wanted, wanted.guests)
         if len(self._guests) < len(self._wanted):
             # Some bear the name of others.
-            went = came = slice(None)
-        leave = {guest.uuid for guest in self._wanted[went]}
-        guests = {guest.uuid: guest for guest in wanted.guests[came]}
+            went, came = list(self._wanted), list(wanted.guests)
+        leave = {guest.uuid for guest in went}
+        guests = {guest.uuid: guest for guest in came}
         gone, differ = leave - guests.keys(), {*guests}
         if other:
             differ |= {

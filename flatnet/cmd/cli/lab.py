@@ -170,9 +170,9 @@ class ByProcess(FormattableColumn[Mapping[str, float]]):
 class Bench(Lister):
     """Measure what flatnet costs, each figure beside its floor.
 
-    It takes an hour and wants an idle machine; --quick takes three minutes
-    and tells whether everything can be measured.  Exit status 1 says that
-    something could not, and not that a goal is missed.
+    It takes half an hour and wants an idle machine; --quick takes three
+    minutes and tells whether everything can be measured.  Exit status 1 says
+    that something could not, and not that a goal is missed.
     """
 
     columns = table.COLUMNS

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from pathlib import Path
 
 from flatnet.lab.spec import BRIDGE
@@ -99,11 +100,19 @@ def server(node):
     return None
 
 
+def routes(node):
+    """Where the bridge leads, by whatever metric somebody prefers."""
+    shown = node.attempt(f"ip route show dev {BRIDGE}").stdout
+    return {
+        re.sub(r" metric \d+", "", line).strip() for line in shown.splitlines()
+    }
+
+
 def ours(node, taps):
     return (
         rules(node)[0],
         devices(node)[0],
-        node.attempt(f"ip route show dev {BRIDGE}").stdout,
+        routes(node),
         settings(node, taps)[0],
         server(node),
     )

@@ -145,11 +145,8 @@ def rows_of(
     connection: Connection, host: str, *conditions: ColumnElement[bool]
 ) -> Sequence[AnyRow]:
     """Return rows of a host that `from_row` takes, by interface."""
-    return connection.execute(
-        select(BINDINGS.c.id, *COLUMNS)
-        .where(BINDINGS.c.host == host, *conditions)
-        .order_by(BINDINGS.c.interface_uuid)
-    ).all()
+    chosen = OF_HOST.add_columns(BINDINGS.c.id).where(*conditions)
+    return connection.execute(chosen, {"host": host}).all()
 
 
 def of_interfaces(

@@ -61,11 +61,19 @@ class Asked:
 @lru_cache(_REMEMBERED)
 def rows(number: int) -> CompoundSelect[Any]:
     """Return a statement for COLUMNS of so many networks, above zero."""
-    conditions = (among(number), bridges())
-    return union_all(*(select(*COLUMNS).where(each) for each in conditions))
+    chosen = conditions(number)
+    return union_all(*(select(*COLUMNS).where(each) for each in chosen))
 
 
-def among(number: int) -> ColumnElement[bool]:
+def conditions(number: int) -> tuple[ColumnElement[bool], ...]:
+    """What rows of so many networks are; none for no network.
+
+    Apart, for each has an index of its own.
+    """
+    return (_among(number), _of_bridges()) if number else ()
+
+
+def _among(number: int) -> ColumnElement[bool]:
     """That a row is one of the named or of the next of so many networks."""
     return or_(
         *(
@@ -85,11 +93,8 @@ def among(number: int) -> ColumnElement[bool]:
     )
 
 
-def bridges() -> ColumnElement[bool]:
-    """That a row is that of a host's bridge in one of the networks.
-
-    Apart from `among`, for each of both has an index of its own.
-    """
+def _of_bridges() -> ColumnElement[bool]:
+    """That a row is that of a host's bridge in one of the networks."""
     return and_(
         FIXED_IPS.c.network_id.in_(bindparam("networks", expanding=True)),
         FIXED_IPS.c.host == bindparam("at"),
@@ -97,7 +102,7 @@ def bridges() -> ColumnElement[bool]:
 
 
 def parameters(asked: Sequence[Asked], host: str | None) -> dict[str, Any]:
-    """Return what `among` and `bridges` take for what is asked."""
+    """Return what `conditions` take for what is asked."""
     given: dict[str, Any] = {
         "networks": [each.network.id for each in asked],
         "at": host,

@@ -125,15 +125,12 @@ def _statement(number: int) -> CompoundSelect[Any]:
     Tenants come first, and addresses after them: PostgreSQL types columns by
     the first two selects, and these have all types between them.
     """
-    conditions = (
-        (candidates.among(number), candidates.bridges()) if number else ()
-    )
     macs = VIFS.c.address.in_(bindparam("macs", expanding=True))
     return union_all(
         tenants.joined(select(*_columns(_TENANT, tenants.COLUMNS))),
         *(
             select(*_columns(_ADDRESS, _KNOWN)).where(each)
-            for each in conditions
+            for each in candidates.conditions(number)
         ),
         select(*_columns(_MAC, {"mac": VIFS.c.address})).where(macs),
     )

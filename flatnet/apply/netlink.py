@@ -64,9 +64,14 @@ def connected(protocol: int, seconds: float) -> socket.socket:
     return kernel
 
 
-def acknowledged(kernel: socket.socket, kind: int, body: bytes) -> int:
-    """Have one thing done, and wait until it is; return the error, or 0."""
-    kernel.send(message(kind, REQUEST | ACK, body))
+def acknowledged(
+    kernel: socket.socket, kind: int, body: bytes, flags: int = 0
+) -> int:
+    """Have one thing done, and wait until it is; return the error, or 0.
+
+    :param flags: beside those that each such message has
+    """
+    kernel.send(message(kind, REQUEST | ACK | flags, body))
     ((_, answer),) = messages(kernel.recv(1 << 16))
     return error(answer)
 

@@ -4,18 +4,13 @@ A line is checked and made once, for as long as its host is in the plan: who
 comes or goes costs his own lines, and joining them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.middle import middle
 from flatnet.state.plan import DhcpHost, DhcpServer
 
-_Line = Callable[[DhcpHost, str], str]
-_LINES: dict[str, _Line] = {
-    "hosts": dnsmasq.hosts_line,
-    "names": dnsmasq.names_line,
-}
+_LINES = {"hosts": dnsmasq.hosts_line, "names": dnsmasq.names_line}
 
 
 @dataclass(frozen=True)
@@ -43,31 +38,21 @@ class Texts:
         known = self._made.get(server.bridge)
         if known is None or known.domain != server.domain:
             known = _Made(server.domain)
-        lines = {
-            kind: _followed(known, server, kind, line)
-            for kind, line in _LINES.items()
-        }
+        went, came = middle(known.hosts, server.hosts)
+        old, new = known.hosts[went], server.hosts[came]
+        lines = {}
+        for kind, line in _LINES.items():
+            before = known.lines[kind]
+            # Those that stay between two that differ.
+            made = dict(zip(map(id, old), before[went], strict=True))
+            lines[kind] = [
+                *before[: went.start],
+                *(made.get(id(e)) or line(e, server.domain) for e in new),
+                *before[went.stop :],
+            ]
         self._made[server.bridge] = _Made(server.domain, server.hosts, lines)
         return {kind: "".join(each) for kind, each in lines.items()}
 
     def forget(self, bridge: str) -> None:
         """Forget those of a server that is no more."""
         self._made.pop(bridge, None)
-
-
-def _followed(
-    known: _Made, server: DhcpServer, kind: str, line: _Line
-) -> list[str]:
-    """The lines of a server's hosts, of which most were made already."""
-    went, came = middle(known.hosts, server.hosts)
-    lines = known.lines[kind]
-    # Those that stay between two that differ.
-    made = dict(zip(map(id, known.hosts[went]), lines[went], strict=True))
-    return [
-        *lines[: went.start],
-        *(
-            made.get(id(host)) or line(host, server.domain)
-            for host in server.hosts[came]
-        ),
-        *lines[went.stop :],
-    ]

@@ -29,7 +29,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from flatnet.apply.link.link import DUMP, Address, Reads
-from flatnet.apply.link.routes import Route, device_name, routes
+from flatnet.apply.link.routes import (
+    Route,
+    device_index,
+    device_name,
+    routes,
+)
 from flatnet.exceptions import HostSetupError
 from flatnet.state.taken import InUse
 
@@ -98,7 +103,7 @@ def conflict(
     :param bridge: its name, whether it is there or not
     """
     network = IPv4Network(cidr, strict=False)
-    index = _index(bridge)
+    index = device_index(bridge)
     for each in in_use:
         address = IPv4Address(each.address)
         device = around.way(address) if address in network else 0
@@ -114,7 +119,7 @@ def conflict(
 def overlap(cidr: str, *, bridge: str, around: Surroundings) -> str:
     """Return which range of another device a network overlaps, or empty."""
     network = IPv4Network(cidr, strict=False)
-    for route in around.ranges(network, _index(bridge)):
+    for route in around.ranges(network, device_index(bridge)):
         return (
             f"network {network} of {bridge} overlaps {around.shown(route)}, "
             f"what is reached there would be no more: {REMEDY}"
@@ -124,7 +129,7 @@ def overlap(cidr: str, *, bridge: str, around: Surroundings) -> str:
 
 def led_to(address: str, *, bridge: str, around: Surroundings) -> str:
     """Return the route by another device to just an address, or empty."""
-    index = _index(bridge)
+    index = device_index(bridge)
     for route in around.routes:
         if route.device != index and route.to == IPv4Network(address):
             return around.shown(route)
@@ -160,7 +165,7 @@ def own_ways(
     one of ours is none: it is the bridge, which somebody renamed.
     """
     network = IPv4Network(cidr, strict=False)
-    index = _index(bridge)
+    index = device_index(bridge)
     used = [IPv4Address(each.address) for each in in_use]
     found = {around.way(each) for each in used if each in network}
     found |= {route.device for route in around.ranges(network, index)}
@@ -222,10 +227,3 @@ def network_of(address: str) -> str:
     '10.0.0.0/24'
     """
     return str(IPv4Interface(address).network)
-
-
-def _index(name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0

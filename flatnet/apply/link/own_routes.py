@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from flatnet.apply import netlink
 from flatnet.apply.link.link import Reads
+from flatnet.apply.link.routes import device_index
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Plan
 
@@ -44,7 +45,7 @@ class OwnRoutes:
             if each.ours
         }
         for bridge in plan.bridges:
-            index = _index(bridge.name)
+            index = device_index(bridge.name)
             if (index, bridge.address) not in ours:
                 continue
             own = ipaddress.IPv4Interface(bridge.address)
@@ -61,15 +62,6 @@ class OwnRoutes:
             + netlink.attribute(_SOURCE, own.ip.packed)
             + netlink.attribute(_DEVICE, struct.pack("=I", index))
         )
-        flags = netlink.REQUEST | netlink.ACK | _CREATE | _EXCLUSIVE
+        flags = _CREATE | _EXCLUSIVE
         with self._asking.lent() as kernel:
-            kernel.send(netlink.message(_NEW_ROUTE, flags, body))
-            ((_, answer),) = netlink.messages(kernel.recv(1 << 16))
-        return netlink.error(answer) == 0
-
-
-def _index(name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
+            return not netlink.acknowledged(kernel, _NEW_ROUTE, body, flags)

@@ -65,6 +65,14 @@ def routers() -> tuple[str, ...]:
     return tuple(sorted(found, key=ipaddress.ip_address))
 
 
+def device_index(name: str) -> int:
+    """The index of a device, 0 where there is none of that name."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
+
+
 def device_name(index: int) -> str:
     """Return the name of a device, or what can be said of one that went."""
     try:

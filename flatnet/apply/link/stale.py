@@ -98,8 +98,8 @@ def _rename_back(found: Host, planned: Mapping[str, Port]) -> None:
     """Give ports of the plan that bear other names their own, down."""
     others = [
         link
-        for name, link in found.links.items()
-        if name not in planned and link.ours and link.kind != "bridge"
+        for link in _unplanned(found, planned)
+        if link.ours and link.kind != "bridge"
     ]
     missing = {
         (MARK + port.instance_uuid, host_mac(port.mac), KINDS[port.kind]): name
@@ -117,6 +117,12 @@ def _rename_back(found: Host, planned: Mapping[str, Port]) -> None:
             found.made.append(Effect(Surface.PORT, Verb.SET, name, was))
         except ERRORS as error:
             found.fail(Subject(Surface.PORT, name), error)
+
+
+def _unplanned(found: Host, planned: Mapping[str, Port]) -> list[Link]:
+    """The devices that are no ports of the plan, by name."""
+    others = found.links.keys() - planned.keys()
+    return [found.links[name] for name in sorted(others)]
 
 
 def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:
@@ -216,11 +222,11 @@ def _remove(found: Host, address: Address) -> None:
 def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
     uplinks = {bridge.uplink for bridge in plan.bridges}
     planned = {bridge.name for bridge in plan.bridges}
-    others = found.links.keys() - plan.ports.keys() - planned
     return [
         link
-        for link in (found.links[name] for name in sorted(others))
+        for link in _unplanned(found, plan.ports)
         if link.kind == "bridge"
+        and link.name not in planned
         and link.ours
         and all(
             slave.name in uplinks or slave.name in plan.ports

@@ -31,7 +31,7 @@ from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.forwarding import apply_forwarding
 from flatnet.apply.link.found import found_ports
-from flatnet.apply.link.link import DUMP, Reads
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sysctl import apply_sysctls
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Subject, Surface

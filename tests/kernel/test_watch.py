@@ -124,6 +124,7 @@ TWISTS = (
     f"ip link set {PORT} address 02:00:00:00:00:77",
     f"ip link delete {PORT}",
     "ip link set br100 down",
+    "ip link set br100 arp off",
     "ip link set br100 mtu 1300",
     "ip link set br100 type bridge stp_state 1",
     "ip link set br100 type bridge nf_call_iptables 0",

@@ -7,8 +7,9 @@ import pytest
 from pyroute2 import IPRoute
 
 from flatnet.apply.link.checks import check_bridge
-from flatnet.apply.link.link import DUMP, Link
+from flatnet.apply.link.link import Link
 from flatnet.apply.link.links import Host
+from flatnet.apply.link.reads import DUMP
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge
 

@@ -31,16 +31,10 @@ from flatnet.apply.link.addressing import (
 )
 from flatnet.apply.link.checks import check_bridge, is_ours
 from flatnet.apply.link.conflicts import Surroundings
-from flatnet.apply.link.link import (
-    DUMP,
-    MARK,
-    NO_LINKLOCAL_LEARN,
-    Link,
-    Reads,
-    read_link,
-)
+from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link, read_link
 from flatnet.apply.link.links import ERRORS, Host, disable_ipv6, host
 from flatnet.apply.link.ports import apply_port, is_device, shut_port
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.stale import remove_ports
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes
@@ -209,6 +203,10 @@ def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
     if not link.up:
         link = found.write(link, state="up")
         found.made.append(Effect(Surface.BRIDGE, Verb.UP, link.name))
+    if bridge.address and not link.arp:
+        # Else guests lose their gateway once they have forgotten its MAC.
+        link = found.write(link, arp=True)
+        found.made.append(Effect(Surface.BRIDGE, Verb.SET, link.name, "arp"))
     return link
 
 
@@ -281,8 +279,11 @@ def _mend_uplink(found: Host, link: Link, name: str) -> None:
             Effect(Surface.UPLINK, Verb.ENSLAVED, name, f"to {link.name}")
         )
     if not uplink.up:
-        found.write(uplink, state="up")
+        uplink = found.write(uplink, state="up")
         found.made.append(Effect(Surface.UPLINK, Verb.UP, name))
+    if found.unbar(uplink):
+        passing = "what its bridge passes"
+        found.made.append(Effect(Surface.UPLINK, Verb.SET, name, passing))
 
 
 def _has_global_ipv6(found: Host, link: Link) -> bool:

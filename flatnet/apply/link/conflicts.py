@@ -28,7 +28,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
-from flatnet.apply.link.link import DUMP, Address, Reads
+from flatnet.apply.link.link import Address
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.routes import (
     Route,
     device_index,

@@ -25,10 +25,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flatnet.apply import netlink
+from flatnet.apply.link.barred import barred_by_bridge
 from flatnet.apply.link.link import (
     Address,
     Link,
     address,
+    has_tree,
     link,
     read_addresses,
     read_link,
@@ -223,9 +225,12 @@ class Devices:
 
     def _take_link(self, kind: int, body: bytes) -> None:
         family, _, index = _INDEX.unpack_from(body)
-        # What a bridge says of its ports is less than the whole.
+        # A bridge says of its ports only what it does with them.
         if family != _OF_BRIDGES:
             self._put(index, link(body) if kind == _NEW_LINK else None)
+        elif kind == _NEW_LINK and (known := self._known.get(index)):
+            found = replace(known, barred=barred_by_bridge(body))
+            self._put(index, found)
 
     def _take_address(self, kind: int, found: Address) -> None:
         heard = self._moved.addresses | {found}
@@ -240,6 +245,8 @@ class Devices:
     def _put(self, index: int, now: Link | None) -> None:
         """Note what a device is by now."""
         before = self._known.get(index)
+        if now and now.barred and has_tree(self._known.get(now.master)):
+            now = replace(now, barred=False)
         if now is before or now == before:
             return
         self._before.setdefault(index, before)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from flatnet.apply.link.link import DUMP, Link, Reads
+from flatnet.apply.link.link import Link
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.plan import Bridge, Plan, Port
 

@@ -5,17 +5,13 @@ takes longer than all the rest of a pass: so of a message only that is read
 here which somebody asks for.
 """
 
-import contextlib
 import ipaddress
-import socket
 import struct
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, TypeVar
 
+from flatnet.apply.link.barred import barred
 from flatnet.apply.link.rtnl import answer, dump
 from flatnet.apply.netlink import attribute, by_kind
 
@@ -47,12 +43,11 @@ _BRIDGE_OPTIONS = {
 _BRIDGE_BOOLEANS = 46
 _INET6, _INET6_CONF, _DISABLE_IPV6 = 10, 2, 26
 _FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
-_UP = 1
+_UP, _NO_ARP = 1, 1 << 7
 _SCOPE_GLOBAL = 0
 _SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
 # Bodies of about a kilobyte, and a bridge takes 1023 ports.
 _REMEMBERED = 1 << 11
-T = TypeVar("T", bound="_Closes")
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
 # What the host may reach guests by: bridges, and what stands on one.
 SWITCHES = ("bridge", "ipvlan", "ipvtap", "macvlan", "macvtap")
@@ -69,7 +64,8 @@ class Link:
     `ipv6` is false where IPv6 is disabled or unknown to the device.
     `opener` are the uid and gid that may open a tap.  `up` is what was set,
     `carrier` says that somebody is at the other end, `away` that a pair's is
-    in another namespace.
+    in another namespace.  `barred`: its bridge keeps packets from it.  `arp`
+    is false where it neither asks nor answers who has an address.
     """
 
     index: int
@@ -86,6 +82,8 @@ class Link:
     opener: tuple[int, int] | None = None
     carrier: bool = False
     away: bool = False
+    barred: bool = False
+    arp: bool = True
 
     @property
     def ours(self) -> bool:
@@ -96,6 +94,11 @@ class Link:
     def is_virtual(self) -> bool:
         """Whether it is of a kind that guests are behind."""
         return self.kind in _VIRTUAL
+
+
+def has_tree(bridge: Link | None) -> bool:
+    """Whether a bridge has a spanning tree, which says who passes what."""
+    return bool(bridge and dict(bridge.options).get("IFLA_BR_STP_STATE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,71 +114,6 @@ class Address:
     def ip(self) -> str:
         """The address without its prefix."""
         return self.value.partition("/")[0]
-
-
-class _Closes(Protocol):
-    def close(self) -> None: ...
-
-
-class Reads(Protocol):
-    """Who knows the devices of this host and their addresses."""
-
-    def named(self) -> "dict[str, Link]":
-        """Return the devices as they are now by name, in no order."""
-
-    def addresses(self) -> "tuple[Address, ...]":
-        """Return the addresses as they are now."""
-
-    def reread(self, name: str) -> "Link":
-        """Ask the kernel for a device that we have just changed.
-
-        :raises OSError: it does not exist
-        """
-
-    def are_gone(
-        self, indexes: frozenset[int], answered: socket.socket
-    ) -> bool:
-        """Wait until none of these is there, or `answered` is readable.
-
-        Return whether they are known to be gone.
-        """
-
-    def connection(
-        self, connect: Callable[[], T]
-    ) -> AbstractContextManager[T]:
-        """Lend a connection by which devices are changed."""
-
-
-class Dump:
-    """Knows nothing, and asks the kernel each time."""
-
-    def named(self) -> "dict[str, Link]":
-        """Return the devices as they are now by name."""
-        return {each.name: each for each in read_links()}
-
-    def addresses(self) -> "tuple[Address, ...]":
-        """Return the addresses as they are now."""
-        return read_addresses()
-
-    def reread(self, name: str) -> "Link":
-        """Ask the kernel for a device."""
-        return read_link(name)
-
-    def are_gone(
-        self, _indexes: frozenset[int], answered: socket.socket
-    ) -> bool:
-        """Wait until `answered` is readable, for it hears nothing."""
-        answered.recv(1)
-        return False
-
-    def connection(
-        self, connect: Callable[[], T]
-    ) -> AbstractContextManager[T]:
-        """Lend a new one, and close it."""
-        return contextlib.closing(connect())
-
-
-DUMP = Dump()
 
 
 def read_links() -> tuple[Link, ...]:
@@ -238,6 +176,8 @@ def link(body: bytes) -> Link:
         opener=_opener(data) if kind == "tun" else None,
         carrier=values.get(_CARRIER) == b"\1",
         away=away,
+        barred=barred(info, flags),
+        arp=not flags & _NO_ARP,
     )
 
 

@@ -17,12 +17,9 @@ from pyroute2.netlink import nla
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from flatnet.apply.link.link import (
-    DUMP,
-    Address,
-    Link,
-    Reads,
-)
+from flatnet.apply.link.barred import unbar
+from flatnet.apply.link.link import Address, Link, has_tree
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.removal import remove, remove_group
 from flatnet.apply.link.setting import set_link
 from flatnet.exceptions import HostSetupError
@@ -101,6 +98,15 @@ class Host:
         options = {"kind": "bridge", name: value}
         self.netlink.link("set", index=bridge.index, **options)
         return self.reread(bridge.name)
+
+    def unbar(self, link: Link) -> bool:
+        """Have a port's bridge keep nothing from it; whether it did."""
+        master = self.by_index(link.master) if link.barred else None
+        if master is None or has_tree(master):
+            return False
+        unbar(link.index, carrier=link.carrier)
+        self.reread(link.name)
+        return True
 
     def pin_mac(self, bridge: Link) -> None:
         """Keep the MAC of a foreign bridge that is about to get a port.

@@ -164,8 +164,11 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
     if port.kind == "tap":
         link = _mend_opener(host, link, port)
     if not link.up:
-        host.write(link, state="up")
+        link = host.write(link, state="up")
         host.made.append(Effect(Surface.PORT, Verb.UP, port.name))
+    if host.unbar(link):
+        passing = "what its bridge passes"
+        host.made.append(Effect(Surface.PORT, Verb.SET, port.name, passing))
 
 
 def _opener(host: Host, port: Port) -> tuple[int, int]:

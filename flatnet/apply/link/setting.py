@@ -16,7 +16,7 @@ from flatnet.apply.netlink import attribute
 # From linux/rtnetlink.h, linux/if_link.h and linux/if.h.
 _SET_LINK = 19
 _LINK = struct.Struct("=BxHiII")
-_UP = 1
+_UP, _NO_ARP = 1, 1 << 7
 _FLAGS = {"up": _UP, "down": 0}
 
 
@@ -38,18 +38,28 @@ _ATTRIBUTES: Mapping[str, tuple[int, Callable[..., bytes]]] = {
 }
 
 
-def set_link(index: int, *, state: str = "", **values: int | str) -> None:
+def set_link(
+    index: int, *, state: str = "", arp: bool = False, **values: int | str
+) -> None:
     """Set attributes of a device, by pyroute2's names.
 
     :param state: `up` or `down`
+    :param arp: have it ask and answer who has an address
     :raises NetlinkError: the kernel refused
     """
-    request = _LINK.pack(
-        0, 0, index, _FLAGS.get(state, 0), _UP if state else 0
-    )
+    meant = (_UP if state else 0) | (_NO_ARP if arp else 0)
+    request = _LINK.pack(0, 0, index, _FLAGS.get(state, 0), meant)
     for name, value in values.items():
         number, encoded = _ATTRIBUTES[name]
         request += attribute(number, encoded(value))
+    changed(request)
+
+
+def changed(request: bytes) -> None:
+    """Have the kernel set what the body of a message says of a device.
+
+    :raises NetlinkError: it refused
+    """
     try:
         rtnl.change(_SET_LINK, request)
     except OSError as error:

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.conflicts import Surroundings, misplaced
-from flatnet.apply.link.link import DUMP, MARK, Address, Link, Reads
+from flatnet.apply.link.link import MARK, Address, Link
 from flatnet.apply.link.links import ERRORS, Host, host
 from flatnet.apply.link.ports import KINDS, host_mac, is_device, remove_all
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb

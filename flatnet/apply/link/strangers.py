@@ -12,7 +12,8 @@ from operator import attrgetter
 
 from flatnet.apply.grammar import values as grammar_values
 from flatnet.apply.link.conflicts import Surroundings, own_ways
-from flatnet.apply.link.link import DUMP, SWITCHES, Address, Link, Reads
+from flatnet.apply.link.link import SWITCHES, Address, Link
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.routes import device_name
 from flatnet.state.plan import Guard, GuardedNetwork
 from flatnet.state.taken import InUse

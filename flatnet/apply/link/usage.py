@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from flatnet.apply.link.link import DUMP, MARK, Link, Reads, read_link
+from flatnet.apply.link.link import MARK, Link, read_link
 from flatnet.apply.link.links import Host, host
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.taps import is_open, opened
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Plan

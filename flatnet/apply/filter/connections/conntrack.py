@@ -30,7 +30,7 @@ from flatnet.apply.filter.guard import met, severed
 from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.ipset import all_packed
-from flatnet.apply.link.link import DUMP, Reads
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.netlink import Kept
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure

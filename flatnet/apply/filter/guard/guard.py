@@ -51,7 +51,7 @@ from flatnet.apply.filter.guard.nft_elements import Change, write_elements
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.filter.guard.sets import GuardSets
 from flatnet.apply.filter.proven import generation
-from flatnet.apply.link.link import DUMP, Reads
+from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.strangers import Strangers, strangers
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Surface, Verb

@@ -1,0 +1,64 @@
+"""Whether a bridge keeps packets from one of its ports, and how it stops.
+
+A port that is up and has a carrier is cut off all the same where somebody has
+set it to pass nothing (`bridge link set dev TAP state 0`), to know no sender
+(`locked on`), or to get no broadcasts, by which its guest is asked for its
+address (`bcast_flood off`).  With a spanning tree the first is the tree's to
+say.  What else can be set on a port cuts nobody off, and is left to its admin.
+"""
+
+import struct
+from collections.abc import Mapping
+
+from flatnet.apply.link.setting import changed
+from flatnet.apply.netlink import attribute, by_kind
+
+# From linux/if.h, linux/if_bridge.h, linux/if_link.h and linux/rtnetlink.h.
+_LOWER_UP = 1 << 16
+_STATE, _BROADCASTS, _LOCKED = 1, 30, 39
+_FORWARDING = b"\3"
+_PORT_KIND, _PORT_DATA, _PORT = 4, 5, 12
+_NESTED = 0x8000
+_OF_BRIDGES = 7
+_LINK = struct.Struct("=BxHiII")
+
+
+def barred(info: Mapping[int, bytes], flags: int) -> bool:
+    """Whether a device is a bridge's port that gets or passes too little.
+
+    :param info: its IFLA_LINKINFO
+    :param flags: its IFF_*
+    """
+    if not info.get(_PORT_KIND, b"").startswith(b"bridge\0"):
+        return False
+    return _is_barred(info.get(_PORT_DATA, b""), flags)
+
+
+def barred_by_bridge(body: bytes) -> bool:
+    """The same of the body of a bridge's own message about its port."""
+    _, _, _, flags, _ = _LINK.unpack_from(body)
+    values = by_kind(body[_LINK.size :])
+    return _is_barred(values.get(_PORT, b""), flags)
+
+
+def unbar(index: int, *, carrier: bool) -> None:
+    """Have its bridge pass what is for a port and from it.
+
+    :param carrier: whether the port has one; Linux sets no state without
+    :raises NetlinkError: the kernel refused
+    """
+    wanted = attribute(_BROADCASTS, b"\1") + attribute(_LOCKED, b"\0")
+    if carrier:
+        wanted += attribute(_STATE, _FORWARDING)
+    request = _LINK.pack(_OF_BRIDGES, 0, index, 0, 0)
+    changed(request + attribute(_PORT | _NESTED, wanted))
+
+
+def _is_barred(data: bytes, flags: int) -> bool:
+    # Of a port that is down, or has no carrier, the state is that it is.
+    values = by_kind(data)
+    return (
+        (bool(flags & _LOWER_UP) and values.get(_STATE) != _FORWARDING)
+        or values.get(_BROADCASTS) == b"\0"
+        or values.get(_LOCKED) == b"\1"
+    )

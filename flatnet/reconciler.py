@@ -7,7 +7,6 @@ and every doubt read all.  Whoever waits, waits for a pass that started after
 it asked, and so after its commit.
 """
 
-import contextlib
 import logging
 import random
 import threading
@@ -22,6 +21,7 @@ from flatnet.exceptions import (
     FlatnetError,
     HostSetupError,
 )
+from flatnet.keeper import Keeper
 from flatnet.outcome import Pass, looked_at
 from flatnet.partners import AppliesPlans, HostRows, MakesPlans
 from flatnet.plan.kept import Kept
@@ -56,7 +56,7 @@ class Reconciler:
     ) -> None:
         self._rows = rows
         self._planner = planner
-        self._applier = applier
+        self._keeper = Keeper(applier)
         self._interval = interval
         self._changed = threading.Condition()
         self._asked = 0
@@ -95,7 +95,9 @@ class Reconciler:
             self._scope |= scope
             self._asked += 1
             self._changed.notify_all()
-            return self._asked
+            ticket = self._asked
+        self._keeper.hear()
+        return ticket
 
     def ask_about(self, ports: Iterable[str]) -> int:
         """Ask for a pass about ports that somebody did something to."""
@@ -162,7 +164,8 @@ class Reconciler:
         if time.monotonic() >= self._whole_due or self._planned is None:
             scope |= EVERYTHING
         self._begun = time.monotonic()
-        outcome = self._told(self._pass(scope))
+        with self._keeper.awake():
+            outcome = self._told(self._pass(scope))
         passlog.report(outcome, self._last)
         outcome = outcome.logged()
         with self._changed:
@@ -231,7 +234,7 @@ class Reconciler:
         made: tuple[Effect, ...] = ()
         for _ in range(MOST_SWAPS):
             planned = self._plan(scope)
-            changes = self._applier.apply(
+            changes = self._keeper.apply(
                 planned.parts,
                 renewed=scope.renewed,
                 looked_at=looked_at(planned, scope),
@@ -257,7 +260,7 @@ class Reconciler:
         self._known = rows = self._read(scope)
         names = self._planner.uplink_names(rows)
         if scope.everything or not self._uplinks.keys() >= set(names):
-            found = self._applier.uplinks(names)
+            found = self._keeper.uplinks(names)
             self._uplinks = {each.name: each for each in found}
         self._planned = self._planner.plan(rows, self._uplinks, self._planned)
         return self._planned
@@ -272,12 +275,7 @@ class Reconciler:
         except DatabaseUnavailable as error:
             unread = error
         # Outside of the handler, else each line of the log tells of it.
-        if self._planned is not None:
-            parts = self._planned.parts
-            # What fails is for the pass to tell that has rows again.
-            with contextlib.suppress(FlatnetError):
-                kept = self._applier.apply(parts, renewed=(), looked_at=None)
-                passlog.report_kept(kept)
+        self._keeper.keep()
         raise unread
 
     def _told(self, outcome: Pass) -> Pass:

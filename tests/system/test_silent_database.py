@@ -5,6 +5,7 @@ network namespace of its own reaches it.
 """
 
 import contextlib
+import json
 import tempfile
 import time
 from dataclasses import dataclass
@@ -109,3 +110,34 @@ def is_ready(database):
     """Whether the last pass went well, and its daemon reports."""
     (service,) = services.list_all(database)
     return service.state == "ready" and service.seconds_ago < PATIENCE
+
+
+def test_what_others_do_meanwhile_is_put_back(lab, database):
+    """Before the read ends that asks the server."""
+    node = lab.node(1)
+    instance = new_instance(lab, "kept", "node1")
+    [vif] = allocate(lab, instance, "node1")
+    name = vif["devname"]
+    # A pass that begins to read once the server is frozen waits for long.
+    for twist in (f"delete {name}", "set br100 down"):
+        with frozen(database):
+            node.run(f"ip link {twist}")
+            failed = failures(lab)
+            wait_until(lambda: is_served(node, name), f"not back: {twist}")
+            assert failures(lab) == failed
+            node.run(f"ip link {twist}")
+            wait_until(lambda: is_served(node, name), f"not again: {twist}")
+            assert failures(lab) == failed
+        wait_until(lambda: is_ready(database), "the daemon did not come back")
+
+
+def failures(lab):
+    """How many passes ended with an error so far."""
+    return (lab.spec.directory / "node1.log").read_text().count("pass failed")
+
+
+def is_served(node, name):
+    """Whether a port is there, and it and its bridge are up."""
+    shown = json.loads(node.run("ip -j link"))
+    up = {each["ifname"] for each in shown if "UP" in each["flags"]}
+    return {name, "br100"} <= up

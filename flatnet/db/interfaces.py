@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, exists, select
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Concerned
+from flatnet.db.remembered import Remembered
 from flatnet.state.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
@@ -129,15 +131,23 @@ def list_all(
 
 
 def from_rows(
-    rows: Iterable[AnyRow], groups: Mapping[str, Sequence[int]]
+    rows: Iterable[AnyRow],
+    groups: Mapping[str, Sequence[int]],
+    last: Remembered | None = None,
 ) -> tuple[Interface, ...]:
     """Return the interfaces that rows of `ATTACHED` are of.
 
     :param groups: the ids of their groups, ascending, by instance
+    :param last: has those that were made before
     """
-    return tuple(
-        _from_rows(list(its), groups)
-        for _, its in groupby(rows, lambda row: row.uuid)
+    of_each = (list(its) for _, its in groupby(rows, key=attrgetter("uuid")))
+    return (last or Remembered()).each(
+        "interfaces",
+        (
+            ((*map(tuple, its), *groups.get(its[0].instance_uuid, ())), its)
+            for its in of_each
+        ),
+        lambda its: _from_rows(its, groups),
     )
 
 

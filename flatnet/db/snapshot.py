@@ -64,15 +64,12 @@ def read(
         was then, the snapshot is the same object
     """
     last = last or Remembered()
-    rows = connection.execute(bindings.OF_HOST, {"host": host}).all()
-    bound = last.made(
-        "bindings", plain(rows), lambda: tuple(map(bindings.from_row, rows))
-    )
+    bound = _bound(connection, host, last)
     attached, joined = _living(connection, host, bound)
     here = last.made(
         "interfaces",
         (plain(attached), plain(joined), bound),
-        lambda: _here(attached, joined, bound, host),
+        lambda: _here(attached, joined, bound, host, last),
     )
     groups = _groups(connection, here.groups)
     known = last.made("groups", plain(groups), lambda: from_groups(groups))
@@ -90,6 +87,20 @@ def read(
         **from_networks(connection.execute(selects.NETWORKS_HERE, used)),
     )
     return last.made("snapshot", read, lambda: read)
+
+
+def _bound(
+    connection: Connection, host: str, last: Remembered
+) -> tuple[Binding, ...]:
+    """All bindings of a host."""
+    rows = connection.execute(bindings.OF_HOST, {"host": host}).all()
+    answer = plain(rows)
+    of_each = zip(answer, rows, strict=True)
+    return last.made(
+        "bindings",
+        answer,
+        lambda: last.each("bindings", of_each, bindings.from_row),
+    )
 
 
 def _living(
@@ -119,8 +130,9 @@ def _here(
     joined: Iterable[AnyRow],
     bound: Collection[Binding],
     host: str,
+    last: Remembered,
 ) -> _Here:
-    found = interfaces.from_rows(attached, interfaces.grouped(joined))
+    found = interfaces.from_rows(attached, interfaces.grouped(joined), last)
     living = {(each.uuid, each.instance_uuid) for each in found}
     return _Here(
         interfaces=wanted_here(found, bound, host),

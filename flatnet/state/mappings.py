@@ -44,7 +44,11 @@ def renewed(
     if isinstance(before, SlicedMap):
         return before.changed(new, covered)
     gone = [key for key in covered if key in before and key not in new]
-    other = {k: value for k, value in new.items() if before.get(k) != value}
+    other = {
+        key: value
+        for key, value in new.items()
+        if (known := before.get(key)) is not value and known != value
+    }
     if not gone and not other:
         return before
     found = {**before, **other}

@@ -206,6 +206,20 @@ def test_what_is_as_it_was_read_last_is_the_same_object(database):
     assert snapshot.read(database, "node1", last) is before
 
 
+def test_of_what_was_written_since_that_alone_is_made(database):
+    a_network(database)
+    first, second = (an_instance(database, hostname=f"vm_{n}") for n in (1, 2))
+    allocate(database, first)
+    last = Remembered()
+    before = snapshot.read(database, "node1", last)
+    allocate(database, second)
+    after = snapshot.read(database, "node1", last)
+    assert after == snapshot.read(database, "node1")
+    assert after.interfaces[0] is before.interfaces[0]
+    assert any(each is before.bindings[0] for each in after.bindings)
+    assert len(after.interfaces) == len(after.bindings) == 2
+
+
 @pytest.mark.parametrize(
     ("table", "values"),
     [

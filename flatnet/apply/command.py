@@ -4,12 +4,14 @@ It does not outlive us: killed with everything that could end it, we would
 leave a step that undoes what our successor has done since.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flatnet.exceptions import HostSetupError
 
@@ -90,9 +92,17 @@ def resolved(name: str) -> str:
     """The file that a command's name leads to, or nothing."""
     for directory in _PATH.split(":"):
         path = os.path.join(directory, name)
-        if os.access(path, os.X_OK):
-            return os.path.realpath(path)
+        with contextlib.suppress(OSError):
+            if os.access(path, os.X_OK):
+                found = os.stat(path)
+                return _real_path(path, found.st_dev, found.st_ino)
     return ""
+
+
+@lru_cache(64)
+def _real_path(path: str, _device: int, _inode: int) -> str:
+    """Where links lead, as long as it is that file that they lead to."""
+    return os.path.realpath(path)
 
 
 def _one_line(text: str) -> str:

@@ -91,7 +91,7 @@ def test_what_was_there_before_is_nobodys_deed(namespace):
 def test_the_devices_are_the_same_objects_until_one_is_another(namespace):
     def read():
         with contextlib.closing(Devices()) as devices:
-            before, again = devices.named(), devices.named()
+            before, again = dict(devices.named()), devices.named()
             assert all(again[name] is before[name] for name in before)
             subprocess.run(
                 ["ip", "link", "add", "d1", "type", "bridge"], check=True

@@ -146,7 +146,8 @@ def _served(
     config_file: str,
 ) -> _Served:
     """Have it run with the admin's file, or with the last that was sound."""
-    before = _earlier(server, running, networks_path)
+    serving = _serving(server, running, networks_path)
+    before = _earlier(server, serving, networks_path)
     apply = partial(
         _apply_server, server, known=known, networks_path=networks_path
     )
@@ -157,14 +158,14 @@ def _served(
     except HostSetupError as error:
         if not before:
             raise
-        made = apply(running, config_file=before)
+        made = apply(running, serving, config_file=before)
         return _Served(_changes(server, made, str(error)), before)
     try:
-        made = apply(running, config_file=config)
+        made = apply(running, serving, config_file=config)
     except HostSetupError as error:
         if not config or before in ("", config):
             raise
-        made = apply((), config_file=before)
+        made = apply((), None, config_file=before)
         told = dnsmasq_config.refuse(
             server,
             networks_path=networks_path,
@@ -176,10 +177,9 @@ def _served(
 
 
 def _earlier(
-    server: DhcpServer, running: tuple[Daemon, ...], networks_path: str
+    server: DhcpServer, serving: Daemon | None, networks_path: str
 ) -> str:
     """The copy of the admin's file that serves now, or served last."""
-    serving = _serving(server, running, networks_path)
     return dnsmasq_config.earlier(
         server,
         networks_path=networks_path,
@@ -190,6 +190,7 @@ def _earlier(
 def _apply_server(
     server: DhcpServer,
     running: tuple[Daemon, ...],
+    serving: Daemon | None,
     *,
     known: Running,
     networks_path: str,
@@ -201,7 +202,6 @@ def _apply_server(
     )
     mark = dnsmasq.path(networks_path, server.bridge, "reload")
     leases = dnsmasq.path(networks_path, server.bridge, "leases")
-    serving = _serving(server, running, networks_path)
     # Without the file it would write to one that nobody can read.
     has_leases = os.path.exists(leases)
     if serving and serving.arguments == arguments and has_leases:

@@ -21,9 +21,9 @@ MAC until we add a port, as nothing in netlink says whether it is pinned.
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from flatnet.apply.files import read_setting
 from flatnet.apply.link.addressing import (
     check_address,
     mend_address,
@@ -66,7 +66,7 @@ def check_privilege() -> None:
 
     :raises HostSetupError: CAP_NET_ADMIN is missing
     """
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in read_setting("/proc/self/status").splitlines():
         name, _, value = line.partition(":")
         if name == "CapEff" and int(value, 16) >> CAP_NET_ADMIN & 1:
             return

@@ -20,8 +20,9 @@ import contextlib
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from flatnet.apply import netlink
@@ -91,15 +92,17 @@ class Devices:
         if self._connection is not None:
             self._connection.close()
 
-    def named(self) -> dict[str, Link]:
+    def named(self) -> Mapping[str, Link]:
         """Return the devices as they are now by name, in no order.
+
+        They go on to be what there is: who needs them to stay has a copy.
 
         :raises HostSetupError: the kernel does not tell
         """
         self._refresh()
         if not self._is_current:
             return {each.name: each for each in read_links()}
-        return self._names.copy()
+        return MappingProxyType(self._names)
 
     def find(self, name: str) -> Link | None:
         """Return a device as it was last heard of, or none."""

@@ -19,6 +19,7 @@ itself deaf to its own router.
 
 from pathlib import Path
 
+from flatnet.apply.files import read_setting, write_setting
 from flatnet.apply.link.sysctl import set_to
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
@@ -67,7 +68,7 @@ def closed(wanted: Forwarding) -> tuple[str, ...]:
 
 
 def _open(device: str) -> None:
-    (_DEVICES / device / "forwarding").write_text("1")
+    write_setting(_DEVICES / device / "forwarding", "1")
     if _value(device) == "0":
         raise HostSetupError("1 was written, but it reads 0")
 
@@ -75,14 +76,14 @@ def _open(device: str) -> None:
 def _value(device: str) -> str:
     """Its setting, or nothing if there is no such device."""
     try:
-        return (_DEVICES / device / "forwarding").read_text().strip()
+        return read_setting(_DEVICES / device / "forwarding")
     except OSError:
         return ""
 
 
 def _default_devices() -> set[str]:
     """The devices that a default route leads out by."""
-    lines = _ROUTES.read_text().splitlines()[1:]
+    lines = read_setting(_ROUTES).splitlines()[1:]
     routes = [line.split() for line in lines]
     return {
         fields[0]

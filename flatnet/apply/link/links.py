@@ -17,6 +17,7 @@ from pyroute2.netlink import nla
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
+from flatnet.apply.files import write_setting
 from flatnet.apply.link.barred import unbar
 from flatnet.apply.link.link import Address, Link, has_tree
 from flatnet.apply.link.reads import DUMP, Reads
@@ -186,7 +187,7 @@ def host(devices: Reads = DUMP) -> Iterator[Host]:
         yield Host(
             netlink=netlink,
             devices=devices,
-            links=devices.named(),
+            links=dict(devices.named()),
             addresses=list(devices.addresses()),
         )
 
@@ -212,7 +213,7 @@ def disable_ipv6(link: Link) -> None:
     """
     directory = Path("/proc/sys/net/ipv6/conf", link.name)
     for name, value in (("accept_ra", "0"), ("disable_ipv6", "1")):
-        (directory / name).write_text(value)
+        write_setting(directory / name, value)
         actual = (directory / name).read_text().strip()
         if actual != value:
             raise HostSetupError(

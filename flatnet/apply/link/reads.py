@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
@@ -24,8 +24,8 @@ class _Closes(Protocol):
 class Reads(Protocol):
     """Who knows the devices of this host and their addresses."""
 
-    def named(self) -> dict[str, Link]:
-        """Return the devices as they are now by name, in no order."""
+    def named(self) -> Mapping[str, Link]:
+        """Return the devices by name, in no order: as they are, each time."""
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now."""
@@ -53,7 +53,7 @@ class Reads(Protocol):
 class Dump:
     """Knows nothing, and asks the kernel each time."""
 
-    def named(self) -> dict[str, Link]:
+    def named(self) -> Mapping[str, Link]:
         """Return the devices as they are now by name."""
         return {each.name: each for each in read_links()}
 

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from flatnet.apply.command import run
+from flatnet.apply.files import read_setting, write_setting
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -76,12 +77,13 @@ def _set(file: Path, name: str, value: str) -> bool:
     for prefix, module in MODULES.items():
         if name.startswith(prefix) and not file.exists():
             _load(module)
-    if not file.exists():
-        raise HostSetupError(_missing(name))
-    if file.read_text().strip() == value:
-        return False
-    file.write_text(value)
-    actual = file.read_text().strip()
+    try:
+        if read_setting(file) == value:
+            return False
+    except FileNotFoundError as error:
+        raise HostSetupError(_missing(name)) from error
+    write_setting(file, value)
+    actual = read_setting(file)
     if actual != value:
         raise HostSetupError(
             f"{value} was written, but it reads {actual or 'nothing'}"

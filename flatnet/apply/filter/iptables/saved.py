@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from flatnet.apply.command import resolved, run
+from flatnet.apply.files import read_setting
 from flatnet.apply.filter.iptables.iptables import (
     BUILTINS,
     COMMANDS,
@@ -193,7 +194,6 @@ def legacy_tables(family: int) -> frozenset[str]:
     """Return the names of the tables that iptables-legacy has made."""
     path = {4: "/proc/net/ip_tables_names", 6: "/proc/net/ip6_tables_names"}
     try:
-        with open(path[family], encoding="ascii") as names:
-            return frozenset(names.read().split())
+        return frozenset(read_setting(path[family]).split())
     except OSError:
         return frozenset()

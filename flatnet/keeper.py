@@ -6,6 +6,7 @@ last, as it is where the database is away.
 """
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -16,6 +17,7 @@ from flatnet.state.changes import Changes
 from flatnet.state.parts import Parts
 from flatnet.state.plan import Uplink
 
+LOG = logging.getLogger(__name__)
 # Seconds that a pass may take before the host is looked at without it.
 _SOON = 0.4
 # Seconds between two such looks.
@@ -60,14 +62,15 @@ class Keeper:
         if not self._in_use.acquire(blocking=False):
             return
         try:
-            if self._wanted is None:
-                return
-            with contextlib.suppress(FlatnetError):
-                passlog.report_kept(
-                    self._applier.apply(
-                        self._wanted, renewed=(), looked_at=None
-                    )
+            if self._wanted is not None:
+                kept = self._applier.apply(
+                    self._wanted, renewed=(), looked_at=None
                 )
+                passlog.report_kept(kept)
+        except FlatnetError as error:
+            LOG.debug("not kept meanwhile: %s", error)
+        except Exception:
+            LOG.exception("what keeps the host met an unforeseen error")
         finally:
             self._in_use.release()
 

@@ -92,6 +92,19 @@ def test_a_bridge_answers_who_asks_for_its_address(namespace):
     reach(namespace, wanted)
 
 
+def test_a_bridge_that_was_down_lets_its_ports_pass_itself(namespace):
+    wanted = plan(tap(1), tap(2))
+    reach(namespace, wanted)
+    process = hold(namespace, tap(1))
+    namespace.run("ip link set br100 down")
+    assert passes(namespace, tap(1).name)[0] == "disabled"
+    changes = apply(namespace, wanted)
+    assert changes.made == (Effect(Surface.BRIDGE, Verb.UP, "br100"),)
+    assert passes(namespace, tap(1).name)[0] == "forwarding"
+    process.kill()
+    process.wait()
+
+
 @pytest.mark.parametrize("how", KEPT)
 def test_the_applier_hears_of_it(namespace, tmp_path, how):
     def kept():
@@ -106,6 +119,24 @@ def test_the_applier_hears_of_it(namespace, tmp_path, how):
             assert found(changes, PORT).found == "up"
 
     namespace.call(kept)
+
+
+def test_of_a_bridge_that_is_down_its_ports_are_not_told(namespace, tmp_path):
+    def shut():
+        with applier(tmp_path, tmp_path / "log") as serving, opened(PORT):
+            settled(serving)
+            assert serving.apply(PLAN, looked_at=(PORT,)).failures == ()
+            for _ in range(2):
+                heard(serving)
+                output("ip link set br100 down")
+                told = serving.wait_for_event()
+                assert (told.everything, told.ports) == (True, ())
+                changes = serving.apply(PLAN)
+                assert [e.verb for e in changes.made] == [Verb.UP]
+                assert serving.apply(PLAN).made == ()
+                assert heard(serving).ports == ()
+
+    namespace.call(shut)
 
 
 def test_a_guest_that_comes_is_no_repair(namespace, tmp_path):

@@ -31,7 +31,7 @@ from flatnet.apply.link.link import (
     Address,
     Link,
     address,
-    has_tree,
+    lets_pass,
     link,
     read_addresses,
     read_link,
@@ -191,7 +191,17 @@ class Devices:
             (before, self._known.get(index))
             for index, before in sorted(self._before.items())
         )
-        return tuple(pair for pair in pairs if pair[0] != pair[1])
+        return tuple(pair for pair in pairs if self._differ(*pair))
+
+    def _differ(self, before: Link | None, now: Link | None) -> bool:
+        """Whether somebody did something to a device, but for its bridge."""
+        if before == now:
+            return False
+        if not before or not now:
+            return True
+        if replace(before, barred=now.barred) != now:
+            return True
+        return now.barred and lets_pass(self._known.get(now.master))
 
     def _refresh(self) -> None:
         self._absorb()
@@ -248,8 +258,6 @@ class Devices:
     def _put(self, index: int, now: Link | None) -> None:
         """Note what a device is by now."""
         before = self._known.get(index)
-        if now and now.barred and has_tree(self._known.get(now.master)):
-            now = replace(now, barred=False)
         if now is before or now == before:
             return
         self._before.setdefault(index, before)

@@ -96,9 +96,16 @@ class Link:
         return self.kind in _VIRTUAL
 
 
-def has_tree(bridge: Link | None) -> bool:
-    """Whether a bridge has a spanning tree, which says who passes what."""
-    return bool(bridge and dict(bridge.options).get("IFLA_BR_STP_STATE"))
+def lets_pass(bridge: Link | None) -> bool:
+    """Whether a bridge bars a port only where somebody has told it to.
+
+    One that is down bars all, and a spanning tree says itself who passes.
+    """
+    return bool(
+        bridge
+        and bridge.up
+        and not dict(bridge.options).get("IFLA_BR_STP_STATE")
+    )
 
 
 @dataclass(frozen=True, slots=True)

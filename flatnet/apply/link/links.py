@@ -19,7 +19,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from flatnet.apply.files import write_setting
 from flatnet.apply.link.barred import unbar
-from flatnet.apply.link.link import Address, Link, has_tree
+from flatnet.apply.link.link import Address, Link, lets_pass
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.removal import remove, remove_group
 from flatnet.apply.link.setting import set_link
@@ -102,12 +102,14 @@ class Host:
 
     def unbar(self, link: Link) -> bool:
         """Have a port's bridge keep nothing from it; whether it did."""
-        master = self.by_index(link.master) if link.barred else None
-        if master is None or has_tree(master):
+        if not link.barred or not lets_pass(self.by_index(link.master)):
             return False
-        unbar(link.index, carrier=link.carrier)
-        self.reread(link.name)
-        return True
+        # It may have been down until just now.
+        link = self.reread(link.name)
+        if link.barred:
+            unbar(link.index, carrier=link.carrier)
+            self.reread(link.name)
+        return link.barred
 
     def pin_mac(self, bridge: Link) -> None:
         """Keep the MAC of a foreign bridge that is about to get a port.

@@ -250,13 +250,14 @@ class FlatManager:
         `scope.of_hint`.
         """
         scope, last = of_hint(groups, instances), self._reconciler.last
-        if last.error is None and last.groups.isdisjoint(groups):
-            now = snapshot.groups(self._database, self._settings.host)
-            if now.isdisjoint(groups):
-                self._reconciler.ask_if_known(groups, scope)
-                return
-        self._reconciler.ask(scope)
-        # A hint may come before its commit, on a cluster of databases.
+        known = last.groups
+        if last.error is None and known.isdisjoint(groups):
+            known = snapshot.groups(self._database, self._settings.host)
+        if last.error is None and known.isdisjoint(groups):
+            self._reconciler.ask_if_known(groups, scope)
+        else:
+            self._reconciler.ask(scope)
+        # On a cluster of databases a hint may come before its commit.
         self._reconciler.ask_again(scope, _ONCE_MORE)
 
     @contextlib.contextmanager

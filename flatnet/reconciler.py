@@ -8,6 +8,7 @@ it asked, and so after its commit.
 """
 
 import logging
+import math
 import random
 import threading
 import time
@@ -71,7 +72,7 @@ class Reconciler:
         # What the last passes served, and what became of them.
         self._outcomes: deque[tuple[int, Pass]] = deque(maxlen=_REMEMBERED)
         # What is asked for again, by the clock of `monotonic`.
-        self._again: list[tuple[float, Scope]] = []
+        self._again: dict[int, Scope] = {}
         # Groups that matter if the pass that runs knows them.
         self._doubted: list[tuple[Collection[int], Scope]] = []
         self._stopping = False
@@ -117,9 +118,13 @@ class Reconciler:
                 self.ask(scope)
 
     def ask_again(self, scope: Scope, seconds: float) -> None:
-        """Ask for a pass after a while, and nobody waits for it."""
+        """Ask for a pass after a while, and nobody waits for it.
+
+        What is asked for within a second becomes one.
+        """
         with self._changed:
-            self._again.append((time.monotonic() + seconds, scope))
+            due = math.ceil(time.monotonic() + seconds)
+            self._again[due] = self._again.get(due, NOTHING) | scope
             self._changed.notify_all()
 
     def wait(self, ticket: int, timeout: float) -> Pass:
@@ -191,8 +196,8 @@ class Reconciler:
     def _next_whole(self, scope: Scope, outcome: Pass) -> float:
         """When all is looked at next, by the clock of `monotonic`."""
         # Jitter, so that the hosts of a cloud that lost power together do
-        # not ask the database together for ever after.
-        pause = self._interval * random.uniform(0.9, 1.1)
+        # not ask the database together for ever after; an interval at most.
+        pause = self._interval * random.uniform(0.8, 1.0)
         if outcome.is_incomplete:
             pause = self._retry
         due = time.monotonic() + pause
@@ -202,13 +207,12 @@ class Reconciler:
         with self._changed:
             while not (self._stopping or self._asked > self._served):
                 now = time.monotonic()
-                due = [scope for at, scope in self._again if at <= now]
+                due = [at for at in self._again if at <= now]
                 if due or now >= self._whole_due:
-                    self._again = [e for e in self._again if e[0] > now]
-                    for scope in due:
-                        self._scope |= scope
+                    for at in due:
+                        self._scope |= self._again.pop(at)
                     break
-                ends = (self._whole_due, *(at for at, _ in self._again))
+                ends = (self._whole_due, *self._again)
                 self._changed.wait(min(ends) - now)
             return not self._stopping
 
@@ -225,10 +229,15 @@ class Reconciler:
             return self._failed(HostSetupError(text))
 
     def _failed(self, error: FlatnetError) -> Pass:
-        """The outcome of a pass that ended so; the host is as it was."""
+        """The outcome of a pass that ended so; the host is as it was.
+
+        So is what was known of its ports, and of what fails.
+        """
         planned = self._planned
         bridges = planned.bridges if planned else ()
-        return Pass(planned, error=error, bridges=bridges)
+        return replace(
+            self._last, planned=planned, error=error, bridges=bridges
+        )
 
     def _applied(self, scope: Scope) -> Pass:
         made: tuple[Effect, ...] = ()

@@ -32,6 +32,7 @@ from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import check_privilege, read_uplinks
 from flatnet.apply.link.checks import uplink_trouble
 from flatnet.apply.link.stale import withdraw
+from flatnet.apply.link.uplinks import Uplinks
 from flatnet.apply.link.usage import check_not_emptied
 from flatnet.apply.mender import Mender
 from flatnet.apply.standing import Standing
@@ -70,6 +71,7 @@ class Worker:
         self._next_look = 0.0
         self._next_probe = time.monotonic() + _PROBE
         self._declines = Declines()
+        self._uplinks = Uplinks()
         self._has_passed = False
 
     def serve(self) -> int:
@@ -140,6 +142,7 @@ class Worker:
             if request.needed is not None:
                 return channel.Reply(changes=withdraw(request.needed))
             if request.work is None:
+                self._uplinks.restore(request.uplinks, self._watch.devices)
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
             if not self._standing.has(request.work.base):
                 return channel.Reply(lacks_base=True)
@@ -173,6 +176,7 @@ class Worker:
         outcome = apply_task(Task(plan, unfit, owes, ports), self._tools)
         self._owes = outcome.owes
         self._standing.note(plan, outcome.changes, ports)
+        self._uplinks.note(plan, self._watch.devices)
         self._mender.note(plan, self._standing.plugged)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)

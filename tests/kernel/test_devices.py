@@ -4,6 +4,7 @@ import contextlib
 import random
 import subprocess
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -141,3 +142,21 @@ def test_looks_that_follow_each_other_are_one(namespace, monkeypatch):
         return len(asked)
 
     assert namespace.call(looked) == 1
+
+
+def test_who_gets_ipv6_is_told(namespace):
+    flag = "/proc/sys/net/ipv6/conf/d1/disable_ipv6"
+
+    def flipped():
+        ip("link add d1 type veth peer name d2")
+        ip("link set d1 up")
+        ip("link set d2 up")
+        Path(flag).write_text("1")
+        with contextlib.closing(Devices()) as devices:
+            assert not devices.named()["d1"].ipv6
+            Path(flag).write_text("0")
+            eventually(lambda: devices.named()["d1"].ipv6)
+            ((before, now),) = devices.moved().links
+            assert replace(before, ipv6=True) == now
+
+    namespace.call(flipped)

@@ -132,6 +132,7 @@ TWISTS = (
     "ip address delete 10.0.0.1/24 dev br100",
     "ip link set up0 down",
     "ip link set up0 nomaster",
+    "ip link set up0 down name lan0",
 )
 
 
@@ -182,6 +183,8 @@ def _drain(serving):
 
 
 def _mended(serving, plan):
+    # As a pass of everything begins.
+    serving.uplinks(("up0",))
     return serving.apply(parted(plan)).failures == ()
 
 

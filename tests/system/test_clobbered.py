@@ -67,6 +67,7 @@ PORTS = (
     "ip link set {other} address 02:00:00:00:00:77",
     "ip link set {other} down name tap1",
     "ip link set {other} master docker0",
+    "bridge link set dev {tap} locked on",
 )
 BRIDGES = (
     f"ip link delete {BRIDGE}",
@@ -81,7 +82,8 @@ BRIDGES = (
 UPLINKS = (
     "ip link set eth1 down",
     "ip link set eth1 nomaster",
-    "ip link set eth1 down name lan0; sleep 1; ip link set lan0 name eth1",
+    "ip link set eth1 down name lan0",
+    "bridge link set dev eth1 state 0",
 )
 SETTINGS = (
     "sysctl -qw net.ipv4.ip_forward=0",
@@ -89,6 +91,7 @@ SETTINGS = (
     f"sysctl -qw net.ipv4.conf.{BRIDGE}.forwarding=0",
     "sysctl -qw net.ipv4.conf.eth2.forwarding=0",
     "sysctl -qw net.ipv6.conf.{tap}.disable_ipv6=0",
+    f"sysctl -qw net.ipv6.conf.{BRIDGE}.disable_ipv6=0",
 )
 SERVERS = (
     "kill -KILL {pid}",

@@ -9,7 +9,7 @@ import pytest
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.reconciler import Reconciler
-from flatnet.state.changes import Changes, Failure
+from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.scope import EVERYTHING, of_instance
 from tests.builders import NoRows, settings
@@ -237,3 +237,27 @@ def test_what_a_pass_did_is_not_kept_once_it_is_logged(caplog):
     assert "port tap1: made" in caplog.text
     assert outcome is reconciler.last
     assert outcome.changes.made == ()
+
+
+def test_a_pass_that_fails_as_a_whole_forgets_nothing():
+    failure = Failure(port("tap1"), "no room", ("vm-1",))
+    found = FoundPort("tap2", "up", carrier=True, kind="tap")
+    gate = Gate(
+        Changes(failures=(failure,), ports=(found,)),
+        ApplierUnavailable("gone"),
+    )
+    for _ in range(2):
+        gate.may_end.release()
+    reconciler = Reconciler(
+        rows=NoRows(),
+        planner=HostPlanner(settings()),
+        applier=gate,
+        interval=1000,
+    )
+    reconciler.run_pass(EVERYTHING)
+    outcome = reconciler.run_pass(EVERYTHING)
+    assert outcome.state == "failed"
+    assert outcome.changes.failures == (failure,)
+    assert outcome.ports == {"tap2": found}
+    with pytest.raises(ApplierUnavailable):
+        outcome.check("vm-1")

@@ -9,11 +9,11 @@ What others did is told by device, as it was and as it is, so that who judges
 it need not look at all of them.  What we do ourselves is not among it: we
 read a device again once we changed it.
 
-Given up: who may open a tap, whether a device has IPv6, and the alias of one
-that is down change without an event.  Our own changes are followed by a
-reading of the device; those of others are seen when all are read, which a
-whole pass does where it is due (`ration`).  An IPv6 address that the kernel
-makes itself is told of once nobody else has it.
+Given up: who may open a tap, that a device without a carrier got IPv6, and
+the alias of one that is down change without an event.  Our own changes are
+followed by a reading of the device; those of others are seen when all are
+read, which a whole pass does where it is due (`ration`).  An IPv6 address
+that the kernel makes itself is told of once nobody else has it.
 """
 
 import contextlib
@@ -31,6 +31,7 @@ from flatnet.apply.link.link import (
     Address,
     Link,
     address,
+    has_ipv6,
     lets_pass,
     link,
     read_addresses,
@@ -40,12 +41,12 @@ from flatnet.apply.link.link import (
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.ration import Ration
 
-# From linux/rtnetlink.h: devices, addresses of both families, forwarding;
-# and from linux/socket.h.
-_GROUPS = (1, 5, 9, 24)
+# From linux/rtnetlink.h: devices, addresses of both families, who got IPv6,
+# forwarding; and from linux/socket.h.
+_GROUPS = (1, 5, 9, 12, 24)
 _NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS = 16, 17, 20, 21
 _INDEX = struct.Struct("=BxHi")
-_OF_BRIDGES = 7
+_OF_BRIDGES, _OF_IPV6 = 7, 10
 Socket = socket.socket
 
 
@@ -238,12 +239,17 @@ class Devices:
 
     def _take_link(self, kind: int, body: bytes) -> None:
         family, _, index = _INDEX.unpack_from(body)
-        # A bridge says of its ports only what it does with them.
-        if family != _OF_BRIDGES:
+        if family not in (_OF_BRIDGES, _OF_IPV6):
             self._put(index, link(body) if kind == _NEW_LINK else None)
-        elif kind == _NEW_LINK and (known := self._known.get(index)):
-            found = replace(known, barred=barred_by_bridge(body))
-            self._put(index, found)
+            return
+        known = self._known.get(index)
+        if known is None or kind != _NEW_LINK:
+            return
+        # These say of a device only what they do with it.
+        if family == _OF_IPV6:
+            self._put(index, replace(known, ipv6=has_ipv6(body)))
+        else:
+            self._put(index, replace(known, barred=barred_by_bridge(body)))
 
     def _take_address(self, kind: int, found: Address) -> None:
         heard = self._moved.addresses | {found}

@@ -41,7 +41,7 @@ _BRIDGE_OPTIONS = {
     "IFLA_BR_VLAN_DEFAULT_PVID": 39,
 }
 _BRIDGE_BOOLEANS = 46
-_INET6, _INET6_CONF, _DISABLE_IPV6 = 10, 2, 26
+_PROTOCOL, _INET6, _INET6_CONF, _DISABLE_IPV6 = 12, 10, 2, 26
 _FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
 _UP, _NO_ARP = 1, 1 << 7
 _SCOPE_GLOBAL = 0
@@ -178,7 +178,7 @@ def link(body: bytes) -> Link:
         mac=values.get(_MAC, b"").hex(":"),
         mtu=_number(values.get(_MTU, b"")),
         up=bool(flags & _UP),
-        ipv6=_ipv6(values.get(_FAMILIES, b"")),
+        ipv6=_ipv6(by_kind(values.get(_FAMILIES, b"")).get(_INET6, b"")),
         options=_options(data) if kind == "bridge" else (),
         opener=_opener(data) if kind == "tun" else None,
         carrier=values.get(_CARRIER) == b"\1",
@@ -220,8 +220,13 @@ def _opener(data: dict[int, bytes]) -> tuple[int, int]:
     return uid, gid
 
 
-def _ipv6(families: bytes) -> bool:
-    inet6 = by_kind(families).get(_INET6, b"")
+def has_ipv6(body: bytes) -> bool:
+    """Whether a device has IPv6, by what IPv6 itself says of it."""
+    values = by_kind(body[_LINK.size :])
+    return _ipv6(values.get(_PROTOCOL, b""))
+
+
+def _ipv6(inet6: bytes) -> bool:
     settings = by_kind(inet6).get(_INET6_CONF, b"")
     value = settings[4 * _DISABLE_IPV6 : 4 * _DISABLE_IPV6 + 4]
     return bool(value) and not _number(value)

@@ -98,11 +98,13 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     def step(surface: Surface, apply: Callable[[], Changes]) -> Changes:
         return guarded(surface, apply, plan)
 
+    def guard() -> Changes:
+        return step(Surface.GUARD, lambda: _apply_guard(plan, tools))
+
     steps = joined(
         step(Surface.SYSCTL, lambda: apply_sysctls(plan)),
         step(Surface.PORT, lambda: remove_ports(plan, devices)),
-        step(Surface.FIREWALL, lambda: _apply_firewall(plan, tools)),
-        step(Surface.GUARD, lambda: _apply_guard(plan, tools)),
+        *_filtered(plan, tools, guard),
     )
     rules = joined(Changes(failures=task.unfit), steps)
     judged = _judged(task, rules)
@@ -122,6 +124,28 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     ports = found_ports(plan, named, devices, ports=task.ports)
     return Outcome(replace(named, ports=ports), bool(judged and cut.failures))
+
+
+def _filtered(
+    plan: Plan, tools: Tools, guard: Callable[[], Changes]
+) -> tuple[Changes, ...]:
+    """Bring rules and guard to the plan; what drops comes first in both.
+
+    Who gets an address that another has is let in by his own groups once the
+    guard takes it to his port alone: so it is written after what sets lose
+    and before what they come to have.
+    """
+    guarded_by: list[Changes] = []
+
+    def between() -> None:
+        guarded_by.append(guard())
+
+    rules = guarded(
+        Surface.FIREWALL, lambda: _apply_firewall(plan, tools, between), plan
+    )
+    if not guarded_by:
+        between()
+    return rules, *guarded_by
 
 
 def _judged(task: Task, rules: Changes) -> frozenset[str]:
@@ -192,12 +216,15 @@ def _apply_guard(plan: Plan, tools: Tools) -> Changes:
     )
 
 
-def _apply_firewall(plan: Plan, tools: Tools) -> Changes:
+def _apply_firewall(
+    plan: Plan, tools: Tools, between: Callable[[], None] | None = None
+) -> Changes:
     return apply_firewall(
         plan.filter,
         tools.known,
         top_regex=tools.paths.top_regex,
         bottom_regex=tools.paths.bottom_regex,
+        between=between,
     )
 
 

@@ -24,7 +24,7 @@ for another reason than a group's chain it stays as it was; then every
 filtered instance is reported, and who of them is shut is for `force` to say.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from flatnet.apply.filter.iptables import ipset
@@ -76,10 +76,12 @@ def apply_firewall(
     *,
     top_regex: str = "",
     bottom_regex: str = "",
+    between: Callable[[], None] | None = None,
 ) -> Changes:
     """Make everything of ours in iptables and ipset equal the plan.
 
     :param known: what is remembered of the last time
+    :param between: called before sets let in anybody new, if they can be had
     :param top_regex: foreign rules at the top of a built-in chain that
         match stay above our jump
     :param bottom_regex: those that match stay below in any case
@@ -93,14 +95,13 @@ def apply_firewall(
     planned = known.rendering.rules(wanted)
     known.legacy.look()
     found = {family: _read(family, planned, known.proven) for family in (4, 6)}
-    task = _Task(planned, wanted, top, found, known)
+    task = _Task(planned, wanted, top, found, known, between)
     try:
         existing = known.sets.read()
     except HostSetupError as error:
         missing = of_all(Surface.IPSET, error, wanted)
-        return joined(
-            *(missing,) * bool(task.planned.sets), _apply_families(task)
-        )
+        done = _apply_families(task)
+        return joined(*(missing,) * bool(planned.sets), done)
     return _apply_with_sets(task, existing, known.sets)
 
 
@@ -113,6 +114,8 @@ def _apply_with_sets(
     known.forget()
     closed, errors = ipset.close_sets(edits)
     done = _apply_families(task)
+    if task.between:
+        task.between()
     opened, more = ipset.open_sets(edits)
     refused = {**more, **errors, **unusable}
     written = Changes(
@@ -157,6 +160,7 @@ class _Task:
     top: Placement
     found: Mapping[int, _Read]
     known: Known
+    between: Callable[[], None] | None
 
 
 def _apply_families(task: _Task) -> Changes:

@@ -4,6 +4,7 @@ import logging
 
 from flatnet.outcome import Pass
 from flatnet.state.changes import Changes
+from flatnet.state.effects import Verb
 
 LOG = logging.getLogger(__name__)
 
@@ -13,8 +14,11 @@ def report(outcome: Pass, before: Pass) -> None:
     if outcome.error is not None:
         LOG.error("pass failed: %s", outcome.error)
         return
+    fought = {each.what for each in outcome.changes.fights}
     for effect in outcome.changes.made:
-        LOG.info("%s", effect)
+        # That somebody undoes it is logged once, and who asks is shown it.
+        if str(effect.subject) not in fought or effect.verb is Verb.REMOVED:
+            LOG.info("%s", effect)
     for failure in outcome.changes.failures:
         if failure not in before.changes.failures:
             LOG.error(

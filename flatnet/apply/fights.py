@@ -5,8 +5,8 @@ To repair each time at once is a race that nobody wins and all pay for.  So
 repairs wait longer and longer; it is said once that it is a fight, and once
 that it has ended.
 
-What opens guests is none of this: rules are put back at once, each time, and
-only counted here; and so is a bridge, by whose name the rules know guests.
+What opens guests does not wait: rules are put back each time, whoever is to
+repair the rest, and so is a bridge, by whose name the rules know guests.
 """
 
 from flatnet.apply.pace import LONGEST_PAUSE, Often, Pace
@@ -24,10 +24,6 @@ class Fights:
     def __init__(self) -> None:
         self._pace = Pace[Subject](freely=_FREELY)
         self._told: set[Subject] = set()
-
-    def undone(self, what: Subject, who: str, now: float) -> None:
-        """Note that somebody undid what was seen to at once."""
-        self._pace.count(what, now, who)
 
     def to_repair(self, what: Subject, who: str, now: float) -> None:
         """Note that somebody undid what a pass is to repair."""

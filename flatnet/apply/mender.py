@@ -5,15 +5,17 @@ Goals, and how each is met:
 * The last plan stays in force.  When somebody flushes rules, or a port joins
   a bridge of ours, what the last plan says is put back at once, rules and
   guard only; then the daemon is asked for a pass: for a whole one where rules
-  were changed, else for one that need look at no guest.
+  were changed, else for one that need look at no guest.  Rules of others that
+  come before ours have a moment to go again.
 * Nothing is missed between a look and the next: the subscription is older
   than the first pass, and what others do during a pass is told by device.
 * Events cost little: many fold into one look, a few each second, and each is
   judged by the device that it is about.  The daemon is asked for what a
   guest's port is about, and not for a whole pass.
 * A guest that comes and goes all the time, or a program that undoes each
-  repair, costs less and less (`pace`, `fights`); who opens guests is put back
-  each time.
+  repair, costs less and less (`pace`, `fights`).  Rules are put back each
+  time, with a rest in between that is as many times as long as it took, and
+  whole passes for it are asked for less and less.
 """
 
 import contextlib
@@ -21,10 +23,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from itertools import chain
 
 from flatnet.apply import events
 from flatnet.apply.events import ANYTHING, HOST, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
+from flatnet.apply.foreign import Foreign
 from flatnet.apply.host import Tools, apply_rules
 from flatnet.apply.link.concern import (
     NOTHING,
@@ -37,10 +41,10 @@ from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.forwarding import closed
 from flatnet.apply.link.own_routes import OwnRoutes
 from flatnet.apply.link.strangers import Strangers, strangers, ways
-from flatnet.apply.own import SOMEBODY, UNKNOWN
+from flatnet.apply.own import SOMEBODY, program
 from flatnet.apply.pace import Pace
 from flatnet.apply.probes import Probes
-from flatnet.apply.watch import Noticed, Watch
+from flatnet.apply.watch import Watch
 from flatnet.state.changes import Changes, Fight
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
@@ -48,6 +52,9 @@ from flatnet.state.plan import Plan
 LOG = logging.getLogger("flatnet.applier")
 # A guest's coming and going is told at once so many times a minute.
 _FREELY = 2
+# Who fights about rules is given a quarter of the time of a core at most; what
+# he did last is put back within a second all the same.
+_REST, _LONGEST_REST = 3.0, 0.5
 
 
 class Mender:
@@ -68,7 +75,10 @@ class Mender:
         self._probes = Probes(tools.known)
         self._routes = OwnRoutes()
         self._fights = Fights()
+        self._foreign = Foreign(tools)
         self._carriers = Pace[str](freely=_FREELY)
+        # Seconds until the next look, beside those that are always left.
+        self.rest = 0.0
         # Whether rules were missing, and nobody has judged since who
         # connected meanwhile.
         self.has_mended = False
@@ -76,6 +86,11 @@ class Mender:
     @property
     def _subjects(self) -> Subjects:
         return self._make_subjects()
+
+    @property
+    def due(self) -> float:
+        """When there is something to look at, by the clock of `monotonic`."""
+        return self._foreign.due
 
     @property
     def fights(self) -> tuple[Fight, ...]:
@@ -99,28 +114,42 @@ class Mender:
         self._probes.note()
 
     def look(self) -> None:
-        """Mend what is not as the last plan has it, until it is."""
-        while True:
-            noticed = self._watch.drain()
-            self._tools.session.proven.carry(noticed.innocent)
-            if self._plan is None:
-                return
-            found = self._concern(noticed.moved)
-            there = self._who_is_there(self._plan, found)
-            self._note_undone(found)
-            if noticed.moved.settings or noticed.moved.links:
-                self._look_at_forwarding(self._plan)
-            foreign = self._foreign(noticed)
-            is_lost = UNKNOWN in noticed.rules
-            if not (foreign or is_lost) and there == self._strangers:
+        """Mend what is not as the last plan has it, until it is.
+
+        In a fight it is done once, and then there is a rest.
+        """
+        self.rest, start = 0.0, time.monotonic()
+        while self._look():
+            if self._fights.is_open(RULES):
+                took = time.monotonic() - start
+                self.rest = min(took * _REST, _LONGEST_REST)
                 break
-            changes = self._mend(self._plan, there, foreign)
-            is_doubted = foreign or is_lost or changes.failures
-            # Who has joined a bridge changes what passes say of the guard.
-            self._teller.tell(ANYTHING if is_doubted else HOST)
-        # All that they did was heard by now.
-        self._tools.known.own.forget()
+        else:
+            # All that they did was heard by now.
+            self._tools.known.own.forget()
         self._ask()
+
+    def _look(self) -> bool:
+        """Mend what was heard of; return whether there was anything."""
+        noticed = self._watch.drain()
+        self._tools.session.proven.carry(noticed.carried)
+        if self._plan is None:
+            return False
+        found = self._concern(noticed.moved)
+        there = self._who_is_there(self._plan, found)
+        self._note_undone(found, noticed.moved)
+        if noticed.moved.settings or noticed.moved.links:
+            self._look_at_forwarding(self._plan)
+        foreign, is_lost = self._foreign.heard(noticed)
+        if not (foreign or is_lost) and there == self._strangers:
+            return False
+        changes = self._mend(self._plan, there, foreign)
+        if is_lost or changes.failures:
+            self._teller.tell(ANYTHING)
+        elif not foreign:
+            # Who has joined a bridge changes what passes say of the guard.
+            self._teller.tell(HOST)
+        return True
 
     def probe(self) -> None:
         """Look at some of what changes without an event."""
@@ -130,7 +159,6 @@ class Mender:
             return
         if changed := self._probes.changed_rules():
             self._mend(self._plan, self._strangers, changed)
-            self._teller.tell(ANYTHING)
         routes = self._routes.mended(self._plan, self._tools.devices)
         for each in (*self._probes.mended(self._plan), *routes):
             if not self._fights.is_open(each.subject):
@@ -171,33 +199,29 @@ class Mender:
             return strangers(guard, plan.in_use, devices)
         return known
 
-    def _foreign(self, noticed: Noticed) -> tuple[str, ...]:
-        """Who changed rules and is not ourselves, nor ran for us."""
-        if not noticed.rules:
-            return ()
-        ours, own = self._tools.session.ports, self._tools.known.own
-        return tuple(
-            writer.name
-            for writer in noticed.rules
-            if writer.port not in ours and not own.excuse(writer)
-        )
-
-    def _note_undone(self, found: Concern) -> None:
+    def _note_undone(self, found: Concern, moved: Moved) -> None:
         ports = {Subject(Surface.PORT, name) for name in found.ports}
         for each in sorted(found.others | ports, key=str):
-            self._note_repair(each)
+            self._note_repair(each, self._who(each.key, moved))
         now = time.monotonic()
         for name in found.external | found.carriers:
             if self._is_news(name):
                 self._carriers.count(name, now)
                 self._carriers.ask(name, now)
 
-    def _note_repair(self, what: Subject) -> None:
-        """Note that a pass is to repair something.
+    def _note_repair(self, what: Subject, who: str = SOMEBODY) -> None:
+        """Note that a pass is to repair something."""
+        self._fights.to_repair(what, who, time.monotonic())
 
-        Of devices and settings the kernel does not say who changed them.
-        """
-        self._fights.to_repair(what, SOMEBODY, time.monotonic())
+    def _who(self, name: str, moved: Moved) -> str:
+        """Who changed a device or its addresses, if the kernel says so."""
+        known = (self._watch.devices.find(name), *chain(*moved.links))
+        ports = [
+            moved.askers[each.index]
+            for each in known
+            if each and each.name == name and each.index in moved.askers
+        ]
+        return program(ports[-1]) if ports else SOMEBODY
 
     def _reread(self, what: Subject) -> None:
         """Have a pass see what a port has, which no event told."""
@@ -228,7 +252,7 @@ class Mender:
         is_told = bool(foreign) and self._fights.is_open(RULES)
         if foreign:
             who = ", ".join(foreign)
-            self._fights.undone(RULES, who, time.monotonic())
+            self._fights.to_repair(RULES, who, time.monotonic())
         if foreign and not is_told:
             LOG.error(
                 "%s changed rules of flatnet: instances may be open until "

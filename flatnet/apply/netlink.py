@@ -83,9 +83,19 @@ def message(kind: int, flags: int, body: bytes) -> bytes:
 
 def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (type, body) of the messages in what was received."""
+    for kind, _, body in asked(data):
+        yield kind, body
+
+
+def asked(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (type, port, body) of the messages in what was received.
+
+    The port is of the socket by which somebody asked for what is told, 0
+    where the kernel does not say.
+    """
     while len(data) >= HEADER.size:
-        length, kind, *_ = HEADER.unpack_from(data)
-        yield kind, data[HEADER.size : length]
+        length, kind, _, _, port = HEADER.unpack_from(data)
+        yield kind, port, data[HEADER.size : length]
         data = data[(length + 3) & ~3 :]
 
 

@@ -10,10 +10,15 @@ Given up: iptables-legacy, ipset and other kernel settings have no events.
 """
 
 import socket
-from dataclasses import dataclass, field
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 
-from flatnet.apply.filter.guard.nft_dump import SUBSYSTEM
-from flatnet.apply.filter.iptables.native import is_ours
+from flatnet.apply.filter.guard.guard import FAMILIES, TABLE
+from flatnet.apply.filter.guard.nft_dump import FAMILIES as NUMBERS
+from flatnet.apply.filter.guard.nft_dump import SUBSYSTEM, Values, text
+from flatnet.apply.filter.iptables import touched
+from flatnet.apply.filter.iptables.native import NFT_FAMILIES
+from flatnet.apply.filter.iptables.touched import NOTHING, Told, Touched
 from flatnet.apply.link.devices import Devices, Moved
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, by_kind
@@ -21,57 +26,54 @@ from flatnet.apply.own import UNKNOWN, Writer
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NFTABLES_GROUP = 7
-_TABLE_MESSAGES, _CHAIN_MESSAGES = (0, 2), (3, 5)
-_RULE_MESSAGES, _SET_MESSAGES = (6, 8), (9, 11, 12, 14)
-_NEW_CHAIN, _CREATED = 3, 0x600
-_NEW_RULE, _GONE_RULE, _APPENDED = 6, 8, 0x800
-_POSITION = 6
 _GENERATION = 15
 _GENERATION_ID, _GENERATION_PID, _GENERATION_NAME = 1, 2, 3
-_OURS = {7: ("flatnet",), 1: ("flatnet",), 3: ("flatnet",)}
-_IPTABLES = ("filter", "nat", "mangle")
-_BUILTINS = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
-_LEADING = {(table, chain) for table in _IPTABLES for chain in _BUILTINS}
-_PREFIX = "flatnet-"
+_GUARDS = {NUMBERS[each] for each in FAMILIES}
+_OF_IPTABLES = {NUMBERS[each] for each in NFT_FAMILIES.values()}
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One of nftables: who sent it, and what the count was raised to.
+
+    `is_guards`: it touched tables of the guard's, or nobody knows what;
+    `touched` is what it may have of iptables.
+    """
+
+    writer: Writer
+    count: int = 0
+    is_guards: bool = False
+    touched: Touched = NOTHING
+
+    @property
+    def is_about_us(self) -> bool:
+        """Whether it touched what is ours or leads there."""
+        return self.is_guards or bool(self.touched.families)
 
 
 @dataclass(frozen=True)
 class Noticed:
     """What happened since one looked last.
 
-    `moved` is what changed of devices, of addresses and of forwarding.
-    `rules` are those who changed tables or chains that are ours or lead to
-    ours.  `innocent` are the counts of transactions that
-    did not.
+    `moved` is what changed of devices, of addresses and of forwarding;
+    `transactions` are those of nftables, in order.
     """
 
     moved: Moved = field(default_factory=Moved)
-    rules: tuple[Writer, ...] = ()
-    innocent: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Event:
-    """A message of nftables: its attributes, netlink's flags, and who asked.
-
-    `port` is that of the socket that the change was asked for by.
-    """
-
-    kind: int
-    family: int
-    flags: int
-    port: int
-    body: bytes
+    transactions: tuple[Transaction, ...] = ()
 
     @property
-    def rule_of(self) -> tuple[int, str, str]:
-        """The family, table and chain of a rule."""
-        values = by_kind(self.body)
-        return (
-            self.family,
-            _text(values.get(1, b"")),
-            _text(values.get(2, b"")),
+    def carried(self) -> tuple[tuple[int, frozenset[Hashable]], ...]:
+        """What is still proven: see `Proven.carry`."""
+        return tuple(
+            (each.count, each.touched.keys)
+            for each in self.transactions
+            if not each.is_guards
         )
+
+
+# Where events were lost.
+_ANYTHING = Transaction(UNKNOWN, is_guards=True)
 
 
 class Watch:
@@ -96,83 +98,52 @@ class Watch:
     def drain(self) -> Noticed:
         """Return what happened since the last call; it does not wait."""
         moved = self.devices.moved()
-        rules = _read(self._rules)
-        if rules is None:
-            return Noticed(moved, (UNKNOWN,))
-        transaction: list[Event] = []
-        who, innocent = [], []
-        for event in map(_parsed, rules):
-            if event.kind != _GENERATION:
-                transaction.append(event)
+        messages = _read(self._rules)
+        if messages is None:
+            return Noticed(moved, (_ANYTHING,))
+        found: list[Transaction] = []
+        told: list[Told] = []
+        for each in messages:
+            port, change = _parsed(each)
+            if change.kind != _GENERATION:
+                told.append(change)
                 continue
-            if self._concerns_us(transaction):
-                who.append(_writer(event))
-            else:
-                innocent.append(_count(event.body))
-            transaction = []
+            values, about = change.values, self._about(told)
+            found.append(
+                replace(
+                    about, writer=_writer(values, port), count=_count(values)
+                )
+            )
+            told = []
         # The generation comes last; where it does not, it was lost.
-        if self._concerns_us(transaction):
-            who.append(UNKNOWN)
-        return Noticed(moved, tuple(dict.fromkeys(who)), tuple(innocent))
+        if self._about(told).is_about_us:
+            found.append(_ANYTHING)
+        return Noticed(moved, tuple(found))
 
-    def _concerns_us(self, transaction: list[Event]) -> bool:
-        """Whether one of its events does, or a rule came that may be first.
-
-        A rule that takes another's place is said to be appended, too.
-        """
-        if any(map(concerns_us, transaction)):
-            return True
-        gone = {e.rule_of for e in transaction if e.kind == _GONE_RULE}
-        return any(
-            event.kind == _NEW_RULE
-            and event.rule_of[1:] in _LEADING
-            and (self._has_rules_above or event.rule_of in gone)
-            for event in transaction
+    def _about(self, told: list[Told]) -> Transaction:
+        """What a transaction of these changes touched."""
+        return Transaction(
+            UNKNOWN,
+            is_guards=any(map(_is_guards, told)),
+            touched=touched.touched(
+                [each for each in told if each.family in _OF_IPTABLES],
+                has_rules_above=self._has_rules_above,
+            ),
         )
 
 
-def concerns_us(event: Event) -> bool:
-    """Whether an event is about what is ours, or leads there.
-
-    A rule of others at the end of a built-in chain does not, nor one of
-    others that is gone: our jump stands where it stood.
-    """
-    kind, family = event.kind, event.family
-    values = by_kind(event.body)
-    table = _text(values.get(1, b""))
-    if table in _OURS.get(family, ()):
-        return True
-    if family not in (2, 10) or table not in _IPTABLES:
-        return False
-    if kind in _TABLE_MESSAGES:
-        return True
-    if kind in _CHAIN_MESSAGES:
-        # What is new has a flag; else it may have had a name of ours.
-        is_another = kind == _NEW_CHAIN and not event.flags & _CREATED
-        return is_another or _is_our_chain(_text(values.get(3, b"")))
-    if kind in _RULE_MESSAGES:
-        chain = _text(values.get(2, b""))
-        if chain not in _BUILTINS:
-            return _is_our_chain(chain)
-        # What is appended comes last, unless it names a place.
-        is_last = event.flags & _APPENDED and _POSITION not in values
-        return not (kind == _GONE_RULE or is_last) or is_ours(values)
-    return False
+def _is_guards(told: Told) -> bool:
+    return told.family in _GUARDS and text(told.values.get(1, b"")) == TABLE
 
 
-def _is_our_chain(name: str) -> bool:
-    return name.startswith(_PREFIX) or name in _BUILTINS
+def _count(generation: Values) -> int:
+    return int.from_bytes(generation.get(_GENERATION_ID, b""))
 
 
-def _count(body: bytes) -> int:
-    return int.from_bytes(by_kind(body).get(_GENERATION_ID, b""))
-
-
-def _writer(generation: Event) -> Writer:
-    values = by_kind(generation.body)
-    pid = int.from_bytes(values.get(_GENERATION_PID, b""))
-    name = _text(values.get(_GENERATION_NAME, b""))
-    return Writer(f"{name} ({pid})", generation.port)
+def _writer(generation: Values, port: int) -> Writer:
+    pid = int.from_bytes(generation.get(_GENERATION_PID, b""))
+    name = text(generation.get(_GENERATION_NAME, b""))
+    return Writer(f"{name} ({pid})", port)
 
 
 def _read(kernel: socket.socket) -> list[bytes] | None:
@@ -189,13 +160,10 @@ def _read(kernel: socket.socket) -> list[bytes] | None:
     return None if lost else found
 
 
-def _parsed(message: bytes) -> Event:
+def _parsed(message: bytes) -> tuple[int, Told]:
+    """Return what a message says, and the port that asked for it."""
     _, kind, flags, _, port = HEADER.unpack_from(message)
     if kind >> 8 != SUBSYSTEM:
-        return Event(-1, 0, 0, 0, b"")
-    body = message[HEADER.size + 4 :]
-    return Event(kind & 0xFF, message[HEADER.size], flags, port, body)
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode(errors="replace")
+        return port, Told(-1, 0, flags, {})
+    values = by_kind(message[HEADER.size + 4 :])
+    return port, Told(kind & 0xFF, message[HEADER.size], flags, values)

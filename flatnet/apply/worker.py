@@ -98,8 +98,10 @@ class Worker:
             if time.monotonic() >= self._next_probe:
                 self._probe()
             heard = *self._watch.sockets, *self._declines.sockets
-            ready = self._ready(self._next_probe, heard)
+            ready = self._ready(min(self._next_probe, self._mender.due), heard)
             if not ready:
+                if time.monotonic() >= self._mender.due:
+                    return False
                 continue
             if self._connection in ready:
                 return True
@@ -218,3 +220,5 @@ class Worker:
             self._teller.tell(ANYTHING)
         self._next_look = time.monotonic() + _PAUSE
         self._mender.look()
+        if self._mender.rest:
+            self._next_look = time.monotonic() + self._mender.rest

@@ -2,14 +2,17 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
+from pyroute2 import IPRoute
 from test_watch import OPTIONS, PORT, ROWS, applier, output, rules
 
 from flatnet.apply.events import ANYTHING, HOST, Happened
 from flatnet.apply.link.taps import opened
-from tests.builders import interface
+from tests.builders import interface, network
 from tests.planned import host_plan, parted
 from tests.waiting import eventually
 
@@ -173,6 +176,32 @@ def test_a_port_that_is_undone_again_and_again_waits(namespace, tmp_path):
     told = log.read_text()
     assert told.count("undoes again and again") == 1
     assert f"ERROR flatnet.applier port {PORT}: somebody undoes" in told
+
+
+def test_who_undoes_addresses_is_named(namespace, tmp_path):
+    """Of what other programs do with devices the kernel says less."""
+    rows = replace(ROWS, networks=(network(enable_dhcp=False),))
+    plan = parted(host_plan(rows, replace(OPTIONS, dhcp=True)))
+
+    def fought():
+        with applier(tmp_path, tmp_path / "log") as serving, IPRoute() as ip:
+            assert serving.apply(plan).failures == ()
+            heard(serving)
+            address = {
+                "index": socket.if_nametoindex("br100"),
+                "address": "10.0.0.1",
+                "prefixlen": 24,
+            }
+            for _ in range(6):
+                ip.addr("del", **address)
+                assert serving.wait_for_event()
+                assert serving.apply(plan).failures == ()
+            (fight,) = serving.apply(plan).fights
+            name = Path("/proc/self/comm").read_text().strip()
+            assert fight.who == f"{name} ({os.getpid()})"
+            return fight.what
+
+    assert namespace.call(fought) == "bridge br100"
 
 
 def test_rules_are_put_back_each_time_and_told_a_few_times(

@@ -126,7 +126,7 @@ def test_what_was_lost_is_not_had_again_by_what_follows(namespace):
         proven, look = Proven(), Looks()
         proven.read("it", look)
         run("nft add table ip others", "nft add table ip theirs")
-        proven.carry([generation(proven.asking)])
+        proven.carry([(generation(proven.asking), ())])
         return proven.read("it", look)
 
     def written():
@@ -163,7 +163,7 @@ def test_what_was_carried_is_read_again_in_time_and_nothing_else(namespace):
 
         read("it")
         run("nft add table ip others")
-        proven.carry([proven.at(["it"]) + 1])
+        proven.carry([(proven.at(["it"]) + 1, ())])
         read("it")
         read("other")
         proven.forget_carried()
@@ -171,7 +171,7 @@ def test_what_was_carried_is_read_again_in_time_and_nothing_else(namespace):
         read("other")
         # Carried once more, and lost and read after that.
         run("nft add table ip theirs")
-        proven.carry([proven.at(["it"]) + 1])
+        proven.carry([(proven.at(["it"]) + 1, ())])
         run("nft add table ip more")
         read("it")
         proven.forget_carried()
@@ -189,15 +189,18 @@ def test_what_others_do_beside_us_is_no_reason_to_read_again(namespace):
         "iptables -D FORWARD -s 192.0.2.1 -j DROP",
         "iptables -N DOCKER",
         "nft add table inet theirs",
+        "nft add table inet flatnet-of-others",
     )
 
     def reads():
         known, watch, found = Known(), Watch(), []
 
         def look():
-            watch_counts = watch.drain().innocent
-            known.proven.carry(watch_counts)
-            return known.proven.read("it", lambda: found.append(1) or 1)
+            known.proven.carry(watch.drain().carried)
+            return [
+                known.proven.read(key, lambda key=key: found.append(key) or 1)
+                for key in (tables_key(4), tables_key(6), "it")
+            ]
 
         assert apply_firewall(wanted, known).failures == ()
         look()
@@ -208,10 +211,15 @@ def test_what_others_do_beside_us_is_no_reason_to_read_again(namespace):
         for command in ("iptables -D FORWARD 1", "iptables -F"):
             run(command)
             look()
+        run("nft add table inet flatnet")
+        look()
         watch.close()
-        return before, len(found)
+        return found[before:]
 
-    assert namespace.call(reads) == (1, 3)
+    lost = [tables_key(4)]
+    # Nothing is carried over what touched the guard.
+    everything = [tables_key(4), tables_key(6), "it"]
+    assert namespace.call(reads) == lost + lost + everything
 
 
 def test_whatever_is_clobbered_is_repaired_by_who_remembers(namespace):

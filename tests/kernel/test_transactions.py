@@ -1,157 +1,76 @@
-"""What iptables-restore refuses for no fault of a chain."""
+"""What is heard of transactions of nftables, and what of it is about us."""
 
-import os
-import shutil
+import socket
 import subprocess
-import tempfile
-from pathlib import Path
+from contextlib import contextmanager
 
-import pytest
-from forced import PORTS, applier, plan_of_groups, up
+from test_watch import applier, output
 
-from flatnet.apply import command
-from flatnet.apply.filter.iptables import restore
-from flatnet.state.effects import Subject, Surface
-
-SCRIPT = """#!/bin/sh
-echo >> {log}
-[ -e {stop} ] && {{ [ -s {stop} ] || rm {stop}; echo busy >&2; exit 4; }}
-export XTABLES_LOCKFILE={lock}
-exec {program} {name} "$@"
-"""
+from flatnet.apply import watch
+from flatnet.apply.filter.iptables.touched import NOTHING
+from flatnet.apply.own import UNKNOWN
 
 
-BOTH, ALL = plan_of_groups(1, 2), plan_of_groups(1, 2, 3)
+def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
+    def others():
+        with applier(tmp_path, tmp_path / "log"), watch_here() as own:
+            output("iptables -N DOCKER")
+            output("iptables -A DOCKER -j RETURN")
+            output("nft add table inet theirs")
+            assert about_us(own.drain()) == []
+            output("iptables -A FORWARD -j DOCKER")
+            output("iptables -D FORWARD -j DOCKER")
+            assert about_us(own.drain()) == []
+            for command in (
+                # The place of another may be above our jump.
+                "iptables -A FORWARD -s 192.0.2.1 -j DROP",
+                "iptables -R FORWARD 2 -s 192.0.2.1 -j ACCEPT",
+                # It may have had one of our names.
+                "iptables -E DOCKER PODMAN",
+            ):
+                output(command)
+            assert len(about_us(own.drain())) == 2
+            output("iptables -I FORWARD -j PODMAN")
+            (told,) = about_us(own.drain())
+            assert told.writer.name.startswith("iptables (")
+            assert told.touched.above == {(4, "filter", "FORWARD")}
+            assert not told.touched.families
+
+    namespace.call(others)
 
 
-@pytest.fixture
-def apply(namespace, tmp_path):
-    return applier(namespace, tmp_path)
-
-
-class Programs:
-    """iptables' programs by another way: they note how often they run.
-
-    They refuse to work once, if `stop` is there, or for as long as it is not
-    empty.
-    """
-
-    def __init__(self, directory, monkeypatch, backend):
-        self.log = directory / "log"
-        self.stop = directory / "stop"
-        self.lock = directory / "lock"
-        program = shutil.which(f"xtables-{backend}-multi")
-        for name in ("iptables-restore", "ip6tables-restore"):
-            script = directory / f"{backend}-{name}"
-            script.write_text(
-                SCRIPT.format(
-                    log=self.log,
-                    stop=self.stop,
-                    lock=self.lock,
-                    program=program,
-                    name=name,
-                )
-            )
-            script.chmod(0o755)
-            (directory / name).symlink_to(script)
-            save = name.replace("restore", "save")
-            (directory / save).symlink_to(program)
-        path = f"{directory}:{command._PATH}"
-        monkeypatch.setattr(command, "_PATH", path)
-
-    @property
-    def runs(self):
-        return len(self.log.read_text()) if self.log.exists() else 0
-
-
-@pytest.fixture
-def programs(monkeypatch):
-    with tempfile.TemporaryDirectory(prefix="fnt-") as name:
-        yield lambda backend: Programs(Path(name), monkeypatch, backend)
-
-
-def test_a_transaction_that_is_refused_once_is_nobodys_fault(
-    namespace, apply, programs
-):
-    nft = programs("nft")
-    assert apply(BOTH).failures == ()
-    nft.stop.touch()
-    changes = apply(ALL)
-    assert not nft.stop.exists()
-    assert changes.failures == ()
-    assert up(namespace) == PORTS
-
-
-def test_what_is_refused_for_no_chain_is_not_searched_in_all(
-    namespace, apply, programs
-):
-    many = plan_of_groups(*range(1, 100))
-    nft = programs("nft")
-    assert apply(BOTH).failures == ()
-    nft.stop.write_text("for as long as this is here")
-    before = nft.runs
-    changes = apply(many)
-    assert nft.runs - before < 100
-    (four,) = (
+def about_us(noticed):
+    return [
         each
-        for each in changes.failures
-        if each.subject == Subject(Surface.FIREWALL, "iptables filter")
-    )
-    assert four.message == "busy"
-    # Nothing is let in to who comes, as long as his rules are not there.
-    assert up(namespace)[:2] == PORTS[:2]
-    nft.stop.unlink()
-    assert apply(ALL).failures == ()
-    assert up(namespace) == PORTS
+        for each in noticed.transactions
+        if each.is_guards or each.touched != NOTHING
+    ]
 
 
-@pytest.fixture
-def holder():
-    """Return a function that holds a lock until the process ends."""
-    started = []
-
-    def hold(path, seconds):
-        held = subprocess.Popen(
-            ["flock", path, "sh", "-c", f"echo held; exec sleep {seconds}"],
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(held)
-        assert held.stdout.readline() == "held\n"
-        return held
-
-    yield hold
-    for held in started:
-        if held.poll() is None:
-            os.killpg(held.pid, 9)
-        held.wait()
-        held.stdout.close()
+@contextmanager
+def watch_here():
+    opened = watch.Watch()
+    try:
+        yield opened
+    finally:
+        opened.close()
 
 
-def test_a_lock_is_waited_for(namespace, apply, programs, holder):
-    legacy = programs("legacy")
-    assert apply(BOTH).failures == ()
-    holder(legacy.lock, 2)
-    assert apply(ALL).failures == ()
-    assert up(namespace) == PORTS
+def test_lost_events_are_a_reason_to_look(namespace):
+    def lost():
+        with watch_here() as own:
+            own.sockets[1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            text = "add table inet flatnet\n" + "".join(
+                f"add chain inet flatnet c{number}\n" for number in range(5000)
+            )
+            subprocess.run(
+                ["nft", "-f", "-"], input=text, text=True, check=True
+            )
+            first = own.drain()
+            output("nft delete table inet flatnet")
+            return first, own.drain(), own.drain()
 
-
-def test_a_lock_that_lasts_shuts_nobody_and_blames_no_chain(
-    namespace, apply, programs, holder, monkeypatch
-):
-    legacy = programs("legacy")
-    assert apply(BOTH).failures == ()
-    held = holder(legacy.lock, 60)
-    monkeypatch.setattr(restore, "_WAIT_SECONDS", "1")
-    before = legacy.runs
-    changes = apply(ALL)
-    assert legacy.runs - before == 1
-    (failure,) = changes.failures
-    assert "/run/xtables.lock" in failure.message
-    assert "fuser" in failure.message
-    assert up(namespace) == PORTS
-    os.killpg(held.pid, 9)
-    held.wait()
-    assert apply(ALL).failures == ()
-    assert up(namespace) == PORTS
+    first, second, third = namespace.call(lost)
+    assert first.transactions == (watch.Transaction(UNKNOWN, is_guards=True),)
+    assert second.transactions
+    assert third == watch.Noticed()

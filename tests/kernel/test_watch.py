@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -11,9 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply import watch
 from flatnet.apply.client import Applier, start_applier
-from flatnet.apply.own import UNKNOWN
 from flatnet.state.plan import Uplink
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, parted
@@ -204,61 +201,6 @@ def test_a_rule_that_iptables_cannot_read_is_mended_once(namespace, tmp_path):
     namespace.call(put)
     assert log.read_text().count("changed rules of flatnet") == 1
     assert log.read_text().count("mended: ") == 1
-
-
-def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):
-    def others():
-        with applier(tmp_path, tmp_path / "log"), watch_here() as own:
-            output("iptables -N DOCKER")
-            output("iptables -A DOCKER -j RETURN")
-            output("nft add table inet theirs")
-            assert own.drain().rules == ()
-            output("iptables -A FORWARD -j DOCKER")
-            output("iptables -D FORWARD -j DOCKER")
-            assert own.drain().rules == ()
-            for command in (
-                # The place of another may be above our jump.
-                "iptables -A FORWARD -s 192.0.2.1 -j DROP",
-                "iptables -R FORWARD 2 -s 192.0.2.1 -j ACCEPT",
-                # It may have had one of our names.
-                "iptables -E DOCKER PODMAN",
-            ):
-                output(command)
-            assert len(own.drain().rules) == 2
-            output("iptables -I FORWARD -j PODMAN")
-            (who,) = own.drain().rules
-            assert who.name.startswith("iptables (")
-
-    namespace.call(others)
-
-
-@contextmanager
-def watch_here():
-    opened = watch.Watch()
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-def test_lost_events_are_a_reason_to_look(namespace):
-    def lost():
-        with watch_here() as own:
-            own.sockets[1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-            text = "add table inet flatnet\n" + "".join(
-                f"add chain inet flatnet c{number}\n" for number in range(5000)
-            )
-            subprocess.run(
-                ["nft", "-f", "-"], input=text, text=True, check=True
-            )
-            first = own.drain()
-            output("nft delete table inet flatnet")
-            return first, own.drain(), own.drain()
-
-    first, second, third = namespace.call(lost)
-    assert first.rules == (UNKNOWN,)
-    assert second.rules
-    assert third == watch.Noticed()
 
 
 def members(name):

@@ -116,13 +116,15 @@ def test_a_bridge_waits_for_nothing_either():
     assert "put back each time" in line
 
 
-def test_rules_wait_for_nothing_and_are_counted():
-    fights = Fights()
-    for now in range(20):
-        fights.undone(RULES, f"nft ({now})", now)
-    assert fights.due(100) == frozenset()
+def test_of_rules_passes_are_due_less_and_less():
+    """They are put back each time; passes judge who connected meanwhile."""
+    fights, due = Fights(), []
+    for now in range(60):
+        fights.to_repair(RULES, f"nft ({now})", now)
+        due += [now] * (fights.due(now) == {RULES})
+    assert due == [0, 1, 2, 3, 4, 6, 10, 18, 34]
     (shown,) = fights.shown(now=20, time=20)
-    assert (shown.what, shown.who, shown.times) == ("firewall", "nft (19)", 20)
+    assert (shown.what, shown.who, shown.times) == ("firewall", "nft (59)", 60)
     (line,) = fights.begun()
     assert "put back each time" in line
     assert fights.is_open(RULES)

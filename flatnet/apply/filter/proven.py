@@ -10,7 +10,14 @@ Given up: iptables-legacy and ipset count nothing; they are read each time.
 
 import contextlib
 import struct
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import (
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from types import MappingProxyType
 from typing import TypeVar, cast
 
@@ -121,14 +128,17 @@ class Proven:
             self._known.pop(key, None)
         self._carried = set()
 
-    def carry(self, counts: Iterable[int]) -> None:
-        """Note transactions of others that touched nothing of these values.
+    def carry(
+        self, counts: Iterable[tuple[int, Collection[Hashable]]]
+    ) -> None:
+        """Note transactions of others that touched little of these values.
 
-        :param counts: what they raised the count to
+        :param counts: what they raised the count to, each with the keys of
+            what is to be read again
         """
-        for count in counts:
+        for count, lost in counts:
             for key, (at, value) in list(self._known.items()):
-                if at == count - 1:
+                if at == count - 1 and key not in lost:
                     self._known[key] = (count, value)
                     self._carried.add(key)
 

@@ -21,7 +21,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -45,6 +45,7 @@ from flatnet.apply.ration import Ration
 # forwarding; and from linux/socket.h.
 _GROUPS = (1, 5, 9, 12, 24)
 _NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS = 16, 17, 20, 21
+_OF_DEVICES = (_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS)
 _INDEX = struct.Struct("=BxHi")
 _OF_BRIDGES, _OF_IPV6 = 7, 10
 Socket = socket.socket
@@ -56,13 +57,16 @@ class Moved:
 
     `links` are pairs of what a device was and what it is; none stands for
     one that was not there, or is no more.  `addresses` came or went.
-    `settings`: what the kernel does with packets of some device.  `lost`:
-    there was more, and nobody knows what.
+    `settings`: what the kernel does with packets of some device.  `askers`
+    are the netlink ports of those who did something last to a device, by its
+    index; of most changes the kernel does not say it.  `lost`: there was
+    more, and nobody knows what.
     """
 
     links: tuple[tuple[Link | None, Link | None], ...] = ()
     addresses: frozenset[Address] = frozenset()
     settings: bool = False
+    askers: Mapping[int, int] = field(default_factory=dict)
     lost: bool = False
 
 
@@ -79,6 +83,7 @@ class Devices:
         self._before: dict[int, Link | None] = {}
         self._addresses: dict[tuple[int, str], Address] | None = None
         self._moved = Moved()
+        self._askers: dict[int, int] = {}
         self._connection: Any = None
         self._ration = Ration()
 
@@ -183,8 +188,8 @@ class Devices:
         self._absorb()
         if self._moved.lost:
             self._refresh()
-        found = replace(self._moved, links=self._pairs())
-        self._moved, self._before = Moved(), {}
+        found = replace(self._moved, links=self._pairs(), askers=self._askers)
+        self._moved, self._before, self._askers = Moved(), {}, {}
         return found
 
     def _pairs(self) -> tuple[tuple[Link | None, Link | None], ...]:
@@ -226,8 +231,11 @@ class Devices:
                 self.forget()
                 self._moved = replace(self._moved, lost=True)
                 continue
-            for kind, body in netlink.messages(data):
+            for kind, port, body in netlink.asked(data):
                 self._take(kind, body)
+                # Devices and addresses have the index at the same place.
+                if port and kind in _OF_DEVICES:
+                    self._askers[_INDEX.unpack_from(body)[2]] = port
 
     def _take(self, kind: int, body: bytes) -> None:
         if kind in (_NEW_ADDRESS, _DELETE_ADDRESS):

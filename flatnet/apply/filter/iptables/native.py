@@ -40,7 +40,7 @@ from flatnet.apply.filter.iptables.marks import MARK
 from flatnet.apply.netlink import DUMP, NETFILTER, Kept, attributes, by_kind
 from flatnet.exceptions import HostSetupError
 
-_FAMILIES = {4: "ip", 6: "ip6"}
+NFT_FAMILIES = {4: "ip", 6: "ip6"}
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
 _NEW_TABLE, _DELETE_RULE = 0, 8
 _TABLE, _CHAIN, _HANDLE = 1, 2, 3
@@ -79,7 +79,7 @@ def read_native(family: int, name: str) -> Native | None:
     """
     asking = Kept(NETFILTER, _SECONDS)
     try:
-        return read(asking, (_FAMILIES[family], name), _found)
+        return read(asking, (NFT_FAMILIES[family], name), _found)
     finally:
         asking.close()
 
@@ -91,7 +91,7 @@ def dormant_tables(family: int) -> frozenset[str]:
     """
     asking = Kept(NETFILTER, _SECONDS)
     try:
-        found = read(asking, (_FAMILIES[family], "*"), _dormant)
+        found = read(asking, (NFT_FAMILIES[family], "*"), _dormant)
     finally:
         asking.close()
     return found or frozenset()
@@ -106,19 +106,19 @@ def wake(asking: Kept, family: int, name: str) -> None:
     refused = _sent(
         asking,
         _NEW_TABLE,
-        _FAMILIES[family],
+        NFT_FAMILIES[family],
         {_TABLE: name.encode() + b"\0", _FLAGS: struct.pack(">I", 0)},
     )
     if refused:
         raise HostSetupError(
-            f"table {_FAMILIES[family]} {name} is dormant and stays so: "
+            f"table {NFT_FAMILIES[family]} {name} is dormant and stays so: "
             f"{os.strerror(refused)}"
         )
 
 
 def woken_text(family: int, name: str) -> str:
     """Say what was wrong with a table that was dormant."""
-    where = f"{_FAMILIES[family]} {name}"
+    where = f"{NFT_FAMILIES[family]} {name}"
     return (
         f"table {where} was dormant, so that none of its rules was in force; "
         "they are again. It is nft that makes a table so: add table "
@@ -132,9 +132,28 @@ def is_ours(values: Values) -> bool:
     return _mark(parts) is not None or _target(parts).startswith(PREFIX)
 
 
+def marks_in(
+    asking: Kept, family: int, name: str, chain: str
+) -> list[tuple[int, str | None]]:
+    """Return the rules of a chain as (handle, mark); others' have none.
+
+    :param asking: a socket of netfilter's
+    :raises HostSetupError: the kernel does not tell
+    """
+
+    def look(table: Reading) -> list[tuple[int, str | None]]:
+        asked = {**table.table, 2: chain.encode() + b"\0"}
+        return [
+            (int.from_bytes(values[_HANDLE]), _mark(_expressions(values)))
+            for values in table.asked(GET_RULE, DUMP, asked)
+        ]
+
+    return read(asking, (NFT_FAMILIES[family], name), look) or []
+
+
 def odd_text(family: int, name: str, found: Native) -> str:
     """Say what is wrong with a table that iptables cannot read."""
-    where = f"{_FAMILIES[family]} {name}"
+    where = f"{NFT_FAMILIES[family]} {name}"
     rules = ", ".join(
         f"nft delete rule {where} {chain} handle {handle}"
         for chain, handle in found.odd[:3]
@@ -159,7 +178,7 @@ def delete_rules(
         refused = _sent(
             asking,
             _DELETE_RULE,
-            _FAMILIES[family],
+            NFT_FAMILIES[family],
             {
                 _TABLE: name.encode() + b"\0",
                 _CHAIN: chain.encode() + b"\0",
@@ -168,7 +187,7 @@ def delete_rules(
         )
         if refused not in (0, errno.ENOENT):
             raise HostSetupError(
-                f"rule {handle} of chain {chain} in {_FAMILIES[family]} "
+                f"rule {handle} of chain {chain} in {NFT_FAMILIES[family]} "
                 f"{name} cannot be deleted: {os.strerror(refused)}"
             )
 

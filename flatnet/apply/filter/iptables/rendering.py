@@ -59,6 +59,11 @@ class Rendering:
         self._sets: dict[str, AddressSet] = {}
         self._members: dict[int, Members] = {}
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that were rendered last."""
+        return self._tables
+
     def rules(self, wanted: Filter) -> Rules:
         """Return the tables and the sets of a filter; what is as it was
         before is the same object.

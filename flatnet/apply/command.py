@@ -1,25 +1,35 @@
 """Run a command of the system, in one language and bounded in time.
 
-It does not outlive us: killed with everything that could end it, we would
-leave a step that undoes what our successor has done since.
+Goals, and how each is met:
+
+* It does not outlive us: killed with everything that could end it, we would
+  leave a step that undoes what our successor has done since.  `setpriv` has
+  the kernel kill it when we die, and a shell looks after that whether we are
+  its parent still, for nobody is told of who died before.  Each becomes the
+  next by exec, so that the pid is the command's.
+* It costs the same however large we are.  Python between fork and exec
+  (`preexec_fn`) has all our page tables copied: in CPU 3 ms at 40 MB and 4 at
+  100, more than a command itself takes.  Without it the child borrows them.
+
+Given up: 1.5 ms for each command, of the two programs in between.
 """
 
 import contextlib
-import ctypes
 import os
-import signal
+import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 from flatnet.exceptions import HostSetupError
 
 SECONDS = 60
-# linux/prctl.h
-_PR_SET_PDEATHSIG = 1
 # A daemon's own PATH may well lack the sbin directories.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# By their paths: a PATH that lacks a command is told from their absence.
+_SETPRIV, _SHELL = "/usr/bin/setpriv", "/bin/sh"
+# The parent that is meant, then the command.
+_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] || exit 1; exec "$@"'
 _PACKAGES = {
     "dhcp_release": "dnsmasq-utils",
     "dnsmasq": "dnsmasq-base",
@@ -42,10 +52,11 @@ def run(*argv: str, text: str = "") -> Outcome:
 
     :raises HostSetupError: it is not installed, or does not end
     """
+    if not shutil.which(argv[0], path=_PATH):
+        raise _missing(_PACKAGES.get(argv[0], "iptables"))
     try:
         started = subprocess.Popen(
-            argv,
-            preexec_fn=_bound_to(os.getpid()),
+            bound(os.getpid(), *argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -53,10 +64,7 @@ def run(*argv: str, text: str = "") -> Outcome:
             env={"PATH": _PATH, "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
-        package = _PACKAGES.get(argv[0], "iptables")
-        raise HostSetupError(
-            f"{package} is not installed: apt-get install {package}"
-        ) from error
+        raise _missing("util-linux") from error
     with started:
         try:
             output, errors = started.communicate(text, timeout=SECONDS)
@@ -71,21 +79,23 @@ def run(*argv: str, text: str = "") -> Outcome:
     return Outcome(started.returncode, output, _one_line(errors), pid)
 
 
-def _bound_to(parent: int) -> Callable[[], None]:
-    """Return what makes a fork of ours be killed when `parent` dies.
+def bound(parent: int, *argv: str) -> tuple[str, ...]:
+    """Return a command line that is killed when `parent`, its own, dies.
 
-    What puts itself into the background, as dnsmasq does by another fork, is
-    free of it.
+    Where it is not its parent any more, nothing is run.  What puts itself
+    into the background, as dnsmasq does by another fork, is free of it.
     """
-    # Loaded before the fork, which only calls it.
-    library = ctypes.CDLL(None)
+    return (
+        *(_SETPRIV, "--pdeathsig", "KILL", "--"),
+        *(_SHELL, "-c", _IF_PARENT_LIVES, str(parent)),
+        *argv,
+    )
 
-    def bind() -> None:
-        library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    return bind
+def _missing(package: str) -> HostSetupError:
+    return HostSetupError(
+        f"{package} is not installed: apt-get install {package}"
+    )
 
 
 def resolved(name: str) -> str:

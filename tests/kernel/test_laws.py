@@ -10,17 +10,20 @@ workers die, others meddle; and after each pass:
   nothing to do, and the host is what a fresh one becomes by the same rows.
 """
 
-import random
+import inspect
 import tempfile
 from pathlib import Path
 
+import meddling
 import pytest
-from walk import some_steps, walked
+from steps import MEDDLING, OF_SERVERS, walks
+from walk import walked
 
-# As many as take about a minute; each is another walk, on a host whose daemon
-# has these options.
+# As many as chance alone chooses, beside what others do to the host; with that
+# they take a minute at most on a machine that is busy.
 STEPS = 10
 UPLINK = {"flat_interface": "eth1", "flat_network_bridge": "br100"}
+# Each is another walk, on a host whose daemon has these options.
 HOSTS = (
     {},
     {},
@@ -40,7 +43,31 @@ def directory():
         yield Path(name)
 
 
-@pytest.mark.parametrize(("seed", "flags"), list(enumerate(HOSTS)))
-def test_laws_hold_whatever_happens(namespace, directory, seed, flags):
-    steps = some_steps(random.Random(seed), STEPS)
+@pytest.mark.parametrize(
+    ("steps", "flags"),
+    list(zip(walks(HOSTS, STEPS), HOSTS, strict=True)),
+    ids=map(str, range(len(HOSTS))),
+)
+def test_laws_hold_whatever_happens(namespace, directory, steps, flags):
     namespace.call(walked, directory, steps, flags)
+
+
+def test_walks_meet_all_that_others_may_do():
+    met = {
+        name
+        for steps, flags in zip(walks(HOSTS, STEPS), HOSTS, strict=True)
+        for kind, name, _ in steps
+        if kind == "meddle"
+        and (flags.get("dhcp", True) or name not in OF_SERVERS)
+    }
+    assert met == set(MEDDLING)
+
+
+def test_all_that_meddles_is_a_kind_of_it():
+    found = {
+        name
+        for name, each in inspect.getmembers(meddling, inspect.isfunction)
+        if list(inspect.signature(each).parameters) == ["directory", "chance"]
+        and not name.startswith("_")
+    }
+    assert found == set(MEDDLING)

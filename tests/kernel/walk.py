@@ -1,8 +1,4 @@
-"""A host that lives through steps, and is held against its laws after each.
-
-A step is a kind, a name and a number from which its choices follow, so that
-steps can be left out of a list that fails.
-"""
+"""A host that lives through steps, and is held against its laws after each."""
 
 import random
 import threading
@@ -12,13 +8,13 @@ from pathlib import Path
 
 import cloud_rows
 import meddling
-import sql_rows
 from cloud_rows import Cloud
 from driven import SOON, Daemon, options, started
 from flows import can_connect, connect
 from host_state import differences, seen
 from namespaces import fresh_namespace
 from plugs import Made, Plugs
+from steps import MEDDLING, NAMES, WRITES
 from witness import Witness
 
 from flatnet.apply.client import Applier
@@ -29,19 +25,6 @@ from flatnet.plan.planned import planned
 from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_instance
 from tests.db.conftest import a_daemon
 
-WRITES = {
-    each.__name__: each for each in cloud_rows.CALLS + sql_rows.STATEMENTS
-}
-MEDDLING = {each.__name__: each for each in meddling.SEEN + meddling.UNSEEN}
-NAMES = {
-    "write": [e.__name__ for e in cloud_rows.CALLS + sql_rows.STATEMENTS],
-    "meddle": list(MEDDLING),
-}
-KINDS = (
-    *(*("write",) * 10, *("meddle",) * 4, *("connect",) * 3),
-    *(*("plug",) * 2, "unplug", "kill", "kill_in_pass", "disconnect"),
-    *("restart", "compare", "follow", "follow", "follow"),
-)
 # Seconds in which what others did is put right, on a machine that is busy.
 PATIENCE = 30
 # Seconds into a pass at which its worker is killed, at most.
@@ -49,15 +32,6 @@ MIDST = 0.06
 MOST_PASSES = 12
 # Changes that are followed one by one.
 SERIES = 5
-
-
-def some_steps(chance, number):
-    """A list of steps."""
-    kinds = chance.choices(KINDS, k=number)
-    return [
-        (kind, chance.choice(NAMES.get(kind, [""])), chance.randrange(1 << 30))
-        for kind in kinds
-    ]
 
 
 def walked(directory, steps, flags):

@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# After the program's name in parentheses: proc(5), fields 14 to 17 counted
-# from 1, the state being field 3; those of children that ended come last.
-_TIMES = slice(11, 15)
+# After the program's name in parentheses: proc(5), fields 4 and 14 to 17
+# counted from 1, the state being field 3; those of children that ended come
+# last.
+_PARENT, _TIMES = 1, slice(11, 15)
 _GONE = (FileNotFoundError, ProcessLookupError)
 Used = Mapping[str, Mapping[int, float]]
 
@@ -35,9 +36,7 @@ def used_ms(processes: Mapping[str, Iterable[int]]) -> Used:
     for role, pids in processes.items():
         for pid in pids:
             with suppress(*_GONE):
-                text = Path(f"/proc/{pid}/stat").read_text()
-                times = text.rpartition(")")[2].split()[_TIMES]
-                found[role][pid] = sum(map(int, times)) * tick
+                found[role][pid] = sum(map(int, _stat(pid)[_TIMES])) * tick
     return found
 
 
@@ -60,9 +59,21 @@ def program(pid: int) -> str:
         return ""
 
 
+def parent(pid: int) -> int:
+    """The pid of who started a process; 0 if that has ended."""
+    with suppress(*_GONE):
+        return int(_stat(pid)[_PARENT])
+    return 0
+
+
 def memory_mb(pids: Iterable[int]) -> float:
     """MB of processes, what they share being counted once (PSS)."""
     return sum(map(_pss, pids)) / 1024
+
+
+def _stat(pid: int) -> list[str]:
+    text = Path(f"/proc/{pid}/stat").read_text()
+    return text.rpartition(")")[2].split()
 
 
 def _pss(pid: int) -> int:

@@ -3,6 +3,8 @@
 from flatnet.lab import namespaces, topology
 from flatnet.lab.bench import cpu
 from flatnet.lab.lab import Lab
+from flatnet.lab.namespaces import LabError
+from flatnet.lab.node import Node
 
 _SERVERS = {
     "beam.smp": "broker",
@@ -33,3 +35,23 @@ def pids(lab: Lab) -> dict[str, list[int]]:
                 role = _DNSMASQ
             found.setdefault(role, []).append(pid)
     return found
+
+
+def applier(node: Node) -> int:
+    """The privileged process that a daemon starts, and that starts workers.
+
+    :raises LabError: it does not run; so for `worker`
+    """
+    return _child(node, node.daemon_pid)
+
+
+def worker(node: Node) -> int:
+    """The one that does the work, and looks at the host in between."""
+    return _child(node, applier(node))
+
+
+def _child(node: Node, parent: int) -> int:
+    for pid in namespaces.pids(node.namespace):
+        if cpu.parent(pid) == parent:
+            return pid
+    raise LabError(f"{node.name}: process {parent} has no child")

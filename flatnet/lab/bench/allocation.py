@@ -1,7 +1,8 @@
 """Allocations and deallocations: one caller, and many at once.
 
 An allocation counts as complete: its answer says that the port is active, and
-afterwards the port is on the bridge and its line in the hosts file.
+afterwards all of it is found on the host; a deallocation, if nothing of it is
+(`complete`).
 """
 
 from flatnet.lab.bench import rows
@@ -18,7 +19,7 @@ def allocate(site: Site) -> Measured:
     with site.newcomers(site.effort.calls) as wanted:
         with site.spent() as spent:
             calls = site.one_by_one("allocate_for_instance", wanted)
-        site.check_complete(calls)
+        site.check_complete(wanted, calls)
     least, _ = _floor(site)
     return Measured(calls.p50, least, spent.each(len(calls.seconds)))
 
@@ -26,9 +27,11 @@ def allocate(site: Site) -> Measured:
 def deallocate(site: Site) -> Measured:
     """One deallocation after the other, for half of them at most."""
     with site.newcomers(site.effort.calls) as wanted:
-        site.check_complete(site.allocate_at_once(wanted))
+        made = site.allocate_at_once(wanted)
+        guests = site.check_complete(wanted, made)
         with site.spent() as spent:
             calls = site.one_by_one("deallocate_for_instance", wanted)
+        site.check_gone(guests[: len(calls.seconds)])
     _, least = _floor(site)
     return Measured(calls.p50, least, spent.each(len(calls.seconds)))
 
@@ -38,16 +41,18 @@ def allocate_at_once(site: Site) -> Measured:
     with site.newcomers(min(site.effort.burst, site.room)) as wanted:
         with site.spent() as spent:
             calls = site.allocate_at_once(wanted)
-        site.check_complete(calls)
+        site.check_complete(wanted, calls)
     return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
 
 
 def deallocate_at_once(site: Site) -> Measured:
     """Deallocations in a second, with many callers."""
     with site.newcomers(min(site.effort.burst, site.room)) as wanted:
-        site.check_complete(site.allocate_at_once(wanted))
+        made = site.allocate_at_once(wanted)
+        guests = site.check_complete(wanted, made)
         with site.spent() as spent:
             calls = site.deallocate_at_once(wanted)
+        site.check_gone(guests)
     return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
 
 

@@ -19,6 +19,7 @@ from flatnet.lab import topology
 from flatnet.lab.bench import complete, cpu, floor_node, roles, rows
 from flatnet.lab.bench.callers import FLOOR, NETWORK
 from flatnet.lab.bench.calling import Callers, Calls
+from flatnet.lab.bench.complete import Guest
 from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.layout import CIDR, Layout
 from flatnet.lab.bench.rows import NewInstance
@@ -233,12 +234,25 @@ class Site:
         """The taps that are on the bridge of a host."""
         return complete.ports(node)
 
-    def check_complete(self, calls: Calls) -> None:
-        """Look whether what was answered is so, on all hosts together.
+    def check_complete(
+        self, wanted: Sequence[NewInstance], calls: Calls
+    ) -> list[Guest]:
+        """Look whether what was answered is so, on each host.
 
-        :raises LabError: a port, an address or a line is missing
+        :raises LabError: something is missing
         """
-        complete.check(self.lab.nodes, calls.answers)
+        guests = complete.guests(
+            wanted, calls.answers, same_net=self.layout.same_net
+        )
+        complete.check_there(self.lab.nodes, guests)
+        return guests
+
+    def check_gone(self, guests: Sequence[Guest]) -> None:
+        """Look whether nothing of guests is left.
+
+        :raises LabError: something is
+        """
+        complete.check_gone(self.lab.nodes, guests)
 
     def _new_instance(self, host: str, groups: int) -> NewInstance:
         number = next(self._numbers)

@@ -40,7 +40,7 @@ def _allocations(site: Site, count: int) -> Calls:
     """One after the other, and as many find a place."""
     with site.newcomers(min(count, site.room)) as wanted:
         calls = site.one_by_one("allocate_for_instance", wanted)
-        site.check_complete(calls)
+        site.check_complete(wanted, calls)
     return calls
 
 

@@ -18,13 +18,15 @@ from flatnet.lab.daemon import as_user
 from flatnet.lab.namespaces import LabError
 
 _END_SECONDS = 60.0
+# What adds a rule is the first argument: at the end of a chain, or above ours.
 _TEN_A_SECOND = """\
-while [ -e "$1" ]; do
-    iptables -A INPUT -p tcp --dport 9 -j ACCEPT
+while [ -e "$2" ]; do
+    iptables "$1" INPUT -p tcp --dport 9 -j ACCEPT
     iptables -D INPUT -p tcp --dport 9 -j ACCEPT
     sleep 0.17
 done
 """
+_APPEND, _INSERT = "-A", "-I"
 # Of MariaDB, which counts what clients send.
 _COUNT = text("SHOW GLOBAL STATUS LIKE 'Questions'")
 Words = list[str]
@@ -60,23 +62,28 @@ def statements(site: Site) -> Measured:
     return Measured(amid, quiet)
 
 
-def _rules(_site: Site) -> tuple[Words, ...]:
-    """Add and delete a rule, ten a second."""
-    return (["sh", "-ec", _TEN_A_SECOND, "sh"],)
+def _rules(how: str) -> Words:
+    """Add and delete a rule, ten commands a second."""
+    return ["sh", "-ec", _TEN_A_SECOND, "sh", how]
 
 
 def _both(site: Site) -> tuple[Words, ...]:
-    """The same, and five flaps a second of a guest's carrier."""
+    """The same at the end, and five flaps a second of a guest's carrier."""
     port = min(site.ports(site.node))
-    python = [sys.executable, "-m", flaps.__name__, port]
-    return (*_rules(site), python)
+    return _rules(_APPEND), [sys.executable, "-m", flaps.__name__, port]
 
 
 FIGURES = (
     Figure(
         "foreign rules",
         "% of a core",
-        lambda site: cost(site, programs=_rules),
+        lambda site: cost(site, programs=lambda _: (_rules(_APPEND),)),
+        (Goal(1),),
+    ),
+    Figure(
+        "foreign rules above ours",
+        "% of a core",
+        lambda site: cost(site, programs=lambda _: (_rules(_INSERT),)),
         (Goal(1),),
     ),
     Figure(

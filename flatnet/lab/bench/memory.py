@@ -4,10 +4,11 @@ import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from flatnet.lab.bench import cpu, interpreters
+from flatnet.lab.bench import cpu, interpreters, roles
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.interpreters import READY
 from flatnet.lab.bench.site import Site
+from flatnet.lab.daemon import Daemon
 
 # The daemon, and its two privileged processes, which are one program.
 _PROGRAMS = ("flatnet.cmd.daemon", "flatnet.apply.process")
@@ -19,6 +20,15 @@ _POLL_SECONDS = 0.02
 def at_rest(site: Site) -> Measured:
     """MB while nothing happens."""
     return Measured(cpu.memory_mb(site.daemon_pids()), _floor(site))
+
+
+def with_server(site: Site) -> Measured:
+    """The same with the DHCP server of the host.
+
+    The floor has one that knows nobody.
+    """
+    pids = [*site.daemon_pids(), *site.processes()[roles.DNSMASQ]]
+    return Measured(cpu.memory_mb(pids), _floor(site) + _least_server(site))
 
 
 def in_flight(site: Site) -> Measured:
@@ -45,6 +55,7 @@ def in_flight(site: Site) -> Measured:
 
 FIGURES = (
     Figure("memory", "MB", at_rest, _GOALS),
+    Figure("memory with dnsmasq", "MB", with_server, _GOALS),
     Figure("memory with many calls", "MB", in_flight, _GOALS),
 )
 
@@ -57,3 +68,25 @@ def _floor(site: Site) -> float:
     ]
     with interpreters.running(site, texts) as pids:
         return cpu.memory_mb(pids)
+
+
+def _least_server(site: Site) -> float:
+    """MB of a dnsmasq on the floor's node."""
+    here = site.lab.spec.directory / "least-dnsmasq"
+    here.mkdir(exist_ok=True)
+    pid = here / "pid"
+    server = Daemon(
+        [
+            *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null"],
+            *["--user=root", "--no-resolv", "--no-hosts", "--bind-dynamic"],
+            f"--pid-file={pid}",
+        ],
+        log=here / "log",
+        namespace=site.floor_namespace,
+    )
+    try:
+        server.wait_until(pid.exists)
+        return cpu.memory_mb([server.pid])
+    finally:
+        server.kill()
+        pid.unlink(missing_ok=True)

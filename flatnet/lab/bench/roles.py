@@ -11,7 +11,7 @@ _SERVERS = {
     "mariadbd": "database",
     "postgres": "database",
 }
-_DNSMASQ = "dnsmasq"
+DNSMASQ = "dnsmasq"
 # Of the daemon.
 OURS = ("manager", "applier")
 
@@ -31,8 +31,8 @@ def pids(lab: Lab) -> dict[str, list[int]]:
             role = "applier"
             if pid == node.daemon_pid:
                 role = "manager"
-            elif cpu.program(pid) == _DNSMASQ:
-                role = _DNSMASQ
+            elif cpu.program(pid) == DNSMASQ:
+                role = DNSMASQ
             found.setdefault(role, []).append(pid)
     return found
 

@@ -1,11 +1,18 @@
 """What a host costs that nothing happens to."""
 
 import time
+from collections.abc import Sequence
 
-from flatnet.lab.bench import cpu, interpreters
+from flatnet.lab.bench import cpu, interpreters, roles
 from flatnet.lab.bench.figure import Figure, Goal, Measured
 from flatnet.lab.bench.interpreters import READY
 from flatnet.lab.bench.site import Site
+
+# In which the worker reads back what a pass has left.
+_SETTLING_SECONDS = 1.0
+_WAKES = (
+    f"import time; print({READY!r}, flush=True)\nwhile True: time.sleep(1)"
+)
 
 
 def idle(site: Site) -> Measured:
@@ -13,17 +20,32 @@ def idle(site: Site) -> Measured:
 
     The floor is a Python process that wakes up once a second.
     """
-    wakes = (
-        f"import time; print({READY!r}, flush=True)\nwhile True: time.sleep(1)"
-    )
-    ours = site.daemon_pids()
-    with interpreters.running(site, [wakes]) as pids:
+    return _used(site, site.daemon_pids())
+
+
+def probes(site: Site) -> Measured:
+    """The same of the worker alone, which looks at the host once a second.
+
+    No pass falls into that: the next one that nobody asks for is due in more
+    seconds than are looked at.
+    """
+    site.ask("reconcile", {"host": site.node.name})
+    time.sleep(_SETTLING_SECONDS)
+    return _used(site, [roles.worker(site.node)])
+
+
+FIGURES = (
+    Figure("idle", "% of a core", idle, (Goal(0.5),)),
+    Figure("idle, probes alone", "% of a core", probes, (Goal(0.2),)),
+)
+
+
+def _used(site: Site, ours: Sequence[int]) -> Measured:
+    """What processes use for a while, beside the floor."""
+    with interpreters.running(site, [_WAKES]) as pids:
         before, least = cpu.running(ours), cpu.running(pids)
         time.sleep(site.effort.seconds)
         spent = cpu.running(ours) - before
         floor = cpu.running(pids) - least
     percent = 100 / site.effort.seconds
     return Measured(spent * percent, floor * percent)
-
-
-IDLE = Figure("idle", "% of a core", idle, (Goal(0.5),))

@@ -82,7 +82,7 @@ SUITE = (
     ),
     Setting(
         layout=_filtered(1, 1000),
-        figures=(*one_caller("1 of 1000 groups"), standing.IDLE),
+        figures=(*one_caller("1 of 1000 groups"), *standing.FIGURES),
         sizes=(1, 1000),
         quick=(1,),
     ),

@@ -106,6 +106,7 @@ def _failure(failure: Failure) -> Json:
         "subject": str(failure.subject),
         "message": failure.message,
         "instances": list(failure.instances),
+        "key": failure.key,
     }
 
 

@@ -126,7 +126,7 @@ class FlatManager:
         behind = {}
         for host in bereft.hosts:
             if host == self._settings.host:
-                outcome.check(instance_uuid)
+                outcome.check_gone(instance_uuid)
             elif reason := self._not_followed(host, instance_uuid):
                 behind[host] = reason
         return {"followed": False, "hosts": behind} if behind else None
@@ -180,7 +180,7 @@ class FlatManager:
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid)
         )
-        outcome.check(instance_uuid)
+        outcome.check_gone(instance_uuid)
 
     def living(self, reference: str) -> Instance:
         """The row of an instance by uuid or integer id.

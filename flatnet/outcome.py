@@ -38,6 +38,20 @@ class Pass:
         if self.error is not None:
             raise self.error
         for failure in self.changes.failures:
+            if failure.concerns(instance_uuid):
+                raise HostSetupError(str(failure))
+
+    def check_gone(self, instance_uuid: str) -> None:
+        """Raise if something is left of an instance that was to go.
+
+        What the host lacks as a whole is no affair of who is not here.
+
+        :raises FlatnetError: the error of the pass as a whole
+        :raises HostSetupError: what failed names the instance
+        """
+        if self.error is not None:
+            raise self.error
+        for failure in self.changes.failures:
             if instance_uuid in failure.instances:
                 raise HostSetupError(str(failure))
 
@@ -70,10 +84,9 @@ class Pass:
         """Whether something failed that had not in the pass before."""
         if self.error is not None:
             return before.error is None
-        known = {(f.subject, f.instances) for f in before.changes.failures}
+        known = {failure.about for failure in before.changes.failures}
         return any(
-            (failure.subject, failure.instances) not in known
-            for failure in self.changes.failures
+            failure.about not in known for failure in self.changes.failures
         )
 
     @property

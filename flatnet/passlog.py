@@ -3,7 +3,7 @@
 import logging
 
 from flatnet.outcome import Pass
-from flatnet.state.changes import Changes
+from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Verb
 
 LOG = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def report(outcome: Pass, before: Pass) -> None:
             LOG.error(
                 "%s (instances: %s)",
                 failure,
-                ", ".join(map(_shown, failure.instances)) or "none",
+                _sufferers(failure),
             )
     known = before.warnings
     for line in outcome.warnings:
@@ -36,6 +36,12 @@ def report_kept(changes: Changes) -> None:
     """Log what was put back by the rows that were read last."""
     for effect in changes.made:
         LOG.warning("put back without the database: %s", effect)
+
+
+def _sufferers(failure: Failure) -> str:
+    if failure.is_of_host:
+        return "all of this host"
+    return ", ".join(map(_shown, failure.instances)) or "none"
 
 
 def _shown(text: str) -> str:

@@ -33,6 +33,7 @@ from flatnet.apply.link.forwarding import apply_forwarding
 from flatnet.apply.link.found import found_ports
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.apply.sufferers import affected, guarded, named, perhaps_open
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
@@ -95,35 +96,33 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     """Make this host look like the plan of a task, any number of times."""
     plan, devices = task.plan, tools.devices
 
-    def step(surface: Surface, apply: Callable[[], Changes]) -> Changes:
-        return guarded(surface, apply, plan)
-
     def guard() -> Changes:
-        return step(Surface.GUARD, lambda: _apply_guard(plan, tools))
+        return guarded(Surface.GUARD, lambda: _apply_guard(plan, tools))
 
     steps = joined(
-        step(Surface.SYSCTL, lambda: apply_sysctls(plan)),
-        step(Surface.PORT, lambda: remove_ports(plan, devices)),
+        guarded(Surface.SYSCTL, lambda: apply_sysctls(plan)),
+        guarded(Surface.PORT, lambda: remove_ports(plan, devices)),
         *_filtered(plan, tools, guard),
     )
-    rules = joined(Changes(failures=task.unfit), steps)
+    unfit = Changes(failures=task.unfit)
+    rules = joined(unfit, steps)
     judged = _judged(task, rules)
-    cut = step(
+    cut = guarded(
         Surface.CONNTRACK,
         lambda: cut_connections(plan, judged, tools.session, devices),
     )
     waiting = _waiting(plan, cut, devices)
     shut = _opened(plan, steps, tools)
-    shut |= affected(joined(Changes(failures=task.unfit), waiting))
-    bridges = step(
+    shut |= perhaps_open(unfit, plan) | affected(waiting, plan)
+    bridges = guarded(
         Surface.BRIDGE,
         lambda: apply_bridges(plan, devices, shut=shut, ports=task.ports),
     )
-    forwards = step(Surface.FORWARDING, lambda: apply_forwarding(plan))
-    dhcp = step(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
-    named = _named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
-    ports = found_ports(plan, named, devices, ports=task.ports)
-    return Outcome(replace(named, ports=ports), bool(judged and cut.failures))
+    forwards = guarded(Surface.FORWARDING, lambda: apply_forwarding(plan))
+    dhcp = guarded(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
+    done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
+    ports = found_ports(plan, done, devices, ports=task.ports)
+    return Outcome(replace(done, ports=ports), bool(judged and cut.failures))
 
 
 def _filtered(
@@ -141,7 +140,7 @@ def _filtered(
         guarded_by.append(guard())
 
     rules = guarded(
-        Surface.FIREWALL, lambda: _apply_firewall(plan, tools, between), plan
+        Surface.FIREWALL, lambda: _apply_firewall(plan, tools, between)
     )
     if not guarded_by:
         between()
@@ -162,7 +161,7 @@ def _opened(plan: Plan, steps: Changes, tools: Tools) -> frozenset[str]:
     A step that failed may have left all of them as they were, or have failed
     for something that keeps nobody out.
     """
-    suspects = affected(steps)
+    suspects = perhaps_open(steps, plan)
     if not suspects:
         return suspects
     try:
@@ -201,8 +200,8 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
 def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
     return joined(
-        guarded(Surface.GUARD, lambda: _apply_guard(plan, tools), plan),
-        guarded(Surface.FIREWALL, lambda: _apply_firewall(plan, tools), plan),
+        guarded(Surface.GUARD, lambda: _apply_guard(plan, tools)),
+        guarded(Surface.FIREWALL, lambda: _apply_firewall(plan, tools)),
     )
 
 
@@ -242,48 +241,4 @@ def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
         networks_path=tools.paths.networks_path,
         config_file=tools.paths.dnsmasq_config_file,
         skip=broken,
-    )
-
-
-def _named(changes: Changes, plan: Plan) -> Changes:
-    """Name in each failure the instances that lack what failed.
-
-    A DHCP server is missed by those on its bridge; rules that are nobody's
-    own, such as the gateway's, by all.  Nobody is shut for them: what filters
-    an instance is in chains of its own, whose failures name it already.
-    """
-    failures = (
-        replace(each, instances=each.instances or _missing(each.subject, plan))
-        for each in changes.failures
-    )
-    return replace(changes, failures=tuple(failures))
-
-
-def _missing(subject: Subject, plan: Plan) -> tuple[str, ...]:
-    """The instances that lack something, where its failure names none."""
-    if subject.surface is Surface.FIREWALL:
-        return plan.instances
-    if subject.surface is Surface.DHCP:
-        served = [each for each in plan.bridges if each.name == subject.key]
-        return replace(plan, bridges=tuple(served)).instances
-    return ()
-
-
-def guarded(
-    surface: Surface, apply: Callable[[], Changes], plan: Plan
-) -> Changes:
-    """Return what `apply` did; an unforeseen error is everybody's failure."""
-    try:
-        return apply()
-    except Exception as error:
-        subject = Subject(surface)
-        LOG.exception("%s: unforeseen error", subject)
-        text = " ".join(str(error).split()) or type(error).__name__
-        return Changes(failures=(Failure(subject, text, plan.instances),))
-
-
-def affected(changes: Changes) -> frozenset[str]:
-    """The uuids of the instances that suffer from a failure."""
-    return frozenset(
-        uuid for failure in changes.failures for uuid in failure.instances
     )

@@ -43,13 +43,22 @@ class Standing:
             return plan, None
         guests = self._parts.guests
         keys = {*work.looked_at, *work.delta.put.guests} & guests.keys()
-        if suffering := {u for f in self._failures for u in f.instances}:
-            keys |= {
-                key
-                for key, guest in guests.items()
-                if guest.port.instance_uuid in suffering
-            }
+        keys |= self._suffering()
         return plan, frozenset(guests[key].port.name for key in keys)
+
+    def _suffering(self) -> frozenset[str]:
+        """The keys of the guests that something failed for."""
+        guests = self._parts.guests
+        if any(each.is_of_host for each in self._failures):
+            return frozenset(guests)
+        named = {u for each in self._failures for u in each.instances}
+        if not named:
+            return frozenset()
+        return frozenset(
+            key
+            for key, guest in guests.items()
+            if guest.port.instance_uuid in named
+        )
 
     def done(self, work: Work) -> None:
         """Note that all of the work was tried."""

@@ -8,20 +8,51 @@ from dataclasses import dataclass
 from flatnet.state.effects import Effect, Subject
 from flatnet.state.taken import Declined, Taken
 
+# The key of what is said once for a host.
+HOST = "host"
+
+
+def group_key(number: int) -> str:
+    """Return the key of a security group."""
+    return f"group:{number}"
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A part of the plan that could not be applied.
 
-    `instances` are the uuids that suffer.
+    `instances` are the uuids that suffer.  `key` is `host` where that is
+    everybody here, and nobody is named; or `group:<id>` where the rules of a
+    group are not in force, which then lets nothing in to the instances; or
+    empty.
     """
 
     subject: Subject
     message: str
     instances: tuple[str, ...] = ()
+    key: str = ""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}"
+
+    @property
+    def is_of_host(self) -> bool:
+        """Whether everybody here suffers."""
+        return self.key == HOST
+
+    @property
+    def is_of_group(self) -> bool:
+        """Whether a group lets nothing in, which opens nobody."""
+        return self.key.startswith("group:")
+
+    @property
+    def about(self) -> tuple[Subject, str, tuple[str, ...]]:
+        """What failed and for whom, whatever the message says this time."""
+        return self.subject, self.key, self.instances
+
+    def concerns(self, instance_uuid: str) -> bool:
+        """Whether an instance of this host suffers."""
+        return self.is_of_host or instance_uuid in self.instances
 
 
 @dataclass(frozen=True, slots=True)

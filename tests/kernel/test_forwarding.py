@@ -11,7 +11,7 @@ from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.link.forwarding import apply_forwarding
-from flatnet.state.changes import Changes
+from flatnet.state.changes import HOST, Changes
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Forwarding, Plan
 from tests.builders import settings, snapshot
@@ -89,7 +89,7 @@ def test_a_value_that_cannot_be_set_is_told_and_shuts_nobody(namespace):
         "guests cannot reach the outside, for it cannot be set to 1: "
         "Read-only file system"
     )
-    assert only.instances == (guest(1).instance_uuid,)
+    assert (only.key, only.instances) == (HOST, ())
 
 
 def apply_read_only(plan):

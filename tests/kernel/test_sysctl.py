@@ -6,7 +6,7 @@ import pytest
 
 from flatnet.apply import command
 from flatnet.apply.link import sysctl
-from flatnet.state.changes import Changes, Failure
+from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Bridge, Plan, Port
 from tests.effects import was_set
@@ -65,7 +65,7 @@ def test_other_settings_are_refused(namespace, name):
         Failure(
             Subject(Surface.SYSCTL, name),
             "not a setting that flatnet may change",
-            (UUID,),
+            key=HOST,
         ),
     )
 
@@ -74,7 +74,7 @@ def test_a_value_that_the_kernel_refuses(namespace):
     changes = namespace.call(sysctl.apply_sysctls, plan((FORWARD, "yes")))
     (failure,) = changes.failures
     assert failure.subject == Subject(Surface.SYSCTL, FORWARD)
-    assert failure.instances == (UUID,)
+    assert failure.key == HOST
     assert value(namespace, FORWARD) == "0"
 
 
@@ -91,7 +91,7 @@ def test_a_missing_module_is_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "_PATH", str(tmp_path))
     (failure,) = sysctl.apply_sysctls(plan((CALL, "1"))).failures
     assert "br_netfilter is missing" in failure.message
-    assert failure.instances == (UUID,)
+    assert failure.key == HOST
     assert list(Path(tmp_path).iterdir()) == []
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
+from flatnet.outcome import Pass
 from flatnet.reconciler import Reconciler
-from flatnet.state.changes import Changes, Failure, FoundPort
+from flatnet.state.changes import HOST, Changes, Failure, FoundPort
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.scope import EVERYTHING, of_instance
 from tests.builders import NoRows, settings
@@ -100,6 +101,26 @@ def test_a_failure_is_told_to_the_instance_that_suffers(running):
     outcome.check("vm-2")
     with pytest.raises(HostSetupError, match="port tap1: no room"):
         outcome.check("vm-1")
+
+
+def test_a_failure_of_the_host_is_told_to_all_but_who_is_to_go(running):
+    failure = Failure(Subject(Surface.FIREWALL), "no iptables", key=HOST)
+    applier = Gate(Changes(failures=(failure,)))
+    reconciler = running(applier)
+    applier.may_end.release()
+    outcome = reconciler.ask_and_wait(PATIENCE, EVERYTHING)
+    assert outcome.state == "degraded"
+    with pytest.raises(HostSetupError, match="firewall: no iptables"):
+        outcome.check("vm-1")
+    outcome.check_gone("vm-1")
+
+
+def test_what_is_left_of_who_went_is_told():
+    failure = Failure(port("tap1"), "busy", ("vm-1",))
+    outcome = Pass(changes=Changes(failures=(failure,)))
+    outcome.check_gone("vm-2")
+    with pytest.raises(HostSetupError, match="port tap1: busy"):
+        outcome.check_gone("vm-1")
 
 
 def test_a_dead_applier_fails_the_pass_and_it_is_tried_again(running):

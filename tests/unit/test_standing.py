@@ -6,7 +6,8 @@ import pytest
 
 from flatnet.apply.channel import Work
 from flatnet.apply.standing import Standing
-from flatnet.state.changes import Changes, Failure, FoundPort
+from flatnet.state.changes import HOST, Changes, Failure, FoundPort
+from flatnet.state.effects import Subject, Surface
 from flatnet.state.parts import Delta, Parts, difference
 from tests.builders import interface, settings, snapshot
 from tests.effects import port
@@ -44,6 +45,14 @@ def test_a_pass_looks_at_whoever_suffers_from_what_failed_before():
     )
     assert passed(standing, scoped(3, NAMES[0])) == NAMES[:2]
     assert passed(standing, scoped(4, NAMES[0])) == NAMES[:1]
+
+
+def test_what_fails_for_the_host_has_everybody_looked_at():
+    standing = Standing()
+    failure = Failure(Subject(Surface.FIREWALL), "no iptables", key=HOST)
+    passed(standing, ALL, failures=(failure,))
+    assert passed(standing, scoped(2, NAMES[0])) == NAMES
+    assert passed(standing, scoped(3, NAMES[0])) == NAMES[:1]
 
 
 def test_a_port_is_as_it_was_found_last():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from flatnet.apply.grammar import values
 from flatnet.apply.grammar.bounds import few
 from flatnet.apply.grammar.instances import Instances, subject
-from flatnet.state.changes import Failure
+from flatnet.state.changes import Failure, group_key
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import (
     Filter,
@@ -47,7 +47,10 @@ def checked_filter(wanted: Filter, found: Instances) -> Filter:
         }
         text = "it lets in nothing"
         return Failure(
-            Subject(Surface.GROUP, str(group.id)), text, tuple(sorted(uuids))
+            Subject(Surface.GROUP, str(group.id)),
+            text,
+            tuple(sorted(uuids)),
+            group_key(group.id),
         )
 
     def holding(guest: Guest) -> Failure:

@@ -22,7 +22,7 @@ from pathlib import Path
 from flatnet.apply.files import read_setting, write_setting
 from flatnet.apply.link.sysctl import set_to
 from flatnet.exceptions import HostSetupError
-from flatnet.state.changes import Changes, Failure
+from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Forwarding, Plan
 
@@ -37,7 +37,7 @@ _TEMPLATES = frozenset({"all", "default"})
 def apply_forwarding(plan: Plan) -> Changes:
     """Have the planned devices forward IPv4; those that are missing wait.
 
-    Each failure names all instances: their way out is cut.
+    Each failure is of the host: everybody's way out is cut.
     """
     made = []
     failures = []
@@ -53,7 +53,7 @@ def apply_forwarding(plan: Plan) -> Changes:
                     Subject(Surface.SYSCTL, name),
                     "guests cannot reach the outside, for it cannot be set "
                     f"to 1: {text}",
-                    plan.instances,
+                    key=HOST,
                 )
             )
     return Changes(tuple(made), tuple(failures))

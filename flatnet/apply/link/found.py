@@ -29,8 +29,9 @@ def found_ports(
         for failure in reversed(done.failures)
         for uuid in failure.instances
     }
+    of_host = next((str(f) for f in done.failures if f.is_of_host), None)
     found = [
-        _planned(port, bridge, there, reasons.get(port.instance_uuid))
+        _planned(port, bridge, there, reasons.get(port.instance_uuid), of_host)
         for bridge in plan.bridges
         for port in bridge.ports
         if ports is None or port.name in ports
@@ -46,8 +47,15 @@ def _planned(
     port: Port,
     bridge: Bridge,
     devices: Mapping[str, Link],
-    reason: str | None,
+    own: str | None,
+    of_host: str | None,
 ) -> FoundPort:
+    """What there is of a port.
+
+    What the host failed at is the reason of those that are not up; of the
+    others the host says it once.
+    """
+    reason = own or of_host
     device, master = devices.get(port.name), devices.get(bridge.name)
     if device is None:
         if port.kind == "external" and not reason:
@@ -63,5 +71,5 @@ def _planned(
     elif not device.up:
         state, reason = "shut", reason or "it is down"
     else:
-        state = "up"
+        state, reason = "up", own
     return FoundPort(port.name, state, device.carrier, kind, reason)

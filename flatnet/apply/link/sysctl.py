@@ -12,7 +12,7 @@ from pathlib import Path
 from flatnet.apply.command import run
 from flatnet.apply.files import read_setting, write_setting
 from flatnet.exceptions import HostSetupError
-from flatnet.state.changes import Changes, Failure
+from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Plan
 
@@ -34,8 +34,8 @@ OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
 def apply_sysctls(plan: Plan) -> Changes:
     """Set the plan's kernel settings and read them back.
 
-    A setting that cannot be had is a failure of every instance: the filter
-    might not see their packets.
+    A setting that cannot be had is a failure of the host: the filter might
+    not see anybody's packets.
     """
     devices = frozenset(bridge.name for bridge in plan.bridges)
     made = []
@@ -47,7 +47,7 @@ def apply_sysctls(plan: Plan) -> Changes:
         except (HostSetupError, OSError) as error:
             text = " ".join(str(error).split())
             subject = Subject(Surface.SYSCTL, name)
-            failures.append(Failure(subject, text, plan.instances))
+            failures.append(Failure(subject, text, key=HOST))
     return Changes(tuple(made), tuple(failures))
 
 

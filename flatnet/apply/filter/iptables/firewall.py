@@ -20,8 +20,8 @@ Goals, and how each is met:
 * Who less may reach than before is told, for connections that exist.
 
 Given up: the tables are not changed together, and if a table is refused
-for another reason than a group's chain it stays as it was; then every
-filtered instance is reported, and who of them is shut is for `force` to say.
+for another reason than a group's chain it stays as it was; then that is
+reported once, of the host, and who is shut is for `force` to say.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -29,8 +29,8 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.firewall_failures import (
-    of_all,
     of_chains,
+    of_host,
     of_sets,
     of_table,
 )
@@ -89,7 +89,7 @@ def apply_firewall(
     try:
         top = placement(top_regex, bottom_regex)
     except HostSetupError as error:
-        return of_all(Surface.FIREWALL, error, wanted)
+        return of_host(Surface.FIREWALL, error)
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
     planned = known.rendering.rules(wanted)
@@ -99,7 +99,7 @@ def apply_firewall(
     try:
         existing = known.sets.read()
     except HostSetupError as error:
-        missing = of_all(Surface.IPSET, error, wanted)
+        missing = of_host(Surface.IPSET, error)
         done = _apply_families(task)
         return joined(*(missing,) * bool(planned.sets), done)
     return _apply_with_sets(task, existing, known.sets)
@@ -170,7 +170,7 @@ def _apply_families(task: _Task) -> Changes:
         try:
             done.append(_apply_family(family, task))
         except LockHeldError as error:
-            return joined(*done, of_all(Surface.FIREWALL, error, task.wanted))
+            return joined(*done, of_host(Surface.FIREWALL, error))
     return joined(*done)
 
 
@@ -206,7 +206,7 @@ def _apply_family(family: int, task: _Task) -> Changes:
     except HostSetupError as error:
         if not tables:
             return Changes()
-        return of_all(Surface.FIREWALL, error, task.wanted)
+        return of_host(Surface.FIREWALL, error)
 
 
 def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
@@ -237,7 +237,7 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
             plan = edits(existing, _closed(table, shut), top)
             error = _write(table, plan, task.known)
         if error:
-            return of_table(table, error, wanted)
+            return of_table(table, error)
     task.known.legacy.wrote(table)
     return Changes(
         plan.made,

@@ -1,4 +1,9 @@
-"""What of the firewall could not be written, and which instances lack it."""
+"""What of the firewall could not be written, and who lacks it.
+
+Each is told once, under the key that it is about: the host, if nobody's rules
+can be read or written; a group, whose members it lets nothing in to; or the
+instances that a set is needed for.
+"""
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -8,22 +13,25 @@ from flatnet.apply.filter.iptables.iptables import table_key
 from flatnet.apply.filter.iptables.narrowed import naming
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
 from flatnet.exceptions import HostSetupError
-from flatnet.state.changes import Changes, Failure
+from flatnet.state.changes import HOST, Changes, Failure, group_key
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import Filter
 
 
-def of_all(surface: Surface, error: HostSetupError, wanted: Filter) -> Changes:
-    """Return that nothing could be done; all that are filtered lack it."""
-    failure = Failure(Subject(surface), str(error), _filtered(wanted))
-    return Changes(failures=(failure,))
+def of_host(surface: Surface, error: HostSetupError) -> Changes:
+    """Return that nothing could be done for anybody here."""
+    return Changes(failures=(Failure(Subject(surface), str(error), key=HOST),))
 
 
-def of_table(table: Table, error: str, wanted: Filter) -> Changes:
-    """Return that a table stayed as it was."""
-    named = _filtered(wanted) if table.name == "filter" else ()
+def of_table(table: Table, error: str) -> Changes:
+    """Return that a table stayed as it was.
+
+    But for the filter it keeps nobody out, so that it is for the end of the
+    pass to say who lacks it.
+    """
+    key = HOST if table.name == "filter" else ""
     subject = Subject(Surface.FIREWALL, table_key(table))
-    return Changes(failures=(Failure(subject, error, named),))
+    return Changes(failures=(Failure(subject, error, key=key),))
 
 
 def of_chains(
@@ -39,9 +47,10 @@ def of_chains(
             f"{shut[chain.name]}; security group {chain.group} lets nothing "
             "in",
             _members(wanted, {chain.group}),
+            group_key(chain.group),
         )
         for chain in table.chains
-        if chain.name in shut
+        if chain.group is not None and chain.name in shut
     )
 
 
@@ -68,11 +77,6 @@ def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:
         for guest in wanted.guests
         if not each.members.isdisjoint(all_packed(guest.addresses))
     )
-
-
-def _filtered(wanted: Filter) -> tuple[str, ...]:
-    """The instances that rules are to filter, sorted."""
-    return _sorted(g.instance_uuid for g in wanted.guests if g.filtered)
 
 
 def _members(

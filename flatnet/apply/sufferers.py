@@ -1,0 +1,67 @@
+"""Who suffers from what failed.
+
+A step as a whole is the host's: that is told once and concerns everybody,
+however many they are.  What failed of one part names those who need it.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from flatnet.state.changes import HOST, Changes, Failure
+from flatnet.state.effects import Subject, Surface
+from flatnet.state.plan import Plan
+
+LOG = logging.getLogger(__name__)
+
+
+def guarded(surface: Surface, apply: Callable[[], Changes]) -> Changes:
+    """Return what `apply` did; an unforeseen error is the host's failure."""
+    try:
+        return apply()
+    except Exception as error:
+        subject = Subject(surface)
+        LOG.exception("%s: unforeseen error", subject)
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Changes(failures=(Failure(subject, text, key=HOST),))
+
+
+def affected(changes: Changes, plan: Plan) -> frozenset[str]:
+    """The uuids of the instances of a plan that suffer from a failure."""
+    found = {u for each in changes.failures for u in each.instances}
+    if any(each.is_of_host for each in changes.failures):
+        found.update(plan.instances)
+    return frozenset(found)
+
+
+def perhaps_open(changes: Changes, plan: Plan) -> frozenset[str]:
+    """Those who may be open by what failed: not by a group, if that is all.
+
+    It lets in nothing then, and nobody's port is shut for it.
+    """
+    failures = (each for each in changes.failures if not each.is_of_group)
+    return affected(Changes(failures=tuple(failures)), plan)
+
+
+def named(changes: Changes, plan: Plan) -> Changes:
+    """Name in each failure who lacks what failed.
+
+    A DHCP server is missed by those on its bridge; rules that are nobody's
+    own, such as the gateway's, by the host.  Nobody is shut for them: what
+    filters an instance is told by other failures.
+    """
+    failures = (_named(each, plan) for each in changes.failures)
+    return replace(changes, failures=tuple(failures))
+
+
+def _named(failure: Failure, plan: Plan) -> Failure:
+    if failure.instances or failure.key:
+        return failure
+    subject = failure.subject
+    if subject.surface is Surface.FIREWALL:
+        return replace(failure, key=HOST)
+    if subject.surface is Surface.DHCP:
+        served = [each for each in plan.bridges if each.name == subject.key]
+        lacking = replace(plan, bridges=tuple(served)).instances
+        return replace(failure, instances=lacking)
+    return failure

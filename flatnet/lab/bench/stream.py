@@ -2,7 +2,8 @@
 
 receive ADDRESS PORT         takes one TCP connection, prints its bytes
 send ADDRESS PORT SECONDS    sends by TCP, prints nothing
-flood ADDRESS PORT SECONDS   sends small datagrams by UDP
+sink ADDRESS PORT            answers the first datagram, and takes the rest
+flood ADDRESS PORT SECONDS   sends small datagrams by UDP once one was answered
 """
 
 import signal
@@ -14,6 +15,7 @@ LISTENS = "listens"
 _CHUNK = bytes(1 << 18)
 _DATAGRAM = bytes(18)
 _BETWEEN_LOOKS = 100
+_PATIENCE = 5.0
 
 
 def main() -> int:
@@ -43,10 +45,16 @@ def _receive(here: tuple[str, int]) -> None:
 
 
 def _sink(here: tuple[str, int]) -> None:
-    """Hold a port that is open, so that nobody answers what comes."""
+    """Hold a port that is open, and answer once.
+
+    What nobody has answered is no connection that is established, but a new
+    one with each packet.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(here)
         print(LISTENS, flush=True)
+        data, there = server.recvfrom(len(_DATAGRAM))
+        server.sendto(data, there)
         signal.pause()
 
 
@@ -61,6 +69,11 @@ def _flood(there: tuple[str, int], seconds: float) -> None:
     end = time.monotonic() + seconds
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.connect(there)
+        sender.settimeout(_PATIENCE)
+        sender.send(_DATAGRAM)
+        sender.recv(len(_DATAGRAM))
+        # Else each datagram is asked about first.
+        sender.settimeout(None)
         while time.monotonic() < end:
             for _ in range(_BETWEEN_LOOKS):
                 sender.send(_DATAGRAM)

@@ -105,7 +105,7 @@ FIGURES = tuple(
         (", tracked", pairs.tracked),
     )
     for name, unit, look in (
-        # One connection; small datagrams that arrive.
+        # One connection; small datagrams of another that arrive.
         ("TCP", "Gbit/s", _tcp),
         ("packets", "1000/s", _udp),
     )

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from flatnet.lab.bench import bench, table
+from flatnet.lab.bench import bench, plot, table
 from flatnet.lab.bench.calling import Calls
 from flatnet.lab.bench.figure import (
     FIRST,
@@ -113,9 +113,26 @@ def test_a_choice_of_figures_and_sizes():
     chosen = bench.choice(quick=False, only=("start to",), most=100)
     ((setting, sizes),) = chosen.settings
     assert [each.name for each in setting.figures] == ["start to ready"]
-    assert sizes == (1, 100)
+    assert sizes == (0, 1, 100)
     with pytest.raises(LabError, match="no figure"):
         bench.choice(quick=False, only=("nonsense",), most=100)
+
+
+def test_only_some_figures_have_a_meaning_on_an_empty_host():
+    chosen = bench.choice(quick=True, only=("to repaired",), most=100)
+    assert [sizes for _, sizes in chosen.settings] == [(1,)]
+
+
+def test_an_empty_host_is_not_drawn(tmp_path):
+    rows = [
+        measured_row(FIGURE, size, Measured(15.0, 10.0), [])
+        for size in (0, 1, 100)
+    ]
+    plot.write(tmp_path / "all.png", rows)
+    plot.write(tmp_path / "drawn.png", rows[1:])
+    assert (tmp_path / "all.png").read_bytes() == (
+        tmp_path / "drawn.png"
+    ).read_bytes()
 
 
 def test_processes_are_told_by_what_they_used():

@@ -36,13 +36,14 @@ def choice(*, quick: bool, only: tuple[str, ...], most: int) -> Choice:
     """
     found = []
     for setting in SUITE:
-        sizes = setting.quick if quick else setting.sizes
-        wanted = tuple(size for size in sizes if size <= most)
         figures = tuple(
             each
             for each in setting.figures
             if not only or any(text in each.name for text in only)
         )
+        least = min((each.least for each in figures), default=0)
+        sizes = setting.quick if quick else setting.sizes
+        wanted = tuple(size for size in sizes if least <= size <= most)
         if wanted and figures:
             found.append((setting.with_figures(figures), wanted))
     if not found:
@@ -97,6 +98,8 @@ def _measured(
     for size in sizes:
         site.grow(size)
         for figure in figures:
+            if size < figure.least:
+                continue
             row = _row(site, figure, before[figure.name])
             say(table.line(row))
             before[figure.name].append(row)

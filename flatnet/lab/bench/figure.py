@@ -63,12 +63,14 @@ class Figure:
     """One thing that is measured on a site, at each of its sizes.
 
     The first goal is that of the smallest size, the last one of the others.
+    `least` is the smallest size that it has a meaning at.
     """
 
     name: str
     unit: str
     measure: Callable[[Site], Measured]
     goals: tuple[Goal, ...] = ()
+    least: int = 1
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,8 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
-        if row.unit == "ms" and row.value:
+        # An empty host has no place on an axis of powers.
+        if row.unit == "ms" and row.value and row.size:
             found.setdefault(row.figure, []).append(row)
     grown = {name: line for name, line in found.items() if len(line) > 1}
     return grown or found

@@ -24,6 +24,8 @@ from flatnet.lab.bench.figure import Figure
 from flatnet.lab.bench.layout import Layout
 from flatnet.lab.spec import MARIADB, POSTGRESQL
 
+SIZES = (1, 100, 500, 1000)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -36,7 +38,7 @@ class Setting:
 
     layout: Layout
     figures: tuple[Figure, ...]
-    sizes: tuple[int, ...] = (1, 100, 500, 1000)
+    sizes: tuple[int, ...] = SIZES
     quick: tuple[int, ...] = ()
     nodes: int = 1
     plug: str = "tap"
@@ -73,7 +75,8 @@ SUITE = (
             # The last: a process keeps the memory that a crowd has taken.
             *joins.FIGURES,
         ),
-        quick=(1,),
+        sizes=(0, *SIZES),
+        quick=(0, 1),
     ),
     Setting(
         layout=_filtered(5, 10),
@@ -83,13 +86,11 @@ SUITE = (
     Setting(
         layout=_filtered(1, 1000),
         figures=(*one_caller("1 of 1000 groups"), *standing.FIGURES),
-        sizes=(1, 1000),
         quick=(1,),
     ),
     Setting(
         layout=_filtered(10, 1000),
         figures=one_caller("10 of 1000 groups"),
-        sizes=(1, 1000),
         quick=(1,),
     ),
     Setting(
@@ -125,7 +126,6 @@ SUITE = (
     Setting(
         layout=_filtered(1, 1000),
         figures=first_packets.BY_GROUPS,
-        sizes=(1, 100, 1000),
         quick=(1,),
         plug="veth",
     ),

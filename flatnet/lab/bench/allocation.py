@@ -42,7 +42,9 @@ def allocate_at_once(site: Site) -> Measured:
         with site.spent() as spent:
             calls = site.allocate_at_once(wanted)
         site.check_complete(wanted, calls)
-    return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
+    return Measured(
+        calls.rate, _echoes(site, len(wanted)), spent.each(len(wanted))
+    )
 
 
 def deallocate_at_once(site: Site) -> Measured:
@@ -53,7 +55,9 @@ def deallocate_at_once(site: Site) -> Measured:
         with site.spent() as spent:
             calls = site.deallocate_at_once(wanted)
         site.check_gone(guests)
-    return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
+    return Measured(
+        calls.rate, _echoes(site, len(wanted)), spent.each(len(wanted))
+    )
 
 
 def one_caller(title: str) -> tuple[Figure, ...]:
@@ -80,6 +84,6 @@ def _floor(site: Site) -> tuple[float, float]:
     return put.p50, site.floor("deallocate", made).p50
 
 
-def _echoes(site: Site) -> float:
-    """Calls in a second of as many callers, to who answers at once."""
-    return site.floor_at_once("echo", _ECHOES).rate
+def _echoes(site: Site, callers: int) -> float:
+    """Calls in a second of so many callers, to who answers at once."""
+    return site.floor_at_once("echo", _ECHOES, callers).rate

@@ -207,10 +207,10 @@ class Site:
             FLOOR, method, calls, seconds=self.effort.seconds, least=1
         )
 
-    def floor_at_once(self, method: str, count: int) -> Calls:
-        """Call the floor's server with all callers at the same time."""
+    def floor_at_once(self, method: str, count: int, width: int) -> Calls:
+        """Call the floor's server so often, with so many callers at once."""
         calls = [{"name": rows.new_uuid()} for _ in range(count)]
-        return self.callers.at_once(FLOOR, method, calls, self.effort.burst)
+        return self.callers.at_once(FLOOR, method, calls, width)
 
     @contextlib.contextmanager
     def spent(self) -> Iterator[cpu.Spent]:

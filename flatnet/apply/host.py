@@ -20,13 +20,14 @@ from dataclasses import dataclass, replace
 from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.filter.connections.conntrack import (
     cut_connections,
-    fresh_ports,
+    fresh_addresses,
+    late_ports,
 )
+from flatnet.apply.filter.connections.owed import NOTHING, Owed, after
 from flatnet.apply.filter.guard.guard import apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.force import open_instances
-from flatnet.apply.filter.iptables.narrowed import filtered_addresses
 from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.forwarding import apply_forwarding
@@ -73,23 +74,23 @@ class Tools:
 class Task:
     """What a pass is to do.
 
-    `unfit` says which instances stay shut, and why, `owes` that tracked
-    connections are to be judged.  `ports` are the names of those ports that
-    are looked at; none for all.
+    `unfit` says which instances stay shut, and why, `owed` whose tracked
+    connections are to be judged, whatever becomes of rules.  `ports` are the
+    names of those ports that are looked at; none for all.
     """
 
     plan: Plan
     unfit: tuple[Failure, ...] = ()
-    owes: bool = False
+    owed: Owed = NOTHING
     ports: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a pass did; `owes` says that connections are still to be cut."""
+    """What a pass did; `owed` is whose connections are still to be cut."""
 
     changes: Changes
-    owes: bool
+    owed: Owed
 
 
 def apply_task(task: Task, tools: Tools) -> Outcome:
@@ -106,11 +107,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     )
     unfit = Changes(failures=task.unfit)
     rules = joined(unfit, steps)
-    judged = _judged(task, rules)
-    cut = guarded(
-        Surface.CONNTRACK,
-        lambda: cut_connections(plan, judged, tools.session, devices),
-    )
+    cut = _cut(plan, _judged(task, rules), tools)
     waiting = _waiting(plan, cut, devices)
     shut = _opened(plan, steps, tools)
     shut |= perhaps_open(unfit, plan) | affected(waiting, plan)
@@ -122,7 +119,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     dhcp = guarded(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
     done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     ports = found_ports(plan, done, devices, ports=task.ports)
-    return Outcome(replace(done, ports=ports), bool(judged and cut.failures))
+    return Outcome(replace(done, ports=ports), Owed(cut.uncut))
 
 
 def _filtered(
@@ -149,10 +146,22 @@ def _filtered(
 
 def _judged(task: Task, rules: Changes) -> frozenset[str]:
     """The addresses whose connections are to be judged anew."""
-    # A step that failed may have changed rules before.
-    if task.owes or rules.failures:
-        return filtered_addresses(task.plan.filter)
-    return rules.judged
+    wanted, owed = task.plan.filter, task.owed
+    if rules.failures:
+        owed |= after(rules, wanted)
+    return rules.judged | owed.among(wanted)
+
+
+def _cut(plan: Plan, judged: frozenset[str], tools: Tools) -> Changes:
+    """Cut the connections of those judged; a step that dies cuts nobody's."""
+    devices = tools.devices
+    cut = guarded(
+        Surface.CONNTRACK,
+        lambda: cut_connections(plan, judged, tools.session, devices),
+    )
+    if any(each.is_of_host for each in cut.failures):
+        return replace(cut, uncut=judged | fresh_addresses(plan, devices))
+    return cut
 
 
 def _opened(plan: Plan, steps: Changes, tools: Tools) -> frozenset[str]:
@@ -184,9 +193,10 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
     reminds the next pass, also of a process that knows nothing of this one.
     Nobody else is shut for what is left of old connections.
     """
-    if not cut.failures:
+    if not cut.uncut:
         return Changes()
-    uuids = {port.instance_uuid for port in fresh_ports(plan, devices)}
+    late = late_ports(plan, cut.uncut, devices)
+    uuids = {port.instance_uuid for port in late}
     if not uuids:
         return Changes()
     text = (

@@ -28,6 +28,7 @@ from itertools import chain
 from flatnet.apply import events
 from flatnet.apply.events import ANYTHING, HOST, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
+from flatnet.apply.filter.connections import owed
 from flatnet.apply.foreign import Foreign
 from flatnet.apply.host import Tools, apply_rules
 from flatnet.apply.link.concern import (
@@ -79,9 +80,9 @@ class Mender:
         self._carriers = Pace[str](freely=_FREELY)
         # Seconds until the next look, beside those that are always left.
         self.rest = 0.0
-        # Whether rules were missing, and nobody has judged since who
-        # connected meanwhile.
-        self.has_mended = False
+        # Who may have been open while rules were missing, and nobody has
+        # judged since who connected meanwhile.
+        self.owed = owed.NOTHING
 
     @property
     def _subjects(self) -> Subjects:
@@ -144,6 +145,8 @@ class Mender:
         if not (foreign or is_lost) and there == self._strangers:
             return False
         changes = self._mend(self._plan, there, foreign)
+        if is_lost:
+            self.owed = owed.EVERYTHING
         if is_lost or changes.failures:
             self._teller.tell(ANYTHING)
         elif not foreign:
@@ -260,9 +263,12 @@ class Mender:
                 who,
             )
         self._strangers = there
-        # Who connected while rules were missing is judged by the next pass.
-        self.has_mended = True
         changes = apply_rules(plan, self._tools)
+        # Who connected while rules were missing is judged by the next pass;
+        # nobody can tell what somebody else had made of them.
+        self.owed |= owed.after(changes, plan.filter)
+        if foreign:
+            self.owed = owed.EVERYTHING
         for effect in () if is_told else changes.made:
             LOG.warning("mended: %s", effect)
         for line in () if is_told else changes.warnings:

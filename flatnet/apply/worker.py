@@ -19,6 +19,7 @@ from flatnet.apply import channel
 from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
+from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.saved import read_back
 from flatnet.apply.grammar.plan import checked
@@ -67,7 +68,7 @@ class Worker:
         self._teller = Teller(events)
         self._mender = Mender(self._tools, self._watch, self._teller)
         # The worker before may have died between the rules and the rest.
-        self._owes = True
+        self._owed = EVERYTHING
         self._next_look = 0.0
         self._next_probe = time.monotonic() + _PROBE
         self._declines = Declines()
@@ -173,10 +174,10 @@ class Worker:
         self._mender.begin(plan)
         self._serve_again(plan)
         # A pass that ends with an error may have written rules before.
-        owes = self._owes or self._mender.has_mended
-        self._owes, self._mender.has_mended = True, False
-        outcome = apply_task(Task(plan, unfit, owes, ports), self._tools)
-        self._owes = outcome.owes
+        owed = self._owed | self._mender.owed
+        self._owed, self._mender.owed = EVERYTHING, NOTHING
+        outcome = apply_task(Task(plan, unfit, owed, ports), self._tools)
+        self._owed = outcome.owed
         self._standing.note(plan, outcome.changes, ports)
         self._uplinks.note(plan, self._watch.devices)
         self._mender.note(plan, self._standing.plugged)

@@ -91,7 +91,8 @@ class Changes:
     and of those that are gone, `declined` the addresses that DHCP withholds,
     `reloaded` the bridges whose DHCP server has read its files now, `taken`
     the addresses of bridges that are somebody else's, `judged` those that
-    less may reach than before, `fights` what others undo again and again.
+    less may reach than before, `uncut` those some of whose connections could
+    not be cut, `fights` what others undo again and again.
     """
 
     made: tuple[Effect, ...] = ()
@@ -102,6 +103,7 @@ class Changes:
     reloaded: tuple[str, ...] = ()
     taken: tuple[Taken, ...] = ()
     judged: frozenset[str] = frozenset()
+    uncut: frozenset[str] = frozenset()
     fights: tuple[Fight, ...] = ()
 
 
@@ -114,4 +116,5 @@ def joined(*parts: Changes) -> Changes:
         reloaded=tuple(each for part in parts for each in part.reloaded),
         taken=tuple(each for part in parts for each in part.taken),
         judged=frozenset(each for part in parts for each in part.judged),
+        uncut=frozenset(each for part in parts for each in part.uncut),
     )

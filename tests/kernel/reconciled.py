@@ -37,7 +37,7 @@ class NearApplier(Applier):
     """The client of an applier whose worker is an object."""
 
     def __init__(self, stack, directory):
-        self._stack = stack
+        self._sessions = stack.enter_context(contextlib.ExitStack())
         self._paths = HostPaths(str(directory))
         self._worker = None
         self._base = None
@@ -46,6 +46,11 @@ class NearApplier(Applier):
     def die(self):
         """Have another worker serve from now on, who knows nothing."""
         self._worker = None
+        self._sessions.close()
+
+    def look(self):
+        """Have the worker see to what others did."""
+        self._worker._look()
 
     def _ask(self, request):
         if self._worker is None:
@@ -57,7 +62,7 @@ class NearApplier(Applier):
         return reply
 
     def _begun(self):
-        session = self._stack.enter_context(Session())
+        session = self._sessions.enter_context(Session())
         connection, _ = socket.socketpair()
         _, events = os.pipe()
         return Worker(connection, self._paths, session, events)

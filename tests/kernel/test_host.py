@@ -10,9 +10,11 @@ import pytest
 
 from flatnet.apply import channel, host
 from flatnet.apply.filter.connections import conntrack
+from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard import met
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables import firewall
+from flatnet.apply.filter.iptables.narrowed import filtered_addresses
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.known import Known
 from flatnet.apply.worker import Worker
@@ -29,10 +31,10 @@ def tools(paths, session):
     return Tools(paths, session, Known(session.proven))
 
 
-def in_session(wanted, paths, *, owes=True):
+def in_session(wanted, paths, *, owed=EVERYTHING):
     with Session() as session:
         return apply_task(
-            Task(wanted, owes=owes),
+            Task(wanted, owed=owed),
             tools(paths, session),
         ).changes
 
@@ -97,7 +99,7 @@ def test_what_a_dead_pass_left_uncut_is_cut_by_the_first(namespace, directory):
         "conntrack -I -t 60 -u ASSURED -s 192.0.2.9 -d 10.0.0.2 -p udp "
         "--sport 3 --dport 4"
     )
-    again = namespace.call(in_session, wanted, paths, owes=False)
+    again = namespace.call(in_session, wanted, paths, owed=NOTHING)
     assert again.made == ()
     first = namespace.call(in_session, wanted, paths)
     assert first.made == (cut(1),)
@@ -134,23 +136,23 @@ def test_what_could_not_be_cut_is_owed_until_it_is(
 
     def passes():
         Flaky(monkeypatch, 2)
-        owes, made = True, []
+        owed, made = EVERYTHING, []
         with Session() as session:
             for _ in range(4):
                 outcome = apply_task(
-                    Task(wanted, owes=owes),
+                    Task(wanted, owed=owed),
                     tools(paths, session),
                 )
-                owes = outcome.owes
-                made.append((owes, outcome.changes.made))
+                owed = outcome.owed
+                made.append((owed.addresses, outcome.changes.made))
         return made
 
-    one = (cut(1),)
+    everybody = filtered_addresses(wanted.filter)
     assert namespace.call(passes) == [
-        (True, ()),
-        (True, ()),
-        (False, one),
-        (False, ()),
+        (everybody, ()),
+        (everybody, ()),
+        (frozenset(), (cut(1),)),
+        (frozenset(), ()),
     ]
     emptied(namespace, directory)
 
@@ -177,7 +179,7 @@ def test_an_error_after_rules_were_written_owes_too(
             return apply_task(Task(wanted), tools(paths, session))
 
     outcome = namespace.call(one)
-    assert outcome.owes
+    assert outcome.owed.addresses == filtered_addresses(wanted.filter)
     assert ports(namespace) == []
     assert applied(namespace, wanted, directory).failures == ()
     emptied(namespace, directory)
@@ -235,7 +237,7 @@ def test_a_port_waits_for_connections_of_its_addresses(
 
     def unlucky():
         Flaky(monkeypatch, 1)
-        return in_session(both, HostPaths(str(directory)), owes=False)
+        return in_session(both, HostPaths(str(directory)), owed=NOTHING)
 
     failures = namespace.call(unlucky).failures
     late = ROWS.interfaces[1].instance_uuid

@@ -14,15 +14,19 @@ Goals, and how each is met:
   addresses whose port is about to be made are forgotten, whoever began
   them; and until they are, the port is not made.
 * One dump per pass that changed something, and none otherwise, nor for
-  addresses that nobody had or asked for (see `met`).  What could
-  not be done is owed, and done by a later pass; the first one of a process
-  judges all, for the one before may have died between the rules and this.
+  addresses that nobody had or asked for (see `met`).
+* Nobody waits for another's.  What could not be cut is a failure of those
+  whose address it leads to, and owed to that address (see `owed`); the first
+  pass of a process judges all, for the one before may have died between the
+  rules and this.
 
 Given up: what the last holder of an address began goes on where the next
 one's port is `external`: others make it, when nobody knows.  A UDP peer that
 an instance goes on sending to counts as one that the instance turned to, as
 for any packet that it sends first.
 """
+
+from collections.abc import Iterable, Mapping
 
 from flatnet.apply.filter.connections.flows import Flow, Judge
 from flatnet.apply.filter.connections.tracked import all_ends, flows_of, forget
@@ -35,8 +39,11 @@ from flatnet.apply.netlink import Kept
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.filtering import Guest
 from flatnet.state.plan import Plan, Port
 
+# What could not be cut of each address, as lines.
+_Left = dict[str, list[str]]
 # Addresses that are asked for one by one.
 _FEW = 256
 
@@ -50,11 +57,10 @@ def cut_connections(
     """Forget the connections that the rules do not allow any more.
 
     `judged` are the addresses of the plan whose connections are to be
-    judged; call it before new ports are made.
-
-    :raises HostSetupError: connections cannot be listed
+    judged; call it before new ports are made.  Of what could not be done
+    `uncut` has the addresses.
     """
-    fresh = _fresh_addresses(plan, devices)
+    fresh = fresh_addresses(plan, devices)
     new = fresh | _filtered_with(plan, fresh) if fresh else fresh
     known = _met(plan, new, session)
     judged = (judged - new) | (judged & (known - fresh))
@@ -62,17 +68,43 @@ def cut_connections(
     if not fresh and not judged:
         return Changes()
     asking = session.proven.asking
+    try:
+        tracked = list(flows_of(asking, all_packed(judged | fresh)))
+    except HostSetupError as error:
+        return _none_cut(plan, judged | fresh, error)
     judge = Judge(plan.filter, judged)
-    tracked = list(flows_of(asking, all_packed(judged | fresh)))
     forbidden = [flow for flow in tracked if judge.forbids(flow)]
-    severed.remember(session, TABLE, forbidden)
-    doomed = dict.fromkeys(
-        (
-            *forbidden,
-            *(f for f in tracked if not fresh.isdisjoint(_ends(f))),
-        )
+    inherited = {
+        flow: heirs for flow in tracked if (heirs := fresh & _ends(flow))
+    }
+    return _cut(plan, session, forbidden, inherited)
+
+
+def _cut(
+    plan: Plan,
+    session: Session,
+    forbidden: list[Flow],
+    inherited: Mapping[Flow, frozenset[str]],
+) -> Changes:
+    """Remember what is forbidden, and delete that and what is inherited.
+
+    :param inherited: the addresses that are about to be given out, by flow
+    """
+    doomed = {flow: frozenset((flow.target,)) for flow in forbidden}
+    for flow, heirs in inherited.items():
+        doomed[flow] = doomed.get(flow, frozenset()) | heirs
+    left: _Left = {}
+    try:
+        severed.remember(session, TABLE, forbidden)
+    except HostSetupError as error:
+        # They would be opened again; what somebody inherits would not.
+        for flow in forbidden:
+            _note(left, flow, doomed.pop(flow), error)
+    cut = _forget(session.proven.asking, doomed, left)
+    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
+    return Changes(
+        (made,) * bool(cut), _failures(plan, left), uncut=frozenset(left)
     )
-    return _forget(asking, list(doomed))
 
 
 def _filtered_with(plan: Plan, fresh: frozenset[str]) -> frozenset[str]:
@@ -114,7 +146,20 @@ def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     )
 
 
-def _fresh_addresses(plan: Plan, devices: Reads) -> frozenset[str]:
+def late_ports(
+    plan: Plan, uncut: frozenset[str], devices: Reads = DUMP
+) -> tuple[Port, ...]:
+    """Those of them whose addresses have connections that could not be cut."""
+
+    def inherits(port: Port) -> bool:
+        mine = frozenset(port.addresses)
+        return not uncut.isdisjoint(mine | _filtered_with(plan, mine))
+
+    return tuple(filter(inherits, fresh_ports(plan, devices)))
+
+
+def fresh_addresses(plan: Plan, devices: Reads) -> frozenset[str]:
+    """The addresses of these ports."""
     return frozenset(
         address
         for port in fresh_ports(plan, devices)
@@ -128,24 +173,64 @@ def _ends(flow: Flow) -> frozenset[str]:
     )
 
 
-def _forget(asking: Kept, doomed: list[Flow]) -> Changes:
-    """Delete flows; one that ended by itself meanwhile is as good."""
-    if not doomed:
-        return Changes()
+def _forget(
+    asking: Kept, doomed: Mapping[Flow, frozenset[str]], left: _Left
+) -> int:
+    """Delete flows; one that ended by itself meanwhile is as good.
+
+    :param doomed: with the addresses for whose sake they go
+    :param left: is told of those that stay
+    """
     cut = 0
-    failures = []
-    for flow in doomed:
+    for flow, whose in doomed.items():
         try:
             cut += forget(asking, flow)
         except OSError as error:
-            failures.append(_failure(flow, error))
-    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
-    return Changes((made,) * bool(cut), tuple(failures))
+            _note(left, flow, whose, error)
+    return cut
 
 
-def _failure(flow: Flow, error: OSError) -> Failure:
+def _note(
+    left: _Left, flow: Flow, whose: Iterable[str], error: Exception
+) -> None:
     text = (
         f"{flow.source} to {flow.target}, protocol {flow.protocol}, could "
         f"not be cut: {error}"
     )
-    return Failure(Subject(Surface.CONNTRACK), text)
+    for address in whose:
+        left.setdefault(address, []).append(text)
+
+
+def _failures(plan: Plan, left: _Left) -> tuple[Failure, ...]:
+    """One for each address, of the instance that has it."""
+    return tuple(
+        Failure(
+            Subject(Surface.CONNTRACK, address),
+            lines[0] + (f" (and {len(lines) - 1} more)" if lines[1:] else ""),
+            _holders(plan, frozenset((address,))),
+        )
+        for address, lines in sorted(left.items())
+    )
+
+
+def _none_cut(
+    plan: Plan, addresses: frozenset[str], error: HostSetupError
+) -> Changes:
+    """Return that nothing could be done for these addresses."""
+    holders = _holders(plan, addresses)
+    failure = Failure(Subject(Surface.CONNTRACK), str(error), holders)
+    return Changes(failures=(failure,), uncut=addresses)
+
+
+def _holders(plan: Plan, addresses: frozenset[str]) -> tuple[str, ...]:
+    """The instances that have one of these addresses, sorted."""
+    holders: tuple[Guest | Port, ...] = (
+        *plan.filter.guests,
+        *plan.ports.values(),
+    )
+    found = {
+        each.instance_uuid
+        for each in holders
+        if not addresses.isdisjoint(each.addresses)
+    }
+    return tuple(sorted(found))

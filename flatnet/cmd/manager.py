@@ -31,8 +31,14 @@ from flatnet.exceptions import ConfigurationError, FlatnetError
 
 PROGRAM = "flatnet-manager"
 DEFAULT_CONFIG_FILE = "/etc/flatnet/flatnet.conf"
-# Libraries whose every step is not worth a line of an operator's log.
-QUIET = ("alembic=WARN", "oslo_service=WARN", "stevedore=CRITICAL")
+# Libraries whose every step is not worth a line of an operator's log.  The
+# pool warns of each answer that waits for one of its connections, as is meant.
+QUIET = (
+    "alembic=WARN",
+    "oslo_service=WARN",
+    "stevedore=CRITICAL",
+    "oslo.messaging._drivers.pool=ERROR",
+)
 LOG = logging.getLogger("flatnet")
 
 

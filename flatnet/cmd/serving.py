@@ -17,6 +17,7 @@ from oslo_messaging import MessageHandlingServer as Server
 from flatnet import rpc
 from flatnet.backlog import THREADS
 from flatnet.cmd.notify import BrokerWatch, notify
+from flatnet.config import broker as defaults
 from flatnet.config.conf import where
 from flatnet.exceptions import ConfigurationError
 
@@ -38,6 +39,8 @@ def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
 
     :raises ConfigurationError: it names none
     """
+    # Not in `rpc`, by which compute services make theirs.
+    defaults.set_defaults()
     try:
         return rpc.transport(conf)
     except messaging.DriverLoadFailure as error:

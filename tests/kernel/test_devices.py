@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flatnet.apply.link.devices import Devices
-from flatnet.apply.link.link import read_addresses, read_links
+from flatnet.apply.link.link import dumped, read_addresses, read_links
 from tests.waiting import eventually
 
 STEPS = 60
@@ -130,10 +130,10 @@ def test_looks_that_follow_each_other_are_one(namespace, monkeypatch):
     def counted():
         asked.append(None)
         time.sleep(0.01)
-        return read_links()
+        return dumped()
 
     def looked():
-        monkeypatch.setattr("flatnet.apply.link.devices.read_links", counted)
+        monkeypatch.setattr("flatnet.apply.link.dumps.dumped", counted)
         with contextlib.closing(Devices()) as devices:
             for _ in range(10):
                 devices.doubt()

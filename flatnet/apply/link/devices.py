@@ -27,6 +27,7 @@ from typing import Any
 
 from flatnet.apply import netlink
 from flatnet.apply.link.barred import barred_by_bridge
+from flatnet.apply.link.dumps import Dumps
 from flatnet.apply.link.link import (
     Address,
     Link,
@@ -36,7 +37,6 @@ from flatnet.apply.link.link import (
     link,
     read_addresses,
     read_link,
-    read_links,
 )
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.ration import Ration
@@ -75,6 +75,7 @@ class Devices:
 
     def __init__(self) -> None:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
+        self._dumps = Dumps()
         self._known: dict[int, Link] = {}
         self._names: dict[str, Link] = {}
         # Whether these are all, and as they are now.
@@ -107,7 +108,7 @@ class Devices:
         """
         self._refresh()
         if not self._is_current:
-            return {each.name: each for each in read_links()}
+            return {each.name: each for each in self._dumps.read()}
         return MappingProxyType(self._names)
 
     def find(self, name: str) -> Link | None:
@@ -215,7 +216,7 @@ class Devices:
             return
         is_first = not self._known
         with self._ration.taken():
-            there = {each.index: each for each in read_links()}
+            there = {each.index: each for each in self._dumps.read()}
             self._is_current = True
             for index in {*self._known, *there}:
                 self._put(index, there.get(index))

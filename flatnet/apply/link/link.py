@@ -8,8 +8,8 @@ here which somebody asks for.
 import ipaddress
 import struct
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from flatnet.apply.link.barred import barred
 from flatnet.apply.link.rtnl import answer, dump
@@ -46,8 +46,6 @@ _FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
 _UP, _NO_ARP = 1, 1 << 7
 _SCOPE_GLOBAL = 0
 _SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
-# Bodies of about a kilobyte, and a bridge takes 1023 ports.
-_REMEMBERED = 1 << 11
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
 # What the host may reach guests by: bridges, and what stands on one.
 SWITCHES = ("bridge", "ipvlan", "ipvtap", "macvlan", "macvtap")
@@ -128,13 +126,19 @@ def read_links() -> tuple[Link, ...]:
 
     :raises HostSetupError: the kernel does not tell
     """
-    question = _LINK.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS
-    found = [
-        _known(body)
-        for kind, body in dump(_GET_LINK, question)
-        if kind == _NEW_LINK
-    ]
+    found = [link(body) for body in dumped()]
     return tuple(sorted(found, key=lambda each: each.index))
+
+
+def dumped() -> Iterator[bytes]:
+    """Yield what the kernel says of each device of the current namespace.
+
+    :raises HostSetupError: it does not tell
+    """
+    question = _LINK.pack(0, 0, 0, 0, 0) + _SKIP_STATISTICS
+    for kind, body in dump(_GET_LINK, question):
+        if kind == _NEW_LINK:
+            yield body
 
 
 def read_link(name: str) -> Link:
@@ -186,15 +190,6 @@ def link(body: bytes) -> Link:
         barred=barred(info, flags),
         arp=not flags & _NO_ARP,
     )
-
-
-@lru_cache(_REMEMBERED)
-def _known(body: bytes) -> Link:
-    """The same of one of a dump: nearly all say what they said before.
-
-    An event does not, for it counts packets too.
-    """
-    return link(body)
 
 
 def address(body: bytes) -> Address:

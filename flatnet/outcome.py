@@ -16,8 +16,8 @@ from flatnet.state.scope import Scope
 class Pass:
     """The outcome of one pass; `error` is set if it failed as a whole.
 
-    `changes` has the failures of the whole host, and what this pass looked
-    at; `ports` are all of the host by name, as they were found last,
+    `changes` has the failures of the whole host, and what this pass did;
+    `ports` are all of the host by name, as they were found last,
     `bridges` those of the plan; `warnings` what was met in rows and on it,
     as lines.  `planned` is kept of the last pass alone.
     """
@@ -58,22 +58,28 @@ class Pass:
     def logged(self) -> "Pass":
         """The same without what was done, which the log has by now.
 
-        At the start that is several things for each instance.
+        At the start that is several things for each instance.  What was found
+        of ports is in `ports`.
         """
-        return replace(self, changes=replace(self.changes, made=()))
+        return replace(self, changes=replace(self.changes, made=(), ports=()))
 
     def ports_after(
         self, planned: Planned, scope: Scope, changes: Changes
-    ) -> dict[str, FoundPort]:
-        """What is known of all ports, by name, after one more pass."""
-        found = {each.name: each for each in changes.ports}
-        if scope.everything or self.planned is None:
-            return found
-        known = dict(self.ports)
-        for name in self.planned.ports_left(planned):
-            known.pop(name, None)
-        known.update(found)
-        return known
+    ) -> Mapping[str, FoundPort]:
+        """What is known of all ports, by name, after one more pass.
+
+        What is as it was is the same object, all of it where nothing is
+        another: outcomes are kept of many passes.
+        """
+        found: dict[str, FoundPort] = {}
+        if not scope.everything and self.planned is not None:
+            found.update(self.ports)
+            for name in self.planned.ports_left(planned):
+                found.pop(name, None)
+        for each in changes.ports:
+            known = self.ports.get(each.name)
+            found[each.name] = known if known == each else each
+        return self.ports if found == self.ports else found
 
     @property
     def is_incomplete(self) -> bool:

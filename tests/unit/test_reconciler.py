@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -258,6 +259,34 @@ def test_what_a_pass_did_is_not_kept_once_it_is_logged(caplog):
     assert "port tap1: made" in caplog.text
     assert outcome is reconciler.last
     assert outcome.changes.made == ()
+
+
+def test_what_is_found_as_before_is_kept_once():
+    """Outcomes are kept of many passes, with all ports of the host each."""
+
+    def found(**other):
+        first = FoundPort("tap1", "up", kind="tap")
+        return Changes(ports=(first, replace(first, name="tap2", **other)))
+
+    gate = Gate(found(), found(), found(carrier=True), found())
+    for _ in range(4):
+        gate.may_end.release()
+    reconciler = Reconciler(
+        rows=NoRows(),
+        planner=HostPlanner(settings()),
+        applier=gate,
+        interval=1000,
+    )
+    first, same, other, back = (
+        reconciler.run_pass(EVERYTHING) for _ in range(4)
+    )
+    assert same.ports is first.ports
+    assert other.ports["tap1"] is first.ports["tap1"]
+    assert [each.ports["tap2"].carrier for each in (first, other, back)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_pass_that_fails_as_a_whole_forgets_nothing():

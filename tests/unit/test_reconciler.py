@@ -1,9 +1,7 @@
 """How asks fold into passes, with an applier that a test can hold up."""
 
-import logging
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -11,8 +9,8 @@ from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.outcome import Pass
 from flatnet.reconciler import Reconciler
-from flatnet.state.changes import HOST, Changes, Failure, FoundPort
-from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.changes import HOST, Changes, Failure
+from flatnet.state.effects import Subject, Surface
 from flatnet.state.scope import EVERYTHING, of_instance
 from tests.builders import NoRows, settings
 from tests.effects import DHCP, port
@@ -242,72 +240,3 @@ def test_what_is_asked_for_again_is_done_once_more(running):
     reconciler.ask_again(of_instance("vm-1"), 0.05)
     for _ in range(2):
         assert applier.started.acquire(timeout=PATIENCE)
-
-
-def test_what_a_pass_did_is_not_kept_once_it_is_logged(caplog):
-    made = (Effect(Surface.PORT, Verb.MADE, "tap1"),)
-    gate = Gate(Changes(made=made))
-    gate.may_end.release()
-    reconciler = Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(settings()),
-        applier=gate,
-        interval=1000,
-    )
-    with caplog.at_level(logging.INFO):
-        outcome = reconciler.run_pass(EVERYTHING)
-    assert "port tap1: made" in caplog.text
-    assert outcome is reconciler.last
-    assert outcome.changes.made == ()
-
-
-def test_what_is_found_as_before_is_kept_once():
-    """Outcomes are kept of many passes, with all ports of the host each."""
-
-    def found(**other):
-        first = FoundPort("tap1", "up", kind="tap")
-        return Changes(ports=(first, replace(first, name="tap2", **other)))
-
-    gate = Gate(found(), found(), found(carrier=True), found())
-    for _ in range(4):
-        gate.may_end.release()
-    reconciler = Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(settings()),
-        applier=gate,
-        interval=1000,
-    )
-    first, same, other, back = (
-        reconciler.run_pass(EVERYTHING) for _ in range(4)
-    )
-    assert same.ports is first.ports
-    assert other.ports["tap1"] is first.ports["tap1"]
-    assert [each.ports["tap2"].carrier for each in (first, other, back)] == [
-        False,
-        True,
-        False,
-    ]
-
-
-def test_a_pass_that_fails_as_a_whole_forgets_nothing():
-    failure = Failure(port("tap1"), "no room", ("vm-1",))
-    found = FoundPort("tap2", "up", carrier=True, kind="tap")
-    gate = Gate(
-        Changes(failures=(failure,), ports=(found,)),
-        ApplierUnavailable("gone"),
-    )
-    for _ in range(2):
-        gate.may_end.release()
-    reconciler = Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(settings()),
-        applier=gate,
-        interval=1000,
-    )
-    reconciler.run_pass(EVERYTHING)
-    outcome = reconciler.run_pass(EVERYTHING)
-    assert outcome.state == "failed"
-    assert outcome.changes.failures == (failure,)
-    assert outcome.ports == {"tap2": found}
-    with pytest.raises(ApplierUnavailable):
-        outcome.check("vm-1")

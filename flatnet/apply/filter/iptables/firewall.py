@@ -25,7 +25,7 @@ reported once, of the host, and who is shut is for `force` to say.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.firewall_failures import (
@@ -38,7 +38,6 @@ from flatnet.apply.filter.iptables.ipset_messages import FoundSet
 from flatnet.apply.filter.iptables.iptables import (
     Edits,
     Existing,
-    changed,
     edits,
 )
 from flatnet.apply.filter.iptables.narrowed import (
@@ -48,9 +47,9 @@ from flatnet.apply.filter.iptables.narrowed import (
 )
 from flatnet.apply.filter.iptables.native import delete_rules
 from flatnet.apply.filter.iptables.placement import Placement, placement
-from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
 from flatnet.apply.filter.iptables.restore import (
     LockHeldError,
+    candidates,
     refused_chains,
     restore,
 )
@@ -61,8 +60,8 @@ from flatnet.apply.filter.iptables.saved import (
     tables_key,
 )
 from flatnet.apply.filter.iptables.sets import Sets
-from flatnet.apply.filter.iptables.tables import Chain, Rules, Table
-from flatnet.apply.filter.proven import Proven
+from flatnet.apply.filter.iptables.tables import Rules, Table, emptied
+from flatnet.apply.filter.proven import Proven, generation
 from flatnet.apply.known import Known
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure, joined
@@ -210,40 +209,52 @@ def _apply_family(family: int, task: _Task) -> Changes:
 
 
 def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
-    shut: dict[str, str] = {}
     settled, found = task.known.settled, (existing, table, task.top)
     if settled.has(found):
         return Changes()
-    words, wanted, top = task.known.words, task.wanted, task.top
     proven = task.known.proven
-    before = existing = words.understood(existing, table)
-    plan = edits(existing, table, top)
+    count = proven.at((tables_key(table.family),))
+    existing = task.known.words.understood(existing, table)
+    plan = edits(existing, table, task.top)
     if plan == Edits():
         settled.note(found)
         return Changes()
-    if words.writing(
-        existing, table, proven, lambda: _write(table, plan, task.known)
-    ):
-        # Once is no reason to blame anybody; and what it was to change may
-        # have changed since it was read.
-        existing = _read_again(table, task.known)
-        plan = edits(existing, table, top)
-        error = _write(table, plan, task.known)
-        if error:
-            shut = refused_chains(
-                table, _candidates(existing, table), task.known.own
-            )
-            existing = _read_again(table, task.known)
-            plan = edits(existing, _closed(table, shut), top)
-            error = _write(table, plan, task.known)
-        if error:
-            return of_table(table, error)
+    plan, shut, error = _written(existing, table, plan, task)
+    if error:
+        return of_table(table, error)
     task.known.legacy.wrote(table)
+    # Else it may have taken away what somebody had put there meanwhile.
+    alone = count is not None and generation(proven.asking) == count + 1
     return Changes(
         plan.made,
-        of_chains(table, shut, wanted),
-        judged=by_chains(before, table, wanted, top),
+        of_chains(table, shut, task.wanted),
+        judged=by_chains(existing, table, task.wanted, task.top, alone=alone),
     )
+
+
+def _written(
+    existing: Existing, table: Table, plan: Edits, task: _Task
+) -> tuple[Edits, dict[str, str], str]:
+    """Make the changes; return the last ones, the errors of chains, and that
+    of the rest.
+    """
+    known, shut = task.known, dict[str, str]()
+    first = plan
+    error = known.words.writing(
+        existing, table, known.proven, lambda: _write(table, first, known)
+    )
+    if error:
+        # Once is no reason to blame anybody; and what it was to change may
+        # have changed since it was read.
+        existing = _read_again(table, known)
+        plan = edits(existing, table, task.top)
+        error = _write(table, plan, known)
+    if error:
+        shut = refused_chains(table, candidates(existing, table), known.own)
+        existing = _read_again(table, known)
+        plan = edits(existing, emptied(table, shut), task.top)
+        error = _write(table, plan, known)
+    return plan, shut, error
 
 
 def _read_again(table: Table, known: Known) -> Existing:
@@ -276,24 +287,6 @@ def _write(table: Table, plan: Edits, known: Known) -> str:
         else:
             delete_rules(asking, table.family, table.name, plan.after)
     return error
-
-
-def _candidates(existing: Existing, table: Table) -> tuple[Chain, ...]:
-    """The chains of groups that are to be written."""
-    return tuple(
-        chain
-        for chain in changed(existing, table)
-        if chain.name.startswith(GROUP_PREFIX)
-    )
-
-
-def _closed(table: Table, shut: Iterable[str]) -> Table:
-    """Return the table with nothing in the chains named."""
-    chains = (
-        replace(chain, rules=()) if chain.name in shut else chain
-        for chain in table.chains
-    )
-    return replace(table, chains=tuple(chains))
 
 
 def _done(verb: Verb, sets: Iterable[str]) -> tuple[Effect, ...]:

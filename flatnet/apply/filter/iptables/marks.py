@@ -7,12 +7,15 @@ in its place.
 
 import hashlib
 import re
+from collections.abc import Collection
 from functools import lru_cache
 
 from flatnet.apply.filter.iptables.tables import Chain
 
 MARK = re.compile("flatnet:([0-9a-f]{16})")
 _COMMENT = re.compile(rf'--comment "?{MARK.pattern}"?(?: |$)')
+# As `marked` puts it.
+_OF_RULE = re.compile(f'-m comment --comment "{MARK.pattern}" (?=-j )')
 _REMEMBERED = 1 << 14
 
 
@@ -81,3 +84,14 @@ def marked(rule: str, mark: str) -> str:
     """
     matches, _, target = rule.rpartition("-j ")
     return f'{matches}-m comment --comment "flatnet:{mark}" -j {target}'
+
+
+def written(name: str, shown: Collection[str]) -> Chain | None:
+    """Return the chain of that name that stands as these lines, if it is ours.
+
+    So it is where each rule is as we write it, with its mark and in its place,
+    whenever that was.
+    """
+    found = tuple(_OF_RULE.sub("", line, count=1) for line in shown)
+    chain = Chain(name, found)
+    return chain if lines(chain) == tuple(shown) else None

@@ -3,6 +3,11 @@
 The addresses are those whose tracked connections are to be judged anew.  An
 address that is shut for the first time is among them, and one that no
 connection can have yet does no harm.
+
+The tree leads to what lets in and to nothing else, so that a way more lets
+nobody in less.  A chain of it that stands as we wrote it, and is only to lead
+to chains that are not there yet, is nobody's loss; whatever else is other in
+it may be anybody's.
 """
 
 from collections.abc import Iterable
@@ -14,9 +19,14 @@ from flatnet.apply.filter.iptables.iptables import (
     has_grown,
     leads,
 )
+from flatnet.apply.filter.iptables.marks import written
 from flatnet.apply.filter.iptables.placement import Placement
-from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
-from flatnet.apply.filter.iptables.tables import AddressSet, Table
+from flatnet.apply.filter.iptables.profiles import (
+    GROUP_PREFIX,
+    ROOT,
+    TREE_PREFIX,
+)
+from flatnet.apply.filter.iptables.tables import AddressSet, Chain, Table
 from flatnet.state.filtering import Filter
 
 
@@ -46,15 +56,23 @@ def by_sets(
 
 
 def by_chains(
-    existing: Existing, table: Table, wanted: Filter, place: Placement
+    existing: Existing,
+    table: Table,
+    wanted: Filter,
+    place: Placement,
+    *,
+    alone: bool,
 ) -> frozenset[str]:
     """Return whose chains are there and become others.
 
     Where it is no group's own chain, that may be anybody.  So it is where
     nothing led to ours, for then everybody was open.  A group's chain only
-    lets in, so that rules at its end are nobody's loss.
+    lets in, so that rules at its end are nobody's loss; nor are new ways in
+    the tree, but for those whom they lead, and who had others before.
 
     :param place: which foreign rules stay above our jumps
+    :param alone: whether our write is proven to be the only one since the
+        table was read as it is told here
     """
     if not all(leads(existing, jump, place) for jump in table.jumps):
         return filtered_addresses(wanted)
@@ -63,14 +81,66 @@ def by_chains(
         if chain.name not in existing.chains:
             continue
         if chain.group is None:
-            return filtered_addresses(wanted)
-        if not has_grown(existing, chain):
+            if not (alone and _leads_on(existing, chain)):
+                return filtered_addresses(wanted)
+        elif not has_grown(existing, chain):
             groups.add(chain.group)
     planned = {chain.name for chain in table.chains}
     gone = existing.chains.keys() - planned
     if any(not name.startswith(GROUP_PREFIX) for name in gone):
         return filtered_addresses(wanted)
-    return _of_groups(wanted, groups)
+    return _of_groups(wanted, groups) | _led_anew(existing, table, wanted)
+
+
+def _leads_on(existing: Existing, chain: Chain) -> bool:
+    """Whether a chain of the tree leads on as it did, and to what is new.
+
+    What it is to lead to and is there already, it may have led to before by
+    other rules, which somebody took away.
+    """
+    if not chain.name.startswith((ROOT, TREE_PREFIX)):
+        return False
+    # Without text nobody can tell what stands.
+    shown = existing.texts.get(chain.name)
+    stood = None if shown is None else written(chain.name, shown)
+    if stood is None:
+        return False
+    rest = iter(stood.rules)
+    before = next(rest, None)
+    for rule in chain.rules:
+        if rule == before:
+            before = next(rest, None)
+        elif not _is_new_way(existing, rule):
+            return False
+    return before is None
+
+
+def _is_new_way(existing: Existing, rule: str) -> bool:
+    target = _target(rule)
+    return target.startswith(TREE_PREFIX) and target not in existing.chains
+
+
+def _target(rule: str) -> str:
+    return rule.rpartition("-j ")[2]
+
+
+def _led_anew(
+    existing: Existing, table: Table, wanted: Filter
+) -> frozenset[str]:
+    """Return who is led to his groups by a chain that is not there yet."""
+    groups = {c.name: c.group for c in table.chains if c.group is not None}
+    profiles = [
+        {groups[name] for name in map(_target, chain.rules) if name in groups}
+        for chain in table.chains
+        if chain.name.startswith(TREE_PREFIX)
+        and chain.name not in existing.chains
+    ]
+    return frozenset(
+        address
+        for guest in wanted.guests
+        if any(each and each.issubset(guest.groups) for each in profiles)
+        for address in guest.addresses
+    )
 
 
 def by_waking(woken: frozenset[str], wanted: Filter) -> frozenset[str]:

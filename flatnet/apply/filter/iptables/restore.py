@@ -6,7 +6,13 @@ for, in each pass for some seconds; that it is held says nothing about chains.
 """
 
 from flatnet.apply.command import run
-from flatnet.apply.filter.iptables.iptables import COMMANDS, chains_text
+from flatnet.apply.filter.iptables.iptables import (
+    COMMANDS,
+    Existing,
+    chains_text,
+    changed,
+)
+from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
 from flatnet.apply.filter.iptables.tables import Chain, Table
 from flatnet.apply.own import OwnPrograms
 from flatnet.exceptions import HostSetupError
@@ -37,6 +43,15 @@ def restore(family: int, text: str, own: OwnPrograms) -> str:
             f"until the holder has ended: fuser -v {_LOCK}"
         )
     return outcome.error or "refused" if outcome.status else ""
+
+
+def candidates(existing: Existing, table: Table) -> tuple[Chain, ...]:
+    """Return the chains of groups that are to be written."""
+    return tuple(
+        chain
+        for chain in changed(existing, table)
+        if chain.name.startswith(GROUP_PREFIX)
+    )
 
 
 def refused_chains(

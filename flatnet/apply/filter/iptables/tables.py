@@ -1,6 +1,7 @@
 """What flatnet owns of iptables and ipset, as text."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
 from flatnet.state.sliced import SlicedSet
 
@@ -33,6 +34,15 @@ class Table:
     name: str
     chains: tuple[Chain, ...] = ()
     jumps: tuple[Jump, ...] = ()
+
+
+def emptied(table: Table, names: Collection[str]) -> Table:
+    """Return the table with nothing in the chains named."""
+    chains = (
+        replace(chain, rules=()) if chain.name in names else chain
+        for chain in table.chains
+    )
+    return replace(table, chains=tuple(chains))
 
 
 @dataclass(frozen=True)

@@ -95,13 +95,14 @@ class Outcome:
 
 def apply_task(task: Task, tools: Tools) -> Outcome:
     """Make this host look like the plan of a task, any number of times."""
-    plan, devices = task.plan, tools.devices
+    plan, devices, own = task.plan, tools.devices, tools.known.ports
 
     def guard() -> Changes:
         return guarded(Surface.GUARD, lambda: _apply_guard(plan, tools))
 
     steps = joined(
         guarded(Surface.SYSCTL, lambda: apply_sysctls(plan)),
+        guarded(Surface.PORT, lambda: own.restore(plan, devices, task.ports)),
         guarded(Surface.PORT, lambda: remove_ports(plan, devices)),
         *_filtered(plan, tools, guard),
     )
@@ -118,6 +119,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     forwards = guarded(Surface.FORWARDING, lambda: apply_forwarding(plan))
     dhcp = guarded(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
     done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
+    own.note(plan, devices, task.ports)
     ports = found_ports(plan, done, devices, ports=task.ports)
     return Outcome(replace(done, ports=ports), Owed(cut.uncut))
 

@@ -12,6 +12,7 @@ from flatnet.apply.filter.iptables.settled import Settled
 from flatnet.apply.filter.iptables.words import Words
 from flatnet.apply.filter.proven import Proven
 from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.link.own_ports import OwnPorts
 from flatnet.apply.own import OwnPrograms
 
 
@@ -24,7 +25,7 @@ class Known:
     are of the grammar, `own` programs that wrote for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
     `texts` the files that they were given, `unread` the families whose tables
-    we wrote and have not read since.
+    we wrote and have not read since, `ports` those that bore our mark.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -39,3 +40,4 @@ class Known:
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
     unread: set[int] = field(default_factory=set)
+    ports: OwnPorts = field(default_factory=OwnPorts)

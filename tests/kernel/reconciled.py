@@ -9,6 +9,7 @@ import os
 import socket
 
 from flatnet.apply.client import Applier
+from flatnet.apply.events import Hearer
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths
 from flatnet.apply.worker import Worker
@@ -34,7 +35,10 @@ class GivenRows(NoRows):
 
 
 class NearApplier(Applier):
-    """The client of an applier whose worker is an object."""
+    """The client of an applier whose worker is an object.
+
+    `made` is what it did last.
+    """
 
     def __init__(self, stack, directory):
         self._sessions = stack.enter_context(contextlib.ExitStack())
@@ -42,6 +46,7 @@ class NearApplier(Applier):
         self._worker = None
         self._base = None
         self._number = 0
+        self.made = ()
 
     def die(self):
         """Have another worker serve from now on, who knows nothing."""
@@ -57,6 +62,8 @@ class NearApplier(Applier):
             self._base = None
             self._worker = self._begun()
         reply = self._worker._reply(request)
+        if reply.changes is not None:
+            self.made = reply.changes.made
         if reply.error is not None:
             raise HostSetupError(reply.error)
         return reply
@@ -64,7 +71,8 @@ class NearApplier(Applier):
     def _begun(self):
         session = self._sessions.enter_context(Session())
         connection, _ = socket.socketpair()
-        _, events = os.pipe()
+        reading, events = os.pipe()
+        self._hearer = Hearer(reading)
         return Worker(connection, self._paths, session, events)
 
 

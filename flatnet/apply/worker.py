@@ -98,6 +98,8 @@ class Worker:
         while True:
             if time.monotonic() >= self._next_probe:
                 self._probe()
+            if self._watch.devices.has_news:
+                return bool(self._ready(self._next_look))
             heard = *self._watch.sockets, *self._declines.sockets
             ready = self._ready(min(self._next_probe, self._mender.due), heard)
             if not ready:

@@ -143,6 +143,25 @@ def test_looks_that_follow_each_other_are_one(namespace, monkeypatch):
     assert namespace.call(looked) == 1
 
 
+def test_what_was_heard_by_whoever_asked_is_news_all_the_same(namespace):
+    """Though nothing wakes up who waits for the socket."""
+
+    def heard():
+        ip("link add d1 type veth peer name d2")
+        with contextlib.closing(Devices()) as devices:
+            devices.named()
+            devices.addresses()
+            devices.moved()
+            assert not devices.has_news
+            for act in ("link set d1 mtu 1400", "address add 10.0.0.1 dev d1"):
+                ip(act)
+                eventually(lambda: (devices.addresses(), devices.has_news)[1])
+                assert devices.moved()
+                assert not devices.has_news
+
+    namespace.call(heard)
+
+
 def test_who_gets_ipv6_is_told(namespace):
     flag = "/proc/sys/net/ipv6/conf/d1/disable_ipv6"
 

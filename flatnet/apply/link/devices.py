@@ -93,6 +93,14 @@ class Devices:
         """What becomes readable when something happens."""
         return self._events
 
+    @property
+    def has_news(self) -> bool:
+        """Whether more was heard than was told.
+
+        Who asked for devices since may have heard it: the socket is empty.
+        """
+        return bool(self._before) or self._moved != Moved()
+
     def close(self) -> None:
         """End the subscription."""
         self._events.close()

@@ -69,8 +69,9 @@ def test_a_device_made_anew_under_its_name_stays_its_makers(
             namespace.run("ip", "tuntap", "add", NAME, "mode", "tap")
             namespace.run("ip", "link", "set", NAME, "alias", "theirs")
             told = []
+            # It is down, so that no event has told of its alias.
             for _ in range(2):
-                outcome = one.passes(rows(OTHER, X))
+                outcome = one.passes(rows(OTHER, X), X)
                 told.append(suffers(outcome, X))
                 assert link(namespace)["ifalias"] == "theirs"
                 assert "master" not in link(namespace)

@@ -91,9 +91,11 @@ def _usable(host: Host, port: Port) -> Link | None:
     link = host.links.get(port.name)
     if link is None:
         return None
+    if _is_unfinished(link):
+        # No event tells of an alias that one got which is down.
+        link = host.reread(port.name)
     fits = link.kind == KINDS[port.kind]
-    # Unmarked, but made by us: this is how far a crash left it.
-    unfinished = not (link.alias or link.master or link.up)
+    unfinished = _is_unfinished(link)
     if link.ours and not fits:
         remove_all(host, [link])
         return None
@@ -107,6 +109,11 @@ def _usable(host: Host, port: Port) -> Link | None:
             return None
         return link
     raise _taken(port.name)
+
+
+def _is_unfinished(link: Link) -> bool:
+    """Whether it is unmarked, but made by us: how far a crash left it."""
+    return not (link.alias or link.master or link.up)
 
 
 def _taken(name: str) -> HostSetupError:

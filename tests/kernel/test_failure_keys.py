@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from forced import BOTH, OPTIONS, PORTS, up
+from forced import BOTH, OPTIONS, PORTS, applier, up
 from reconciled import host, suffers
 
 from flatnet.apply import command
@@ -208,3 +208,20 @@ def test_a_group_that_no_rules_are_made_of_shuts_nobody(namespace, tmp_path):
 
     assert namespace.call(once).failures == (odd, bad)
     assert up(namespace) == PORTS[:1]
+
+
+def test_a_group_whose_set_is_another_lets_nothing_in_and_shuts_nobody(
+    namespace, tmp_path
+):
+    namespace.run("ipset create flatnet-g4-7 hash:ip")
+    namespace.run("ipset add flatnet-g4-7 10.0.0.77")
+    apply = applier(namespace, tmp_path)
+    (only,) = apply(BOTH).failures
+    assert (only.key, only.instances) == ("group:1", BOTH.instances)
+    assert up(namespace) == PORTS[:2]
+    assert "-A" not in namespace.run("iptables -S flatnet-g-1")
+    namespace.run("ipset destroy flatnet-g4-7")
+    assert apply(BOTH).failures == ()
+    assert "--match-set flatnet-g4-7" in namespace.run(
+        "iptables -S flatnet-g-1"
+    )

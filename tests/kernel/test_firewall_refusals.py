@@ -1,5 +1,6 @@
 """What the firewall's applier refuses, survives and reports."""
 
+import errno
 from dataclasses import replace
 
 from forced import RULES, plan_of_groups
@@ -8,8 +9,10 @@ from segment import guest
 
 from flatnet.apply.command import _PATH
 from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.ipset_messages import SetError, Writer
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.known import Known
+from flatnet.state.changes import group_key
 from flatnet.state.effects import Subject, Surface, Verb
 from tests.effects import chain, ipset
 
@@ -72,9 +75,14 @@ def test_a_chain_that_grows_beside_a_bad_one_has_each_rule_once(
 
 
 def test_a_set_of_another_type_is_reported(namespace):
+    """It would let in whoever is in it."""
     namespace.run("ipset create flatnet-g4-7 hash:ip")
+    namespace.run("ipset add flatnet-g4-7 10.0.0.77")
     changes = namespace.call(apply_firewall, planned(1), Known())
-    failure = changes.failures[0]
+    (failure,) = changes.failures
+    assert "group 1 lets nothing in" in failure.message
+    assert failure.key == group_key(1)
+    assert namespace.run(f"iptables -S {BAD}").splitlines()[1:] == []
     assert failure.subject == Subject(Surface.IPSET, "flatnet-g4-7")
     assert failure.instances == (guest(1).instance_uuid,)
 
@@ -84,6 +92,29 @@ def test_a_stale_set_of_another_type_is_no_hindrance(namespace):
     namespace.run("ipset add flatnet-old 10.0.0.2,tcp:22")
     removed = ipset(Verb.REMOVED, "flatnet-old")
     assert removed in applied(namespace, planned(1))
+
+
+def test_a_set_that_keeps_who_left_lets_nobody_in(namespace, monkeypatch):
+    stays = SetError(errno.EBUSY)
+
+    def refused(writer, name, members):
+        if name == "flatnet-g4-7" and members:
+            raise stays
+        return delete(writer, name, members)
+
+    applied(namespace, planned(1, members=("10.0.0.8", "10.0.0.9")))
+    delete = Writer.delete
+    monkeypatch.setattr(Writer, "delete", refused)
+    less = planned(1, members=("10.0.0.9",))
+    (failure,) = namespace.call(apply_firewall, less, Known()).failures
+    assert (failure.key, failure.instances) == (
+        group_key(1),
+        (guest(1).instance_uuid,),
+    )
+    assert namespace.run(f"iptables -S {BAD}").splitlines()[1:] == []
+    monkeypatch.undo()
+    assert chain(Verb.WRITTEN, BAD) in applied(namespace, less)
+    assert "10.0.0.8" not in namespace.run("ipset list flatnet-g4-7")
 
 
 def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):

@@ -11,7 +11,8 @@ Goals, and how each is met:
   a set leaves it before rules change and comes to it after (see `ipset`).
 * Fail closed: if a table's transaction is refused, the chains of groups are
   tried in halves until the bad ones are known; those let in nothing and
-  their members are reported, the rest is applied as planned.
+  their members are reported, the rest is applied as planned (see `unclosed`
+  for those that a set would let in others by).
 * Nobody is blamed for what failed once: it is tried a second time first, and
   a lock that somebody holds is waited for (see `restore`).
 * Unreadable is not empty, nor is what is written in force: see `saved`.
@@ -25,7 +26,7 @@ reported once, of the host, and who is shut is for `force` to say.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.firewall_failures import (
@@ -61,6 +62,7 @@ from flatnet.apply.filter.iptables.saved import (
 )
 from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.filter.iptables.tables import Rules, Table, emptied
+from flatnet.apply.filter.iptables.unclosed import shutting, unclosed
 from flatnet.apply.filter.proven import Proven, generation
 from flatnet.apply.known import Known
 from flatnet.exceptions import HostSetupError
@@ -112,14 +114,17 @@ def _apply_with_sets(
     edits, unusable = ipset.differences(known.differing(sets), existing)
     known.forget()
     closed, errors = ipset.close_sets(edits)
-    done = _apply_families(task)
+    # Of those that are made now nothing was to go.
+    kept = existing.keys() & {*errors, *unusable}
+    odd = unclosed(kept, sets, wanted)
+    done = _apply_families(replace(task, planned=shutting(task.planned, odd)))
     if task.between:
         task.between()
     opened, more = ipset.open_sets(edits)
     refused = {**more, **errors, **unusable}
     written = Changes(
         _done(Verb.WRITTEN, closed | opened),
-        of_sets(refused, sets, wanted),
+        of_sets(refused, sets, wanted, odd),
         judged=by_sets(edits, sets, wanted),
     )
     gone, errors = ipset.remove_sets(sets, existing)

@@ -12,6 +12,7 @@ from flatnet.apply.filter.iptables.ipset import all_packed
 from flatnet.apply.filter.iptables.iptables import table_key
 from flatnet.apply.filter.iptables.narrowed import naming
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
+from flatnet.apply.filter.iptables.unclosed import Unclosed
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST, Changes, Failure, group_key
 from flatnet.state.effects import Subject, Surface
@@ -55,18 +56,26 @@ def of_chains(
 
 
 def of_sets(
-    errors: Mapping[str, str], sets: tuple[AddressSet, ...], wanted: Filter
+    errors: Mapping[str, str],
+    sets: tuple[AddressSet, ...],
+    wanted: Filter,
+    unclosed: Unclosed,
 ) -> tuple[Failure, ...]:
-    """Return what could not be written, with whom the rules need it for."""
-    return tuple(
-        Failure(
-            Subject(Surface.IPSET, each.name),
-            errors[each.name],
-            _using(each, wanted),
-        )
-        for each in sets
-        if each.name in errors
-    )
+    """Return what could not be written, with whom the rules need it for.
+
+    :param unclosed: the groups that let nothing in for a set, by its name
+    """
+    found = []
+    for each in (each for each in sets if each.name in errors):
+        subject, error = Subject(Surface.IPSET, each.name), errors[each.name]
+        if each.name not in unclosed:
+            found.append(Failure(subject, error, _using(each, wanted)))
+            continue
+        for group in sorted(unclosed[each.name]):
+            text = f"{error}; security group {group} lets nothing in"
+            members = _members(wanted, {group})
+            found.append(Failure(subject, text, members, group_key(group)))
+    return tuple(found)
 
 
 def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from flatnet.lab.bench.figure import (
     Goal,
     Measured,
     failed_row,
+    further_rows,
     measured_row,
 )
 from flatnet.lab.bench.layout import Layout
@@ -64,6 +66,39 @@ def test_later_sizes_are_held_against_the_first():
 def test_a_first_size_without_a_value_is_passed_over():
     row = row_of(19.0, 10.0, [failed_row(FIGURE, 1, "no port")])
     assert row.met is True
+
+
+def test_goals_of_their_own_are_rows_of_their_own():
+    other = replace(FIGURE, name="network create, /24")
+    figure = replace(
+        FIGURE,
+        name="network create, /16",
+        cpu=Goal(10),
+        beside={other.name: Goal(1.1), "of another setting": Goal(1)},
+    )
+    cpu = {"manager": 8.0, "applier": 4.0}
+    row = measured_row(figure, 100, Measured(15.0, 10.0, cpu), [])
+    beside = measured_row(other, 100, Measured(12.0, 10.0), [])
+    found = [
+        (each.figure, each.size, each.value, each.unit, each.goal, each.met)
+        for each in further_rows(figure, row, {other.name: beside})
+    ]
+    assert found == [
+        (
+            *("network create, /16: CPU of a call", 100, 12.0),
+            *("ms of CPU", "<= 10", False),
+        ),
+        (
+            *("network create, /16: beside network create, /24", 100, 1.25),
+            *("times", "<= 1.1", False),
+        ),
+    ]
+
+
+def test_nothing_follows_from_what_could_not_be_measured():
+    figure = replace(FIGURE, cpu=Goal(10), beside={"other": Goal(1)})
+    row = failed_row(figure, 100, "no port")
+    assert list(further_rows(figure, row, {"other": row})) == []
 
 
 def test_json_has_the_keys_and_the_reason_of_what_failed():

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from flatnet.lab.bench import table
 from flatnet.lab.bench.effort import QUICK, Effort
-from flatnet.lab.bench.figure import Figure, Row, failed_row, measured_row
+from flatnet.lab.bench.figure import (
+    Figure,
+    Row,
+    failed_row,
+    further_rows,
+    measured_row,
+)
 from flatnet.lab.bench.site import Site
 from flatnet.lab.bench.suite import SUITE, Setting
 from flatnet.lab.namespaces import LabError
@@ -97,13 +103,16 @@ def _measured(
     before: dict[str, list[Row]] = {each.name: [] for each in figures}
     for size in sizes:
         site.grow(size)
+        here: dict[str, Row] = {}
         for figure in figures:
             if size < figure.least:
                 continue
             row = _row(site, figure, before[figure.name])
-            say(table.line(row))
             before[figure.name].append(row)
-            yield row
+            for each in (row, *further_rows(figure, row, here)):
+                say(table.line(each))
+                yield each
+            here[figure.name] = row
 
 
 def _row(site: Site, figure: Figure, before: list[Row]) -> Row:

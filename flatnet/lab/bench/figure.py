@@ -1,6 +1,6 @@
 """What is measured, as values: figures, their bounds, rows of the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,8 @@ from flatnet.lab.bench.site import Site
 # What a goal is a multiple of: the figure's floor, its value at the smallest
 # size, or one of its unit.
 FLOOR, FIRST, UNIT = "floor", "the first size", ""
+# Of rows that follow from others.
+CPU_TITLE, CPU_UNIT, RATIO_UNIT = "CPU of a call", "ms of CPU", "times"
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Figure:
     """One thing that is measured on a site, at each of its sizes.
 
     The first goal is that of the smallest size, the last one of the others.
-    `least` is the smallest size that it has a meaning at.
+    `least` is the smallest size that it has a meaning at.  `cpu` bounds what a
+    call costs all processes together, `beside` the ratio to other figures of
+    the same size, by their names: each is a row of its own.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Figure:
     measure: Callable[[Site], Measured]
     goals: tuple[Goal, ...] = ()
     least: int = 1
+    cpu: Goal | None = None
+    beside: Mapping[str, Goal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,41 @@ def measured_row(
         goal=goal.text,
         met=goal.met(measured, (*earlier, measured.value)[0]),
         cpu_ms=measured.cpu_ms,
+    )
+
+
+def further_rows(
+    figure: Figure, row: Row, others: Mapping[str, Row]
+) -> Iterator[Row]:
+    """The rows that follow from a figure's own.
+
+    :param others: those of the same size that were measured before, by figure
+    """
+    if figure.cpu and row.cpu_ms:
+        name = f"{figure.name}: {CPU_TITLE}"
+        yield _following(
+            row, name, CPU_UNIT, sum(row.cpu_ms.values()), figure.cpu
+        )
+    for other, goal in figure.beside.items():
+        base = others[other].value if other in others else None
+        if row.value and base:
+            name = f"{figure.name}: beside {other}"
+            yield _following(row, name, RATIO_UNIT, row.value / base, goal)
+
+
+def _following(
+    row: Row, name: str, unit: str, value: float, goal: Goal
+) -> Row:
+    return Row(
+        figure=name,
+        size=row.size,
+        value=value,
+        unit=unit,
+        floor=None,
+        ratio=None,
+        goal=goal.text,
+        met=goal.met(Measured(value), value),
+        cpu_ms={},
     )
 
 

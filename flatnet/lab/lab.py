@@ -103,7 +103,9 @@ class Lab:
             raise ExceptionGroup(f"lab {self.spec.name}: not all went", errors)
 
     def renew(self, spec: LabSpec) -> None:
-        """Make all nodes anew; the broker and the database stay as they are.
+        """Make all nodes anew, and start no daemon on them.
+
+        The broker and the database stay as they are.
 
         :param spec: of the same name, directory and kind of database
         """
@@ -117,7 +119,7 @@ class Lab:
         self.spec, self.nodes = spec, _nodes(spec)
         for node in self.nodes:
             topology.make_node(node.spec)
-        self._start_daemons()
+            node.write_files(broker_url=self.broker.url)
 
     def __enter__(self) -> Self:
         self.up()

@@ -9,7 +9,8 @@ class Effort:
 
     One caller makes `calls`, or as many as fit in `seconds`, but `least`;
     where many call at once they are `burst`, and `allocators` where they are
-    processes.  A group that is a source has `members`.
+    processes, who are let go `rounds` times at most.  A group that is a source
+    has `members`.  A daemon is started `starts` times.
     """
 
     calls: int = 20
@@ -18,8 +19,17 @@ class Effort:
     burst: int = 64
     allocators: int = 32
     members: int = 20_000
+    rounds: int = 16
+    starts: int = 3
 
 
 QUICK = Effort(
-    calls=5, least=3, seconds=3.0, burst=16, allocators=8, members=200
+    calls=5,
+    least=3,
+    seconds=2.0,
+    burst=16,
+    allocators=8,
+    members=200,
+    rounds=2,
+    starts=1,
 )

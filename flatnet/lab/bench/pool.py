@@ -35,9 +35,10 @@ def allocate(
 
     :param held: addresses that are taken before
     :param each: allocations of a process in a round
-    :param rounds: how often that is looked at, each time from the same state
+    :param rounds: how often that is looked at, each time from the same state,
+        unless less effort is made
     """
-    width = site.effort.allocators
+    width, rounds = site.effort.allocators, min(rounds, site.effort.rounds)
     with contextlib.ExitStack() as undo:
         uuids = undo.enter_context(_instances(site, width * each))
         network = undo.enter_context(_network(site, _LABEL, cidr))

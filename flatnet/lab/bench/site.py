@@ -78,7 +78,7 @@ class Site:
         self._running.close()
 
     def renew(self, spec: LabSpec, layout: Layout) -> None:
-        """Have other hosts, without an instance; all else stays."""
+        """Have other hosts, without a daemon; all else stays."""
         rows.empty(self.database)
         self.lab.renew(spec)
         self.layout = layout

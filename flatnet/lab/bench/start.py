@@ -12,7 +12,6 @@ from flatnet.lab.namespaces import LabError
 
 _READY = "READY=1"
 _POLL_SECONDS = 0.002
-_STARTS = 3
 # What both processes of the daemon have imported when they are ready.
 _IMPORTS = (
     "import flatnet.cmd.manager, flatnet.cmd.daemon, flatnet.apply.process"
@@ -21,8 +20,8 @@ _IMPORTS = (
 
 def start(site: Site) -> Measured:
     """From starting the daemon to its word that the host is ready."""
-    times = [_start(site) for _ in range(_STARTS)]
-    floors = [_import(site) for _ in range(_STARTS)]
+    times = [_start(site) for _ in range(site.effort.starts)]
+    floors = [_import(site) for _ in range(site.effort.starts)]
     return Measured(statistics.median(times), statistics.median(floors))
 
 

@@ -114,7 +114,9 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     shut |= perhaps_open(unfit, plan) | affected(waiting, plan)
     bridges = guarded(
         Surface.BRIDGE,
-        lambda: apply_bridges(plan, devices, shut=shut, ports=task.ports),
+        lambda: apply_bridges(
+            plan, devices, shut=shut, sound=tools.known.sound, ports=task.ports
+        ),
     )
     forwards = guarded(Surface.FORWARDING, lambda: apply_forwarding(plan))
     dhcp = guarded(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))

@@ -13,6 +13,7 @@ from flatnet.apply.filter.iptables.words import Words
 from flatnet.apply.filter.proven import Proven
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.link.own_ports import OwnPorts
+from flatnet.apply.link.sound import Sound
 from flatnet.apply.own import OwnPrograms
 
 
@@ -25,7 +26,8 @@ class Known:
     are of the grammar, `own` programs that wrote for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
     `texts` the files that they were given, `unread` the families whose tables
-    we wrote and have not read since, `ports` those that bore our mark.
+    we wrote and have not read since, `ports` those that bore our mark, `sound`
+    those that need nothing.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -39,5 +41,6 @@ class Known:
     guarding: Guarding = field(default_factory=Guarding)
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
+    sound: Sound = field(default_factory=Sound)
     unread: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)

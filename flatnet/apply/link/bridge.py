@@ -35,6 +35,7 @@ from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link, read_link
 from flatnet.apply.link.links import ERRORS, Host, disable_ipv6, host
 from flatnet.apply.link.ports import apply_port, is_device, shut_port
 from flatnet.apply.link.reads import DUMP, Reads
+from flatnet.apply.link.sound import Sound
 from flatnet.apply.link.stale import remove_ports
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes
@@ -90,6 +91,7 @@ def apply_bridges(
     devices: Reads = DUMP,
     *,
     shut: frozenset[str],
+    sound: Sound,
     ports: frozenset[str] | None = None,
 ) -> Changes:
     """Make and mend the bridges of the plan with all that is on them.
@@ -97,8 +99,10 @@ def apply_bridges(
     Ports of the instances `shut` (uuids) are not made, and taken down where
     they exist, also on a bridge that cannot be mended.
 
+    :param sound: knows ports that need nothing
     :param ports: the names of those to be looked at, none for all
     """
+    sound.keep(each.name for each in plan.bridges)
     with host(devices) as found:
         around = Surroundings.read(devices)
         for bridge in plan.bridges:
@@ -112,7 +116,7 @@ def apply_bridges(
             try:
                 _check(found, bridge, plan, around)
                 wanted = _wanted(found, bridge, shut, ports)
-                _apply_bridge(found, bridge, wanted)
+                _apply_bridge(found, bridge, wanted, sound)
             except ERRORS as error:
                 subject = Subject(Surface.BRIDGE, bridge.name)
                 found.fail(subject, error, bridge.instances)
@@ -158,7 +162,9 @@ def _wanted(
     ]
 
 
-def _apply_bridge(found: Host, bridge: Bridge, ports: list[Port]) -> None:
+def _apply_bridge(
+    found: Host, bridge: Bridge, ports: list[Port], sound: Sound
+) -> None:
     before = len(found.made)
     link = found.links.get(bridge.name) or _made(found, bridge)
     link = _mend(found, link, bridge)
@@ -170,9 +176,8 @@ def _apply_bridge(found: Host, bridge: Bridge, ports: list[Port]) -> None:
     # Guests that are there do not wait while the segment is asked.
     missing = [port for port in ports if port.name not in found.links]
     absent = {port.name for port in missing}
-    for port in ports:
-        if port.name not in absent:
-            apply_port(found, bridge, port)
+    there = [port for port in ports if port.name not in absent]
+    sound.mend(found, bridge, there)
     mend_address(found, link, bridge)
     for port in missing:
         apply_port(found, bridge, port)

@@ -22,6 +22,8 @@ from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Bridge, Port
 
 KINDS = {"tap": "tun", "veth": "veth"}
+# Of the user and the group who may open a tap.
+Names = tuple[str | None, str | None]
 
 
 def is_device(port: Port) -> bool:
@@ -102,7 +104,7 @@ def _usable(host: Host, port: Port) -> Link | None:
     if fits and (link.ours or unfinished):
         if (
             port.kind == "tap"
-            and loses(link.opener, _opener(host, port))
+            and loses(link.opener, opener(host, (port.owner, port.group)))
             and drop_tap(port.name)
         ):
             del host.links[port.name]
@@ -126,7 +128,7 @@ def _made(host: Host, bridge: Bridge, port: Port) -> Link:
     if port.peer in host.links:
         raise _taken(port.peer)
     if port.kind == "tap":
-        set_tap(port.name, _opener(host, port))
+        set_tap(port.name, opener(host, (port.owner, port.group)))
     else:
         host.netlink.link(
             "add",
@@ -178,19 +180,18 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
         host.made.append(Effect(Surface.PORT, Verb.SET, port.name, passing))
 
 
-def _opener(host: Host, port: Port) -> tuple[int, int]:
-    """Who may open a port's tap; a name is looked up once a pass.
+def opener(host: Host, names: Names) -> tuple[int, int]:
+    """Return the ids of who may open a tap; they are looked up once a pass.
 
     :raises HostSetupError: there is no such user or group
     """
-    names = port.owner, port.group
     if names not in host.openers:
         host.openers[names] = wanted_owner(*names)
     return host.openers[names]
 
 
 def _mend_opener(host: Host, link: Link, port: Port) -> Link:
-    wanted = _opener(host, port)
+    wanted = opener(host, (port.owner, port.group))
     if link.opener == wanted or loses(link.opener, wanted):
         return link
     if not set_tap(port.name, wanted):

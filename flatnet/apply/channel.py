@@ -30,7 +30,8 @@ class Work:
     `number` is that of the parts that come of it.  `renewed` are the uuids
     of instances that begin anew.  `whole` asks to look at all that there
     is, and else at what is in the delta, at the guests `looked_at`, and at
-    those that suffer from what failed before.
+    those that suffer from what failed before.  `found` is the number of the
+    last whole work whose found ports the daemon knows.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Work:
     renewed: tuple[str, ...] = ()
     whole: bool = True
     looked_at: tuple[str, ...] = ()
+    found: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Reply:
     """The answer to a Request; `trouble` and `error` are one line or none.
 
     `lacks_base`: what the delta of the work is based on is not here, so that
-    nothing was done.
+    nothing was done.  `as_found`: the ports are those of the work that the
+    request named, and are left out.
     """
 
     uplinks: tuple[Uplink, ...] = ()
@@ -69,6 +72,7 @@ class Reply:
     trouble: str = ""
     error: str | None = None
     lacks_base: bool = False
+    as_found: bool = False
 
 
 def send(connection: socket.socket, message: Request | Reply) -> None:

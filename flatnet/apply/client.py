@@ -6,13 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatnet.apply import channel
 from flatnet.apply.channel import Reply, Request, Work
 from flatnet.apply.events import Happened, Hearer
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.state.changes import Changes
+from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.parts import Parts, difference
 from flatnet.state.plan import Uplink
 from flatnet.state.taken import InUse
@@ -95,6 +95,8 @@ class Applier:
         # What the applier confirmed last, under that number.
         self._base: Parts | None = None
         self._number = 0
+        # What the last whole work that told of them found of all ports.
+        self._found: tuple[int | None, tuple[FoundPort, ...]] = None, ()
 
     def uplinks(self, names: tuple[str, ...]) -> tuple[Uplink, ...]:
         """What the kernel says of the devices `names` that exist.
@@ -128,13 +130,19 @@ class Applier:
             renewed=tuple(sorted(renewed)),
             whole=whole,
             looked_at=() if looked_at is None else tuple(sorted(looked_at)),
+            found=self._found[0],
         )
         base, self._base = self._base, None
         reply = self._ask(Request(work=work))
         if reply.lacks_base and base is not None:
             return self.apply(parts, renewed=renewed)
         self._base = parts
-        return reply.changes or Changes()
+        changes = reply.changes or Changes()
+        if reply.as_found:
+            return replace(changes, ports=self._found[1])
+        if whole:
+            self._found = work.number, changes.ports
+        return changes
 
     def trouble(self, *, uplink: str, bridge: str) -> str:
         """What would keep a device from being a bridge's uplink, or empty.

@@ -31,7 +31,6 @@ from flatnet.apply.filter.iptables.force import open_instances
 from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.forwarding import apply_forwarding
-from flatnet.apply.link.found import found_ports
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sysctl import apply_sysctls
 from flatnet.apply.sufferers import affected, guarded, named, perhaps_open
@@ -122,7 +121,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     dhcp = guarded(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
     done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     own.note(plan, devices, task.ports)
-    ports = found_ports(plan, done, devices, ports=task.ports)
+    ports = tools.known.finder.ports(plan, done, devices, ports=task.ports)
     return Outcome(replace(done, ports=ports), Owed(cut.uncut))
 
 

@@ -12,6 +12,7 @@ from flatnet.apply.filter.iptables.settled import Settled
 from flatnet.apply.filter.iptables.words import Words
 from flatnet.apply.filter.proven import Proven
 from flatnet.apply.grammar.instances import Passed
+from flatnet.apply.link.found import Finder
 from flatnet.apply.link.own_ports import OwnPorts
 from flatnet.apply.link.sound import Sound
 from flatnet.apply.own import OwnPrograms
@@ -27,7 +28,7 @@ class Known:
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
     `texts` the files that they were given, `unread` the families whose tables
     we wrote and have not read since, `ports` those that bore our mark, `sound`
-    those that need nothing.
+    those that need nothing, `finder` those that were found up.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -42,5 +43,6 @@ class Known:
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
     sound: Sound = field(default_factory=Sound)
+    finder: Finder = field(default_factory=Finder)
     unread: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)

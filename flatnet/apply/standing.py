@@ -22,6 +22,8 @@ class Standing:
         self._number: int | None = None
         self._failures: tuple[Failure, ...] = ()
         self.plugged: dict[str, bool] = {}
+        # By the last whole work that told of all ports, and its number.
+        self._found: tuple[int | None, tuple[FoundPort, ...]] = None, ()
 
     def has(self, base: int | None) -> bool:
         """Whether work that is based on parts of this number can be done."""
@@ -63,6 +65,15 @@ class Standing:
     def done(self, work: Work) -> None:
         """Note that all of the work was tried."""
         self._number = work.number
+
+    def is_as_found(self, work: Work, ports: tuple[FoundPort, ...]) -> bool:
+        """Whether whoever asked knows already what was found of all ports."""
+        if not work.whole:
+            return False
+        if work.found is not None and (work.found, ports) == self._found:
+            return True
+        self._found = work.number, ports
+        return False
 
     def note(
         self, plan: Plan, changes: Changes, ports: frozenset[str] | None

@@ -151,9 +151,16 @@ class Worker:
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
             if not self._standing.has(request.work.base):
                 return channel.Reply(lacks_base=True)
-            return channel.Reply(changes=self._work(request.work))
+            return self._worked(request.work)
         except FlatnetError as error:
             return channel.Reply(error=str(error))
+
+    def _worked(self, work: channel.Work) -> channel.Reply:
+        changes = self._work(work)
+        if self._standing.is_as_found(work, changes.ports):
+            changes = replace(changes, ports=())
+            return channel.Reply(changes=changes, as_found=True)
+        return channel.Reply(changes=changes)
 
     def _work(self, work: channel.Work) -> Changes:
         if work.base is None:

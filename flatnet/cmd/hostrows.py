@@ -16,7 +16,7 @@ from flatnet.exceptions import Conflict, NotFound
 from flatnet.plan import findings as found
 from flatnet.plan.holders import former_holders
 from flatnet.plan.kept import Kept, kept, rebound
-from flatnet.state.changes import Changes
+from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import Snapshot
 from flatnet.state.scope import NOTHING, Covered, Scope
 from flatnet.state.taken import Taken
@@ -48,6 +48,8 @@ class DatabaseRows:
         self._last = Remembered()
         # The last snapshot of all, and what it came to.
         self._whole = Snapshot(host), Kept()
+        # Rows, and what a pass found that was nothing new to them.
+        self._alike: tuple[Kept, tuple[FoundPort, ...]] = Kept(), ()
 
     def read(self, scope: Scope, before: Kept) -> Kept:
         """Return the rows, with nothing left of deleted instances.
@@ -67,8 +69,12 @@ class DatabaseRows:
 
         Return the rows as they are now, and what there is more to do about.
         """
+        known = self._alike
+        if rows is known[0] and changes.ports is known[1]:
+            return rows, NOTHING
         new = found.findings(rows, self._host, changes.ports)
         if not new:
+            self._alike = rows, changes.ports
             return rows, NOTHING
         recorded = findings.record(
             self._database, host=self._host, findings=new, known=rows.bindings

@@ -3,9 +3,15 @@
 import pytest
 from sqlalchemy import update
 
+from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.db import bindings, findings, models
+from flatnet.plan.kept import Kept
+from flatnet.plan.port import port_name
+from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import GONE, SERVING, Finding
+from flatnet.state.scope import EVERYTHING
 from tests.db.conftest import (
+    HOLDER,
     a_network,
     allocate,
     an_instance,
@@ -93,3 +99,21 @@ def test_a_port_that_stands_says_of_what_kind_it_is(database, pair):
     now = bound_here(database, "node1")
     assert now[first].plug == "veth"
     assert now[second].plug == before[second].plug == "tap"
+
+
+def test_rows_that_somebody_changed_are_written_again(database, pair):
+    """Though a pass finds all ports as the one before did."""
+    host = DatabaseRows(database, "node1", holder=HOLDER)
+    up = tuple(FoundPort(port_name(vif), "up") for vif in pair.values())
+    known = Kept()
+
+    def a_pass():
+        nonlocal known
+        known = host.read(EVERYTHING, known)
+        known, _ = host.record(known, Changes(ports=up))
+        return {each.found for each in bound_here(database, "node1").values()}
+
+    assert a_pass() == a_pass() == {"up"}
+    reset = update(models.port_bindings).values(found="missing")
+    database.write(lambda c: c.execute(reset).rowcount)
+    assert a_pass() == {"up"}

@@ -17,6 +17,7 @@ from flatnet.apply.filter.iptables import firewall
 from flatnet.apply.filter.iptables.narrowed import filtered_addresses
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
 from flatnet.apply.known import Known
+from flatnet.apply.link.found import Finder
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST
@@ -208,7 +209,7 @@ def test_a_pass_that_ends_with_an_error_owes_what_it_did_not_cut(
             namespace.run(f"conntrack -I -t 60 -u ASSURED {flow}")
             with monkeypatch.context() as patched:
                 Flaky(patched, 1)
-                patched.setattr(host, "found_ports", cannot_tell)
+                patched.setattr(Finder, "ports", cannot_tell)
                 second = worker._reply(request)
             return first, second, worker._reply(request)
 

@@ -98,3 +98,18 @@ def test_work_on_no_base_is_all_that_there_is():
     plan, _ = standing.begun(Work(2, difference(Parts(PARTS.host), one)))
     ports = [each.name for bridge in plan.bridges for each in bridge.ports]
     assert ports == [NAMES[0]]
+
+
+def test_ports_are_told_again_to_who_does_not_know_them():
+    standing = Standing()
+    up = (FoundPort(NAMES[0], "up"),)
+    assert not standing.is_as_found(ALL, up)
+    # Who asks has had no answer.
+    assert not standing.is_as_found(replace(ALL, number=2), up)
+    assert not standing.is_as_found(replace(ALL, number=3, found=1), up)
+    assert standing.is_as_found(replace(ALL, number=4, found=3), up)
+    assert not standing.is_as_found(replace(scoped(5), found=3), up)
+    assert standing.is_as_found(replace(ALL, number=6, found=3), up)
+    held = (replace(up[0], carrier=True),)
+    assert not standing.is_as_found(replace(ALL, number=7, found=3), held)
+    assert not standing.is_as_found(replace(ALL, number=8, found=7), up)

@@ -102,7 +102,9 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     steps = joined(
         guarded(Surface.SYSCTL, lambda: apply_sysctls(plan)),
         guarded(Surface.PORT, lambda: own.restore(plan, devices, task.ports)),
-        guarded(Surface.PORT, lambda: remove_ports(plan, devices)),
+        guarded(
+            Surface.PORT, lambda: remove_ports(plan, devices, ports=task.ports)
+        ),
         *_filtered(plan, tools, guard),
     )
     unfit = Changes(failures=task.unfit)

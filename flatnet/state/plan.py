@@ -7,7 +7,7 @@ Units: mtu in bytes, lease time in seconds, addresses as text without a
 prefix unless the field says so, MACs in lower case with colons.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -188,6 +188,20 @@ class Plan:
         return {
             port.name: port for bridge in self.bridges for port in bridge.ports
         }
+
+    def ports_of(
+        self, bridge: Bridge, names: frozenset[str] | None
+    ) -> Sequence[Port]:
+        """The ports of a bridge that have one of some names, or all.
+
+        Of a few the others are not looked at: a thousand lie far apart in
+        memory.
+        """
+        if names is None:
+            return bridge.ports
+        if len(self.bridges) > 1:
+            return [port for port in bridge.ports if port.name in names]
+        return [self.ports[name] for name in sorted(names & self.ports.keys())]
 
     @property
     def instances(self) -> tuple[str, ...]:

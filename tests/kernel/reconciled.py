@@ -46,6 +46,7 @@ class NearApplier(Applier):
         self._worker = None
         self._base = None
         self._number = 0
+        self._found = None, ()
         self.made = ()
 
     def die(self):

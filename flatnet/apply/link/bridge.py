@@ -20,7 +20,7 @@ MAC until we add a port, as nothing in netlink says whether it is pinned.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flatnet.apply.files import read_setting
@@ -107,15 +107,15 @@ def apply_bridges(
         around = Surroundings.read(devices)
         for bridge in plan.bridges:
             warn_of_conflict(found, bridge, around)
-            for port in bridge.ports:
-                if port.instance_uuid in shut or port.stays == "shut":
-                    shut_port(found, port)
+            # Who is shut may be anybody.
+            _shut(found, plan.ports_of(bridge, None if shut else ports), shut)
         for bridge in plan.bridges:
             if bridge.fault:
                 continue
             try:
                 _check(found, bridge, plan, around)
-                wanted = _wanted(found, bridge, shut, ports)
+                mine = plan.ports_of(bridge, ports)
+                wanted = _wanted(found, mine, shut)
                 _apply_bridge(found, bridge, wanted, sound)
             except ERRORS as error:
                 subject = Subject(Surface.BRIDGE, bridge.name)
@@ -145,18 +145,20 @@ def _check(
     check_address(found, bridge, around, plan.in_use)
 
 
+def _shut(found: Host, ports: Iterable[Port], shut: frozenset[str]) -> None:
+    for port in ports:
+        if port.instance_uuid in shut or port.stays == "shut":
+            shut_port(found, port)
+
+
 def _wanted(
-    found: Host,
-    bridge: Bridge,
-    shut: frozenset[str],
-    ports: frozenset[str] | None,
+    found: Host, ports: Iterable[Port], shut: frozenset[str]
 ) -> list[Port]:
-    """The ports of a bridge that are to be made or mended."""
+    """Those of some ports that are to be made or mended."""
     return [
         port
-        for port in bridge.ports
-        if (ports is None or port.name in ports)
-        and is_device(port)
+        for port in ports
+        if is_device(port)
         and port.instance_uuid not in shut
         and (port.stays == "always" or _is_kept(found, port))
     ]

@@ -57,8 +57,7 @@ class Finder:
         found = [
             self._port(port, bridge, there, reasons, of_host)
             for bridge in plan.bridges
-            for port in bridge.ports
-            if ports is None or port.name in ports
+            for port in plan.ports_of(bridge, ports)
         ]
         if len(self._known) > len(plan.ports):
             for name in self._known.keys() - plan.ports.keys():

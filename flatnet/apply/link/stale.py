@@ -33,17 +33,21 @@ from flatnet.state.taken import InUse
 _TOGETHER = 100
 
 
-def remove_ports(plan: Plan, devices: Reads = DUMP) -> Changes:
+def remove_ports(
+    plan: Plan, devices: Reads = DUMP, *, ports: frozenset[str] | None = None
+) -> Changes:
     """Remove what is ours and not in the plan.
 
     Addresses go first, then taps and veth pairs, then bridges that no
     port is left on; uplinks and ports of the plan do not count, for they are
     about to move.
+
+    :param ports: the names of those of the plan to be looked at, none for all
     """
     with host(devices) as found:
         for address in list(found.addresses):
             _remove_stale(found, address, plan)
-        warnings = _remove_ports(found, plan)
+        warnings = _remove_ports(found, plan, ports)
         for link in _stale_bridges(found, plan):
             try:
                 found.delete(link)
@@ -76,7 +80,9 @@ def withdraw(needed: tuple[InUse, ...]) -> Changes:
         return Changes(tuple(found.made), tuple(found.failures))
 
 
-def _remove_ports(found: Host, plan: Plan) -> list[str]:
+def _remove_ports(
+    found: Host, plan: Plan, ports: frozenset[str] | None
+) -> list[str]:
     """Remove what may go; return a line for each that is in the way."""
     planned = plan.ports
     unfit = [bridge for bridge in plan.bridges if bridge.fault]
@@ -87,7 +93,8 @@ def _remove_ports(found: Host, plan: Plan) -> list[str]:
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
     _rename_back(found, planned)
-    leaving = _leaving(found, planned)
+    kept = planned.keys() if ports is None else ports & planned.keys()
+    leaving = _leaving(found, planned, kept)
     warnings: list[str] = []
     for first in range(0, len(leaving), _TOGETHER):
         some = leaving[first : first + _TOGETHER]
@@ -126,16 +133,18 @@ def _unplanned(found: Host, planned: Mapping[str, Port]) -> list[Link]:
     return [found.links[name] for name in sorted(others)]
 
 
-def _leaving(found: Host, planned: Mapping[str, Port]) -> list[Link]:
+def _leaving(
+    found: Host, planned: Mapping[str, Port], kept: Iterable[str]
+) -> list[Link]:
     """The ports of ours that may go, by name.
 
-    Most of a plan stay, and are looked at by name only.
+    :param kept: the names of those of the plan that are looked at
     """
     names = found.links.keys() - planned.keys()
     names |= {
         name
-        for name, port in planned.items()
-        if port.stays != "always" or not is_device(port)
+        for name in kept
+        if planned[name].stays != "always" or not is_device(planned[name])
     }
     links = (found.links.get(name) for name in sorted(names))
     return [

@@ -81,7 +81,9 @@ def test_goals_of_their_own_are_rows_of_their_own():
     beside = measured_row(other, 100, Measured(12.0, 10.0), [])
     found = [
         (each.figure, each.size, each.value, each.unit, each.goal, each.met)
-        for each in further_rows(figure, row, {other.name: beside})
+        for each in further_rows(
+            figure, row, Measured(15.0, 10.0), {other.name: beside}
+        )
     ]
     assert found == [
         (
@@ -98,7 +100,18 @@ def test_goals_of_their_own_are_rows_of_their_own():
 def test_nothing_follows_from_what_could_not_be_measured():
     figure = replace(FIGURE, cpu=Goal(10), beside={"other": Goal(1)})
     row = failed_row(figure, 100, "no port")
-    assert list(further_rows(figure, row, {"other": row})) == []
+    measured = Measured(15.0, 10.0)
+    assert list(further_rows(figure, row, measured, {"other": row})) == []
+
+
+def test_a_second_floor_is_a_row_of_its_own():
+    measured = Measured(15.0, 5.0, libraries=12.0)
+    row = measured_row(FIGURE, 100, measured, [])
+    (over,) = further_rows(FIGURE, row, measured, {})
+    assert (over.figure, over.value, over.floor, over.ratio, over.met) == (
+        *("allocate: over its libraries", 15.0),
+        *(12.0, 1.25, True),
+    )
 
 
 def test_json_has_the_keys_and_the_reason_of_what_failed():

@@ -23,7 +23,9 @@ def allocate(site: Site) -> Measured:
             calls = site.one_by_one("allocate_for_instance", wanted)
         site.check_complete(wanted, calls)
     least, _ = _floor(site)
-    return Measured(calls.p50, least, spent.each(len(calls.seconds)))
+    by_libraries, _ = _libraries(site)
+    used = spent.each(len(calls.seconds))
+    return Measured(calls.p50, least, used, by_libraries)
 
 
 def deallocate(site: Site) -> Measured:
@@ -35,7 +37,9 @@ def deallocate(site: Site) -> Measured:
             calls = site.one_by_one("deallocate_for_instance", wanted)
         site.check_gone(guests[: len(calls.seconds)])
     _, least = _floor(site)
-    return Measured(calls.p50, least, spent.each(len(calls.seconds)))
+    _, by_libraries = _libraries(site)
+    used = spent.each(len(calls.seconds))
+    return Measured(calls.p50, least, used, by_libraries)
 
 
 def allocate_at_once(site: Site) -> Measured:
@@ -86,6 +90,11 @@ def _floor(site: Site) -> tuple[float, float]:
     put = site.floor("allocate", names)
     made = names[: len(put.seconds)]
     return put.p50, site.floor("deallocate", made).p50
+
+
+def _libraries(site: Site) -> tuple[float, ...]:
+    """The same by a server of two processes and our libraries."""
+    return site.libraries.milliseconds("put", "drop", held=site.size)
 
 
 def _echoes(site: Site, callers: int) -> float:

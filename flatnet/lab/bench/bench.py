@@ -107,18 +107,24 @@ def _measured(
         for figure in figures:
             if size < figure.least:
                 continue
-            row = _row(site, figure, before[figure.name])
+            row, *further = _rows_of(site, figure, before[figure.name], here)
             before[figure.name].append(row)
-            for each in (row, *further_rows(figure, row, here)):
+            here[figure.name] = row
+            for each in (row, *further):
                 say(table.line(each))
                 yield each
-            here[figure.name] = row
 
 
-def _row(site: Site, figure: Figure, before: list[Row]) -> Row:
+def _rows_of(
+    site: Site, figure: Figure, before: list[Row], here: dict[str, Row]
+) -> Iterator[Row]:
+    """The row of a figure, then those that follow from it."""
     try:
         measured = figure.measure(site)
     except LabError as error:
         # What one figure cannot be measured by is no reason to lose others.
-        return failed_row(figure, site.size, str(error))
-    return measured_row(figure, site.size, measured, before)
+        yield failed_row(figure, site.size, str(error))
+        return
+    row = measured_row(figure, site.size, measured, before)
+    yield row
+    yield from further_rows(figure, row, measured, here)

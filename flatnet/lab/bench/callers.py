@@ -7,14 +7,17 @@ It runs in the broker's namespace, and is asked and answers
      "at_once": 1, "least": 5, "seconds": 20}
     {"seconds": [...], "wall": 1.5, "answers": [...], "errors": [...]}
 
-`calls` are the arguments of each call; when `seconds` have passed no further
-one is made, but `least` are.  Times are seconds.
+`calls` are the arguments of each call; where `to` has several topics, with
+commas between, they go to one after the other.  When `seconds` have passed no
+further one is made, but `least` are.  Times are seconds.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import oslo_messaging as messaging
@@ -32,16 +35,21 @@ Call = Callable[[Json], Any]
 def main() -> int:
     """Answer until the input ends."""
     broker = answering.broker()
-    target = messaging.Target(topic=FLOOR, server=FLOOR)
-    floor = messaging.get_rpc_client(broker, target)
     daemons = rpc.NetworkAPI(broker)
+
+    @cache
+    def floor(topic: str) -> messaging.RPCClient:
+        target = messaging.Target(topic=topic, server=topic)
+        return messaging.get_rpc_client(broker, target)
 
     def answer(request: Json) -> Json:
         method = request["method"]
+        topics = itertools.cycle(request["to"].split(","))
 
         def call(arguments: Json) -> Any:
-            if request["to"] == FLOOR:
-                return floor.call({}, method, **arguments)
+            topic = next(topics)
+            if topic != NETWORK:
+                return floor(topic).call({}, method, **arguments)
             return getattr(daemons, method)({}, **arguments)
 
         return _made(call, request)

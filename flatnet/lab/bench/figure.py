@@ -10,6 +10,7 @@ from flatnet.lab.bench.site import Site
 # size, or one of its unit.
 FLOOR, FIRST, UNIT = "floor", "the first size", ""
 # Of rows that follow from others.
+LIBRARIES_TITLE = "over its libraries"
 CPU_TITLE, CPU_UNIT, RATIO_UNIT = "CPU of a call", "ms of CPU", "times"
 
 
@@ -17,12 +18,14 @@ CPU_TITLE, CPU_UNIT, RATIO_UNIT = "CPU of a call", "ms of CPU", "times"
 class Measured:
     """A value with its floor, none where nothing is below it but zero.
 
-    `cpu_ms` is what a call cost, by process, in milliseconds.
+    `cpu_ms` is what a call cost, by process, in milliseconds.  `libraries` is
+    a second floor: what the same libraries take without any logic.
     """
 
     value: float
     floor: float | None = None
     cpu_ms: Mapping[str, float] = field(default_factory=dict)
+    libraries: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,10 @@ class Goal:
         if self.sign == ">=":
             return measured.value >= bound
         return measured.value <= bound
+
+
+# Of a figure beside its second floor.
+OVER_LIBRARIES = Goal(1.5, FLOOR)
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ def measured_row(
 
 
 def further_rows(
-    figure: Figure, row: Row, others: Mapping[str, Row]
+    figure: Figure, row: Row, measured: Measured, others: Mapping[str, Row]
 ) -> Iterator[Row]:
     """The rows that follow from a figure's own.
 
@@ -136,6 +143,13 @@ def further_rows(
         name = f"{figure.name}: {CPU_TITLE}"
         yield _following(
             row, name, CPU_UNIT, sum(row.cpu_ms.values()), figure.cpu
+        )
+    if measured.libraries:
+        over = Measured(measured.value, measured.libraries)
+        name = f"{figure.name}: {LIBRARIES_TITLE}"
+        yield measured_row(
+            Figure(name, figure.unit, figure.measure, (OVER_LIBRARIES,)),
+            *(row.size, over, []),
         )
     for other, goal in figure.beside.items():
         base = others[other].value if other in others else None

@@ -26,11 +26,11 @@ from flatnet.lab.bench.callers import FLOOR
 from flatnet.lab.bench.least import Host
 
 SERVING = "the floor serves"
-_METADATA = sqlalchemy.MetaData()
-# allocators.py and pool.py write to it too.
-_TABLE = sqlalchemy.Table(
+METADATA = sqlalchemy.MetaData()
+# allocators.py, pool.py and libraries_server.py write to it too.
+TABLE = sqlalchemy.Table(
     "floor",
-    _METADATA,
+    METADATA,
     sqlalchemy.Column("id", sqlalchemy.Integer, primary_key=True),
     sqlalchemy.Column("name", sqlalchemy.String(64)),
     mysql_engine="InnoDB",
@@ -107,7 +107,7 @@ def main() -> int:
     conf.register(cfg.CONF)
     cfg.CONF(options, project="flatnet", default_config_dirs=[])
     database = sqlalchemy.create_engine(url, pool_size=64)
-    _METADATA.create_all(database)
+    METADATA.create_all(database)
     server = messaging.get_rpc_server(
         rpc.transport(cfg.CONF),
         messaging.Target(topic=FLOOR, server=FLOOR),

@@ -1,25 +1,27 @@
-"""The node of the floor's server: a host as others, but without a daemon."""
+"""Nodes of the floors' servers: hosts as others, but without a daemon."""
 
-import sys
+from collections.abc import Sequence
 
 from flatnet.lab import topology
-from flatnet.lab.bench import floor
 from flatnet.lab.daemon import Daemon
 from flatnet.lab.spec import NodeSpec
 
 
-def started(spec: NodeSpec) -> Daemon:
-    """Make the node; return the server once it serves."""
+def started(spec: NodeSpec, command: Sequence[str], serving: str) -> Daemon:
+    """Make the node; return the server once it serves.
+
+    :param command: takes the database, a directory and options, too
+    :param serving: what it says then
+    """
     topology.make_node(spec)
     spec.directory.mkdir()
     daemon = Daemon(
         [
-            *[sys.executable, "-m", floor.__name__],
-            *[spec.lab.database_url, str(spec.directory)],
+            *[*command, spec.lab.database_url, str(spec.directory)],
             *["--config-file", str(spec.lab.control_conf)],
         ],
         log=spec.log,
         namespace=spec.namespace,
     )
-    daemon.wait_until(lambda: floor.SERVING in spec.log.read_text())
+    daemon.wait_until(lambda: serving in spec.log.read_text())
     return daemon

@@ -35,7 +35,9 @@ def join(site: Site) -> Measured:
             ]
     least = [{"name": rows.new_uuid()} for _ in times]
     floor = site.floor("join", least).p50
-    return Measured(statistics.median(times), floor, spent.each(joins))
+    (by_libraries,) = site.libraries.milliseconds("join", held=site.size)
+    used = spent.each(joins)
+    return Measured(statistics.median(times), floor, used, by_libraries)
 
 
 FIGURES = (

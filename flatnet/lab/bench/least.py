@@ -93,7 +93,7 @@ class Host:
         taps.drop_tap(tap)
         return took * 1000
 
-    def add_rule(self) -> None:
+    def add_rule(self, _name: str = "") -> None:
         """Add a rule to a chain of its own, as a group's rules stand."""
         _restore("-A floor -p tcp -j ACCEPT")
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flatnet.lab.bench.figure import Row
+from flatnet.lab.bench.figure import LIBRARIES_TITLE, Row
 from flatnet.lab.namespaces import LabError
 
 _WIDTH, _HEIGHT = 1200, 800
@@ -80,8 +80,10 @@ def write(path: Path, rows: Sequence[Row]) -> None:
 def _lines(rows: Sequence[Row]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
-        # An empty host has no place on an axis of powers.
-        if row.unit == "ms" and row.value and row.size:
+        # An empty host has no place on an axis of powers; what is held
+        # against another floor is drawn once.
+        is_again = row.figure.endswith(LIBRARIES_TITLE)
+        if row.unit == "ms" and row.value and row.size and not is_again:
             found.setdefault(row.figure, []).append(row)
     grown = {name: line for name, line in found.items() if len(line) > 1}
     return grown or found

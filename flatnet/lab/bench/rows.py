@@ -7,6 +7,7 @@ import uuid as uuids
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -41,6 +42,15 @@ class NewInstance:
     hostname: str
     host: str
     groups: tuple[int, ...] = ()
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What a compute service says of it in each call."""
+        return {
+            "instance_id": self.uuid,
+            "host": self.host,
+            "project_id": PROJECT,
+        }
 
 
 def new_uuid() -> str:

@@ -36,7 +36,10 @@ def add_rule(site: Site) -> Measured:
     least = [{"name": rows.new_uuid()} for _ in range(site.effort.least)]
     floor = site.floor("add_rule", least).p50
     value = sorted(times)[len(times) // 2] * 1000
-    return Measured(value, floor, spent.each(len(times)))
+    (by_libraries,) = site.libraries.milliseconds(
+        "add_rule", held=site.size, hosts=len(site.lab.nodes)
+    )
+    return Measured(value, floor, spent.each(len(times)), by_libraries)
 
 
 def figure(title: str) -> Figure:

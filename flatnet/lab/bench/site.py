@@ -6,6 +6,7 @@ to the database as the daemons have, but with no daemon.
 
 import contextlib
 import itertools
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +17,13 @@ from typing import Any, Self
 from flatnet.db import host_addresses, networks
 from flatnet.db.engine import Database
 from flatnet.lab import topology
-from flatnet.lab.bench import complete, cpu, floor_node, roles, rows
+from flatnet.lab.bench import complete, cpu, floor, floor_node, roles, rows
 from flatnet.lab.bench.callers import FLOOR, NETWORK
 from flatnet.lab.bench.calling import Callers, Calls
 from flatnet.lab.bench.complete import Guest
 from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.layout import CIDR, Layout
+from flatnet.lab.bench.libraries_nodes import Libraries
 from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.lab import Lab
 from flatnet.lab.namespaces import LabError
@@ -63,8 +65,16 @@ class Site:
             running.callback(self.database.close)
             self.callers = self._started_callers()
             running.callback(self.callers.close)
-            self.floor_server = floor_node.started(self._floor_spec)
-            running.callback(self.floor_server.kill)
+            command = [sys.executable, "-m", floor.__name__]
+            running.callback(
+                floor_node.started(
+                    self._floor_spec, command, floor.SERVING
+                ).kill
+            )
+            self.libraries = Libraries(
+                self.lab.spec, self.callers, self.effort
+            )
+            running.callback(self.libraries.close)
             self._write_network()
             self._running = running.pop_all()
         return self
@@ -175,14 +185,14 @@ class Site:
 
     def allocate_at_once(self, wanted: Sequence[NewInstance]) -> Calls:
         """Allocate for all of them at the same time."""
-        calls = [arguments(each) for each in wanted]
+        calls = [each.arguments for each in wanted]
         return self.callers.at_once(
             NETWORK, "allocate_for_instance", calls, self.effort.burst
         )
 
     def deallocate_at_once(self, wanted: Sequence[NewInstance]) -> Calls:
         """Deallocate all of them at the same time."""
-        calls = [arguments(each) for each in wanted]
+        calls = [each.arguments for each in wanted]
         return self.callers.at_once(
             NETWORK, "deallocate_for_instance", calls, self.effort.burst
         )
@@ -192,7 +202,7 @@ class Site:
         return self.callers.one_by_one(
             NETWORK,
             method,
-            [arguments(each) for each in wanted],
+            [each.arguments for each in wanted],
             seconds=self.effort.seconds,
             least=self.effort.least,
         )
@@ -286,12 +296,3 @@ class Site:
             conf=self.lab.spec.control_conf,
             log=self.lab.spec.directory / "callers.log",
         )
-
-
-def arguments(instance: NewInstance) -> dict[str, Any]:
-    """What a compute service says of an instance in each call."""
-    return {
-        "instance_id": instance.uuid,
-        "host": instance.host,
-        "project_id": rows.PROJECT,
-    }

@@ -62,13 +62,17 @@ def _guard(parts: Parts, guests: Arranged) -> Guard | None:
 
 def _filter(parts: Parts, sources: Sources) -> Filter:
     guests = sources.guests.filtered.values
-    bridges = {guest.bridge for guest in guests}
     flat = [n.flat for n in parts.networks.values() if n.flat]
     return Filter(
         same_network=parts.host.same_network,
         networks=tuple(
             sorted(
-                (each for each in flat if each.bridge in bridges),
+                (
+                    each
+                    for each in flat
+                    # Mostly the first guest's.
+                    if any(guest.bridge == each.bridge for guest in guests)
+                ),
                 key=lambda each: each.bridge,
             )
         ),

@@ -8,7 +8,7 @@ from flatnet.config.settings import Settings
 from flatnet.db import attached
 from flatnet.db.engine import Database
 from flatnet.db.orders import Served
-from flatnet.outcome import Pass
+from flatnet.passes.outcome import Pass
 from flatnet.plan import nwinfo
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Failure, Fight

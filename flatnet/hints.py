@@ -7,7 +7,7 @@ import logging
 
 from flatnet.db.orders import Concerned
 from flatnet.exceptions import BrokerUnavailable
-from flatnet.rpc import NetworkAPI
+from flatnet.rpc.client import NetworkAPI
 
 LOG = logging.getLogger(__name__)
 

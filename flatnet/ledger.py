@@ -16,7 +16,7 @@ from flatnet.db.orders import (
     Concerned,
     Farewell,
     Order,
-    Placement,
+    Placing,
     Served,
 )
 from flatnet.exceptions import FlatnetError, InstanceNotFound
@@ -54,7 +54,7 @@ class Ledger:
         self,
         database: Database,
         *,
-        placement: Callable[[], Placement],
+        placement: Callable[[], Placing],
         tell: Callable[[Concerned], None],
     ) -> None:
         self._database = database

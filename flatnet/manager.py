@@ -13,7 +13,6 @@ from typing import Any
 
 from flatnet import answers, hints, reports
 from flatnet.apply.link.conflicts import foreseen
-from flatnet.arguments import Requested
 from flatnet.config.settings import Settings
 from flatnet.db import (
     bindings,
@@ -25,15 +24,16 @@ from flatnet.db import (
     snapshot,
 )
 from flatnet.db.engine import Database
-from flatnet.db.orders import Farewell, Order, Placement
+from flatnet.db.orders import Farewell, Order, Placing
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
     NetworkNotFound,
 )
 from flatnet.ledger import Ledger
-from flatnet.reconciler import Reconciler
-from flatnet.rpc import NetworkAPI
+from flatnet.passes.reconciler import Reconciler
+from flatnet.rpc.arguments import Requested
+from flatnet.rpc.client import NetworkAPI
 from flatnet.state.rows import Instance, Network
 from flatnet.state.scope import EVERYTHING, of_hint, of_instance
 from flatnet.state.taken import InUse
@@ -270,9 +270,9 @@ class FlatManager:
                 self._reconciler.ask(EVERYTHING)
             raise
 
-    def _placement(self) -> Placement:
+    def _placement(self) -> Placing:
         options = self._settings
-        return Placement(
+        return Placing(
             host=options.host,
             takes_address=self.takes_host_address,
             quarantine=options.address_quarantine,

@@ -38,7 +38,7 @@ _PACKAGES = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Finished:
     """How a command ended; `error` is its stderr as one line."""
 
     status: int
@@ -47,7 +47,7 @@ class Outcome:
     pid: int
 
 
-def run(*argv: str, text: str = "") -> Outcome:
+def run(*argv: str, text: str = "") -> Finished:
     """Run a command to its end; `text` is its stdin.
 
     :raises HostSetupError: it is not installed, or does not end
@@ -76,7 +76,7 @@ def run(*argv: str, text: str = "") -> Outcome:
                 f"{argv[0]} did not end within {SECONDS} s"
             ) from error
     pid = started.pid
-    return Outcome(started.returncode, output, _one_line(errors), pid)
+    return Finished(started.returncode, output, _one_line(errors), pid)
 
 
 def bound(parent: int, *argv: str) -> tuple[str, ...]:

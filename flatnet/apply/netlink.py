@@ -16,7 +16,7 @@ _CODE = struct.Struct("=i")
 _TYPE = 0x3FFF
 
 
-class Kept:
+class KeptSocket:
     """A socket that stays open; a forked process has its own.
 
     Who closes a socket of netfilter's waits until the kernel has freed what

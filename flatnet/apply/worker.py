@@ -30,10 +30,10 @@ from flatnet.apply.host import (
     apply_task,
 )
 from flatnet.apply.known import Known
-from flatnet.apply.link.bridge import check_privilege, read_uplinks
+from flatnet.apply.link.bridge import check_privilege
 from flatnet.apply.link.checks import uplink_trouble
 from flatnet.apply.link.stale import withdraw
-from flatnet.apply.link.uplinks import Uplinks
+from flatnet.apply.link.uplinks import Uplinks, read_uplinks
 from flatnet.apply.link.usage import check_not_emptied
 from flatnet.apply.mender import Mender
 from flatnet.apply.standing import Standing

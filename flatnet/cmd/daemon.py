@@ -12,7 +12,7 @@ from collections.abc import Callable
 import oslo_messaging as messaging
 from oslo_config import cfg
 
-from flatnet import backlog, deadline, endpoints, heap, rpc
+from flatnet import deadline, heap, rpc
 from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.cmd import devices, hostname, needs, serving
 from flatnet.cmd.heartbeat import Heartbeat
@@ -22,9 +22,10 @@ from flatnet.cmd.planner import HostPlanner
 from flatnet.cmd.waiting import await_database
 from flatnet.config.settings import Settings
 from flatnet.db.engine import Database
+from flatnet.endpoints import backlog, methods
 from flatnet.exceptions import FlatnetError
 from flatnet.manager import FlatDHCPManager, FlatManager
-from flatnet.reconciler import PATIENCE, Reconciler
+from flatnet.passes.reconciler import PATIENCE, Reconciler
 from flatnet.state.scope import EVERYTHING
 
 LOG = logging.getLogger("flatnet")
@@ -163,7 +164,7 @@ class Daemon:
         )
         turns = backlog.Turns()
         dispatcher = backlog.Dispatcher(
-            endpoints.all_of(manager, turns),
+            methods.all_of(manager, turns),
             turns=turns,
             patience=self._conf.rpc_response_timeout,
         )

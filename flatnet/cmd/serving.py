@@ -15,10 +15,10 @@ from oslo_config import cfg
 from oslo_messaging import MessageHandlingServer as Server
 
 from flatnet import rpc
-from flatnet.backlog import THREADS
 from flatnet.cmd.notify import BrokerWatch, notify
 from flatnet.config import broker as defaults
 from flatnet.config.conf import where
+from flatnet.endpoints.backlog import THREADS
 from flatnet.exceptions import ConfigurationError
 
 LOG = logging.getLogger("flatnet")

@@ -34,7 +34,7 @@ from flatnet.db.orders import (
     Concerned,
     Farewell,
     Order,
-    Placement,
+    Placing,
     Served,
 )
 from flatnet.db.tenants import Tenants
@@ -62,7 +62,7 @@ def allocate(
     connection: Connection,
     *,
     instance_uuid: str,
-    placement: Placement,
+    placement: Placing,
     requested: Iterable[tuple[str, str | None]] | None = None,
     macs: Iterable[str] = (),
 ) -> Served:
@@ -94,7 +94,7 @@ def allocate(
 
 @engine.writes
 def allocate_all(
-    connection: Connection, orders: Sequence[Order], placement: Placement
+    connection: Connection, orders: Sequence[Order], placement: Placing
 ) -> tuple[tuple[Answer, ...], Concerned]:
     """Do the same for many: each has what it got, or its own error.
 
@@ -161,7 +161,7 @@ def add_address(
     *,
     instance_uuid: str,
     network_uuid: str,
-    placement: Placement,
+    placement: Placing,
 ) -> None:
     """Give an instance one more address, with an interface if need be.
 
@@ -206,7 +206,7 @@ def remove_address(
 
 
 def _allocate(
-    connection: Connection, orders: Sequence[Order], placement: Placement
+    connection: Connection, orders: Sequence[Order], placement: Placing
 ) -> tuple[Answer, ...]:
     """Serve orders in their turn, and write what they got."""
     locked = requests.locked_networks(connection, orders)
@@ -237,7 +237,7 @@ def _checked(
     order: Order,
     locked: Sequence[AnyRow],
     known: Tenants,
-    placement: Placement,
+    placement: Placing,
 ) -> tuple[Order, Wanted]:
     """Return an order with its MACs as they are stored, and its networks."""
     found = known.by_uuid.get(order.instance_uuid)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from flatnet.db import networks
 from flatnet.db.models import AnyRow
-from flatnet.db.orders import Order, Placement, Served
+from flatnet.db.orders import Order, Placing, Served
 from flatnet.db.pool import Owner, Pool
 from flatnet.db.tenants import Tenant, Tenants, Vif
 from flatnet.db.vifs import Macs
@@ -26,7 +26,7 @@ class Draft:
     `served` are the uuids of the instances whose orders were, in turn.
     """
 
-    placement: Placement
+    placement: Placing
     pools: Mapping[int, Pool]
     tenants: Tenants
     macs: Macs

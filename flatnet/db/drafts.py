@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from flatnet.db import addresses, bindings, models, vifs
 from flatnet.db.candidates import Asked
 from flatnet.db.draft import Draft, Wanted
-from flatnet.db.orders import Order, Placement
+from flatnet.db.orders import Order, Placing
 from flatnet.db.situation import Situation
 from flatnet.db.tenants import Tenants
 
@@ -21,7 +21,7 @@ def read(
     connection: Connection,
     wanted: Sequence[tuple[Order, Wanted]],
     found: Situation,
-    placement: Placement,
+    placement: Placing,
 ) -> Draft:
     """Return what orders are served from, of the networks that are wanted.
 

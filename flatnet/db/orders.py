@@ -9,7 +9,7 @@ Requested = tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True)
-class Placement:
+class Placing:
     """Where an instance is to run, and how its host gives things out.
 
     `takes_address` says that the host's bridge takes an address first,

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from flatnet.db import candidates, checks, models, tenants, vifs
 from flatnet.db.candidates import Asked
 from flatnet.db.models import AnyRow
-from flatnet.db.orders import Order, Placement
+from flatnet.db.orders import Order, Placing
 from flatnet.db.tenants import Tenants
 from flatnet.exceptions import InvalidMacAddress
 
@@ -58,7 +58,7 @@ def read(
     connection: Connection,
     orders: Sequence[Order],
     locked: Sequence[AnyRow],
-    placement: Placement,
+    placement: Placing,
 ) -> Situation:
     """Return what orders may need of networks that are locked.
 
@@ -87,7 +87,7 @@ def read(
 
 
 def _asked(
-    orders: Sequence[Order], locked: Sequence[AnyRow], placement: Placement
+    orders: Sequence[Order], locked: Sequence[AnyRow], placement: Placing
 ) -> tuple[Asked, ...]:
     """What of each network may be needed; its bridge may need one too."""
     number: Counter[str] = Counter()

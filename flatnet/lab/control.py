@@ -18,7 +18,7 @@ END_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Member:
+class LabMember:
     """A namespace of a lab: a node, a guest or the surroundings.
 
     `addresses` have prefixes; `programs` are the names of what runs there.
@@ -84,10 +84,10 @@ def _follow(
     return said
 
 
-def members(spec: LabSpec) -> tuple[Member, ...]:
+def members(spec: LabSpec) -> tuple[LabMember, ...]:
     """Return what there is of a lab just now, by name."""
     return tuple(
-        Member(
+        LabMember(
             name=namespace.removeprefix(spec.prefix),
             addresses=_addresses(namespace),
             programs=_programs(namespace),

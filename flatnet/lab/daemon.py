@@ -69,7 +69,7 @@ def as_user(user: str | None) -> list[str]:
     ]
 
 
-class Daemon:
+class LabProcess:
     """One child process with its log file; started once, stopped once."""
 
     def __init__(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flatnet.lab import namespaces
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.readable import program_trees, readable
 from flatnet.lab.spec import NodeSpec, node_conf_text
@@ -43,7 +43,7 @@ class Node:
 
     def __init__(self, spec: NodeSpec) -> None:
         self.spec = spec
-        self._daemon: Daemon | None = None
+        self._daemon: LabProcess | None = None
         self._socket: socket.socket | None = None
         self._notified: list[str] = []
 
@@ -97,7 +97,7 @@ class Node:
         self._close_socket()
         self._socket = self._notify_socket()
         self._notified = []
-        self._daemon = Daemon(
+        self._daemon = LabProcess(
             readable(
                 [program(DAEMON), "--config-file", str(self.spec.conf)],
                 program_trees(),

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flatnet.lab.daemon import Daemon, ServerError
+from flatnet.lab.daemon import LabProcess, ServerError
 from flatnet.lab.image import Image
 from flatnet.lab.lease import Lease, lease_of
 from flatnet.lab.namespaces import LabError
@@ -54,7 +54,7 @@ class QemuGuest:
         self._tap = tap
         self._mac = mac
         self._console = directory / f"{tap}.console"
-        self._process: Daemon | None = None
+        self._process: LabProcess | None = None
 
     def boot(
         self,
@@ -80,7 +80,7 @@ class QemuGuest:
         line = f"console=ttyS0 quiet flatnet.ping={','.join(ping)} "
         line += f"flatnet.resolve={','.join(resolve)}"
         network = f"tap,id=net0,ifname={self._tap},script=no,downscript=no"
-        self._process = Daemon(
+        self._process = LabProcess(
             [
                 *["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"],
                 *["-m", str(_MEMORY_MIB), "-nodefaults", "-no-reboot"],

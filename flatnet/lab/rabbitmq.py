@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from flatnet.lab.daemon import (
-    Daemon,
+    LabProcess,
     ServerError,
     answer,
     free_ports,
@@ -56,8 +56,8 @@ class RabbitMQ:
         self._address = address
         self._namespace = namespace
         self._ports: tuple[int, int, int] | None = None
-        self._epmd: Daemon | None = None
-        self._broker: Daemon | None = None
+        self._epmd: LabProcess | None = None
+        self._broker: LabProcess | None = None
 
     @property
     def url(self) -> str:
@@ -116,7 +116,7 @@ class RabbitMQ:
     def _start_with(self, port: int, epmd_port: int, dist_port: int) -> None:
         environment = self._write_files(port, epmd_port, dist_port)
         try:
-            self._epmd = Daemon(
+            self._epmd = LabProcess(
                 [
                     *["epmd", "-address", "127.0.0.1"],
                     *["-port", str(epmd_port)],
@@ -126,7 +126,7 @@ class RabbitMQ:
                 environment=environment,
             )
             self._epmd.wait_until(lambda: self._epmd_answers(epmd_port))
-            self._broker = Daemon(
+            self._broker = LabProcess(
                 [_PROGRAM],
                 log=self._directory / "broker.log",
                 namespace=self._namespace,

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from flatnet.lab.daemon import (
-    Daemon,
+    LabProcess,
     ServerError,
     answer,
     as_user,
@@ -68,9 +68,9 @@ def mariadb(
     """
     here = _prepared_mariadb(directory)
 
-    def start(port: int) -> Daemon:
+    def start(port: int) -> LabProcess:
         command = _mariadb_command(here, _ADDRESS, port)
-        return Daemon([*command, *options], log=here / _MARIADB_LOG)
+        return LabProcess([*command, *options], log=here / _MARIADB_LOG)
 
     with _server(start) as port:
         yield mariadb_url(_ADDRESS, port)
@@ -85,7 +85,7 @@ def mariadb_inside(
     From outside it is reached by the socket MARIADB_SOCKET in its directory.
     """
     here = _prepared_mariadb(directory)
-    daemon = Daemon(
+    daemon = LabProcess(
         _mariadb_command(here, address, MARIADB_PORT),
         log=here / _MARIADB_LOG,
         namespace=namespace,
@@ -178,7 +178,7 @@ def _postgresql_starter(
     *,
     sockets: Path | str,
     namespace: str | None = None,
-) -> Callable[[int], Daemon]:
+) -> Callable[[int], LabProcess]:
     """Make a cluster; return what starts its server on a port.
 
     :param sockets: the directory of those of its host, empty for none
@@ -188,7 +188,7 @@ def _postgresql_starter(
     programs = _postgres_programs()
     log, data = here / "postgresql.log", here / "data"
     _make_cluster(programs, data, log=log)
-    return lambda port: Daemon(
+    return lambda port: LabProcess(
         [
             *[str(programs / "postgres"), "-D", str(data)],
             *["-h", address, "-p", str(port), "-k", str(sockets)],
@@ -233,7 +233,7 @@ def _make_cluster(programs: Path, data: Path, *, log: Path) -> None:
 
 @contextmanager
 def _server(
-    start: Callable[[int], Daemon], *, greeting: bytes = b""
+    start: Callable[[int], LabProcess], *, greeting: bytes = b""
 ) -> Iterator[int]:
     """Start a server on a free port, yield the port, stop the server."""
     for attempt in range(1, _ATTEMPTS + 1):

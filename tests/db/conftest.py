@@ -118,7 +118,7 @@ def allocate(database, instance, *, requested=None, macs=(), **placement):
     allocation.allocate(
         database,
         instance_uuid=instance.uuid,
-        placement=allocation.Placement(**{**defaults, **placement}),
+        placement=allocation.Placing(**{**defaults, **placement}),
         requested=requested,
         macs=macs,
     )

@@ -7,7 +7,7 @@ import time
 from sqlalchemy import event, insert
 
 from flatnet.db import models
-from flatnet.db.orders import Order, Placement
+from flatnet.db.orders import Order, Placing
 from flatnet.ledger import Ledger
 from tests.db.conftest import some_uuid
 
@@ -27,7 +27,7 @@ class Gathering:
 
     def _placement(self):
         assert self.gate.wait(SOON)
-        return Placement(self.host)
+        return Placing(self.host)
 
     def allocate(self, *orders):
         """What the orders got, all but the first in one transaction."""

@@ -21,7 +21,7 @@ def main(url):
             allocation.allocate,
             database,
             instance_uuid=instance.uuid,
-            placement=allocation.Placement(instance.host),
+            placement=allocation.Placing(instance.host),
         )
     pool.waitall()
     database.close()

@@ -13,7 +13,7 @@ import sys  # noqa: E402
 from flatnet import deadline  # noqa: E402
 from flatnet.db import instances  # noqa: E402
 from flatnet.db.engine import Database  # noqa: E402
-from flatnet.db.orders import Order, Placement  # noqa: E402
+from flatnet.db.orders import Order, Placing  # noqa: E402
 from flatnet.ledger import Ledger  # noqa: E402
 
 
@@ -23,7 +23,7 @@ def main(url):
 
     def placement():
         transactions.append(1)
-        return Placement("node1")
+        return Placing("node1")
 
     ledger = Ledger(database, placement=placement, tell=lambda _: None)
 

@@ -267,7 +267,7 @@ def test_one_more_address_and_one_less(database):
     more = {
         "instance_uuid": instance.uuid,
         "network_uuid": network.uuid,
-        "placement": allocation.Placement("node1"),
+        "placement": allocation.Placing("node1"),
     }
     allocation.add_address(database, **more)
     allocation.add_address(database, **more)

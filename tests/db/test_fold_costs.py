@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from flatnet.db import allocation, findings, models
-from flatnet.db.orders import Farewell, Placement
+from flatnet.db.orders import Farewell, Placing
 from flatnet.state.rows import Finding
 from tests.db.conftest import (
     a_network,
@@ -69,7 +69,7 @@ def test_many_cost_as_many_statements_as_one(database, number):
     orders = some(database, number)
     with statements(database) as sent:
         answers, _ = allocation.allocate_all(
-            database, orders, Placement("node1")
+            database, orders, Placing("node1")
         )
     assert kinds(sent) == (*ALLOCATED, CONCERNED, "COMMIT")
     assert len({*addresses(*answers)}) == number
@@ -89,7 +89,7 @@ def test_that_is_what_the_server_sees(database, number):
     orders = some(database, number)
     farewells = [Farewell(order.instance_uuid) for order in orders]
     for call in (
-        lambda: allocation.allocate_all(database, orders, Placement("node1")),
+        lambda: allocation.allocate_all(database, orders, Placing("node1")),
         lambda: allocation.deallocate_all(database, farewells),
     ):
         before = questions(database)
@@ -113,7 +113,7 @@ def test_a_full_network_gives_again_to_many_at_once(database):
     a_network(database, cidr="10.0.0.0/26")
     orders = some(database, 121)
     first, second = orders[:61], orders[61:]
-    placement = Placement("node1", quarantine=0)
+    placement = Placing("node1", quarantine=0)
     allocation.allocate_all(database, first, placement)
     farewells = [Farewell(order.instance_uuid) for order in first]
     allocation.deallocate_all(database, farewells)
@@ -149,7 +149,7 @@ def test_a_server_that_returns_no_rows_of_an_insert(database):
 def test_what_a_pass_found_of_many_ports(database, number):
     a_network(database, cidr="10.0.0.0/16")
     orders = some(database, number)
-    answers, _ = allocation.allocate_all(database, orders, Placement("node1"))
+    answers, _ = allocation.allocate_all(database, orders, Placing("node1"))
     for found in ("up", "missing"):
         new = [
             Finding(interface.uuid, interface.instance_uuid, found)
@@ -170,7 +170,7 @@ def test_what_a_pass_found_of_many_ports(database, number):
 def test_that_many_ports_went(database, number):
     a_network(database, cidr="10.0.0.0/16")
     orders = some(database, number)
-    allocation.allocate_all(database, orders, Placement("node1"))
+    allocation.allocate_all(database, orders, Placing("node1"))
     farewells = [Farewell(order.instance_uuid) for order in orders]
     allocation.deallocate_all(database, farewells)
     known = bound_here(database, "node1")

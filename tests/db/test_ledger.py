@@ -16,7 +16,7 @@ from flatnet.db.orders import (
     Concerned,
     Farewell,
     Order,
-    Placement,
+    Placing,
     Served,
 )
 from flatnet.exceptions import (
@@ -90,7 +90,7 @@ def test_a_pool_that_becomes_full_serves_the_first(database):
     a_network(database, cidr="10.0.0.0/29")
     a_network(database, cidr="10.1.0.0/24", bridge="br101")
     answers, _ = allocation.allocate_all(
-        database, some(database, 8), Placement("node1")
+        database, some(database, 8), Placing("node1")
     )
     assert list(map(type, answers)) == [Served] * 5 + [NoMoreFixedIps] * 3
     # Nothing of those who failed is left in the network that had room.
@@ -103,7 +103,7 @@ def test_all_that_fail_write_nothing(database):
     before = contents(database)
     nobody = [Order(some_uuid()), Order(some_uuid())]
     answers, members = allocation.allocate_all(
-        database, nobody, Placement("node1")
+        database, nobody, Placing("node1")
     )
     assert list(map(type, answers)) == [InstanceNotFound] * 2
     assert members == Concerned()
@@ -126,7 +126,7 @@ def test_who_names_nobody_has_his_own_error(database):
     """A hostname is nobody; a uuid may be that of one whose row is gone."""
     a_network(database)
     order, other = some(database, 2)
-    allocation.allocate_all(database, [order, other], Placement("node1"))
+    allocation.allocate_all(database, [order, other], Placing("node1"))
     (row,) = rows(database, models.instances, uuid=order.instance_uuid)
     gone = some_uuid()
     names = ("vm0", order.instance_uuid.upper(), str(row["id"]), gone)
@@ -238,7 +238,7 @@ def test_a_commit_without_an_answer_is_told_to_all_as_that(database, url):
     for each in others:
         assert "whether it was written is not known" in str(each)
     # Asking again is safe.
-    again, _ = allocation.allocate_all(database, orders, Placement("node1"))
+    again, _ = allocation.allocate_all(database, orders, Placing("node1"))
     held = addresses(*again)
     assert sorted(held) == ["10.0.0.2", "10.0.0.3", "10.0.0.4"]
 

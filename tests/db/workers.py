@@ -83,7 +83,7 @@ def _allocate(database, network, instance_id):
     allocation.allocate(
         database,
         instance_uuid=instance.uuid,
-        placement=allocation.Placement(instance.host),
+        placement=allocation.Placing(instance.host),
     )
 
 

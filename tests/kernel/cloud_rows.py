@@ -136,7 +136,7 @@ def _allocated(cloud, chance, *, uuid, host):
         allocation.allocate(
             cloud.database,
             instance_uuid=uuid,
-            placement=allocation.Placement(host, quarantine=0),
+            placement=allocation.Placing(host, quarantine=0),
             requested=wanted,
         )
     except FlatnetError:

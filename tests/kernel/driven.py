@@ -13,7 +13,7 @@ from flatnet.apply.client import Applier, start_applier
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.scope import EVERYTHING, NOTHING
 from tests.db.conftest import HOLDER
 

@@ -15,7 +15,7 @@ from flatnet.apply.host import HostPaths
 from flatnet.apply.worker import Worker
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.scope import EVERYTHING, of_instance
 from tests.builders import NoRows
 from tests.planned import kept_rows

@@ -16,7 +16,8 @@ from bridged import (
     veth,
 )
 
-from flatnet.apply.link.bridge import check_privilege, read_uplinks
+from flatnet.apply.link.bridge import check_privilege
+from flatnet.apply.link.uplinks import read_uplinks
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Uplink
 

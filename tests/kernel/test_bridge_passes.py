@@ -25,7 +25,7 @@ from namespaces import fresh_namespace
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
 
-from flatnet.apply.link.links import Host, host
+from flatnet.apply.link.links import LinkPass, link_pass
 from flatnet.state.changes import Changes
 from tests.effects import BRIDGE, port
 
@@ -156,13 +156,13 @@ def test_one_pass_reads_once(namespace, monkeypatch):
     def unread(*arguments):
         raise AssertionError("a link was read alone")
 
-    monkeypatch.setattr(Host, "reread", unread)
+    monkeypatch.setattr(LinkPass, "reread", unread)
     assert apply(namespace, plan(tap(1), tap(2))) == Changes()
 
 
 def test_an_unmarked_namespace_has_nothing_of_ours(namespace):
     def ours():
-        with host() as found:
+        with link_pass() as found:
             return [link.name for link in found.links.values() if link.ours]
 
     assert namespace.call(ours) == []

@@ -11,7 +11,7 @@ from flatnet.apply.filter.proven import generation
 
 def test_a_forked_process_asks_by_itself(namespace):
     def asked():
-        kept = netlink.Kept(netlink.NETFILTER, 5)
+        kept = netlink.KeptSocket(netlink.NETFILTER, 5)
 
         def answered():
             count = generation(kept)
@@ -36,7 +36,7 @@ def test_answers_that_were_not_received_are_nobodys(namespace):
     namespace.run("nft add table ip theirs")
 
     def asked():
-        kept = netlink.Kept(netlink.NETFILTER, 5)
+        kept = netlink.KeptSocket(netlink.NETFILTER, 5)
         before = generation(kept)
 
         def broken_off(table):

@@ -18,7 +18,7 @@ from bridged import (
     veth,
 )
 
-from flatnet.apply.link.links import host
+from flatnet.apply.link.links import link_pass
 from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from tests.effects import BRIDGE
@@ -93,7 +93,7 @@ def test_what_was_heard_of_a_carrier_is_not_believed(namespace):
     apply(namespace, plan(tap(1)))
 
     def is_free():
-        with host() as found:
+        with link_pass() as found:
             heard = replace(found.links[tap(1).name], carrier=True)
             with unused(found, heard) as free:
                 return free

@@ -12,7 +12,7 @@ from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
 from flatnet.apply.filter.proven import generation
-from flatnet.apply.netlink import NETFILTER, Kept
+from flatnet.apply.netlink import NETFILTER, KeptSocket
 from flatnet.state.effects import Verb
 from flatnet.state.rows import SecurityGroup
 from tests.builders import interface, network, settings, snapshot
@@ -72,7 +72,7 @@ def applied(directory, parts):
 
 def transactions():
     """How often somebody has written nftables, iptables included."""
-    asking = Kept(NETFILTER, 5)
+    asking = KeptSocket(NETFILTER, 5)
     try:
         return generation(asking)
     finally:

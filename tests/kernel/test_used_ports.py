@@ -12,7 +12,7 @@ from bridged import apply, links, plan, reach, state, tap, veth
 from test_host import OPTIONS, ROWS, Path, tempfile
 from test_watch import applier, rules
 
-from flatnet.apply.link.links import host
+from flatnet.apply.link.links import link_pass
 from flatnet.apply.link.usage import is_used
 from flatnet.exceptions import HostSetupError
 from flatnet.state.effects import Effect, Surface, Verb
@@ -177,7 +177,7 @@ def test_another_kind_waits_for_the_user_of_a_pair(namespace, namespaces):
 
 def test_use_is_seen_whether_our_end_is_up_or_not(namespace):
     def used():
-        with host() as found:
+        with link_pass() as found:
             link = found.links[tap(1).name]
             return is_used(found, link)
 

@@ -2,12 +2,13 @@
 
 import threading
 
-from flatnet import backlog, endpoints, rpc
+from flatnet import rpc
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
+from flatnet.endpoints import backlog, methods
 from flatnet.manager import FlatDHCPManager
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.composed import composed
 from flatnet.state.sources import Sources
@@ -70,7 +71,7 @@ class Node:
         self.thread.start()
         self.turns = turns or backlog.Turns()
         self.dispatcher = backlog.Dispatcher(
-            endpoints.all_of(manager, self.turns),
+            methods.all_of(manager, self.turns),
             turns=self.turns,
             patience=20,
         )

@@ -7,7 +7,7 @@ import pytest
 from test_rpc import CONTEXT, api, broker, database, new_instance
 
 from flatnet import answers, exceptions, rpc
-from flatnet.backlog import Turns
+from flatnet.endpoints.backlog import Turns
 from flatnet.state.scope import EVERYTHING
 from tests.rpc.daemons import Node
 

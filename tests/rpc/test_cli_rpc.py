@@ -167,7 +167,7 @@ def test_an_instance_is_freed_though_its_host_is_down(tool, node, database):
     allocation.allocate(
         database,
         instance_uuid=other.uuid,
-        placement=allocation.Placement("node2"),
+        placement=allocation.Placing("node2"),
     )
     done = tool.run("instance", "deallocate", "vm_2")
     assert done.returncode == 0

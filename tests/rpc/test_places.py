@@ -15,8 +15,8 @@ from test_rpc import (
 )
 
 from flatnet import exceptions
-from flatnet.backlog import Dispatcher
 from flatnet.db import bindings, interfaces, models, networks
+from flatnet.endpoints.backlog import Dispatcher
 from flatnet.rpc import NetworkAPI
 from flatnet.state.scope import EVERYTHING
 from tests.db.conftest import a_daemon, silent

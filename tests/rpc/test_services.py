@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy
 
 from flatnet.lab import services
-from flatnet.lab.daemon import Daemon, ServerError
+from flatnet.lab.daemon import LabProcess, ServerError
 from flatnet.lab.rabbitmq import RabbitMQ
 
 
@@ -135,7 +135,7 @@ def test_an_error_inside_stops_the_server(tmp_path):
 
 
 def test_a_server_that_ends_at_once_shows_its_log(tmp_path):
-    server = Daemon(
+    server = LabProcess(
         ["sh", "-c", "echo no such option; exit 3"], log=tmp_path / "log"
     )
     with pytest.raises(ServerError, match=r"status 3(.|\n)*no such option"):

@@ -8,7 +8,7 @@ set, and the bus that they talk by, nobody else has.
 import subprocess
 from contextlib import contextmanager
 
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 from tests.system.unpacked import unpacked
 
 SECONDS = 30
@@ -78,7 +78,7 @@ class Managers:
     def running(self, *words, ready):
         """Run one of them; return when a command succeeds that is `ready`."""
         name = words[0].rpartition("/")[2]
-        daemon = Daemon(
+        daemon = LabProcess(
             [*self._inside(), *words], log=self._directory / f"{name}.log"
         )
         try:
@@ -107,7 +107,7 @@ def managers(node):
     directory.mkdir()
     (directory / "bus.conf").write_text(BUS)
     names = {"directory": directory, "unpacked": unpacked()}
-    bus = Daemon(
+    bus = LabProcess(
         ["unshare", "--uts", "sh", "-ec", "; ".join(LINES).format(**names)],
         log=directory / "bus.log",
         namespace=node.namespace,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flatnet.lab import namespaces
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 from flatnet.lab.guest import Guest
 from flatnet.lab.image import image
 from flatnet.lab.namespaces import LabError
@@ -44,7 +44,7 @@ def lab():
 def dnsmasq(lab):
     """A DHCP server on the host's bridge."""
     leases = f"--dhcp-leasefile={lab.directory / 'leases'}"
-    server = Daemon(
+    server = LabProcess(
         [*DNSMASQ.split(), leases],
         log=lab.directory / "dnsmasq.log",
         namespace=lab.namespace("host"),

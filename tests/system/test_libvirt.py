@@ -8,7 +8,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 from flatnet.lab.image import image
 from flatnet.lab.qemu import report_of
 from flatnet.lab.spec import OUTSIDE_ADDRESS
@@ -85,7 +85,7 @@ def libvirt(node, directory):
     (directory / "libvirtd.conf").write_text(LIBVIRTD)
     (directory / "qemu.conf").write_text(QEMU)
     log = directory / "libvirtd.log"
-    daemon = Daemon(
+    daemon = LabProcess(
         ["sh", "-ec", "; ".join(lines(directory))],
         log=log,
         namespace=node.namespace,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flatnet import arguments
 from flatnet.exceptions import InstanceNotFound, InvalidInput
+from flatnet.rpc import arguments
 
 
 def nova_object(name, **data):

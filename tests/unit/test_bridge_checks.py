@@ -8,7 +8,7 @@ from pyroute2 import IPRoute
 
 from flatnet.apply.link.checks import check_bridge
 from flatnet.apply.link.link import Link
-from flatnet.apply.link.links import Host
+from flatnet.apply.link.links import LinkPass
 from flatnet.apply.link.reads import DUMP
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge
@@ -32,7 +32,7 @@ PVID = "IFLA_BR_VLAN_DEFAULT_PVID"
 
 def checked(bridge):
     others = replace(BRIDGE, index=8, name="blue", kind="vrf")
-    found = Host(
+    found = LinkPass(
         netlink=cast("IPRoute", None),
         devices=DUMP,
         links={"br100": bridge, "blue": others},

@@ -159,7 +159,7 @@ def test_an_instance_is_written_and_found(tool, database):
     allocation.allocate(
         database,
         instance_uuid=made["uuid"],
-        placement=allocation.Placement("node1"),
+        placement=allocation.Placing("node1"),
     )
     a_daemon(database, "node1")
     assert tool.run(*INSTANCE).stderr == ""

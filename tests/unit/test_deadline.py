@@ -10,7 +10,7 @@ from flatnet import deadline
 from flatnet.db.mysql import BoundConnection
 from flatnet.db.tls import SharedContext
 from flatnet.exceptions import HostSetupError
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.scope import EVERYTHING
 
 

@@ -13,7 +13,7 @@ from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.grammar.plan import checked
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import HostSetupError
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.filtering import Opening
 from flatnet.state.rows import SecurityGroup, SecurityRule

@@ -4,7 +4,7 @@ import threading
 import time
 
 from flatnet.exceptions import HostSetupError
-from flatnet.keeper import Keeper
+from flatnet.passes.keeper import Keeper
 from flatnet.state.changes import Changes
 from flatnet.state.parts import HostPart, Parts
 from tests.waiting import eventually

@@ -6,7 +6,7 @@ import pytest
 
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import DatabaseUnavailable, HostSetupError
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.scope import EVERYTHING, of_instance

@@ -7,7 +7,7 @@ import pytest
 
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable
-from flatnet.reconciler import Reconciler
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.scope import EVERYTHING

@@ -2,8 +2,8 @@
 
 import logging
 
-from flatnet import passlog
-from flatnet.outcome import Pass
+from flatnet.passes import passlog
+from flatnet.passes.outcome import Pass
 from flatnet.state.changes import Changes, Fight
 from flatnet.state.effects import Effect, Surface, Verb
 

@@ -7,8 +7,8 @@ import pytest
 
 from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
-from flatnet.outcome import Pass
-from flatnet.reconciler import Reconciler
+from flatnet.passes.outcome import Pass
+from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.scope import EVERYTHING, of_instance

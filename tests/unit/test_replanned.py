@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from flatnet.cmd.planner import HostPlanner
+from flatnet.passes.reconciler import Reconciler
 from flatnet.plan.kept import Kept, kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
-from flatnet.reconciler import Reconciler
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import (
     ARRIVING,

@@ -27,7 +27,7 @@ _NET_ADMIN = 12
 
 
 @dataclass(frozen=True)
-class Daemon:
+class Dnsmasq:
     """A running dnsmasq and its whole command line."""
 
     pid: int
@@ -46,11 +46,11 @@ class Running:
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[Daemon, ...]] | None = None
-        self._handles: dict[Daemon, int] = {}
+        self._found: dict[str, tuple[Dnsmasq, ...]] | None = None
+        self._handles: dict[Dnsmasq, int] = {}
         self._ration = Ration()
 
-    def find(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
+    def find(self, networks_path: str) -> dict[str, tuple[Dnsmasq, ...]]:
         """Return them by bridge; see `our_daemons`."""
         if self._found is None or self.ended():
             self.forget()
@@ -58,7 +58,9 @@ class Running:
                 self._found = self._looked_for(networks_path)
         return self._found
 
-    def _looked_for(self, networks_path: str) -> dict[str, tuple[Daemon, ...]]:
+    def _looked_for(
+        self, networks_path: str
+    ) -> dict[str, tuple[Dnsmasq, ...]]:
         found = our_daemons(networks_path)
         for daemon in (each for ours in found.values() for each in ours):
             with contextlib.suppress(ProcessLookupError):
@@ -79,7 +81,7 @@ class Running:
             self.forget()
 
     def signal(
-        self, daemons: Iterable[Daemon], number: signal.Signals
+        self, daemons: Iterable[Dnsmasq], number: signal.Signals
     ) -> bool:
         """Send a signal to these; return whether all of them still ran."""
         sent = True
@@ -99,7 +101,7 @@ class Running:
                 found.append(bridge)
         return tuple(found)
 
-    def lost(self) -> tuple[tuple[str, Daemon], ...]:
+    def lost(self) -> tuple[tuple[str, Dnsmasq], ...]:
         """The servers that run no more, each with its bridge.
 
         What one forked for a single question may have ended.
@@ -121,7 +123,7 @@ class Running:
             for option, path in _files(daemon)
         }
 
-    def ended(self) -> tuple[Daemon, ...]:
+    def ended(self) -> tuple[Dnsmasq, ...]:
         """Those of what was found that run no more."""
         poll = select.poll()
         for handle in self._handles.values():
@@ -132,7 +134,7 @@ class Running:
         )
 
 
-def _is_head(daemon: Daemon, ended: Container[Daemon]) -> bool:
+def _is_head(daemon: Dnsmasq, ended: Container[Dnsmasq]) -> bool:
     """Whether a process that has ended was not just forked by another.
 
     The file that names the other is gone where that was told to end.
@@ -142,11 +144,11 @@ def _is_head(daemon: Daemon, ended: Container[Daemon]) -> bool:
     with contextlib.suppress(OSError):
         pid = files.read(path).strip()
         if pid.isdecimal() and pid != str(daemon.pid):
-            return Daemon(int(pid), daemon.arguments) in ended
+            return Dnsmasq(int(pid), daemon.arguments) in ended
     return True
 
 
-def _files(daemon: Daemon) -> Iterator[tuple[str, str]]:
+def _files(daemon: Dnsmasq) -> Iterator[tuple[str, str]]:
     """Yield (option, path) of the files that a server was started with."""
     for argument in daemon.arguments:
         option, _, path = argument.partition("=")
@@ -168,7 +170,7 @@ def _identity(path: str, option: str) -> object:
     return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
-def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:
+def our_daemons(networks_path: str) -> dict[str, tuple[Dnsmasq, ...]]:
     """The dnsmasqs of ours in this network namespace, by bridge.
 
     Ours is one whose pid file is one of ours, and which kept the privilege
@@ -189,7 +191,7 @@ def our_daemons(networks_path: str) -> dict[str, tuple[Daemon, ...]]:
         for argument in arguments:
             match = pattern.fullmatch(argument)
             if match and _namespace(name) == here and _is_privileged(name):
-                found[match[1]].append(Daemon(int(name), arguments))
+                found[match[1]].append(Dnsmasq(int(name), arguments))
     return {
         bridge: tuple(sorted(daemons, key=lambda each: each.pid))
         for bridge, daemons in found.items()
@@ -224,7 +226,7 @@ def _is_privileged(pid: str) -> bool:
         return False
 
 
-def stopped(daemons: Iterable[Daemon]) -> None:
+def stopped(daemons: Iterable[Dnsmasq]) -> None:
     """End these processes and wait until they are gone.
 
     :raises HostSetupError: one stays, even killed
@@ -239,7 +241,7 @@ def stopped(daemons: Iterable[Daemon]) -> None:
             )
 
 
-def _ended(daemon: Daemon, number: signal.Signals) -> bool:
+def _ended(daemon: Dnsmasq, number: signal.Signals) -> bool:
     try:
         handle = os.pidfd_open(daemon.pid)
     except ProcessLookupError:

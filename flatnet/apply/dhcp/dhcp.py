@@ -39,7 +39,7 @@ from flatnet.apply.command import run
 from flatnet.apply.dhcp import config as dnsmasq_config
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp import files as dhcp_files
-from flatnet.apply.dhcp.daemons import Daemon, Running, status, stopped
+from flatnet.apply.dhcp.daemons import Dnsmasq, Running, status, stopped
 from flatnet.apply.dhcp.leases import release_leases
 from flatnet.apply.dhcp.sockets import dhcp_devices
 from flatnet.apply.dhcp.texts import Texts
@@ -139,7 +139,7 @@ class _Served:
 
 def _served(
     server: DhcpServer,
-    running: tuple[Daemon, ...],
+    running: tuple[Dnsmasq, ...],
     known: Running,
     *,
     networks_path: str,
@@ -177,7 +177,7 @@ def _served(
 
 
 def _earlier(
-    server: DhcpServer, serving: Daemon | None, networks_path: str
+    server: DhcpServer, serving: Dnsmasq | None, networks_path: str
 ) -> str:
     """The copy of the admin's file that serves now, or served last."""
     return dnsmasq_config.earlier(
@@ -189,8 +189,8 @@ def _earlier(
 
 def _apply_server(
     server: DhcpServer,
-    running: tuple[Daemon, ...],
-    serving: Daemon | None,
+    running: tuple[Dnsmasq, ...],
+    serving: Dnsmasq | None,
     *,
     known: Running,
     networks_path: str,
@@ -236,8 +236,8 @@ def _changes(
 
 
 def _serving(
-    server: DhcpServer, running: tuple[Daemon, ...], networks_path: str
-) -> Daemon | None:
+    server: DhcpServer, running: tuple[Dnsmasq, ...], networks_path: str
+) -> Dnsmasq | None:
     """Return the dnsmasq that serves this bridge alone, if one does.
 
     Those that it forked do not count, and left over without it they are not
@@ -263,7 +263,7 @@ def _parent(pid: int) -> int | None:
     return int(found[1]) if found else None
 
 
-def _stop(daemons: tuple[Daemon, ...], known: Running) -> None:
+def _stop(daemons: tuple[Dnsmasq, ...], known: Running) -> None:
     """Stop these, and what they forked.
 
     Only SIGALRM ends what dnsmasq forks; for itself that is a clock.
@@ -274,7 +274,7 @@ def _stop(daemons: tuple[Daemon, ...], known: Running) -> None:
 
 
 def _stopped(
-    bridge: str, daemons: tuple[Daemon, ...], known: Running
+    bridge: str, daemons: tuple[Dnsmasq, ...], known: Running
 ) -> Changes:
     """Stop those of a bridge that is served no more."""
     _stop(daemons, known)

@@ -26,7 +26,7 @@ from flatnet.apply.netlink import (
     HEADER,
     NETFILTER,
     REQUEST,
-    Kept,
+    KeptSocket,
     by_kind,
     message,
 )
@@ -39,7 +39,7 @@ _SECONDS = 5
 T = TypeVar("T")
 
 
-def generation(asking: Kept) -> int:
+def generation(asking: KeptSocket) -> int:
     """Return the count of transactions in the current namespace.
 
     :raises HostSetupError: the kernel does not tell
@@ -66,7 +66,7 @@ class Proven:
     """
 
     def __init__(self) -> None:
-        self.asking = Kept(NETFILTER, _SECONDS)
+        self.asking = KeptSocket(NETFILTER, _SECONDS)
         self._known: dict[Hashable, tuple[int, object]] = {}
         # Those that are true if others' transactions are what they seemed.
         self._carried: set[Hashable] = set()

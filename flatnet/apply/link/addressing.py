@@ -22,7 +22,7 @@ from flatnet.apply.link import arp, conflicts
 from flatnet.apply.link.checks import is_ours
 from flatnet.apply.link.conflicts import Surroundings
 from flatnet.apply.link.link import ADDRESS_ORIGIN, Link
-from flatnet.apply.link.links import Host
+from flatnet.apply.link.links import LinkPass
 from flatnet.exceptions import HostSetupError
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Bridge
@@ -30,7 +30,7 @@ from flatnet.state.taken import InUse, Taken
 
 
 def check_address(
-    found: Host,
+    found: LinkPass,
     bridge: Bridge,
     around: Surroundings,
     in_use: Iterable[InUse],
@@ -68,7 +68,7 @@ def check_address(
 
 
 def warn_of_conflict(
-    found: Host, bridge: Bridge, around: Surroundings
+    found: LinkPass, bridge: Bridge, around: Surroundings
 ) -> None:
     """Note what another device has of a network that a bridge is in."""
     if bridge.address is None or not _stands(found, bridge):
@@ -79,7 +79,7 @@ def warn_of_conflict(
         found.warnings.append(text)
 
 
-def mend_address(found: Host, link: Link, bridge: Bridge) -> None:
+def mend_address(found: LinkPass, link: Link, bridge: Bridge) -> None:
     """Set a bridge's address if it is not there and nobody else has it.
 
     :raises HostSetupError: a machine on the segment answers for it
@@ -109,7 +109,9 @@ def mend_address(found: Host, link: Link, bridge: Bridge) -> None:
     )
 
 
-def _check_segment(found: Host, link: Link, bridge: Bridge, ip: str) -> None:
+def _check_segment(
+    found: LinkPass, link: Link, bridge: Bridge, ip: str
+) -> None:
     answer = arp.answer(
         found, _wires(found, link, bridge), address=ip, mac=link.mac
     )
@@ -126,7 +128,7 @@ def _check_segment(found: Host, link: Link, bridge: Bridge, ip: str) -> None:
     )
 
 
-def _wires(found: Host, link: Link, bridge: Bridge) -> tuple[str, ...]:
+def _wires(found: LinkPass, link: Link, bridge: Bridge) -> tuple[str, ...]:
     """The devices that lead to the segment, by name.
 
     Of an admin's bridge whatever he put there himself.
@@ -142,7 +144,7 @@ def _wires(found: Host, link: Link, bridge: Bridge) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _stands(found: Host, bridge: Bridge) -> bool:
+def _stands(found: LinkPass, bridge: Bridge) -> bool:
     link = found.links.get(bridge.name)
     return link is not None and any(
         each.index == link.index and each.value == bridge.address

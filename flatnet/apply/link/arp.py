@@ -17,7 +17,7 @@ import socket
 import struct
 import time
 
-from flatnet.apply.link.links import Host
+from flatnet.apply.link.links import LinkPass
 from flatnet.apply.link.packets import ear
 from flatnet.exceptions import HostSetupError
 
@@ -40,7 +40,7 @@ _PAUSE, _PATIENCE = 0.2, 3.0
 
 
 def answer(
-    found: Host, devices: tuple[str, ...], *, address: str, mac: str
+    found: LinkPass, devices: tuple[str, ...], *, address: str, mac: str
 ) -> tuple[str, str] | None:
     """Return (MAC, device) of who has an address on a segment, or none.
 
@@ -89,7 +89,7 @@ def claimed(frame: bytes, *, address: str, mac: str) -> str:
     return "" if who == mac else who
 
 
-def _with_carrier(found: Host, devices: tuple[str, ...]) -> list[str]:
+def _with_carrier(found: LinkPass, devices: tuple[str, ...]) -> list[str]:
     """The devices that have a carrier; a cable may take its time."""
     deadline = time.monotonic() + _PATIENCE
     while True:

@@ -19,7 +19,6 @@ Given up: a foreign bridge that was never enslaved to by us keeps a floating
 MAC until we add a port, as nothing in netlink says whether it is pinned.
 """
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -31,8 +30,8 @@ from flatnet.apply.link.addressing import (
 )
 from flatnet.apply.link.checks import check_bridge, is_ours
 from flatnet.apply.link.conflicts import Surroundings
-from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link, read_link
-from flatnet.apply.link.links import ERRORS, Host, disable_ipv6, host
+from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link
+from flatnet.apply.link.links import ERRORS, LinkPass, disable_ipv6, link_pass
 from flatnet.apply.link.ports import apply_port, is_device, shut_port
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sound import Sound
@@ -40,12 +39,11 @@ from flatnet.apply.link.stale import remove_ports
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
-from flatnet.state.plan import Bridge, Plan, Port, Uplink
+from flatnet.state.plan import Bridge, Plan, Port
 
 __all__ = (
     "apply_bridges",
     "check_privilege",
-    "read_uplinks",
     "remove_ports",
 )
 CAP_NET_ADMIN = 12
@@ -77,15 +75,6 @@ def check_privilege() -> None:
     )
 
 
-def read_uplinks(names: tuple[str, ...]) -> tuple[Uplink, ...]:
-    """Return what the kernel says of these devices; missing ones are out."""
-    found = []
-    for name in names:
-        with contextlib.suppress(OSError):
-            found.append(Uplink(name=name, mtu=read_link(name).mtu))
-    return tuple(found)
-
-
 def apply_bridges(
     plan: Plan,
     devices: Reads = DUMP,
@@ -103,7 +92,7 @@ def apply_bridges(
     :param ports: the names of those to be looked at, none for all
     """
     sound.keep(each.name for each in plan.bridges)
-    with host(devices) as found:
+    with link_pass(devices) as found:
         around = Surroundings.read(devices)
         for bridge in plan.bridges:
             warn_of_conflict(found, bridge, around)
@@ -129,7 +118,7 @@ def apply_bridges(
 
 
 def _check(
-    found: Host, bridge: Bridge, plan: Plan, around: Surroundings
+    found: LinkPass, bridge: Bridge, plan: Plan, around: Surroundings
 ) -> None:
     """Check all that can be in the way of a bridge.
 
@@ -145,14 +134,16 @@ def _check(
     check_address(found, bridge, around, plan.in_use)
 
 
-def _shut(found: Host, ports: Iterable[Port], shut: frozenset[str]) -> None:
+def _shut(
+    found: LinkPass, ports: Iterable[Port], shut: frozenset[str]
+) -> None:
     for port in ports:
         if port.instance_uuid in shut or port.stays == "shut":
             shut_port(found, port)
 
 
 def _wanted(
-    found: Host, ports: Iterable[Port], shut: frozenset[str]
+    found: LinkPass, ports: Iterable[Port], shut: frozenset[str]
 ) -> list[Port]:
     """Those of some ports that are to be made or mended."""
     return [
@@ -165,7 +156,7 @@ def _wanted(
 
 
 def _apply_bridge(
-    found: Host, bridge: Bridge, ports: list[Port], sound: Sound
+    found: LinkPass, bridge: Bridge, ports: list[Port], sound: Sound
 ) -> None:
     before = len(found.made)
     link = found.links.get(bridge.name) or _made(found, bridge)
@@ -188,12 +179,12 @@ def _apply_bridge(
         _set(found, found.reread(bridge.name), mtu=mtu)
 
 
-def _is_kept(found: Host, port: Port) -> bool:
+def _is_kept(found: LinkPass, port: Port) -> bool:
     """Whether a port that is never made is there, and may be up."""
     return port.stays == "used" and port.name in found.links
 
 
-def _made(found: Host, bridge: Bridge) -> Link:
+def _made(found: LinkPass, bridge: Bridge) -> Link:
     found.netlink.link(
         "add", ifname=bridge.name, kind="bridge", address=bridge.mac
     )
@@ -201,7 +192,7 @@ def _made(found: Host, bridge: Bridge) -> Link:
     return found.reread(bridge.name)
 
 
-def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
+def _mend(found: LinkPass, link: Link, bridge: Bridge) -> Link:
     """Bring a bridge's own attributes to the plan and set it up."""
     if is_ours(link, bridge):
         link = _mend_ours(found, link, bridge)
@@ -217,7 +208,7 @@ def _mend(found: Host, link: Link, bridge: Bridge) -> Link:
     return link
 
 
-def _mend_ours(found: Host, link: Link, bridge: Bridge) -> Link:
+def _mend_ours(found: LinkPass, link: Link, bridge: Bridge) -> Link:
     link = _set(
         found, link, ifalias=MARK + bridge.network_uuid, address=bridge.mac
     )
@@ -246,7 +237,7 @@ def _isolating(link: Link) -> dict[str, int]:
     }
 
 
-def _set(found: Host, link: Link, **wanted: Any) -> Link:
+def _set(found: LinkPass, link: Link, **wanted: Any) -> Link:
     actual = {"ifalias": link.alias, "address": link.mac, "mtu": link.mtu}
     changes = {
         name: value for name, value in wanted.items() if value != actual[name]
@@ -259,7 +250,9 @@ def _set(found: Host, link: Link, **wanted: Any) -> Link:
     return found.write(link, **changes)
 
 
-def _mend_options(found: Host, link: Link, options: Mapping[str, int]) -> Link:
+def _mend_options(
+    found: LinkPass, link: Link, options: Mapping[str, int]
+) -> Link:
     """Set the options that differ, one by one.
 
     Linux takes forward_delay 0 only once STP is off.  Options that it does
@@ -277,7 +270,7 @@ def _mend_options(found: Host, link: Link, options: Mapping[str, int]) -> Link:
     return link
 
 
-def _mend_uplink(found: Host, link: Link, name: str) -> None:
+def _mend_uplink(found: LinkPass, link: Link, name: str) -> None:
     uplink = found.links[name]
     if uplink.master != link.index:
         found.pin_mac(link)
@@ -293,7 +286,7 @@ def _mend_uplink(found: Host, link: Link, name: str) -> None:
         found.made.append(Effect(Surface.UPLINK, Verb.SET, name, passing))
 
 
-def _has_global_ipv6(found: Host, link: Link) -> bool:
+def _has_global_ipv6(found: LinkPass, link: Link) -> bool:
     return any(
         address.index == link.index and address.is_global and ":" in address.ip
         for address in found.addresses

@@ -6,7 +6,7 @@ Each line says what is wrong and what to do about it.
 import socket
 
 from flatnet.apply.link.link import Link
-from flatnet.apply.link.links import Host, host
+from flatnet.apply.link.links import LinkPass, link_pass
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge
 
@@ -21,7 +21,7 @@ def is_ours(link: Link, bridge: Bridge) -> bool:
 
 
 def check_bridge(
-    found: Host, bridge: Bridge, *, planned: frozenset[str]
+    found: LinkPass, bridge: Bridge, *, planned: frozenset[str]
 ) -> None:
     """Check that nothing foreign is in the way of a bridge of the plan.
 
@@ -60,7 +60,7 @@ def uplink_trouble(uplink: str, bridge: str) -> str:
 
     One line that says what and what to do, or empty.
     """
-    with host() as found:
+    with link_pass() as found:
         link = found.links.get(bridge)
         index = link.index if link else 0
         try:
@@ -79,7 +79,7 @@ def other_name(name: str) -> str:
     return "" if found == name else found
 
 
-def _check_foreign(found: Host, link: Link, bridge: Bridge) -> None:
+def _check_foreign(found: LinkPass, link: Link, bridge: Bridge) -> None:
     """Check what we would have to change on a bridge that is an admin's."""
     options = dict(link.options)
     if options.get("IFLA_BR_VLAN_FILTERING") and not options.get(
@@ -110,7 +110,7 @@ def _check_foreign(found: Host, link: Link, bridge: Bridge) -> None:
 
 
 def _check_uplink(
-    found: Host, name: str, *, index: int, planned: frozenset[str]
+    found: LinkPass, name: str, *, index: int, planned: frozenset[str]
 ) -> None:
     uplink = found.links.get(name)
     if uplink is None and (real := other_name(name)):

@@ -1,7 +1,7 @@
 """The links and addresses of this host, and one way to change them.
 
-`Host` is one netlink connection with all links and addresses.  It rereads a
-link only when it wrote it.
+`LinkPass` is one netlink connection with all links and addresses.  It rereads
+a link only when it wrote it.
 """
 
 import contextlib
@@ -49,7 +49,7 @@ class BridgeData(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
 
 
 @dataclass
-class Host:
+class LinkPass:
     """One pass over this host's links: what is there, and what was done."""
 
     netlink: IPRoute
@@ -180,13 +180,13 @@ class Host:
 
 
 @contextlib.contextmanager
-def host(devices: Reads = DUMP) -> Iterator[Host]:
+def link_pass(devices: Reads = DUMP) -> Iterator[LinkPass]:
     """Connect to the kernel of the current namespace and read it.
 
     :param devices: who knows what there is
     """
     with devices.connection(connected) as netlink:
-        yield Host(
+        yield LinkPass(
             netlink=netlink,
             devices=devices,
             links=dict(devices.named()),

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
 from flatnet.apply.link.link import MARK, Link
-from flatnet.apply.link.links import ERRORS, host
+from flatnet.apply.link.links import ERRORS, link_pass
 from flatnet.apply.link.reads import Reads
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -48,7 +48,7 @@ class OwnPorts:
         robbed = self._robbed(self._about(plan, names), devices.named())
         if not robbed:
             return Changes()
-        with host(devices) as found:
+        with link_pass(devices) as found:
             for name, link in robbed.items():
                 alias = self._seen[name].alias
                 try:

@@ -32,7 +32,7 @@ class OwnRoutes:
     """Puts back the routes that addresses of ours stand for."""
 
     def __init__(self) -> None:
-        self._asking = netlink.Kept(netlink.ROUTE, _SECONDS)
+        self._asking = netlink.KeptSocket(netlink.ROUTE, _SECONDS)
 
     def mended(self, plan: Plan, devices: Reads) -> Iterator[Effect]:
         """Yield the routes that were missing, and are there again.

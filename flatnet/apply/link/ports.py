@@ -14,7 +14,7 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.link.link import MARK, Link
-from flatnet.apply.link.links import ERRORS, Host, disable_ipv6
+from flatnet.apply.link.links import ERRORS, LinkPass, disable_ipv6
 from flatnet.apply.link.taps import drop_tap, loses, set_tap, wanted_owner
 from flatnet.apply.link.usage import is_used
 from flatnet.exceptions import HostSetupError
@@ -31,7 +31,7 @@ def is_device(port: Port) -> bool:
     return port.kind in KINDS
 
 
-def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
+def apply_port(host: LinkPass, bridge: Bridge, port: Port) -> None:
     """Make or mend one port; what goes wrong is that port's failure."""
     existed = port.name in host.links
     before = len(host.made)
@@ -51,7 +51,7 @@ def apply_port(host: Host, bridge: Bridge, port: Port) -> None:
             del host.made[before:]
 
 
-def shut_port(host: Host, port: Port) -> None:
+def shut_port(host: LinkPass, port: Port) -> None:
     """Take a port down that must pass nothing."""
     link = host.links.get(port.name)
     if link is None or not link.ours or not link.up:
@@ -64,7 +64,7 @@ def shut_port(host: Host, port: Port) -> None:
         host.fail(subject, error, (port.instance_uuid,))
 
 
-def remove_all(host: Host, links: Sequence[Link]) -> None:
+def remove_all(host: LinkPass, links: Sequence[Link]) -> None:
     """Remove devices of ours, those of a pair with their other ends."""
     failed = host.delete_all(links)
     for link in links:
@@ -74,7 +74,7 @@ def remove_all(host: Host, links: Sequence[Link]) -> None:
             host.made.append(Effect(Surface.PORT, Verb.REMOVED, link.name))
 
 
-def _as_it_is(host: Host, port: Port) -> Port:
+def _as_it_is(host: LinkPass, port: Port) -> Port:
     """Return the port as one of the kind that it is, where it is in use."""
     link = host.links.get(port.name)
     if link is None or not link.ours or link.kind == KINDS[port.kind]:
@@ -85,7 +85,7 @@ def _as_it_is(host: Host, port: Port) -> Port:
     return port
 
 
-def _usable(host: Host, port: Port) -> Link | None:
+def _usable(host: LinkPass, port: Port) -> Link | None:
     """Return the port's device, none if it has to be made.
 
     :raises HostSetupError: the name belongs to a foreign device
@@ -124,7 +124,7 @@ def _taken(name: str) -> HostSetupError:
     )
 
 
-def _made(host: Host, bridge: Bridge, port: Port) -> Link:
+def _made(host: LinkPass, bridge: Bridge, port: Port) -> Link:
     if port.peer in host.links:
         raise _taken(port.peer)
     if port.kind == "tap":
@@ -144,7 +144,7 @@ def _made(host: Host, bridge: Bridge, port: Port) -> Link:
     return host.reread(port.name)
 
 
-def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
+def _mend(host: LinkPass, link: Link, *, bridge: Bridge, port: Port) -> None:
     master = host.links[bridge.name]
     wanted = {
         "ifalias": (MARK + port.instance_uuid, link.alias),
@@ -180,7 +180,7 @@ def _mend(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
         host.made.append(Effect(Surface.PORT, Verb.SET, port.name, passing))
 
 
-def opener(host: Host, names: Names) -> tuple[int, int]:
+def opener(host: LinkPass, names: Names) -> tuple[int, int]:
     """Return the ids of who may open a tap; they are looked up once a pass.
 
     :raises HostSetupError: there is no such user or group
@@ -190,7 +190,7 @@ def opener(host: Host, names: Names) -> tuple[int, int]:
     return host.openers[names]
 
 
-def _mend_opener(host: Host, link: Link, port: Port) -> Link:
+def _mend_opener(host: LinkPass, link: Link, port: Port) -> Link:
     wanted = opener(host, (port.owner, port.group))
     if link.opener == wanted or loses(link.opener, wanted):
         return link
@@ -200,7 +200,9 @@ def _mend_opener(host: Host, link: Link, port: Port) -> Link:
     return host.reread(port.name)
 
 
-def _mend_peer(host: Host, link: Link, *, bridge: Bridge, port: Port) -> None:
+def _mend_peer(
+    host: LinkPass, link: Link, *, bridge: Bridge, port: Port
+) -> None:
     """Give the mtu to a veth's free end while it is still in here."""
     peer = host.links.get(port.peer or "")
     if peer and peer.index == link.peer and peer.mtu != bridge.mtu:

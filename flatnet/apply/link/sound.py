@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flatnet.apply.link.link import Link
-from flatnet.apply.link.links import Host
+from flatnet.apply.link.links import LinkPass
 from flatnet.apply.link.ports import KINDS, Names, apply_port, opener
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge, Port
@@ -41,7 +41,9 @@ class Sound:
     def __init__(self) -> None:
         self._known: dict[str, _OfBridge] = {}
 
-    def mend(self, host: Host, bridge: Bridge, ports: Iterable[Port]) -> None:
+    def mend(
+        self, host: LinkPass, bridge: Bridge, ports: Iterable[Port]
+    ) -> None:
         """Mend those of a bridge's ports that may need it, which are there.
 
         What goes wrong is that port's failure.
@@ -65,7 +67,7 @@ class Sound:
         for name in self._known.keys() - set(bridges):
             del self._known[name]
 
-    def _of(self, host: Host, bridge: Bridge) -> _OfBridge:
+    def _of(self, host: LinkPass, bridge: Bridge) -> _OfBridge:
         """What is known of a bridge as it is and is planned by now."""
         index = host.links[bridge.name].index
         known = self._known.get(bridge.name)
@@ -74,7 +76,7 @@ class Sound:
         return known
 
 
-def _are_same(host: Host, known: _OfBridge) -> bool:
+def _are_same(host: LinkPass, known: _OfBridge) -> bool:
     """Whether those who may open taps have the ids that they had."""
     try:
         return all(
@@ -84,7 +86,9 @@ def _are_same(host: Host, known: _OfBridge) -> bool:
         return False
 
 
-def _others(host: Host, known: _OfBridge, ports: Iterable[Port]) -> list[Port]:
+def _others(
+    host: LinkPass, known: _OfBridge, ports: Iterable[Port]
+) -> list[Port]:
     """Those of which something is another than it was.
 
     What is the same object has not changed: nothing frozen can, and of a
@@ -101,7 +105,7 @@ def _others(host: Host, known: _OfBridge, ports: Iterable[Port]) -> list[Port]:
     ]
 
 
-def _note(host: Host, known: _OfBridge, port: Port) -> None:
+def _note(host: LinkPass, known: _OfBridge, port: Port) -> None:
     """Note a port that nothing was done to, where values alone say why."""
     link, names = host.links[port.name], (port.owner, port.group)
     if link.barred or link.kind != KINDS[port.kind] or port.peer in host.links:

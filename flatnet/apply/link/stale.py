@@ -19,7 +19,7 @@ from pathlib import Path
 from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.link import MARK, Address, Link
-from flatnet.apply.link.links import ERRORS, Host, host
+from flatnet.apply.link.links import ERRORS, LinkPass, link_pass
 from flatnet.apply.link.ports import KINDS, host_mac, is_device, remove_all
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.usage import unused
@@ -44,7 +44,7 @@ def remove_ports(
 
     :param ports: the names of those of the plan to be looked at, none for all
     """
-    with host(devices) as found:
+    with link_pass(devices) as found:
         for address in list(found.addresses):
             _remove_stale(found, address, plan)
         warnings = _remove_ports(found, plan, ports)
@@ -73,7 +73,7 @@ def withdraw(needed: tuple[InUse, ...]) -> Changes:
         check_in_use(each)
     around = Surroundings.read()
     wrong = {(each.index, each.value) for each in misplaced(around, needed)}
-    with host() as found:
+    with link_pass() as found:
         for address in list(found.addresses):
             if address.ours and (address.index, address.value) in wrong:
                 _remove(found, address)
@@ -81,7 +81,7 @@ def withdraw(needed: tuple[InUse, ...]) -> Changes:
 
 
 def _remove_ports(
-    found: Host, plan: Plan, ports: frozenset[str] | None
+    found: LinkPass, plan: Plan, ports: frozenset[str] | None
 ) -> list[str]:
     """Remove what may go; return a line for each that is in the way."""
     planned = plan.ports
@@ -102,7 +102,7 @@ def _remove_ports(
     return warnings
 
 
-def _rename_back(found: Host, planned: Mapping[str, Port]) -> None:
+def _rename_back(found: LinkPass, planned: Mapping[str, Port]) -> None:
     """Give ports of the plan that bear other names their own, down."""
     others = [
         link
@@ -127,14 +127,14 @@ def _rename_back(found: Host, planned: Mapping[str, Port]) -> None:
             found.fail(Subject(Surface.PORT, name), error)
 
 
-def _unplanned(found: Host, planned: Mapping[str, Port]) -> list[Link]:
+def _unplanned(found: LinkPass, planned: Mapping[str, Port]) -> list[Link]:
     """The devices that are no ports of the plan, by name."""
     others = found.links.keys() - planned.keys()
     return [found.links[name] for name in sorted(others)]
 
 
 def _leaving(
-    found: Host, planned: Mapping[str, Port], kept: Iterable[str]
+    found: LinkPass, planned: Mapping[str, Port], kept: Iterable[str]
 ) -> list[Link]:
     """The ports of ours that may go, by name.
 
@@ -153,7 +153,7 @@ def _leaving(
 
 
 def _remove_unused(
-    found: Host,
+    found: LinkPass,
     links: Iterable[Link],
     gone: Container[str],
     planned: Container[str],
@@ -179,7 +179,7 @@ def _remove_unused(
     return warnings
 
 
-def _take_down(found: Host, link: Link) -> None:
+def _take_down(found: LinkPass, link: Link) -> None:
     if link.up:
         found.write(link, state="down")
         found.made.append(Effect(Surface.PORT, Verb.SHUT, link.name))
@@ -194,7 +194,7 @@ def _unknown(link: Link) -> str:
     )
 
 
-def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
+def _remove_stale(found: LinkPass, address: Address, plan: Plan) -> None:
     """Remove an address of ours that the plan does not have."""
     if not address.ours:
         return
@@ -204,7 +204,7 @@ def _remove_stale(found: Host, address: Address, plan: Plan) -> None:
         _remove(found, address)
 
 
-def _remove(found: Host, address: Address) -> None:
+def _remove(found: LinkPass, address: Address) -> None:
     link = found.by_index(address.index)
     if link is None:
         return
@@ -229,7 +229,7 @@ def _remove(found: Host, address: Address) -> None:
         found.fail(Subject(Surface.BRIDGE, link.name), error)
 
 
-def _stale_bridges(found: Host, plan: Plan) -> list[Link]:
+def _stale_bridges(found: LinkPass, plan: Plan) -> list[Link]:
     uplinks = {bridge.uplink for bridge in plan.bridges}
     planned = {bridge.name for bridge in plan.bridges}
     return [

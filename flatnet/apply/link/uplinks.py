@@ -1,4 +1,4 @@
-"""Uplinks that somebody renamed get their names back.
+"""Uplinks: what there is, and those that somebody renamed get a name back.
 
 Plan, rules and guard know an uplink by its name.  One that bears another on a
 bridge of ours is closed there, as what nobody planned, and the host has lost
@@ -12,12 +12,21 @@ from collections.abc import Iterable
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from flatnet.apply.link.link import Link
-from flatnet.apply.link.links import ERRORS, Host, host, reason
+from flatnet.apply.link.link import Link, read_link
+from flatnet.apply.link.links import ERRORS, LinkPass, link_pass, reason
 from flatnet.apply.link.reads import Reads
-from flatnet.state.plan import Plan
+from flatnet.state.plan import Plan, Uplink
 
 LOG = logging.getLogger("flatnet.applier")
+
+
+def read_uplinks(names: tuple[str, ...]) -> tuple[Uplink, ...]:
+    """Return what the kernel says of these devices; missing ones are out."""
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError):
+            found.append(Uplink(name=name, mtu=read_link(name).mtu))
+    return tuple(found)
 
 
 class Uplinks:
@@ -46,7 +55,7 @@ class Uplinks:
         ]
         if not missing:
             return
-        with contextlib.suppress(*ERRORS), host(devices) as found:
+        with contextlib.suppress(*ERRORS), link_pass(devices) as found:
             for name in missing:
                 index, master = self._found[name]
                 link = found.by_index(index)
@@ -54,7 +63,7 @@ class Uplinks:
                     _rename(found, link, name)
 
 
-def _rename(found: Host, link: Link, name: str) -> None:
+def _rename(found: LinkPass, link: Link, name: str) -> None:
     """Rename a device, which keeps its being up or down."""
     try:
         try:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from flatnet.apply.link.link import MARK, Link, read_link
-from flatnet.apply.link.links import Host, host
+from flatnet.apply.link.links import LinkPass, link_pass
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.taps import is_open, opened
 from flatnet.exceptions import HostSetupError
@@ -22,7 +22,7 @@ from flatnet.state.plan import Plan
 _PORT_NAME = re.compile(r"tap[0-9a-f]{8}-[0-9a-f]{2}")
 
 
-def is_used(found: Host, link: Link) -> bool:
+def is_used(found: LinkPass, link: Link) -> bool:
     """Whether a guest holds a port of ours, or has a carrier on it.
 
     :raises OSError, HostSetupError: it cannot be told
@@ -36,7 +36,7 @@ def is_used(found: Host, link: Link) -> bool:
 
 
 @contextlib.contextmanager
-def unused(found: Host, link: Link) -> Iterator[bool]:
+def unused(found: LinkPass, link: Link) -> Iterator[bool]:
     """Whether nobody uses a port of ours; nobody opens a tap meanwhile.
 
     Of carriers Linux tells up to a second late: so it is asked.
@@ -84,7 +84,7 @@ def check_not_emptied(plan: Plan, devices: Reads = DUMP) -> None:
     ):
         return
     if known:
-        with host(devices) as found:
+        with link_pass(devices) as found:
             if not any(is_used(found, link) for link in links):
                 return
     names = [link.name for link in links]

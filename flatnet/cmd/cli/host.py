@@ -10,7 +10,7 @@ from flatnet.plan.conditions import host_condition
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
-    from flatnet.rpc import NetworkAPI
+    from flatnet.rpc.client import NetworkAPI
 
 # Seconds: it is answered at once, whatever else waits there, or never.
 _PATIENCE = 10.0

@@ -30,7 +30,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from flatnet.db import allocation, engine, models
 from flatnet.db.engine import Database
-from flatnet.db.orders import Placement
+from flatnet.db.orders import Placing
 
 HOST = "nowhere"
 _SECONDS = 120.0
@@ -127,7 +127,7 @@ def _writer(database: Database, network: str | None) -> Callable[..., object]:
     return partial(
         allocation.allocate,
         database,
-        placement=Placement(host=HOST, takes_address=False),
+        placement=Placing(host=HOST, takes_address=False),
         requested=((network, None),),
     )
 

@@ -17,7 +17,7 @@ import sys
 from flatnet.apply import netlink
 from flatnet.apply.filter import proven
 from flatnet.apply.link import subscription
-from flatnet.apply.netlink import Kept
+from flatnet.apply.netlink import KeptSocket
 from flatnet.lab import answering
 from flatnet.lab.conversation import Json
 
@@ -33,7 +33,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self._events = subscription.subscribed(netlink.ROUTE, _GROUPS)
-        self._asking = Kept(netlink.NETFILTER, _SECONDS)
+        self._asking = KeptSocket(netlink.NETFILTER, _SECONDS)
         self._generation = proven.generation(self._asking)
         self._sets = _sets()
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from flatnet.lab import topology
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 from flatnet.lab.spec import NodeSpec
 
 
-def started(spec: NodeSpec, command: Sequence[str], serving: str) -> Daemon:
+def started(
+    spec: NodeSpec, command: Sequence[str], serving: str
+) -> LabProcess:
     """Make the node; return the server once it serves.
 
     :param command: takes the database, a directory and options, too
@@ -15,7 +17,7 @@ def started(spec: NodeSpec, command: Sequence[str], serving: str) -> Daemon:
     """
     topology.make_node(spec)
     spec.directory.mkdir()
-    daemon = Daemon(
+    daemon = LabProcess(
         [
             *[*command, spec.lab.database_url, str(spec.directory)],
             *["--config-file", str(spec.lab.control_conf)],

@@ -14,7 +14,7 @@ from flatnet.lab import namespaces
 from flatnet.lab.bench import dhcp_clients, script
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 
 _SECONDS = 60
 _ROUNDS = 3
@@ -64,7 +64,7 @@ def _dnsmasq(site: Site, guests: int) -> Iterator[None]:
     )
     try:
         _add_guests(node, here / "hosts", guests)
-        daemon = Daemon(
+        daemon = LabProcess(
             _command(here), log=here / "dnsmasq.log", namespace=node
         )
         try:

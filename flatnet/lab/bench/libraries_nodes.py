@@ -7,7 +7,7 @@ from flatnet.lab.bench import libraries, rows
 from flatnet.lab.bench.calling import Callers, Calls
 from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.floor_node import started
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 from flatnet.lab.spec import MOST_NODES, LabSpec, NodeSpec
 
 
@@ -18,7 +18,7 @@ class Libraries:
         self, spec: LabSpec, callers: Callers, effort: Effort
     ) -> None:
         self._spec, self._callers, self._effort = spec, callers, effort
-        self._servers: list[Daemon] = []
+        self._servers: list[LabProcess] = []
 
     def milliseconds(
         self, *acts: str, held: int, hosts: int = 1

@@ -8,7 +8,7 @@ from flatnet.lab.bench import cpu, interpreters, roles
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.interpreters import READY
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import Daemon
+from flatnet.lab.daemon import LabProcess
 
 # The daemon, and its two privileged processes, which are one program.
 _PROGRAMS = ("flatnet.cmd.daemon", "flatnet.apply.process")
@@ -75,7 +75,7 @@ def _least_server(site: Site) -> float:
     here = site.lab.spec.directory / "least-dnsmasq"
     here.mkdir(exist_ok=True)
     pid = here / "pid"
-    server = Daemon(
+    server = LabProcess(
         [
             *["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null"],
             *["--user=root", "--no-resolv", "--no-hosts", "--bind-dynamic"],

@@ -35,7 +35,7 @@ from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.ipset import all_packed
 from flatnet.apply.link.reads import DUMP, Reads
-from flatnet.apply.netlink import Kept
+from flatnet.apply.netlink import KeptSocket
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -174,7 +174,7 @@ def _ends(flow: Flow) -> frozenset[str]:
 
 
 def _forget(
-    asking: Kept, doomed: Mapping[Flow, frozenset[str]], left: _Left
+    asking: KeptSocket, doomed: Mapping[Flow, frozenset[str]], left: _Left
 ) -> int:
     """Delete flows; one that ended by itself meanwhile is as good.
 

@@ -34,7 +34,7 @@ Values = dict[int, bytes]
 
 
 def flows_of(
-    asking: netlink.Kept, addresses: frozenset[bytes]
+    asking: netlink.KeptSocket, addresses: frozenset[bytes]
 ) -> Iterator[Flow]:
     """Yield the flows that one of these addresses, packed, is an end of.
 
@@ -49,13 +49,13 @@ def flows_of(
             yield _flow(family, values, ends)
 
 
-def all_ends(asking: netlink.Kept) -> frozenset[str]:
+def all_ends(asking: netlink.KeptSocket) -> frozenset[str]:
     """Return the addresses that any flow has; errors as for `flows_of`."""
     found = {e for _, values in _listed(asking) for e in _ends(values)}
     return frozenset(map(_address, found))
 
 
-def _listed(asking: netlink.Kept) -> Iterator[tuple[int, Values]]:
+def _listed(asking: netlink.KeptSocket) -> Iterator[tuple[int, Values]]:
     """Yield family and attributes of each flow."""
     if _is_empty():
         return
@@ -75,7 +75,7 @@ def _listed(asking: netlink.Kept) -> Iterator[tuple[int, Values]]:
                 yield body[0], by_kind(body[4:])
 
 
-def forget(asking: netlink.Kept, flow: Flow) -> bool:
+def forget(asking: netlink.KeptSocket, flow: Flow) -> bool:
     """Delete a flow; false if it ended by itself meanwhile.
 
     :raises OSError: the kernel refuses

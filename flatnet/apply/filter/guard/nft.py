@@ -21,7 +21,7 @@ from typing import Any
 
 from flatnet.apply.filter.guard import nft_keys
 from flatnet.apply.filter.guard.libnftables import Session
-from flatnet.apply.filter.guard.nft_dump import Dump, dump
+from flatnet.apply.filter.guard.nft_dump import TableDump, dump
 from flatnet.apply.filter.guard.nft_keys import Element
 
 # Outlines of a guard's tables, and of some that were.
@@ -129,7 +129,7 @@ def _outline(
     return frozenset(entries)
 
 
-def found(present: Dump) -> Found:
+def found(present: TableDump) -> Found:
     """Return what a table of the kernel is, to be compared."""
     entries: set[tuple[Any, ...]] = {("set", name) for name in present.sets}
     if present.is_dormant:

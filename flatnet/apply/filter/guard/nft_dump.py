@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flatnet.apply.netlink import Kept, attribute, by_kind
+from flatnet.apply.netlink import KeptSocket, attribute, by_kind
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and nf_tables.h.
@@ -44,7 +44,7 @@ _Found = TypeVar("_Found")
 
 
 @dataclass
-class Dump:
+class TableDump:
     """What is in a table.
 
     `chains` maps names to (type, hook, priority, policy), empty for a chain
@@ -61,7 +61,7 @@ class Dump:
     bodies: list[bytes] = field(default_factory=list)
 
 
-def dump(asking: Kept, family: str, name: str) -> Dump | None:
+def dump(asking: KeptSocket, family: str, name: str) -> TableDump | None:
     """Return a table, none if it does not exist.
 
     :raises HostSetupError: it does not stay still, or cannot be read
@@ -70,7 +70,7 @@ def dump(asking: Kept, family: str, name: str) -> Dump | None:
 
 
 def elements(
-    asking: Kept, table: tuple[str, str], of: str
+    asking: KeptSocket, table: tuple[str, str], of: str
 ) -> frozenset[bytes]:
     """Return the keys in a set of a table, none where either is not there.
 
@@ -87,7 +87,7 @@ def elements(
 
 
 def held(
-    asking: Kept, table: tuple[str, str], of: str, keys: Iterable[bytes]
+    asking: KeptSocket, table: tuple[str, str], of: str, keys: Iterable[bytes]
 ) -> frozenset[bytes]:
     """Return those of some keys that are in a set of a table.
 
@@ -120,7 +120,9 @@ def _is_held(table: "Reading", named: Values, key: bytes) -> bool:
 
 
 def read(
-    asking: Kept, table: tuple[str, str], look: Callable[["Reading"], _Found]
+    asking: KeptSocket,
+    table: tuple[str, str],
+    look: Callable[["Reading"], _Found],
 ) -> _Found | None:
     """Return what `look` finds in a table, none if it does not exist.
 
@@ -202,9 +204,9 @@ def request(family: str, asked: Values) -> bytes:
     return body
 
 
-def _dumped(table: Reading) -> Dump:
+def _dumped(table: Reading) -> TableDump:
     (values,) = table.asked(GET_TABLE, 0, table.table)
-    found = Dump(is_dormant=bool(_number(values, 2) & _DORMANT))
+    found = TableDump(is_dormant=bool(_number(values, 2) & _DORMANT))
     for values in table.mine(GET_CHAIN, {}):
         name = text(values[3])
         found.chains[name] = _base(table.family, values)

@@ -77,7 +77,7 @@ def all_packed(addresses: Iterable[str]) -> frozenset[bytes]:
 
 
 @dataclass(frozen=True)
-class Edits:
+class SetEdits:
     """What corrects one set: members that are to go, and that are to come."""
 
     wanted: AddressSet
@@ -99,12 +99,12 @@ class Edits:
 
 
 Written = tuple[frozenset[str], Errors]
-_Steps = Iterable[tuple[Edits, Callable[[Writer], None]]]
+_Steps = Iterable[tuple[SetEdits, Callable[[Writer], None]]]
 
 
 def differences(
     wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
-) -> tuple[tuple[Edits, ...], Errors]:
+) -> tuple[tuple[SetEdits, ...], Errors]:
     """Return what corrects each set, in order, and errors by set.
 
     Of what cannot be used there is an error and nothing else.
@@ -118,7 +118,7 @@ def differences(
     return tuple(edits), errors
 
 
-def close_sets(edits: tuple[Edits, ...]) -> Written:
+def close_sets(edits: tuple[SetEdits, ...]) -> Written:
     """Make sets, and take from those there are what is let in by them.
 
     Return the names of those written, and errors by set.
@@ -136,7 +136,7 @@ def close_sets(edits: tuple[Edits, ...]) -> Written:
     )
 
 
-def open_sets(edits: tuple[Edits, ...]) -> Written:
+def open_sets(edits: tuple[SetEdits, ...]) -> Written:
     """Give the sets the rest of their members; return as `close_sets` does."""
     shutting, others = _there(edits)
     return _written(
@@ -147,7 +147,9 @@ def open_sets(edits: tuple[Edits, ...]) -> Written:
     )
 
 
-def _there(edits: tuple[Edits, ...]) -> tuple[list[Edits], list[Edits]]:
+def _there(
+    edits: tuple[SetEdits, ...],
+) -> tuple[list[SetEdits], list[SetEdits]]:
     """Those of sets that are there: of those that shut, and of the others."""
     there = [each for each in edits if not each.is_new]
     return (
@@ -201,19 +203,19 @@ def _destroy(writer: Writer, name: str, deadline: float) -> None:
         time.sleep(_PAUSE)
 
 
-def _edits(wanted: AddressSet, existing: FoundSet | None) -> Edits:
+def _edits(wanted: AddressSet, existing: FoundSet | None) -> SetEdits:
     """Return what corrects one set.
 
     :raises ValueError: what is there cannot be used
     """
     if existing is None:
-        return Edits(wanted, True, frozenset(), wanted.members)
+        return SetEdits(wanted, True, frozenset(), wanted.members)
     if existing.family != wanted.family:
         raise ValueError(
             "a set of another type has this name: remove the rules that name "
             f"it, then: ipset destroy {wanted.name}"
         )
-    return Edits(
+    return SetEdits(
         wanted,
         False,
         existing.members - wanted.members,

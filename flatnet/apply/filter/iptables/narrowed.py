@@ -12,7 +12,7 @@ it may be anybody's.
 
 from collections.abc import Iterable
 
-from flatnet.apply.filter.iptables.ipset import Edits, unpacked
+from flatnet.apply.filter.iptables.ipset import SetEdits, unpacked
 from flatnet.apply.filter.iptables.iptables import (
     Existing,
     changed,
@@ -31,7 +31,7 @@ from flatnet.state.filtering import Filter
 
 
 def by_sets(
-    edits: tuple[Edits, ...], sets: Iterable[AddressSet], wanted: Filter
+    edits: tuple[SetEdits, ...], sets: Iterable[AddressSet], wanted: Filter
 ) -> frozenset[str]:
     """Return who leaves a set that lets him in, or comes to one that shuts.
 

@@ -37,7 +37,13 @@ from flatnet.apply.filter.guard.nft_dump import (
 )
 from flatnet.apply.filter.iptables.iptables import PREFIX, Existing, jump_rule
 from flatnet.apply.filter.iptables.marks import MARK
-from flatnet.apply.netlink import DUMP, NETFILTER, Kept, attributes, by_kind
+from flatnet.apply.netlink import (
+    DUMP,
+    NETFILTER,
+    KeptSocket,
+    attributes,
+    by_kind,
+)
 from flatnet.exceptions import HostSetupError
 
 NFT_FAMILIES = {4: "ip", 6: "ip6"}
@@ -77,7 +83,7 @@ def read_native(family: int, name: str) -> Native | None:
 
     :raises HostSetupError: the kernel does not tell
     """
-    asking = Kept(NETFILTER, _SECONDS)
+    asking = KeptSocket(NETFILTER, _SECONDS)
     try:
         return read(asking, (NFT_FAMILIES[family], name), _found)
     finally:
@@ -89,7 +95,7 @@ def dormant_tables(family: int) -> frozenset[str]:
 
     :raises HostSetupError: the kernel does not tell
     """
-    asking = Kept(NETFILTER, _SECONDS)
+    asking = KeptSocket(NETFILTER, _SECONDS)
     try:
         found = read(asking, (NFT_FAMILIES[family], "*"), _dormant)
     finally:
@@ -97,7 +103,7 @@ def dormant_tables(family: int) -> frozenset[str]:
     return found or frozenset()
 
 
-def wake(asking: Kept, family: int, name: str) -> None:
+def wake(asking: KeptSocket, family: int, name: str) -> None:
     """Have the rules of a dormant table in force.
 
     :param asking: a socket of netfilter's
@@ -133,7 +139,7 @@ def is_ours(values: Values) -> bool:
 
 
 def marks_in(
-    asking: Kept, family: int, name: str, chain: str
+    asking: KeptSocket, family: int, name: str, chain: str
 ) -> list[tuple[int, str | None]]:
     """Return the rules of a chain as (handle, mark); others' have none.
 
@@ -167,7 +173,10 @@ def odd_text(family: int, name: str, found: Native) -> str:
 
 
 def delete_rules(
-    asking: Kept, family: int, name: str, rules: Iterable[tuple[str, int]]
+    asking: KeptSocket,
+    family: int,
+    name: str,
+    rules: Iterable[tuple[str, int]],
 ) -> None:
     """Delete rules of a table by (chain, handle), each that is still there.
 
@@ -282,7 +291,7 @@ def _target(parts: list[tuple[str, Values]]) -> str:
     return ""
 
 
-def _sent(asking: Kept, kind: int, family: str, asked: Values) -> int:
+def _sent(asking: KeptSocket, kind: int, family: str, asked: Values) -> int:
     """Have the kernel do something; return the error's number, or 0."""
     with asking.lent() as kernel:
         return transacted(kernel, kind, request(family, asked))

@@ -20,7 +20,7 @@ from flatnet.apply.filter.iptables.native import marks_in
 from flatnet.apply.filter.iptables.saved import is_legacy
 from flatnet.apply.filter.iptables.tables import Table
 from flatnet.apply.filter.iptables.touched import Builtin
-from flatnet.apply.netlink import Kept
+from flatnet.apply.netlink import KeptSocket
 from flatnet.exceptions import HostSetupError
 
 # Seconds that a rule may be there; a guest's new connections wait for it.
@@ -38,7 +38,7 @@ class _Waiting:
 class Overtaken:
     """The chains in which ours may come second; time is an argument."""
 
-    def __init__(self, asking: Kept) -> None:
+    def __init__(self, asking: KeptSocket) -> None:
         """`asking` is a socket of netfilter's."""
         self._asking = asking
         self._waiting: dict[Builtin, _Waiting] = {}

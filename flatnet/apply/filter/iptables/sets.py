@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 
 from flatnet.apply.filter.iptables import ipset
-from flatnet.apply.filter.iptables.ipset import Edits
+from flatnet.apply.filter.iptables.ipset import SetEdits
 from flatnet.apply.filter.iptables.ipset_messages import (
     FoundSet,
     Told,
@@ -110,7 +110,7 @@ class Sets:
     def note(
         self,
         before: Mapping[str, FoundSet],
-        edits: Iterable[Edits],
+        edits: Iterable[SetEdits],
         *,
         gone: Iterable[str],
         refused: Iterable[str],

@@ -16,15 +16,16 @@ from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from flatnet import deadline, passlog
+from flatnet import deadline
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
     HostSetupError,
 )
-from flatnet.keeper import Keeper
-from flatnet.outcome import Pass, looked_at
-from flatnet.partners import AppliesPlans, HostRows, MakesPlans
+from flatnet.passes import passlog
+from flatnet.passes.keeper import Keeper
+from flatnet.passes.outcome import Pass, looked_at
+from flatnet.passes.partners import AppliesPlans, HostRows, MakesPlans
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
 from flatnet.state.effects import Effect

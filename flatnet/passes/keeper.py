@@ -10,9 +10,9 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 
-from flatnet import passlog
 from flatnet.exceptions import FlatnetError
-from flatnet.partners import AppliesPlans
+from flatnet.passes import passlog
+from flatnet.passes.partners import AppliesPlans
 from flatnet.state.changes import Changes
 from flatnet.state.parts import Parts
 from flatnet.state.plan import Uplink

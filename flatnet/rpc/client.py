@@ -1,60 +1,22 @@
-"""RPC over oslo.messaging: the transport, the server and the client.
-
-`NetworkAPI` is what a compute service imports.  Only JSON primitives cross
-the wire, both ways; errors arrive as the classes of `flatnet.exceptions`.
-"""
+"""The client of a network manager: one method for each RPC method."""
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import oslo_messaging as messaging
-from oslo_config import cfg
-from oslo_messaging.rpc.server import RPCServer
 
 from flatnet import deadline
 from flatnet.exceptions import BrokerUnavailable
+from flatnet.rpc.broker import TOPIC
 
-TOPIC = "network"
-EXCHANGE = "flatnet"
 NETWORK_VERSION = "1.17"
 Json = dict[str, Any]
 # Seconds; the library takes none for its own default.
 _SHORTEST = 0.1
 # The lowest version that has what we send; servers accept every 1.x.
 _VERSIONS = {None: "1.0", "baseapi": "1.1", "flatnet": "1.0"}
-
-
-def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
-    """Return the transport that `transport_url` names.
-
-    oslo.messaging registers some of its options on the global
-    configuration only, so `conf` has to be that one.
-    """
-    messaging.set_transport_defaults(EXCHANGE)
-    return messaging.get_rpc_transport(
-        conf, allowed_remote_exmods=["flatnet.exceptions"]
-    )
-
-
-def server(
-    broker: messaging.Transport,
-    *,
-    host: str,
-    dispatcher: messaging.RPCDispatcher,
-    executor: str,
-) -> messaging.MessageHandlingServer:
-    """Return a server that listens on `network` and `network.<host>`."""
-    target = messaging.Target(topic=TOPIC, server=host)
-    return RPCServer(broker, target, dispatcher, executor)
-
-
-def broker_name(conf: cfg.ConfigOpts) -> str:
-    """The broker's URL without its password, for a line of text."""
-    url = str(conf.transport_url)
-    return re.sub(r"([/,][^:/@,]*):[^@/,]*@", r"\1:***@", url)
 
 
 @contextmanager

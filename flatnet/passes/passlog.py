@@ -2,7 +2,7 @@
 
 import logging
 
-from flatnet.outcome import Pass
+from flatnet.passes.outcome import Pass
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Verb
 

@@ -13,15 +13,15 @@ from typing import Any, TypeVar, cast
 
 import oslo_messaging as messaging
 
-from flatnet import arguments
-from flatnet.backlog import Turns
+from flatnet.endpoints.backlog import Turns
 from flatnet.exceptions import (
     FlatnetError,
     InstanceElsewhere,
     InstanceNotFound,
 )
 from flatnet.manager import FlatManager
-from flatnet.rpc import NETWORK_VERSION
+from flatnet.rpc import arguments
+from flatnet.rpc.client import NETWORK_VERSION
 
 Json = dict[str, Any]
 # nova's create arguments that mean the same here.

@@ -1,0 +1,1 @@
+"""Asks fold into passes, and what becomes of these."""

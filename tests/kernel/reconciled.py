@@ -8,8 +8,7 @@ import contextlib
 import os
 import socket
 
-from flatnet.apply.client import Applier
-from flatnet.apply.events import Hearer
+from flatnet.apply.client import Applier, ApplierProcess
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths
 from flatnet.apply.worker import Worker
@@ -41,12 +40,11 @@ class NearApplier(Applier):
     """
 
     def __init__(self, stack, directory):
+        reading, self._events = os.pipe()
+        super().__init__(ApplierProcess(None, "", -1, reading))
         self._sessions = stack.enter_context(contextlib.ExitStack())
         self._paths = HostPaths(str(directory))
         self._worker = None
-        self._base = None
-        self._number = 0
-        self._found = None, ()
         self.made = ()
 
     def die(self):
@@ -60,7 +58,6 @@ class NearApplier(Applier):
 
     def _ask(self, request):
         if self._worker is None:
-            self._base = None
             self._worker = self._begun()
         reply = self._worker._reply(request)
         if reply.changes is not None:
@@ -72,9 +69,7 @@ class NearApplier(Applier):
     def _begun(self):
         session = self._sessions.enter_context(Session())
         connection, _ = socket.socketpair()
-        reading, events = os.pipe()
-        self._hearer = Hearer(reading)
-        return Worker(connection, self._paths, session, events)
+        return Worker(connection, self._paths, session, self._events)
 
 
 class Host:

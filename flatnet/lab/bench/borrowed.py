@@ -20,8 +20,7 @@ def connection(pid: int, address: str) -> Iterator[socket.socket]:
 
     It stays open after the process has ended, until the block ends.
 
-    :raises LabError: there is none
-    :raises OSError: the kernel does not let us have it
+    :raises LabError: there is none, or the kernel does not let us have it
     """
     number = _number(pid, address)
     library = ctypes.CDLL(None, use_errno=True)
@@ -31,8 +30,8 @@ def connection(pid: int, address: str) -> Iterator[socket.socket]:
     finally:
         os.close(handle)
     if descriptor < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        reason = os.strerror(ctypes.get_errno())
+        raise LabError(f"a socket of process {pid} is not to be had: {reason}")
     with socket.socket(fileno=descriptor) as borrowed:
         yield borrowed
 

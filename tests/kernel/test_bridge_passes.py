@@ -1,6 +1,7 @@
 """A pass over a host: from anything to the plan, once, and quickly."""
 
 import socket
+import subprocess
 import time
 
 import pytest
@@ -26,6 +27,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_LINK
 
 from flatnet.apply.link.links import LinkPass, link_pass
+from flatnet.apply.link.ports import apply_port
 from flatnet.state.changes import Changes
 from tests.effects import BRIDGE, port
 
@@ -158,6 +160,26 @@ def test_one_pass_reads_once(namespace, monkeypatch):
 
     monkeypatch.setattr(LinkPass, "reread", unread)
     assert apply(namespace, plan(tap(1), tap(2))) == Changes()
+
+
+@pytest.mark.parametrize("wanted", [tap(1), veth(1)])
+def test_what_somebody_deletes_meanwhile_is_made_anew(namespace, wanted):
+    """It is no failure that a pass had seen it."""
+    (bridge,) = plan(wanted).bridges
+    reach(namespace, plan(wanted))
+    # So that there is something to mend.
+    namespace.run("ip", "link", "set", wanted.name, "down")
+
+    def deleted():
+        with link_pass() as found:
+            subprocess.run(["ip", "link", "del", wanted.name], check=True)
+            apply_port(found, bridge, wanted)
+            return tuple(map(str, found.made)), found.failures
+
+    made, failures = namespace.call(deleted)
+    assert failures == []
+    assert f"port {wanted.name}: made" in made
+    assert apply(namespace, plan(wanted)) == Changes()
 
 
 def test_an_unmarked_namespace_has_nothing_of_ours(namespace):

@@ -32,7 +32,10 @@ def is_device(port: Port) -> bool:
 
 
 def apply_port(host: LinkPass, bridge: Bridge, port: Port) -> None:
-    """Make or mend one port; what goes wrong is that port's failure."""
+    """Make or mend one port; what goes wrong is that port's failure.
+
+    One that somebody deletes meanwhile is made anew.
+    """
     existed = port.name in host.links
     before = len(host.made)
     try:
@@ -40,6 +43,11 @@ def apply_port(host: LinkPass, bridge: Bridge, port: Port) -> None:
         link = _usable(host, port) or _made(host, bridge, port)
         _mend(host, link, bridge=bridge, port=port)
     except ERRORS as error:
+        if existed and _is_gone(host, port.name):
+            # And with it the other end of a pair.
+            _is_gone(host, port.peer or port.name)
+            apply_port(host, bridge, port)
+            return
         host.fail(
             Subject(Surface.PORT, port.name),
             _explained(error, bridge),
@@ -49,6 +57,17 @@ def apply_port(host: LinkPass, bridge: Bridge, port: Port) -> None:
         if half and not existed:
             host.delete(half)
             del host.made[before:]
+
+
+def _is_gone(host: LinkPass, name: str) -> bool:
+    """Whether there is no such device any more; then it is forgotten."""
+    try:
+        host.reread(name)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            host.links.pop(name, None)
+            return True
+    return False
 
 
 def shut_port(host: LinkPass, port: Port) -> None:

@@ -69,8 +69,8 @@ def deallocate_at_once(site: Site) -> Measured:
 def one_caller(title: str) -> tuple[Figure, ...]:
     """The figures of one caller, on hosts that are laid out as is said."""
     return (
-        Figure(f"allocate, {title}", "ms", allocate, _GOALS, cpu=_CPU),
-        Figure(f"deallocate, {title}", "ms", deallocate, _GOALS, cpu=_CPU),
+        Figure(f"allocate, {title}", "ms", allocate, _GOALS),
+        Figure(f"deallocate, {title}", "ms", deallocate, _GOALS),
     )
 
 

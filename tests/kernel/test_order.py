@@ -46,9 +46,9 @@ def test_an_address_leads_to_its_holder_before_he_is_let_in(
     opened = ipset.open_sets
     seen = []
 
-    def opening(edits):
+    def opening(*edits):
         seen.append(leads())
-        return opened(edits)
+        return opened(*edits)
 
     def exchanged():
         with Session() as session:

@@ -113,21 +113,21 @@ def _apply_with_sets(
     sets, wanted = task.planned.sets, task.wanted
     edits, unusable = ipset.differences(known.differing(sets), existing)
     known.forget()
-    closed, errors = ipset.close_sets(edits)
+    closed, errors = ipset.close_sets(edits, known.asking)
     # Of those that are made now nothing was to go.
     kept = existing.keys() & {*errors, *unusable}
     odd = unclosed(kept, sets, wanted)
     done = _apply_families(replace(task, planned=shutting(task.planned, odd)))
     if task.between:
         task.between()
-    opened, more = ipset.open_sets(edits)
+    opened, more = ipset.open_sets(edits, known.asking)
     refused = {**more, **errors, **unusable}
     written = Changes(
         _done(Verb.WRITTEN, closed | opened),
         of_sets(refused, sets, wanted, odd),
         judged=by_sets(edits, sets, wanted),
     )
-    gone, errors = ipset.remove_sets(sets, existing)
+    gone, errors = ipset.remove_sets(sets, existing, known.asking)
     removed = Changes(
         _done(Verb.REMOVED, gone),
         tuple(

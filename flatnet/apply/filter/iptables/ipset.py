@@ -30,6 +30,7 @@ from flatnet.apply.filter.iptables.ipset_messages import (
     names,
 )
 from flatnet.apply.filter.iptables.tables import AddressSet
+from flatnet.apply.netlink import KeptSocket
 
 PREFIX = "flatnet-"
 # Rules that named a set are torn down by the kernel after the command that
@@ -48,12 +49,12 @@ def read_sets() -> Mapping[str, FoundSet]:
     return {name: found_set(name, told) for name, told in told_sets().items()}
 
 
-def told_sets() -> Mapping[str, Told]:
+def told_sets(asking: KeptSocket | None = None) -> Mapping[str, Told]:
     """Return what the kernel says of them; errors as for `read_sets`."""
-    every = names()
+    every = names(asking)
     mine = [name for name in every if name.startswith(PREFIX)]
     # Foreign sets may be huge; their names are not.
-    return listed(None if len(mine) == len(every) else mine)
+    return listed(None if len(mine) == len(every) else mine, asking)
 
 
 @lru_cache(_REMEMBERED)
@@ -118,11 +119,14 @@ def differences(
     return tuple(edits), errors
 
 
-def close_sets(edits: tuple[SetEdits, ...]) -> Written:
+def close_sets(
+    edits: tuple[SetEdits, ...], asking: KeptSocket | None = None
+) -> Written:
     """Make sets, and take from those there are what is let in by them.
 
     Return the names of those written, and errors by set.
 
+    :param asking: a socket for sets that stays open; so for the others
     :raises HostSetupError: the kernel is not to be talked to
     """
     made = [each for each in edits if each.is_new]
@@ -132,18 +136,22 @@ def close_sets(edits: tuple[SetEdits, ...]) -> Written:
             *((each, each.create) for each in made),
             *((each, each.delete) for each in reversed(others) if each.gone),
             *((each, each.add) for each in (*shutting, *made) if each.new),
-        )
+        ),
+        asking,
     )
 
 
-def open_sets(edits: tuple[SetEdits, ...]) -> Written:
+def open_sets(
+    edits: tuple[SetEdits, ...], asking: KeptSocket | None = None
+) -> Written:
     """Give the sets the rest of their members; return as `close_sets` does."""
     shutting, others = _there(edits)
     return _written(
         (
             *((each, each.add) for each in others if each.new),
             *((each, each.delete) for each in shutting if each.gone),
-        )
+        ),
+        asking,
     )
 
 
@@ -158,13 +166,13 @@ def _there(
     )
 
 
-def _written(steps: _Steps) -> Written:
+def _written(steps: _Steps, asking: KeptSocket | None) -> Written:
     names: set[str] = set()
     errors: dict[str, str] = {}
     steps = list(steps)
     if not steps:
         return frozenset(), errors
-    with contextlib.closing(Writer()) as writer:
+    with contextlib.closing(Writer(asking)) as writer:
         for edits, change in steps:
             name = edits.wanted.name
             names.add(name)
@@ -176,7 +184,9 @@ def _written(steps: _Steps) -> Written:
 
 
 def remove_sets(
-    wanted: tuple[AddressSet, ...], existing: Mapping[str, FoundSet]
+    wanted: tuple[AddressSet, ...],
+    existing: Mapping[str, FoundSet],
+    asking: KeptSocket | None = None,
 ) -> Written:
     """Remove what is ours and not planned; return as `close_sets` does."""
     gone = existing.keys() - {each.name for each in wanted}
@@ -184,7 +194,7 @@ def remove_sets(
     if not gone:
         return frozenset(), errors
     deadline = time.monotonic() + _PATIENCE
-    with contextlib.closing(Writer()) as writer:
+    with contextlib.closing(Writer(asking)) as writer:
         for name in sorted(gone):
             try:
                 _destroy(writer, name, deadline)

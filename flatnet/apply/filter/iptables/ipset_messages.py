@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from flatnet.apply import netlink
-from flatnet.apply.netlink import attribute, attributes, by_kind
+from flatnet.apply.netlink import KeptSocket, attribute, attributes, by_kind
 from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and ipset/ip_set.h.
@@ -67,17 +67,25 @@ class SetError(HostSetupError):
         self.is_busy = number == _BUSY
 
 
-def names() -> list[str]:
+def socket_of_sets() -> KeptSocket:
+    """Return a socket that all of this can be asked by, for a process."""
+    return KeptSocket(netlink.NETFILTER, _SECONDS)
+
+
+def names(asking: KeptSocket | None = None) -> list[str]:
     """Return the names of all sets of the current namespace.
 
+    :param asking: a socket as above; so for the others
     :raises HostSetupError: the kernel does not tell
     """
     flags = struct.pack(">I", _NAMES_ALONE)
     asked = attribute(_FLAGS | _NETWORK_ORDER, flags)
-    return [_text(each[_NAME]) for each in _dump(asked)]
+    return [_text(by_kind(each)[_NAME]) for each in _bodies(asked, asking)]
 
 
-def listed(only: Iterable[str] | None = None) -> dict[str, Told]:
+def listed(
+    only: Iterable[str] | None = None, asking: KeptSocket | None = None
+) -> dict[str, Told]:
     """Return what the kernel says of sets, by name; all, or those named.
 
     :raises HostSetupError: the kernel does not tell
@@ -85,7 +93,7 @@ def listed(only: Iterable[str] | None = None) -> dict[str, Told]:
     questions = [b""] if only is None else [_named(each) for each in only]
     told: dict[str, list[bytes]] = {}
     for question in questions:
-        for body in _bodies(question):
+        for body in _bodies(question, asking):
             values = by_kind(body)
             told.setdefault(_text(values[_NAME]), []).append(body)
     return {name: tuple(bodies) for name, bodies in told.items()}
@@ -102,15 +110,15 @@ def found_set(name: str, told: Told) -> FoundSet:
     return FoundSet(name, family, frozenset(members))
 
 
-def count(name: str) -> int:
+def count(name: str, asking: KeptSocket | None = None) -> int:
     """Return how many members a set has, -1 where the kernel tells not.
 
     :raises HostSetupError: there is no such set
     """
     flags = struct.pack(">I", _HEADER_ALONE)
     asked = _named(name) + attribute(_FLAGS | _NETWORK_ORDER, flags)
-    for values in _dump(asked):
-        told = by_kind(values.get(_DATA, b""))
+    for body in _bodies(asked, asking):
+        told = by_kind(by_kind(body).get(_DATA, b""))
         if _ELEMENTS in told:
             return int.from_bytes(told[_ELEMENTS])
     return -1
@@ -119,13 +127,16 @@ def count(name: str) -> int:
 class Writer:
     """One connection that changes sets; each change is done or refused."""
 
-    def __init__(self) -> None:
-        self._kernel = netlink.connected(netlink.NETFILTER, _SECONDS)
+    def __init__(self, asking: KeptSocket | None = None) -> None:
+        """`asking` is a socket that stays open, none for one of its own."""
+        self._asking = asking or socket_of_sets()
+        self._is_lent = asking is not None
         self._revisions: dict[int, bytes] = {}
 
     def close(self) -> None:
-        """End it."""
-        self._kernel.close()
+        """End it, but not a socket that was lent."""
+        if not self._is_lent:
+            self._asking.close()
 
     def create(self, name: str, family: int) -> None:
         """Make an empty set of addresses.
@@ -177,33 +188,49 @@ class Writer:
 
     def _asked(self, kind: int, body: bytes) -> dict[int, bytes]:
         flags = netlink.REQUEST | netlink.ACK
-        self._kernel.send(_message(kind, flags, body))
         found: dict[int, bytes] = {}
-        while True:
-            for answer, told in netlink.messages(self._kernel.recv(1 << 16)):
-                if answer != netlink.ERROR:
-                    found = by_kind(told[4:])
-                elif number := netlink.error(told):
-                    raise SetError(number)
-                else:
-                    return found
+        with self._asking.lent() as kernel:
+            kernel.send(_message(kind, flags, body))
+            number = -1
+            while number < 0:
+                for answer, told in netlink.messages(kernel.recv(1 << 16)):
+                    if answer == netlink.ERROR:
+                        number = netlink.error(told)
+                    else:
+                        found = by_kind(told[4:])
+        # Of an answer that was received whole the socket need not know.
+        if number:
+            raise SetError(number)
+        return found
 
 
-def _dump(question: bytes) -> Iterator[dict[int, bytes]]:
-    return map(by_kind, _bodies(question))
+def _bodies(question: bytes, asking: KeptSocket | None) -> list[bytes]:
+    """All messages that answer a question; errors as the kernel tells them."""
+    kept = asking or socket_of_sets()
+    try:
+        with kept.lent() as kernel:
+            found, number = _received(kernel, question)
+    finally:
+        if asking is None:
+            kept.close()
+    if number:
+        raise SetError(number)
+    return found
 
 
-def _bodies(question: bytes) -> Iterator[bytes]:
-    with netlink.connected(netlink.NETFILTER, _SECONDS) as kernel:
-        flags = netlink.REQUEST | netlink.ACK | netlink.DUMP
-        kernel.send(_message(_LIST, flags, question))
-        while True:
-            for kind, body in netlink.messages(kernel.recv(1 << 18)):
-                if kind == netlink.DONE:
-                    return
-                if kind == netlink.ERROR:
-                    raise SetError(netlink.error(body))
-                yield body[4:]
+def _received(
+    kernel: socket.socket, question: bytes
+) -> tuple[list[bytes], int]:
+    flags = netlink.REQUEST | netlink.ACK | netlink.DUMP
+    kernel.send(_message(_LIST, flags, question))
+    found: list[bytes] = []
+    while True:
+        for kind, body in netlink.messages(kernel.recv(1 << 18)):
+            if kind == netlink.DONE:
+                return found, 0
+            if kind == netlink.ERROR:
+                return found, netlink.error(body)
+            found.append(body[4:])
 
 
 def _message(kind: int, flags: int, body: bytes) -> bytes:

@@ -22,6 +22,7 @@ from flatnet.apply.filter.iptables.ipset_messages import (
     found_set,
     listed,
     names,
+    socket_of_sets,
 )
 from flatnet.apply.filter.iptables.tables import AddressSet
 from flatnet.exceptions import HostSetupError
@@ -34,6 +35,8 @@ class Sets:
     """What one process knows of the sets of a network namespace."""
 
     def __init__(self) -> None:
+        # Kept, for who closes one may have to wait (see `KeptSocket`).
+        self.asking = socket_of_sets()
         self._found: dict[str, FoundSet] | None = None
         # Those that are in the kernel just as planned, and how that is.
         self._settled: dict[str, tuple[AddressSet, FoundSet]] = {}
@@ -58,7 +61,8 @@ class Sets:
         if known is None or name in self._doubted:
             return True
         with contextlib.suppress(HostSetupError):
-            return count(name) in (-1, len(known.members))
+            members = len(known.members)
+            return count(name, self.asking) in (-1, members)
         return False
 
     def forget(self) -> None:
@@ -79,10 +83,11 @@ class Sets:
                 if self._found.get(name) == left
             }
         if self._doubted:
-            there = self._doubted & set(names())
+            there = self._doubted & set(names(self.asking))
             without = self._found.keys() - self._doubted
             self._found = {name: self._found[name] for name in without}
-            for name, told in (listed(sorted(there)) if there else {}).items():
+            told_of = listed(sorted(there), self.asking) if there else {}
+            for name, told in told_of.items():
                 self._found[name] = found_set(name, told)
             self._doubted = frozenset()
         return self._found
@@ -90,7 +95,7 @@ class Sets:
     def _read(self) -> dict[str, FoundSet]:
         """Read all; most say what they said before."""
         before, self._told = self._told, {}
-        for name, told in ipset.told_sets().items():
+        for name, told in ipset.told_sets(self.asking).items():
             same, known = before.get(name, ((), None))
             if known is None or same != told:
                 known = found_set(name, told)

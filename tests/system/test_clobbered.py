@@ -40,7 +40,8 @@ TAKE_PORT = (
 RULES = (
     "iptables -F",
     "iptables -t nat -F",
-    "iptables -F; ip6tables -F; ipset destroy",
+    # Rules that are back already name the sets: then once more.
+    "until iptables -F && ip6tables -F && ipset destroy; do :; done",
     "nft flush ruleset",
     # As firewalld does at a reload, and services at a restart.
     "printf '*filter\\n:OWN - [0:0]\\n-A INPUT -j OWN\\nCOMMIT\\n' "

@@ -43,9 +43,10 @@ def apply_port(host: LinkPass, bridge: Bridge, port: Port) -> None:
         link = _usable(host, port) or _made(host, bridge, port)
         _mend(host, link, bridge=bridge, port=port)
     except ERRORS as error:
-        if existed and _is_gone(host, port.name):
+        if existed and _forgotten(host, port.name):
             # And with it the other end of a pair.
-            _is_gone(host, port.peer or port.name)
+            if port.peer:
+                _forgotten(host, port.peer)
             apply_port(host, bridge, port)
             return
         host.fail(
@@ -59,8 +60,8 @@ def apply_port(host: LinkPass, bridge: Bridge, port: Port) -> None:
             del host.made[before:]
 
 
-def _is_gone(host: LinkPass, name: str) -> bool:
-    """Whether there is no such device any more; then it is forgotten."""
+def _forgotten(host: LinkPass, name: str) -> bool:
+    """Forget a device if there is none any more; return whether that is so."""
     try:
         host.reread(name)
     except OSError as error:

@@ -82,7 +82,7 @@ def test_only_the_same_rule_has_stayed(namespace):
 
         def insert(rule):
             output(f"iptables -I FORWARD -s {rule} -j DROP")
-            found.note([PLACE], "somebody", [TABLE], now=0.0)
+            found.note([PLACE], "somebody", (TABLE,), now=0.0)
 
         insert("192.0.2.1")
         assert found.stayed(0.0) == {}
@@ -107,7 +107,19 @@ def test_a_chain_without_our_jump_is_for_iptables_to_tell(namespace):
         proven = Proven()
         found = Overtaken(proven.asking)
         others = Builtin(4, "filter", "INPUT")
-        found.note([PLACE, others], "somebody", [TABLE], now=0.0)
+        found.note([PLACE, others], "somebody", (TABLE,), now=0.0)
         return found.stayed(1.0)
 
     assert namespace.call(came) == {PLACE: "somebody"}
+
+
+def test_what_is_planned_no_more_is_waited_for_no_more(namespace):
+    namespace.run("iptables -A FORWARD -s 192.0.2.1 -j DROP")
+
+    def came():
+        found = Overtaken(Proven().asking)
+        found.note([PLACE], "somebody", (TABLE,), now=0.0)
+        found.note([PLACE], "somebody", (), now=0.0)
+        return found.stayed(1.0)
+
+    assert namespace.call(came) == {}

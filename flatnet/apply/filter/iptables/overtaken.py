@@ -42,6 +42,8 @@ class Overtaken:
         """`asking` is a socket of netfilter's."""
         self._asking = asking
         self._waiting: dict[Builtin, _Waiting] = {}
+        # The tables that were planned last, and the marks of their jumps.
+        self._tables: tuple[Table, ...] = ()
         self._planned: Mapping[Builtin, str | None] = {}
         # When they are looked at next.
         self.due = math.inf
@@ -50,20 +52,17 @@ class Overtaken:
         self,
         places: Iterable[Builtin],
         who: str,
-        tables: Iterable[Table],
+        tables: tuple[Table, ...],
         now: float,
     ) -> None:
         """Note that somebody put rules in front.
 
         :param tables: the planned ones
         """
-        self._planned = {
-            Builtin(table.family, table.name, jump.builtin): mark_of(
-                jump_line(jump)
-            )
-            for table in tables
-            for jump in table.jumps
-        }
+        if tables is not self._tables:
+            self._tables, self._planned = tables, _jump_marks(tables)
+            for place in self._waiting.keys() - self._planned.keys():
+                del self._waiting[place]
         for place in self._planned.keys() & set(places):
             known = self._waiting.get(place)
             if known is None:
@@ -102,3 +101,14 @@ class Overtaken:
             # For iptables to tell.
             pass
         return frozenset(found | {0})
+
+
+def _jump_marks(tables: Iterable[Table]) -> Mapping[Builtin, str | None]:
+    """The marks of the planned jumps, by where they stand."""
+    return {
+        Builtin(table.family, table.name, jump.builtin): mark_of(
+            jump_line(jump)
+        )
+        for table in tables
+        for jump in table.jumps
+    }

@@ -56,6 +56,7 @@ _FREELY = 2
 # Who fights about rules is given a quarter of the time of a core at most; what
 # he did last is put back within a second all the same.
 _REST, _LONGEST_REST = 3.0, 0.5
+_OPEN = "instances may have been open until they were back"
 
 
 class Mender:
@@ -253,17 +254,18 @@ class Mender:
         self, plan: Plan, there: Strangers, foreign: tuple[str, ...]
     ) -> Changes:
         is_told = bool(foreign) and self._fights.is_open(RULES)
-        if foreign:
-            who = ", ".join(foreign)
-            self._fights.to_repair(RULES, who, time.monotonic())
-        if foreign and not is_told:
-            LOG.error(
-                "%s changed rules of flatnet: instances may be open until "
-                "they are back",
-                who,
-            )
         self._strangers = there
         changes = apply_rules(plan, self._tools)
+        who = ", ".join(foreign)
+        # A policy or a new chain changes none of ours; a sleeper woken warns.
+        if foreign and not any(
+            (changes.made, changes.failures, changes.warnings)
+        ):
+            LOG.info("%s touched rules of flatnet, which are as before", who)
+        elif foreign:
+            self._fights.to_repair(RULES, who, time.monotonic())
+            if not is_told:
+                LOG.error("%s changed rules of flatnet: %s", who, _OPEN)
         # Who connected while rules were missing is judged by the next pass;
         # nobody can tell what somebody else had made of them.
         self.owed |= owed.after(changes, plan.filter)

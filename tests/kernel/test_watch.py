@@ -92,7 +92,6 @@ def test_a_foreign_flush_is_mended_and_told(namespace, tmp_path, owned):
         "iptables -D FORWARD 1",
         "ip6tables -F",
         "iptables -t filter -I FORWARD -j ACCEPT",
-        "iptables -P FORWARD ACCEPT",
         # What the services of distributions do at a restart.
         "iptables-restore {empty}",
         "ip6tables-restore {empty}",
@@ -112,6 +111,29 @@ def test_whoever_did_it(namespace, tmp_path, damage):
             eventually(lambda: set(rules()) >= set(before))
 
     namespace.call(damaged)
+
+
+def test_what_touches_rules_and_changes_none_is_no_alarm(namespace, tmp_path):
+    """A policy is others' own, and theirs alone to set."""
+    log = tmp_path / "log"
+
+    def touched():
+        with applier(tmp_path, log) as serving:
+            before = sorted(rules())
+            for _ in range(6):
+                done = log.read_text().count("touched rules of flatnet")
+                output("iptables -P FORWARD DROP")
+                output("iptables -P FORWARD ACCEPT")
+                eventually(
+                    lambda done=done: log.read_text().count("touched") > done
+                )
+            assert sorted(rules()) == before
+            return serving.apply(parted(host_plan(ROWS, OPTIONS, {}))).fights
+
+    assert namespace.call(touched) == ()
+    told = log.read_text()
+    assert "changed rules of flatnet" not in told
+    assert " ERROR " not in told
 
 
 PORT = "tapaaaaaa01-aa"

@@ -10,7 +10,8 @@ class Effort:
     One caller makes `calls`, or as many as fit in `seconds`, but `least`;
     where many call at once they are `burst`, and `allocators` where they are
     processes, who are let go `rounds` times at most.  A group that is a source
-    has `members`.  A daemon is started `starts` times.
+    has `members`.  A daemon is started `starts` times.  What goes on is looked
+    at once it has gone on for `settling` seconds.
     """
 
     calls: int = 20
@@ -21,6 +22,7 @@ class Effort:
     members: int = 20_000
     rounds: int = 16
     starts: int = 3
+    settling: float = 20.0
 
 
 QUICK = Effort(
@@ -32,4 +34,5 @@ QUICK = Effort(
     members=200,
     rounds=2,
     starts=1,
+    settling=0.0,
 )

@@ -33,21 +33,30 @@ Words = list[str]
 
 
 def cost(
-    site: Site, *, programs: Callable[[Site], tuple[Words, ...]]
+    site: Site,
+    *,
+    programs: Callable[[Site], tuple[Words, ...]],
+    settling: float = 0.0,
 ) -> Measured:
     """Percent of a core while others are busy.
 
     The floor is what their commands take.
+
+    :param settling: seconds for which they have been before
     """
     own = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
-    with site.spent() as spent, _busy(site, programs(site)):
-        time.sleep(site.effort.seconds)
-    took = time.monotonic() - start
+    with _busy(site, programs(site)):
+        time.sleep(settling)
+        since = time.monotonic()
+        with site.spent() as spent:
+            time.sleep(site.effort.seconds)
+        took = time.monotonic() - since
+    busy = time.monotonic() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - own.ru_utime - own.ru_stime
     ours = sum(spent.total.get(role, 0.0) for role in roles.OURS) / 1000
-    return Measured(100 * ours / took, 100 * used / took)
+    return Measured(100 * ours / took, 100 * used / busy)
 
 
 def statements(site: Site) -> Measured:
@@ -89,7 +98,7 @@ FIGURES = (
     Figure(
         "foreign rules and flaps",
         "% of a core",
-        lambda site: cost(site, programs=_both),
+        lambda site: cost(site, programs=_both, settling=site.effort.settling),
         (Goal(1),),
     ),
     Figure(

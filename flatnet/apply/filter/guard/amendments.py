@@ -15,7 +15,7 @@ def amendment(
     """Return what mends a set; `held` is what it holds now."""
     if wanted.is_dynamic:
         return ()
-    keys = {nft_keys.encoded(wanted.key, e): e for e in wanted.elements}
+    keys = nft_keys.by_key(wanted.key, wanted.elements)
     if keys.keys() == held:
         return ()
     gone = held - keys.keys()

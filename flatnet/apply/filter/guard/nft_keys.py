@@ -8,6 +8,7 @@ there is more than one.
 import ipaddress
 import re
 import socket
+from collections.abc import Iterable
 from functools import lru_cache
 
 Element = tuple[str, ...]
@@ -33,20 +34,30 @@ def parts(key: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in types.split(" . "))
 
 
-# Of what differs each is asked for a few times; all are when a worker begins.
+# Of what differs each is asked for a few times.
 @lru_cache(1 << 9)
 def encoded(key: str, element: Element) -> bytes:
     """Return the kernel's key of an element.
 
     :raises ValueError: a part is not of its type
     """
+    return next(iter(by_key(key, (element,))))
+
+
+def by_key(key: str, elements: Iterable[Element]) -> dict[bytes, Element]:
+    """Return elements of one set by their keys in the kernel.
+
+    When a worker begins there are fifteen of each guest.
+
+    :raises ValueError: a part is not of its type
+    """
     kinds = parts(key)
-    values = [
-        _encoded(kind, text) for kind, text in zip(kinds, element, strict=True)
-    ]
-    if len(values) == 1:
-        return values[0]
-    return b"".join(value + b"\0" * (-len(value) % 4) for value in values)
+    if len(kinds) == 1:
+        return {_encoded(kinds[0], each[0]): each for each in elements}
+    return {
+        b"".join(map(_filled, map(_encoded, kinds, each))): each
+        for each in elements
+    }
 
 
 def decoded(key: str, data: bytes) -> Element:
@@ -85,6 +96,10 @@ def _encoded(kind: str, value: str) -> bytes:
             return _packed(socket.AF_INET6, value)
         case _:
             return int(value, 0).to_bytes(_length(kind))
+
+
+def _filled(value: bytes) -> bytes:
+    return value + b"\0" * (-len(value) % 4)
 
 
 def _packed(family: int, value: str) -> bytes:

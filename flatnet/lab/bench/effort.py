@@ -11,7 +11,8 @@ class Effort:
     where many call at once they are `burst`, and `allocators` where they are
     processes, who are let go `rounds` times at most.  A group that is a source
     has `members`.  A daemon is started `starts` times.  What goes on is looked
-    at once it has gone on for `settling` seconds.
+    at once it has gone on for `settling` seconds, and what comes round for
+    `rounding`, by default the time from one pass of the timer to the next.
     """
 
     calls: int = 20
@@ -23,6 +24,7 @@ class Effort:
     rounds: int = 16
     starts: int = 3
     settling: float = 20.0
+    rounding: float = 60.0
 
 
 QUICK = Effort(
@@ -35,4 +37,5 @@ QUICK = Effort(
     rounds=2,
     starts=1,
     settling=0.0,
+    rounding=2.0,
 )

@@ -16,11 +16,11 @@ _WAKES = (
 
 
 def idle(site: Site) -> Measured:
-    """Percent of a core while nothing happens.
+    """Percent of a core while nothing happens but one pass of the timer.
 
     The floor is a Python process that wakes up once a second.
     """
-    return _used(site, site.daemon_pids())
+    return _used(site, site.daemon_pids(), site.effort.rounding)
 
 
 def probes(site: Site) -> Measured:
@@ -31,7 +31,7 @@ def probes(site: Site) -> Measured:
     """
     site.ask("reconcile", {"host": site.node.name})
     time.sleep(_SETTLING_SECONDS)
-    return _used(site, [roles.worker(site.node)])
+    return _used(site, [roles.worker(site.node)], site.effort.seconds)
 
 
 FIGURES = (
@@ -40,12 +40,12 @@ FIGURES = (
 )
 
 
-def _used(site: Site, ours: Sequence[int]) -> Measured:
+def _used(site: Site, ours: Sequence[int], seconds: float) -> Measured:
     """What processes use for a while, beside the floor."""
     with interpreters.running(site, [_WAKES]) as pids:
         before, least = cpu.running(ours), cpu.running(pids)
-        time.sleep(site.effort.seconds)
+        time.sleep(seconds)
         spent = cpu.running(ours) - before
         floor = cpu.running(pids) - least
-    percent = 100 / site.effort.seconds
+    percent = 100 / seconds
     return Measured(spent * percent, floor * percent)

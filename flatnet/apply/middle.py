@@ -1,8 +1,8 @@
 """Where two sequences differ that are mostly the same objects in order."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
-from operator import is_
+from itertools import compress, count
+from operator import is_not
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -45,5 +45,5 @@ def differing(
 
 def _alike(before: Iterable[object], now: Iterable[object], most: int) -> int:
     """How many are the same at the beginning, of so many at most."""
-    same = list(islice(map(is_, before, now), most))
-    return same.index(False) if False in same else most
+    differ = map(is_not, before, now)
+    return min(next(compress(count(), differ), most), most)

@@ -1,6 +1,7 @@
 """What mends the sets of a table that is whole: elements that differ."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from flatnet.apply.filter.guard import nft_keys
@@ -10,7 +11,7 @@ from flatnet.apply.filter.guard.nft_keys import Element
 
 
 def amendment(
-    table: Table, wanted: Set, held: frozenset[bytes]
+    table: Table, wanted: Set, held: AbstractSet[bytes]
 ) -> tuple[Change, ...]:
     """Return what mends a set; `held` is what it holds now."""
     if wanted.is_dynamic:
@@ -32,7 +33,7 @@ def amendment(
 def change(
     table: Table,
     wanted: Set,
-    held: frozenset[bytes],
+    held: AbstractSet[bytes],
     moved: Iterable[Element],
 ) -> tuple[Change, ...]:
     """Return the same as `amendment`, of a set that was as it was planned.
@@ -83,15 +84,21 @@ def text(changes: Iterable[Change]) -> str:
 
 
 def amended(present: Found, changes: Iterable[Change]) -> Found:
-    """Return what a table is once it was amended by these."""
-    held = dict(present.elements)
+    """Return what a table will be once it is amended by these."""
+    held = {name: set(keys) for name, keys in present.elements.items()}
+    found = replace(present, elements=held)
+    amend(found, changes)
+    return found
+
+
+def amend(present: Found, changes: Iterable[Change]) -> None:
+    """Note in what a table is that it was amended by these.
+
+    In place: a set of the guard may hold thousands, of which few are moved.
+    """
     for each in changes:
-        added, removed = (
-            {nft_keys.encoded(each.key, element) for element in elements}
-            for elements in (each.added, each.removed)
-        )
-        now = held[each.set]
-        # Each is a copy, and a set of the guard may have thousands.
-        now = now - removed if removed else now
-        held[each.set] = now | added if added else now
-    return replace(present, elements=held)
+        held = present.elements[each.set]
+        for element in each.removed:
+            held.discard(nft_keys.encoded(each.key, element))
+        for element in each.added:
+            held.add(nft_keys.encoded(each.key, element))

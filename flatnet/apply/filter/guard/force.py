@@ -73,7 +73,7 @@ def _present(session: Session, tables: tuple[nft.Table, ...]) -> _Found:
 def _lets_in(found: Strangers, present: _Found) -> bool:
     """Whether a port that is closed now still counts as an uplink."""
     closed = {nft_keys.encoded("type ifname", (n,)) for n in found.closed}
-    uplinks = present["bridge"].elements.get("uplinks", frozenset())
+    uplinks = present["bridge"].elements.get("uplinks", set())
     return not closed.isdisjoint(uplinks)
 
 
@@ -152,7 +152,7 @@ def _has_elements(
                 for element in own.get(each.name, ())
             }
             there: frozenset[bytes] | set[bytes]
-            there = present[table.family].elements.get(each.name, frozenset())
+            there = present[table.family].elements.get(each.name, set())
             if _is_about_ports(each):
                 there = held[table.family].get((each.name, device), set())
                 if there - wanted:

@@ -73,7 +73,7 @@ class Guarding:
         self._held = GuardSets()
         # What the kernel had of sets when they were as planned, and what may
         # be planned otherwise since.
-        self._settled: dict[_Place, frozenset[bytes]] = {}
+        self._settled: dict[_Place, set[bytes]] = {}
         self._moved: dict[_Place, set[Element]] = defaultdict(set)
         # What the kernel made of the rules of each family's table.
         self._digests: dict[str, str] = {}
@@ -234,18 +234,15 @@ def _amended(
         for table, present in found.items()
     }
     wanted = [change for those in changes.values() for change in those]
-    becomes = {
-        table: amendments.amended(present, changes[table])
-        for table, present in found.items()
-    }
     if wanted:
         before = session.proven.at(map(_key, found))
         if before is None:
             raise OutdatedError
         after = write_elements(session, wanted, before)
-        known = {_key(table): each for table, each in becomes.items()}
-        session.proven.wrote(before, after, known)
-    for table, present in becomes.items():
+        for table, present in found.items():
+            amendments.amend(present, changes[table])
+        session.proven.wrote(before, after)
+    for table, present in found.items():
         guarding.settle(table, present)
     # The same ports stand in all tables; once is enough for the log.
     return tuple(

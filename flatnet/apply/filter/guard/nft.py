@@ -78,11 +78,12 @@ class Found:
     """A table as the kernel has it: its outline, and what its sets hold.
 
     `odd` are sets with elements that no plan has; `digest` tells the rules
-    themselves from any others.
+    themselves from any others.  Elements are kept up as they are written
+    (`amendments`).
     """
 
     outline: frozenset[tuple[Any, ...]]
-    elements: dict[str, frozenset[bytes]]
+    elements: dict[str, set[bytes]]
     odd: frozenset[str] = frozenset()
     digest: str = ""
 
@@ -141,7 +142,7 @@ def found(present: TableDump) -> Found:
     return Found(
         frozenset(entries),
         {
-            name: frozenset(key for key, _ in elements)
+            name: {key for key, _ in elements}
             for name, elements in present.sets.items()
         },
         frozenset(
@@ -206,7 +207,7 @@ def _kept(each: Set, present: Found | None) -> frozenset[Element]:
     """What the table that is replaced has in a set that is kept."""
     if present is None or not each.is_kept:
         return frozenset()
-    keys = present.elements.get(each.name, frozenset())
+    keys = present.elements.get(each.name, set())
     return frozenset(nft_keys.decoded(each.key, key) for key in keys)
 
 

@@ -6,7 +6,7 @@ looked at.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from flatnet.state.filtering import Guest
@@ -39,6 +39,15 @@ class Ordered(Generic[V]):
         del self._places[index], self._values[index]
         self._told = None
 
+    def last(self, first: str) -> V | None:
+        """The last of those whose places begin with this, if any does."""
+        index = bisect_left(self._places, (first,))
+        found = None
+        while index < len(self._places) and self._places[index][0] == first:
+            found = self._values[index]
+            index += 1
+        return found
+
     @property
     def values(self) -> tuple[V, ...]:
         """All of them; where they are as before, the same object."""
@@ -48,7 +57,11 @@ class Ordered(Generic[V]):
 
 
 class Arranged:
-    """Ports and DHCP hosts by network, and what is of the whole host."""
+    """Ports and DHCP hosts by network, and what is of the whole host.
+
+    Ports are known by their names too, those of the guard as well; of
+    namesakes one.
+    """
 
     def __init__(self) -> None:
         self._guests = SlicedMap[str, GuestPart]()
@@ -56,23 +69,43 @@ class Arranged:
         self.hosts: dict[int, Ordered[DhcpHost]] = defaultdict(Ordered)
         self.guarded = Ordered[GuardedPort]()
         self.filtered = Ordered[Guest]()
+        self.ports_named = SlicedMap[str, Port]()
+        self.guarded_named = SlicedMap[str, GuardedPort]()
+
+    @property
+    def count(self) -> int:
+        """How many guests there are, each with a port."""
+        return len(self._guests)
 
     def follow(self, guests: Mapping[str, GuestPart]) -> None:
         """Take over the guests that there are now."""
         before, self._guests = self._guests, sliced(guests)
         put, dropped = self._guests.differing(before)
+        names = set()
         for key in (*dropped, *put):
-            if key in before:
-                for order, place, _ in self._places(key, before[key]):
-                    order.drop(place)
-        for key, guest in put.items():
-            for order, place, value in self._places(key, guest):
+            old = self._places(key, before.get(key))
+            new = self._places(key, put.get(key))
+            # What is as it was stays the same object.
+            for order, place, _ in (each for each in old if each not in new):
+                order.drop(place)
+            for order, place, value in (e for e in new if e not in old):
                 order.put(place, value)
+            names |= {
+                each[key].port.name for each in (before, put) if key in each
+            }
+        self.ports_named = _renamed(
+            self.ports_named, names, self.ports.values()
+        )
+        self.guarded_named = _renamed(
+            self.guarded_named, names, (self.guarded,)
+        )
 
     def _places(
-        self, key: str, guest: GuestPart
+        self, key: str, guest: GuestPart | None
     ) -> list[tuple[Ordered[Any], Any, Any]]:
         """Where a guest stands; who is like another stands by his key."""
+        if guest is None:
+            return []
         found: list[tuple[Ordered[Any], Any, Any]] = [
             (self.ports[guest.network], (guest.port.name, key), guest.port)
         ]
@@ -86,3 +119,18 @@ class Arranged:
             uuid = (guest.filtered.uuid, key)
             found.append((self.filtered, uuid, guest.filtered))
         return found
+
+
+def _renamed(
+    known: SlicedMap[str, V],
+    names: Iterable[str],
+    orders: Collection[Ordered[V]],
+) -> SlicedMap[str, V]:
+    """Values by name, once those of some names may be others."""
+    found = {
+        name: value
+        for name in names
+        for order in orders
+        if (value := order.last(name)) is not None
+    }
+    return known.changed(found, names)

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from flatnet.state.arranged import Arranged
 from flatnet.state.filtering import Filter
+from flatnet.state.named import Named
 from flatnet.state.parts import Parts
-from flatnet.state.plan import Guard, Plan
+from flatnet.state.plan import Bridge, Guard, Plan, Port
 from flatnet.state.sources import Sources
 
 
@@ -25,18 +26,17 @@ def composed(
         for key, each in parts.networks.items()
         if each.server
     ]
+    bridges = sorted(
+        (
+            replace(each.bridge, ports=guests.ports[key].values)
+            for key, each in parts.networks.items()
+        ),
+        key=lambda each: (each.name, each.mac),
+    )
     return Plan(
         host=parts.host.host,
         sysctls=parts.host.sysctls,
-        bridges=tuple(
-            sorted(
-                (
-                    replace(each.bridge, ports=guests.ports[key].values)
-                    for key, each in parts.networks.items()
-                ),
-                key=lambda each: (each.name, each.mac),
-            )
-        ),
+        bridges=tuple(bridges),
         dhcp_servers=tuple(sorted(servers, key=lambda each: each.bridge)),
         filter=_filter(parts, sources),
         guard=_guard(parts, guests),
@@ -44,7 +44,16 @@ def composed(
         gone=tuple(sorted(parts.gone.values())),
         forwarding=parts.host.forwarding,
         in_use=parts.host.in_use,
+        arranged=_named(bridges, guests),
     )
+
+
+def _named(bridges: Iterable[Bridge], guests: Arranged) -> Named[Port] | None:
+    """All ports by name, if there are none of a network that is not here."""
+    of = tuple(each.ports for each in bridges)
+    if sum(map(len, of)) != guests.count:
+        return None
+    return Named(of, guests.ports_named)
 
 
 def _guard(parts: Parts, guests: Arranged) -> Guard | None:
@@ -57,6 +66,7 @@ def _guard(parts: Parts, guests: Arranged) -> Guard | None:
         prevent_spoofing=parts.host.prevent_spoofing,
         isolated=parts.host.isolated,
         has_rules_above=parts.host.has_rules_above,
+        arranged=Named((guests.guarded.values,), guests.guarded_named),
     )
 
 

@@ -7,11 +7,13 @@ Units: mtu in bytes, lease time in seconds, addresses as text without a
 prefix unless the field says so, MACs in lower case with colons.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from flatnet.state.filtering import Filter
+from flatnet.state.named import Named, named
+from flatnet.state.sliced import SlicedMap
 from flatnet.state.taken import InUse
 
 
@@ -139,7 +141,7 @@ class Guard:
     """The guard's tables; `isolated` is not `allow_same_net_traffic`.
 
     `has_rules_above` says that rules of iptables that are not ours may let in
-    what ours do not.
+    what ours do not.  `arranged` are its ports by name, where that is known.
     """
 
     ports: tuple[GuardedPort, ...] = ()
@@ -147,6 +149,14 @@ class Guard:
     prevent_spoofing: bool = True
     isolated: bool = False
     has_rules_above: bool = False
+    arranged: Named[GuardedPort] | None = field(
+        default=None, compare=False, repr=False
+    )
+
+    @property
+    def named(self) -> SlicedMap[str, GuardedPort]:
+        """Its ports by name."""
+        return named(self.arranged, (self.ports,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +178,8 @@ class Plan:
     `renewed` are uuids of instances that begin anew: what they declined is
     served again.  `gone` are names of ports that are to go, whoever uses
     them.  `forwarding` is what guests reach the outside by, `in_use` what
-    this host needs and no network may take.
+    this host needs and no network may take.  `arranged` are the ports by name,
+    where that is known.
     """
 
     host: str
@@ -181,13 +192,14 @@ class Plan:
     gone: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()
     in_use: tuple[InUse, ...] = ()
+    arranged: Named[Port] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     @cached_property
-    def ports(self) -> Mapping[str, Port]:
+    def ports(self) -> SlicedMap[str, Port]:
         """The ports of all bridges, by name."""
-        return {
-            port.name: port for bridge in self.bridges for port in bridge.ports
-        }
+        return named(self.arranged, [each.ports for each in self.bridges])
 
     def ports_of(
         self, bridge: Bridge, names: frozenset[str] | None

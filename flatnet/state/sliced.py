@@ -17,7 +17,8 @@ from collections.abc import (
     ValuesView,
 )
 from collections.abc import Set as AbstractSet
-from itertools import chain
+from itertools import chain, compress
+from operator import is_not
 from typing import Any, TypeVar, cast
 
 K = TypeVar("K", bound=Hashable)
@@ -185,9 +186,11 @@ class SlicedMap(Mapping[K, V]):
         """Return what is another than before, and the keys that are gone."""
         put: dict[K, V] = {}
         gone: list[K] = []
-        for part, old in zip(self.slices, before.slices, strict=True):
-            if part is old:
-                continue
+        if self is before:
+            return put, ()
+        mine, others = self.slices, before.slices
+        pairs = zip(mine, others, strict=True)
+        for part, old in compress(pairs, map(is_not, mine, others)):
             put.update(
                 (key, value)
                 for key, value in part.items()

@@ -3,6 +3,8 @@
 import random
 from dataclasses import replace
 
+import pytest
+
 from flatnet.state.composed import composed
 from flatnet.state.filtering import Group, Guest, Opening
 from flatnet.state.parts import (
@@ -76,7 +78,7 @@ def test_a_group_whose_members_stay_is_the_same_object():
     ]
 
 
-def some_guests(luck, guests):
+def some_guests(luck, guests, names=5):
     """Others who came, went or changed; some have what others have."""
     guests = dict(guests)
     for _ in range(luck.randint(0, 3)):
@@ -84,7 +86,7 @@ def some_guests(luck, guests):
         if luck.random() < 0.4:
             guests.pop(key, None)
         else:
-            guests[key] = some_guest(luck, luck.randint(1, 5))
+            guests[key] = some_guest(luck, luck.randint(1, names))
     return guests
 
 
@@ -117,6 +119,49 @@ def test_guests_that_come_and_go_are_those_of_a_fresh_look():
                 if each.network == number
             )
             assert [each.name for each in bridge.ports] == names
+
+
+def by_name(*sequences):
+    return {each.name: each for those in sequences for each in those}
+
+
+@pytest.mark.parametrize(("names", "least"), [(5, 10), (1000, 150)])
+def test_who_bears_a_name_is_who_bears_it_in_its_place(names, least):
+    luck, sources = random.Random(names), Sources()
+    guests, networks = {}, {1: network_of(1), 2: network_of(2)}
+    known = 0
+    for _ in range(300):
+        guests = some_guests(luck, guests, names)
+        # Some are of a network that is not here.
+        here = networks if luck.random() < 0.7 else {1: networks[1]}
+        plan = composed(Parts(GUARDED, here, guests), sources)
+        assert dict(plan.ports) == by_name(*(b.ports for b in plan.bridges))
+        assert dict(plan.guard.named) == by_name(plan.guard.ports)
+        known += bool(plan.arranged) and plan.ports is plan.arranged.values
+    assert known >= least
+
+
+def test_a_plan_with_other_ports_has_no_names_of_those_before():
+    port = Port("tap1", "tap", "fa:16:3e:00:00:01", "instance-1")
+    guarded = GuardedPort("tap1", port.mac)
+    guests = {"a": GuestPart(1, port, guarded)}
+    plan = composed(Parts(GUARDED, {1: network_of(1)}, guests), Sources())
+    other = replace(plan, bridges=(replace(plan.bridges[0], ports=()),))
+    assert (dict(plan.ports), dict(other.ports)) == ({"tap1": port}, {})
+    guard = replace(plan.guard, ports=(replace(guarded, name="tap2"),))
+    assert (set(plan.guard.named), set(guard.named)) == ({"tap1"}, {"tap2"})
+
+
+def test_a_guest_whose_port_is_as_it_was_keeps_the_object():
+    port = Port("tap1", "tap", "fa:16:3e:00:00:01", "instance-1")
+    sources, networks = Sources(), {1: network_of(1)}
+    first = composed(
+        Parts(GUARDED, networks, {"a": GuestPart(1, port)}), sources
+    )
+    same = GuestPart(1, replace(port), GuardedPort("tap1", port.mac))
+    second = composed(Parts(GUARDED, networks, {"a": same}), sources)
+    assert second.ports["tap1"] is port
+    assert second.bridges[0].ports is first.bridges[0].ports
 
 
 def test_who_is_elsewhere_moves_nobody():

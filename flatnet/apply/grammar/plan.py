@@ -97,10 +97,11 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     _each(values.device, bridge.uplink)
     _each(values.interface, bridge.address)
     sound = found.kept(bridge.ports, _check_port, _port_failure)
-    shut = []
+    ports = sound
     if sound is not bridge.ports:
         kept = set(map(id, sound))
         shut = [_quiet(port) for port in bridge.ports if id(port) not in kept]
+        ports = (*sound, *filter(None, shut))
     if bridge.fault:
         fault = "".join(c if c.isprintable() else "?" for c in bridge.fault)
         uuids = {each for port in bridge.ports for each in _uuids(port)}
@@ -111,7 +112,7 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
                 tuple(sorted(uuids)),
             )
         )
-    return replace(bridge, ports=(*sound, *filter(None, shut)))
+    return replace(bridge, ports=ports)
 
 
 def _quiet(port: Port) -> Port | None:

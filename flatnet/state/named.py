@@ -1,0 +1,48 @@
+"""Values of sequences by their names, known with the sequences they are of.
+
+Who composes a plan knows who came and who went, and need not go through a
+thousand to know them by name.  They are held against the plan's sequences by
+identity, so that a plan with others never has the names of these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import is_
+from typing import Generic, Protocol, TypeVar
+
+from flatnet.state.sliced import SlicedMap
+
+
+class _HasName(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+V = TypeVar("V", bound=_HasName)
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Generic[V]):
+    """The `values` of some sequences by name."""
+
+    of: tuple[tuple[V, ...], ...]
+    values: SlicedMap[str, V]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all of them: of namesakes it has one."""
+        return sum(map(len, self.of)) == len(self.values)
+
+
+def named(
+    known: Named[V] | None, of: Sequence[tuple[V, ...]]
+) -> SlicedMap[str, V]:
+    """Return the values of sequences by name; of namesakes the last."""
+    if (
+        known is not None
+        and len(known.of) == len(of)
+        and all(map(is_, known.of, of))
+        and known.is_whole
+    ):
+        return known.values
+    return SlicedMap({each.name: each for those in of for each in those})

@@ -8,7 +8,8 @@ from flatnet.apply.channel import Work
 from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.composed import composed
 from flatnet.state.parts import HostPart, Parts, changed
-from flatnet.state.plan import Plan
+from flatnet.state.plan import Plan, Port
+from flatnet.state.sliced import SlicedMap
 from flatnet.state.sources import Sources
 
 
@@ -22,6 +23,9 @@ class Standing:
         self._number: int | None = None
         self._failures: tuple[Failure, ...] = ()
         self.plugged: dict[str, bool] = {}
+        # The ports of the plan before, and those that were to go.
+        self._planned = SlicedMap[str, Port]()
+        self._going: tuple[str, ...] = ()
         # By the last whole work that told of all ports, and its number.
         self._found: tuple[int | None, tuple[FoundPort, ...]] = None, ()
 
@@ -80,10 +84,12 @@ class Standing:
     ) -> None:
         """Note what a pass did that was about some ports, or about all."""
         self._failures = changes.failures
-        others = self.plugged.keys() - plan.ports.keys()
+        _, left = plan.ports.differing(self._planned)
+        others = {*left, *self._going} - plan.ports.keys()
         for name in (*self.plugged,) if ports is None else others | ports:
             self.plugged.pop(name, None)
         self.plugged.update(plugged(changes.ports))
+        self._planned, self._going = plan.ports, plan.gone
 
 
 def plugged(ports: tuple[FoundPort, ...]) -> dict[str, bool]:

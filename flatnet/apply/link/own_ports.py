@@ -18,7 +18,8 @@ from flatnet.apply.link.links import ERRORS, link_pass
 from flatnet.apply.link.reads import Reads
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
-from flatnet.state.plan import Plan
+from flatnet.state.plan import Plan, Port
+from flatnet.state.sliced import SlicedMap
 
 # The names of the ports that a pass is about, none for all.
 Names = frozenset[str] | None
@@ -30,12 +31,14 @@ class OwnPorts:
     def __init__(self) -> None:
         # As they were then, by the names of their plan.
         self._seen: dict[str, Link] = {}
+        self._planned = SlicedMap[str, Port]()
 
     def note(self, plan: Plan, devices: Reads, names: Names) -> None:
         """Note which ports are ours, of those that a pass was about."""
         there, planned = devices.named(), plan.ports
-        for name in self._seen.keys() - planned.keys():
-            del self._seen[name]
+        for name in self._gone(plan):
+            self._seen.pop(name, None)
+        self._planned = planned
         for name in planned if names is None else names & planned.keys():
             link = there.get(name)
             if link is None:
@@ -65,8 +68,12 @@ class OwnPorts:
         """Those of the ports that were seen whose turn it is."""
         if names is None:
             return self._seen.keys()
-        gone = self._seen.keys() - plan.ports.keys()
-        return gone | (names & self._seen.keys())
+        return self._seen.keys() & names.union(self._gone(plan))
+
+    def _gone(self, plan: Plan) -> tuple[str, ...]:
+        """The ports of the plan before that are of this one no more."""
+        _, gone = plan.ports.differing(self._planned)
+        return gone
 
     def _robbed(
         self, names: AbstractSet[str], there: Mapping[str, Link]

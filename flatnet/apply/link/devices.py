@@ -22,7 +22,6 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from flatnet.apply import netlink
@@ -38,6 +37,7 @@ from flatnet.apply.link.link import (
     read_addresses,
     read_link,
 )
+from flatnet.apply.link.roll import Roll
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.ration import Ration
 
@@ -77,7 +77,7 @@ class Devices:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
         self._dumps = Dumps()
         self._known: dict[int, Link] = {}
-        self._names: dict[str, Link] = {}
+        self._roll = Roll()
         # Whether these are all, and as they are now.
         self._is_current = False
         # What was there of those that somebody changed, by index.
@@ -114,14 +114,16 @@ class Devices:
 
         :raises HostSetupError: the kernel does not tell
         """
+        return self.roll().links
+
+    def roll(self) -> Roll:
+        """Return the same, and which of them are whose."""
         self._refresh()
-        if not self._is_current:
-            return {each.name: each for each in self._dumps.read()}
-        return MappingProxyType(self._names)
+        return self._roll if self._is_current else Roll(self._dumps.read())
 
     def find(self, name: str) -> Link | None:
         """Return a device as it was last heard of, or none."""
-        return self._names.get(name)
+        return self._roll.links.get(name)
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now.
@@ -284,14 +286,15 @@ class Devices:
         if now is before or now == before:
             return
         self._before.setdefault(index, before)
-        if before and self._names.get(before.name) is before:
-            del self._names[before.name]
+        if before and self.find(before.name) is before:
+            self._roll.drop(before.name)
         if now is None:
             del self._known[index]
             return
-        self._known[index] = self._names[now.name] = now
+        self._known[index] = now
+        self._roll.put(now)
         # One end of a pair is told of before there is another.
         other = self._known.get(now.peer) if now.kind == "veth" else None
         if other is not None and not other.peer and not other.away:
-            paired = replace(other, peer=index)
-            self._known[now.peer] = self._names[other.name] = paired
+            self._known[now.peer] = paired = replace(other, peer=index)
+            self._roll.put(paired)

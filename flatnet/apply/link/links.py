@@ -189,7 +189,7 @@ def link_pass(devices: Reads = DUMP) -> Iterator[LinkPass]:
         yield LinkPass(
             netlink=netlink,
             devices=devices,
-            links=dict(devices.named()),
+            links=devices.roll().copied(),
             addresses=list(devices.addresses()),
         )
 

@@ -13,6 +13,7 @@ from flatnet.apply.link.link import (
     read_link,
     read_links,
 )
+from flatnet.apply.link.roll import Roll
 
 T = TypeVar("T", bound="_Closes")
 
@@ -26,6 +27,9 @@ class Reads(Protocol):
 
     def named(self) -> Mapping[str, Link]:
         """Return the devices by name, in no order: as they are, each time."""
+
+    def roll(self) -> Roll:
+        """Return the same, and which of them are whose."""
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now."""
@@ -55,7 +59,11 @@ class Dump:
 
     def named(self) -> Mapping[str, Link]:
         """Return the devices as they are now by name."""
-        return {each.name: each for each in read_links()}
+        return self.roll().links
+
+    def roll(self) -> Roll:
+        """Return the same, and which of them are whose."""
+        return Roll(read_links())
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now."""

@@ -13,7 +13,7 @@ Goals, and how each is met:
 """
 
 import contextlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from flatnet.apply.grammar.needs import check_in_use
@@ -26,11 +26,14 @@ from flatnet.apply.link.usage import unused
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Plan, Port
+from flatnet.state.sliced import SlicedMap
 from flatnet.state.taken import InUse
 
 # As many as are held open at once, and as the kernel deletes in one go while
 # nobody else can change any device.
 _TOGETHER = 100
+# Those of a plan, by name.
+Ports = SlicedMap[str, Port]
 
 
 def remove_ports(
@@ -102,7 +105,7 @@ def _remove_ports(
     return warnings
 
 
-def _rename_back(found: LinkPass, planned: Mapping[str, Port]) -> None:
+def _rename_back(found: LinkPass, planned: Ports) -> None:
     """Give ports of the plan that bear other names their own, down."""
     others = [
         link
@@ -127,29 +130,31 @@ def _rename_back(found: LinkPass, planned: Mapping[str, Port]) -> None:
             found.fail(Subject(Surface.PORT, name), error)
 
 
-def _unplanned(found: LinkPass, planned: Mapping[str, Port]) -> list[Link]:
+def _unplanned(found: LinkPass, planned: Ports) -> list[Link]:
     """The devices that are no ports of the plan, by name."""
-    others = found.links.keys() - planned.keys()
-    return [found.links[name] for name in sorted(others)]
+    others = found.devices.roll().ports.unplanned(planned)
+    links = (found.links.get(name) for name in sorted(others))
+    return [link for link in links if link]
 
 
 def _leaving(
-    found: LinkPass, planned: Mapping[str, Port], kept: Iterable[str]
+    found: LinkPass, planned: Ports, kept: Iterable[str]
 ) -> list[Link]:
     """The ports of ours that may go, by name.
 
     :param kept: the names of those of the plan that are looked at
     """
-    names = found.links.keys() - planned.keys()
-    names |= {
-        name
+    links = [
+        found.links.get(name)
         for name in kept
         if planned[name].stays != "always" or not is_device(planned[name])
-    }
-    links = (found.links.get(name) for name in sorted(names))
-    return [
-        link for link in links if link and link.ours and link.kind != "bridge"
     ]
+    leaving = [
+        link
+        for link in (*_unplanned(found, planned), *links)
+        if link and link.ours and link.kind != "bridge"
+    ]
+    return sorted(leaving, key=lambda each: each.name)
 
 
 def _remove_unused(

@@ -6,19 +6,17 @@ that: libvirt attaches devices of its own, and administrators rename theirs.
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 from flatnet.apply.grammar import values as grammar_values
 from flatnet.apply.link.conflicts import Surroundings, own_ways
-from flatnet.apply.link.link import SWITCHES, Address, Link
+from flatnet.apply.link.link import Address, Link
 from flatnet.apply.link.reads import DUMP, Reads
+from flatnet.apply.link.roll import Roll
 from flatnet.apply.link.routes import device_name
 from flatnet.state.plan import Guard, GuardedNetwork
 from flatnet.state.taken import InUse
-
-_NAME = attrgetter("name")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def strangers(
     :param in_use: what the host itself depends on
     :raises HostSetupError: the kernel does not tell
     """
-    found = judged(guard, devices.named(), devices.addresses())
+    found = judged(guard, devices.roll(), devices.addresses())
     # That these are in the way, who sets the bridge's address tells.
     led = _led(guard, in_use, devices)
     return replace(found, carriers=found.carriers | led)
@@ -94,19 +92,18 @@ def _led(
 
 
 def judged(
-    guard: Guard,
-    devices: Mapping[str, Link],
-    addresses: tuple[Address, ...],
+    guard: Guard, roll: Roll, addresses: tuple[Address, ...]
 ) -> Strangers:
-    """Return what each port is, of these devices by name and addresses."""
-    unplanned = devices.keys() - set(map(_NAME, guard.ports))
+    """Return what each port is, of these devices and addresses."""
+    devices, unplanned = roll.links, roll.guarded.unplanned(guard.named)
     uplinks, serving, closed, macs = set(), set(), set(), set()
     warnings = []
     for network in guard.networks:
         bridge = devices.get(network.bridge)
         mine = _planned_uplink(network, bridge, devices)
-        foreign = (name for name in unplanned if name not in mine)
-        for port in _on(bridge, devices, sorted(foreign)):
+        on = roll.slaves(bridge.index) if bridge else frozenset()
+        foreign = sorted((on & unplanned) - mine)
+        for port in (devices[name] for name in foreign):
             if not _is_sayable(port.name):
                 warnings.append(_unsayable_text(port, network))
             elif bridge and _is_closed(port, bridge, network):
@@ -128,7 +125,7 @@ def judged(
         macs=frozenset(macs),
         link_local=_link_local(guard, devices, addresses),
         carriers=carriers,
-        elsewhere=_elsewhere(guard, devices),
+        elsewhere=_elsewhere(guard, roll, unplanned),
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
 
@@ -145,16 +142,6 @@ def _planned_uplink(
     if uplink is None or uplink.master in (0, bridge and bridge.index):
         return {network.uplink}
     return set()
-
-
-def _on(
-    bridge: Link | None, devices: Mapping[str, Link], names: Iterable[str]
-) -> list[Link]:
-    """Those of some devices that are ports of a bridge."""
-    if bridge is None:
-        return []
-    found = (devices[name] for name in names)
-    return [each for each in found if each.master == bridge.index]
 
 
 def _is_sayable(name: str) -> bool:
@@ -219,19 +206,22 @@ def _link_local(
     )
 
 
-def _elsewhere(guard: Guard, devices: Mapping[str, Link]) -> frozenset[str]:
-    switches = [each for each in devices.values() if each.kind in SWITCHES]
-    bridges = (devices.get(network.bridge) for network in guard.networks)
+def _elsewhere(
+    guard: Guard, roll: Roll, unplanned: Set[str]
+) -> frozenset[str]:
+    bridges = (roll.links.get(network.bridge) for network in guard.networks)
     led = {each.index for each in bridges if each}
-    if all(each.index in led for each in switches):
-        return frozenset()
-    ports = (devices.get(port.name) for port in guard.ports)
-    # One that was renamed has its guests still.
-    led |= {each.master for each in ports if each and each.master}
+
+    def leads(index: int) -> bool:
+        # One that was renamed has its guests still.
+        return index in led or not roll.slaves(index) <= unplanned
+
     return frozenset(
         each.name
-        for each in switches
-        if led.isdisjoint((each.index, each.peer)) and _is_sayable(each.name)
+        for each in roll.switches
+        if not leads(each.index)
+        and not leads(each.peer)
+        and _is_sayable(each.name)
     )
 
 

@@ -61,7 +61,7 @@ def cut_connections(
     `uncut` has the addresses.
     """
     fresh = fresh_addresses(plan, devices)
-    new = fresh | _filtered_with(plan, fresh) if fresh else fresh
+    new = fresh.union(*(_all_of(plan, p) for p in fresh_ports(plan, devices)))
     known = _met(plan, new, session)
     judged = (judged - new) | (judged & (known - fresh))
     fresh &= known
@@ -107,11 +107,14 @@ def _cut(
     )
 
 
-def _filtered_with(plan: Plan, fresh: frozenset[str]) -> frozenset[str]:
-    """All addresses of the guests that have these, such as link-local ones."""
-    apart = fresh.isdisjoint
-    guests = [g for g in plan.filter.guests if not apart(g.addresses)]
-    return frozenset(a for guest in guests for a in guest.addresses)
+def _all_of(plan: Plan, port: Port) -> frozenset[str]:
+    """All addresses of a port's guest, such as link-local ones.
+
+    The rules judge just those that the guard takes from it.
+    """
+    guarded = plan.guard.named.get(port.name) if plan.guard else None
+    more = guarded.addresses if guarded else ()
+    return frozenset((*port.addresses, *more))
 
 
 def _met(
@@ -138,7 +141,7 @@ def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.  Nor is what is kept, but never made.
     """
-    missing = plan.ports.keys() - devices.named().keys()
+    missing = devices.roll().ports.missing(plan.ports)
     return tuple(
         port
         for port in map(plan.ports.__getitem__, sorted(missing))
@@ -152,8 +155,7 @@ def late_ports(
     """Those of them whose addresses have connections that could not be cut."""
 
     def inherits(port: Port) -> bool:
-        mine = frozenset(port.addresses)
-        return not uncut.isdisjoint(mine | _filtered_with(plan, mine))
+        return not uncut.isdisjoint(_all_of(plan, port))
 
     return tuple(filter(inherits, fresh_ports(plan, devices)))
 

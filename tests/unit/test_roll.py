@@ -1,0 +1,67 @@
+"""Which devices are whose, kept up while devices and plans are others."""
+
+import random
+
+import pytest
+
+from flatnet.apply.link.link import SWITCHES, Link
+from flatnet.apply.link.roll import Roll
+from flatnet.state.sliced import SlicedMap
+
+
+def some_device(luck):
+    return Link(
+        index=luck.randint(1, 9),
+        name=f"d{luck.randint(1, 12)}",
+        kind=luck.choice(("tun", "veth", "", *SWITCHES)),
+        alias="",
+        master=luck.randint(0, 3),
+        peer=0,
+        mac="02:00:00:00:00:01",
+        mtu=1500,
+        up=True,
+        ipv6=False,
+    )
+
+
+def some_names(luck, names):
+    """Others that are planned; mostly nearly the same."""
+    if luck.random() < 0.1:
+        return SlicedMap()
+    moved = [f"d{luck.randint(1, 12)}" for _ in range(2)]
+    return names.changed({moved[0]: luck.randint(1, 3)}, moved[1:])
+
+
+def check(roll, links, planned, guarded):
+    """Hold all that it answers against a look at everything."""
+    assert dict(roll.links) == roll.copied() == links
+    for names, beside in ((planned, roll.ports), (guarded, roll.guarded)):
+        assert beside.unplanned(names) == links.keys() - set(names)
+        assert beside.missing(names) == set(names) - links.keys()
+    for index in range(4):
+        on = {n for n, each in links.items() if index and each.master == index}
+        assert roll.slaves(index) == on
+    wanted = [n for n, each in sorted(links.items()) if each.kind in SWITCHES]
+    assert [each.name for each in roll.switches] == wanted
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_kept_up_is_what_a_look_at_everything_finds(seed):
+    luck, roll, links = random.Random(seed), Roll(), {}
+    planned, guarded = SlicedMap(), SlicedMap()
+    for _ in range(300):
+        if luck.random() < 0.4:
+            name = f"d{luck.randint(1, 12)}"
+            links.pop(name, None)
+            roll.drop(name)
+        else:
+            link = some_device(luck)
+            links[link.name] = link
+            roll.put(link)
+        if luck.random() < 0.3:
+            planned = some_names(luck, planned)
+        if luck.random() < 0.3:
+            guarded = some_names(luck, guarded)
+        if luck.random() < 0.5:
+            check(roll, links, planned, guarded)
+    check(Roll(links.values()), links, planned, guarded)

@@ -21,6 +21,7 @@ from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard.libnftables import Session
+from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.saved import read_back
 from flatnet.apply.grammar.plan import checked
 from flatnet.apply.host import (
@@ -47,6 +48,8 @@ LOG = logging.getLogger("flatnet.applier")
 _PAUSE = 0.05
 # Seconds between two looks at what has no events.
 _PROBE = 1.0
+# Profiles that no guest has any more, and that stay until a whole pass.
+_MOST_DEPARTED = 128
 
 
 class Worker:
@@ -62,7 +65,7 @@ class Worker:
         """`events` is a descriptor: what happens is told there."""
         self._connection = connection
         self._watch = Watch(has_rules_above=bool(paths.top_regex))
-        known = Known(session.proven)
+        known = Known(session.proven, rendering=Rendering(_MOST_DEPARTED))
         self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
         self._teller = Teller(events)
@@ -171,6 +174,7 @@ class Worker:
             self._watch.devices.doubt()
             self._tools.known.proven.forget_carried()
             self._tools.known.sets.forget()
+            self._tools.known.rendering.collect()
             self._tools.known.daemons.doubt()
         changes = self._apply(*self._standing.begun(work))
         self._standing.done(work)

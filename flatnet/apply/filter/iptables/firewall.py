@@ -124,7 +124,7 @@ def _apply_with_sets(
     refused = {**more, **errors, **unusable}
     written = Changes(
         _done(Verb.WRITTEN, closed | opened),
-        of_sets(refused, sets, wanted, odd),
+        of_sets(refused, edits, sets, wanted, odd),
         judged=by_sets(edits, sets, wanted),
     )
     gone, errors = ipset.remove_sets(sets, existing, known.asking)

@@ -8,7 +8,7 @@ instances that a set is needed for.
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
-from flatnet.apply.filter.iptables.ipset import all_packed
+from flatnet.apply.filter.iptables.ipset import SetEdits, all_packed
 from flatnet.apply.filter.iptables.iptables import table_key
 from flatnet.apply.filter.iptables.narrowed import naming
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
@@ -57,19 +57,25 @@ def of_chains(
 
 def of_sets(
     errors: Mapping[str, str],
+    edits: Iterable[SetEdits],
     sets: tuple[AddressSet, ...],
     wanted: Filter,
     unclosed: Unclosed,
 ) -> tuple[Failure, ...]:
     """Return what could not be written, with whom the rules need it for.
 
+    Whoever was to leave a set may be in it still.
+
+    :param edits: what was to be written
     :param unclosed: the groups that let nothing in for a set, by its name
     """
     found = []
+    gone = {each.wanted.name: each.gone for each in edits}
     for each in (each for each in sets if each.name in errors):
         subject, error = Subject(Surface.IPSET, each.name), errors[each.name]
         if each.name not in unclosed:
-            found.append(Failure(subject, error, _using(each, wanted)))
+            users = _using(each, gone.get(each.name, frozenset()), wanted)
+            found.append(Failure(subject, error, users))
             continue
         for group in sorted(unclosed[each.name]):
             text = f"{error}; security group {group} lets nothing in"
@@ -78,13 +84,16 @@ def of_sets(
     return tuple(found)
 
 
-def _using(each: AddressSet, wanted: Filter) -> tuple[str, ...]:
+def _using(
+    each: AddressSet, gone: AbstractSet[bytes], wanted: Filter
+) -> tuple[str, ...]:
     if each.source is not None:
         return _members(wanted, naming(wanted, each.source))
     return _sorted(
         guest.instance_uuid
         for guest in wanted.guests
-        if not each.members.isdisjoint(all_packed(guest.addresses))
+        if not each.members.isdisjoint(mine := all_packed(guest.addresses))
+        or not gone.isdisjoint(mine)
     )
 
 

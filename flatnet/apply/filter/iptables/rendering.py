@@ -6,12 +6,14 @@ Goals, and how each is met:
 * The chains are made of an outline (see `outline`), and only when that is
   another.
 * What two guests claim for different groups lets in nothing for either.
+* Who was the last of a profile leaves no work: see `Departed`.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from flatnet.apply.filter.gathered import Gathered
+from flatnet.apply.filter.iptables.departed import Departed
 from flatnet.apply.filter.iptables.ipset import packed
 from flatnet.apply.filter.iptables.isolation import (
     every,
@@ -47,7 +49,9 @@ def rules(wanted: Filter) -> Rules:
 class Rendering:
     """Renders one filter after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_departed: int = 0) -> None:
+        """So many profiles may stay that no guest has any more."""
+        self._departed = Departed(most_departed)
         self._wanted: tuple[Guest, ...] = ()
         self._guests: dict[str, Guest] = {}
         self._gathered = Gathered()
@@ -68,20 +72,28 @@ class Rendering:
         """Return the tables and the sets of a filter; what is as it was
         before is the same object.
         """
+        self._departed.begin()
         self._note_guests(wanted)
         outline = self._outlined(wanted)
         if outline != self._outline:
             self._outline, self._tables = outline, tables(outline)
         self._sets = {each.name: each for each in self._all_sets(wanted)}
+        if not outline.filtered:
+            self._departed.forget()
         return Rules(self._tables, tuple(self._sets.values()))
+
+    def collect(self) -> None:
+        """Let no profile stay any longer that no guest has."""
+        self._departed.forget()
 
     def _note_guests(self, wanted: Filter) -> None:
         other: frozenset[int] = frozenset()
-        if wanted.groups is not self._groups:
-            ruled = _ruled(wanted.groups)
+        groups = self._departed.groups(wanted.groups)
+        if groups is not self._groups:
+            ruled = _ruled(groups)
             other = _others(self._ruled, ruled)
-            self._groups, self._ruled = wanted.groups, ruled
-            self._used = _used(wanted.groups)
+            self._groups, self._ruled = groups, ruled
+            self._used = _used(groups)
         went, came = differing(self._wanted, wanted.guests)
         if len(self._guests) < len(self._wanted):
             # Some bear the name of others.
@@ -151,11 +163,13 @@ class Rendering:
                 each for each in wanted.networks if each.bridge in bridges
             ),
             has_open=self._gathered.holds(_OPEN),
-            profiles={
-                family: self._gathered.elements(_PROFILES.format(family))
-                for family in _FAMILIES
-            },
-            groups=wanted.groups,
+            profiles=self._departed.profiles(
+                {
+                    family: self._gathered.elements(_PROFILES.format(family))
+                    for family in _FAMILIES
+                }
+            ),
+            groups=self._groups,
             gateways=wanted.gateways,
             outside=wanted.outside,
         )
@@ -188,9 +202,10 @@ class Rendering:
         if family == 6 and self._outline.has_open:
             yield open_set(family)
         start = tree_sets(family)
-        nodes = (
+        nodes = {
             each for each in self._gathered.things if each.startswith(start)
-        )
+        }
+        nodes |= self._departed.sets(family)
         yield from sorted(nodes, key=lambda each: (len(each), each))
 
     def _sources(self, wanted: Filter) -> Iterator[AddressSet]:

@@ -4,7 +4,8 @@
 errors arrive as the classes of `flatnet.exceptions`.
 """
 
-from flatnet.rpc.broker import EXCHANGE, TOPIC, broker_name, server, transport
+from flatnet.config.broker import EXCHANGE
+from flatnet.rpc.broker import TOPIC, broker_name, server, transport
 from flatnet.rpc.client import NETWORK_VERSION, NetworkAPI
 
 __all__ = (

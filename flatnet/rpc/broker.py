@@ -6,8 +6,9 @@ import oslo_messaging as messaging
 from oslo_config import cfg
 from oslo_messaging.rpc.server import RPCServer
 
+from flatnet.config.broker import set_exchange
+
 TOPIC = "network"
-EXCHANGE = "flatnet"
 
 
 def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
@@ -16,7 +17,7 @@ def transport(conf: cfg.ConfigOpts) -> messaging.Transport:
     oslo.messaging registers some of its options on the global
     configuration only, so `conf` has to be that one.
     """
-    messaging.set_transport_defaults(EXCHANGE)
+    set_exchange()
     return messaging.get_rpc_transport(
         conf, allowed_remote_exmods=["flatnet.exceptions"]
     )

@@ -30,8 +30,8 @@ class Work:
     `number` is that of the parts that come of it.  `renewed` are the uuids
     of instances that begin anew.  `whole` asks to look at all that there
     is, and else at what is in the delta, at the guests `looked_at`, and at
-    those that suffer from what failed before.  `found` is the number of the
-    last whole work whose found ports the daemon knows.
+    those whose ports what failed before has left undone.  `found` is the
+    number of the last whole work whose found ports the daemon knows.
     """
 
     number: int

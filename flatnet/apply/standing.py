@@ -1,16 +1,23 @@
 """What stands of the work of passes: parts, failures, and ports, by name.
 
-A pass looks at what it is about, and at whoever suffers from what failed
-before.  What was found of a port is true until something else was found.
+A pass looks at the ports that it is about, and while something fails at those
+that it may have left undone: whose devices or bridges failed, and that are not
+up, for whatever reason.  Who lacks something else, such as a DHCP server, has
+a port that needs nothing.  What was found of a port is true until something
+else was found.
 """
 
 from flatnet.apply.channel import Work
 from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.composed import composed
+from flatnet.state.effects import Surface
 from flatnet.state.parts import HostPart, Parts, changed
 from flatnet.state.plan import Plan, Port
 from flatnet.state.sliced import SlicedMap
 from flatnet.state.sources import Sources
+
+# Of what fails of these it is ports that were not seen to.
+_OF_PORTS = (Surface.BRIDGE, Surface.PORT)
 
 
 class Standing:
@@ -26,6 +33,8 @@ class Standing:
         # The ports of the plan before, and those that were to go.
         self._planned = SlicedMap[str, Port]()
         self._going: tuple[str, ...] = ()
+        # The names of ports that were found not to be up.
+        self._down: set[str] = set()
         # By the last whole work that told of all ports, and its number.
         self._found: tuple[int | None, tuple[FoundPort, ...]] = None, ()
 
@@ -36,8 +45,8 @@ class Standing:
     def begun(self, work: Work) -> tuple[Plan, frozenset[str] | None]:
         """Return the plan of some work, and the ports that it is about.
 
-        Those of instances that suffer from what failed are among them.  None
-        are all; until the work is `done` nothing can be based on it.
+        Those that what failed has left undone are among them.  None are all;
+        until the work is `done` nothing can be based on it.
         """
         self._number = None
         before = Parts(work.delta.put.host)
@@ -49,22 +58,29 @@ class Standing:
             return plan, None
         guests = self._parts.guests
         keys = {*work.looked_at, *work.delta.put.guests} & guests.keys()
-        keys |= self._suffering()
-        return plan, frozenset(guests[key].port.name for key in keys)
+        names = frozenset(guests[key].port.name for key in keys)
+        return plan, names | self._undone(plan)
 
-    def _suffering(self) -> frozenset[str]:
-        """The keys of the guests that something failed for."""
-        guests = self._parts.guests
-        if any(each.is_of_host for each in self._failures):
-            return frozenset(guests)
-        named = {u for each in self._failures for u in each.instances}
-        if not named:
+    def _undone(self, plan: Plan) -> frozenset[str]:
+        """The names of the ports that what failed has left undone."""
+        if not self._failures:
             return frozenset()
-        return frozenset(
-            key
-            for key, guest in guests.items()
-            if guest.port.instance_uuid in named
-        )
+        ports = plan.ports
+        of_ports = [
+            each
+            for each in self._failures
+            if each.subject.surface in _OF_PORTS
+        ]
+        if any(each.is_of_host for each in of_ports):
+            return frozenset(ports)
+        undone = self._down & ports.keys()
+        if named := {u for each in of_ports for u in each.instances}:
+            undone |= {
+                name
+                for name, port in ports.items()
+                if port.instance_uuid in named
+            }
+        return frozenset(undone)
 
     def done(self, work: Work) -> None:
         """Note that all of the work was tried."""
@@ -90,6 +106,9 @@ class Standing:
             self.plugged.pop(name, None)
         self.plugged.update(plugged(changes.ports))
         self._planned, self._going = plan.ports, plan.gone
+        told = {each.name: each.found for each in changes.ports}
+        self._down = self._down - told.keys() if ports is not None else set()
+        self._down |= {name for name, found in told.items() if found != "up"}
 
 
 def plugged(ports: tuple[FoundPort, ...]) -> dict[str, bool]:

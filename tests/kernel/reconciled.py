@@ -36,7 +36,8 @@ class GivenRows(NoRows):
 class NearApplier(Applier):
     """The client of an applier whose worker is an object.
 
-    `made` is what it did last.
+    `made` is what it did last, `told` are the names of the ports that it told
+    of then.
     """
 
     def __init__(self, stack, directory):
@@ -46,6 +47,7 @@ class NearApplier(Applier):
         self._paths = HostPaths(str(directory))
         self._worker = None
         self.made = ()
+        self.told = []
 
     def die(self):
         """Have another worker serve from now on, who knows nothing."""
@@ -62,6 +64,7 @@ class NearApplier(Applier):
         reply = self._worker._reply(request)
         if reply.changes is not None:
             self.made = reply.changes.made
+            self.told = [each.name for each in reply.changes.ports]
         if reply.error is not None:
             raise HostSetupError(reply.error)
         return reply

@@ -10,7 +10,7 @@ from flatnet.state.changes import HOST, Changes, Failure, FoundPort
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.parts import Delta, Parts, difference
 from tests.builders import interface, settings, snapshot
-from tests.effects import port
+from tests.effects import BRIDGE, DHCP, port
 from tests.planned import host_plan, parted
 
 PLAN = host_plan(
@@ -47,12 +47,56 @@ def test_a_pass_looks_at_whoever_suffers_from_what_failed_before():
     assert passed(standing, scoped(4, NAMES[0])) == NAMES[:1]
 
 
-def test_what_fails_for_the_host_has_everybody_looked_at():
+def found(*states):
+    """What a pass found of the ports, in their order."""
+    return [FoundPort(*each) for each in zip(NAMES, states, strict=False)]
+
+
+def test_what_fails_for_the_host_has_those_looked_at_that_are_not_up():
     standing = Standing()
-    failure = Failure(Subject(Surface.FIREWALL), "no iptables", key=HOST)
-    passed(standing, ALL, failures=(failure,))
+    lasting = [Failure(Subject(Surface.FIREWALL), "no iptables", key=HOST)]
+    passed(standing, ALL, *found("up", "up", "shut"), failures=lasting)
+    one = found("up")
+    work = scoped(2, NAMES[0])
+    assert passed(standing, work, *one, failures=lasting) == NAMES[::2]
+    work = scoped(3, NAMES[1])
+    lacks = found("up", "missing")[1:]
+    assert passed(standing, work, *lacks, failures=lasting) == NAMES[1:]
+    # All that were left are seen to by the pass that ends it.
+    work = scoped(4, NAMES[0])
+    assert passed(standing, work, *found("up", "up", "up")) == NAMES
+    assert passed(standing, scoped(5, NAMES[0])) == NAMES[:1]
+
+
+@pytest.mark.parametrize("surface", [Surface.PORT, Surface.BRIDGE])
+def test_a_step_over_ports_that_dies_has_all_looked_at(surface):
+    standing = Standing()
+    failure = Failure(Subject(surface), "ValueError", key=HOST)
+    up = found("up", "up", "up")
+    passed(standing, ALL, *up, failures=[failure])
+    assert passed(standing, scoped(2, NAMES[0])) == NAMES
+
+
+def test_who_lacks_what_is_no_port_is_not_looked_at_for_it():
+    standing = Standing()
+    dhcp = Failure(DHCP, "no dnsmasq", tuple(OWNERS))
+    passed(standing, ALL, *found("up", "up", "up"), failures=[dhcp])
+    work = scoped(2, NAMES[0])
+    assert passed(standing, work, failures=[dhcp]) == NAMES[:1]
+
+
+def test_a_bridge_that_failed_has_its_ports_looked_at():
+    standing = Standing()
+    failure = Failure(BRIDGE, "no uplink", tuple(OWNERS[1:]))
+    passed(standing, ALL, *found("up", "up", "up"), failures=[failure])
     assert passed(standing, scoped(2, NAMES[0])) == NAMES
     assert passed(standing, scoped(3, NAMES[0])) == NAMES[:1]
+
+
+def test_what_is_not_up_is_nobodys_failure_by_itself():
+    standing = Standing()
+    passed(standing, ALL, *found("missing", "up", "up"))
+    assert passed(standing, scoped(2, NAMES[1])) == NAMES[1:2]
 
 
 def test_a_port_is_as_it_was_found_last():

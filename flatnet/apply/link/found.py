@@ -30,6 +30,8 @@ class Finder:
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
+        # By the last pass: what failed for whom.
+        self._reasons: Mapping[str, str] = {}
 
     def ports(
         self,
@@ -45,7 +47,7 @@ class Finder:
         up.
 
         :param ports: the names of those of the plan that are asked for, or
-            none
+            none; those for whom something else fails now are returned too
         """
         there = devices.named()
         reasons = {
@@ -53,6 +55,9 @@ class Finder:
             for failure in reversed(done.failures)
             for uuid in failure.instances
         }
+        if ports is not None:
+            ports |= self._with_news(plan, reasons)
+        self._reasons = reasons
         of_host = next((str(f) for f in done.failures if f.is_of_host), None)
         found = [
             self._port(port, bridge, there, reasons, of_host)
@@ -67,6 +72,19 @@ class Finder:
             for name in plan.gone
         ]
         return tuple(sorted(found, key=lambda each: each.name))
+
+    def _with_news(
+        self, plan: Plan, reasons: Mapping[str, str]
+    ) -> frozenset[str]:
+        """The names of the ports for whom something else fails now."""
+        moved = {u for u, _ in self._reasons.items() ^ reasons.items()}
+        if not moved:
+            return frozenset()
+        return frozenset(
+            name
+            for name, port in plan.ports.items()
+            if port.instance_uuid in moved
+        )
 
     def _port(
         self,

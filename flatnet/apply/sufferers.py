@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from flatnet.state.changes import HOST, Changes, Failure
+from flatnet.state.changes import HOST, Changes, Failure, network_key
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
 
@@ -46,7 +46,7 @@ def perhaps_open(changes: Changes, plan: Plan) -> frozenset[str]:
 def named(changes: Changes, plan: Plan) -> Changes:
     """Name in each failure who lacks what failed.
 
-    A DHCP server is missed by those on its bridge; rules that are nobody's
+    A DHCP server is missed by those of its network; rules that are nobody's
     own, such as the gateway's, by the host.  Nobody is shut for them: what
     filters an instance is told by other failures.
     """
@@ -61,7 +61,8 @@ def _named(failure: Failure, plan: Plan) -> Failure:
     if subject.surface is Surface.FIREWALL:
         return replace(failure, key=HOST)
     if subject.surface is Surface.DHCP:
-        served = [each for each in plan.bridges if each.name == subject.key]
-        lacking = replace(plan, bridges=tuple(served)).instances
-        return replace(failure, instances=lacking)
+        for bridge in plan.bridges:
+            if bridge.name == subject.key:
+                key = network_key(bridge.network)
+                return replace(failure, instances=bridge.instances, key=key)
     return failure

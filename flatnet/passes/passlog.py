@@ -19,8 +19,9 @@ def report(outcome: Pass, before: Pass) -> None:
         # That somebody undoes it is logged once, and who asks is shown it.
         if str(effect.subject) not in fought or effect.verb is Verb.REMOVED:
             LOG.info("%s", effect)
+    told = {(f.about, f.message) for f in before.changes.failures}
     for failure in outcome.changes.failures:
-        if failure not in before.changes.failures:
+        if (failure.about, failure.message) not in told:
             LOG.error(
                 "%s (instances: %s)",
                 failure,
@@ -41,6 +42,8 @@ def report_kept(changes: Changes) -> None:
 def _sufferers(failure: Failure) -> str:
     if failure.is_of_host:
         return "all of this host"
+    if failure.is_of_network:
+        return f"all of {failure.key.replace(':', ' ')}"
     return ", ".join(map(_shown, failure.instances)) or "none"
 
 

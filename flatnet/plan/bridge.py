@@ -37,6 +37,7 @@ def bridge(
         mtu=_mtu(network, uplink),
         uplink=uplink_name(network, settings),
         address=_with_prefix(address, network) if settings.dhcp else None,
+        network=network.id,
     )
 
 
@@ -53,6 +54,7 @@ def unfit_bridge(network: Network, settings: Settings, fault: str) -> Bridge:
         mac=bridge_mac(settings.host, network.uuid),
         mtu=DEFAULT_MTU,
         fault=f"network {network.label}: {fault}; mend its row",
+        network=network.id,
     )
 
 

@@ -17,6 +17,11 @@ def group_key(number: int) -> str:
     return f"group:{number}"
 
 
+def network_key(number: int) -> str:
+    """Return the key of a network."""
+    return f"network:{number}"
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A part of the plan that could not be applied.
@@ -24,7 +29,8 @@ class Failure:
     `instances` are the uuids that suffer.  `key` is `host` where that is
     everybody here, and nobody is named; or `group:<id>` where the rules of a
     group are not in force, which then lets nothing in to the instances; or
-    empty.
+    `network:<id>` where a bridge or its DHCP server is not as planned, which
+    those on it lack; or empty.
     """
 
     subject: Subject
@@ -46,9 +52,17 @@ class Failure:
         return self.key.startswith("group:")
 
     @property
+    def is_of_network(self) -> bool:
+        """Whether those of a network lack its bridge or its DHCP server."""
+        return self.key.startswith("network:")
+
+    @property
     def about(self) -> tuple[Subject, str, tuple[str, ...]]:
-        """What failed and for whom, whatever the message says this time."""
-        return self.subject, self.key, self.instances
+        """What failed and for whom, whatever the message says this time.
+
+        Who comes to a network that failed, or goes, is no news of it.
+        """
+        return self.subject, self.key, () if self.key else self.instances
 
     def concerns(self, instance_uuid: str) -> bool:
         """Whether an instance of this host suffers."""

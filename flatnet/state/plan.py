@@ -53,7 +53,8 @@ class Port:
 class Bridge:
     """A bridge with its ports; `address` has a prefix (`10.0.0.1/24`).
 
-    With a `fault` it cannot be made: its ports stay where they are, shut.
+    `network` is the id of its network, by which failures are told.  With a
+    `fault` it cannot be made: its ports stay where they are, shut.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Bridge:
     address: str | None = None
     ports: tuple[Port, ...] = ()
     fault: str = ""
+    network: int = 0
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -4,8 +4,9 @@ import logging
 
 from flatnet.passes import passlog
 from flatnet.passes.outcome import Pass
-from flatnet.state.changes import Changes, Fight
+from flatnet.state.changes import Changes, Failure, Fight, network_key
 from flatnet.state.effects import Effect, Surface, Verb
+from tests.effects import DHCP, port
 
 UP = Effect(Surface.BRIDGE, Verb.UP, "br100")
 GONE = Effect(Surface.PORT, Verb.REMOVED, "tap1")
@@ -30,3 +31,32 @@ def test_repairs_of_what_is_fought_about_are_not_told_each_time(caplog):
         str(GONE),
         str(OTHER),
     ]
+
+
+def failing(*failures):
+    return Pass(changes=Changes(failures=failures))
+
+
+def test_what_fails_of_a_network_is_told_once_whoever_comes(caplog):
+    def of(*instances):
+        return failing(Failure(DHCP, "no room", instances, network_key(3)))
+
+    before = failing()
+    for outcome in (of("vm-1"), of("vm-1", "vm-2"), of()):
+        assert outcome.has_news(before) is (before == failing())
+        passlog.report(outcome, before)
+        before = outcome
+    (record,) = caplog.records
+    assert record.message == (
+        "dhcp br100: no room (instances: all of network 3)"
+    )
+
+
+def test_what_fails_of_one_more_instance_is_news(caplog):
+    first, second = (
+        failing(Failure(port("tap1"), "no room", of))
+        for of in (("vm-1",), ("vm-1", "vm-2"))
+    )
+    assert second.has_news(first)
+    passlog.report(second, first)
+    assert "vm-1, vm-2" in caplog.text

@@ -42,6 +42,7 @@ def test_a_host_with_two_instances():
                     owner="root",
                 ),
             ),
+            network=1,
         ),
     )
 

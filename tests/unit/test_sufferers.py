@@ -1,7 +1,13 @@
 """Who suffers from what failed, and who may be open by it."""
 
 from flatnet.apply.sufferers import affected, guarded, named, perhaps_open
-from flatnet.state.changes import HOST, Changes, Failure, group_key
+from flatnet.state.changes import (
+    HOST,
+    Changes,
+    Failure,
+    group_key,
+    network_key,
+)
 from flatnet.state.effects import Subject, Surface
 from tests.builders import interface, settings, snapshot
 from tests.effects import DHCP, port
@@ -32,6 +38,11 @@ def test_what_is_of_a_group_opens_none_of_its_members():
     assert perhaps_open(both, PLAN) == {ONE}
 
 
+def test_a_server_of_no_planned_bridge_is_nobodys():
+    other = Failure(Subject(Surface.DHCP, "br7"), "it does not end")
+    assert named(failed(other), PLAN).failures == (other,)
+
+
 def test_an_unforeseen_error_is_one_failure_of_the_host():
     def dies():
         raise ValueError("two\n lines")
@@ -47,5 +58,5 @@ def test_who_lacks_what_nobody_owns_is_named_at_the_end():
     assert affected(changes, PLAN) == frozenset()
     rules, dhcp, kept = named(changes, PLAN).failures
     assert (rules.key, rules.instances) == (HOST, ())
-    assert (dhcp.key, dhcp.instances) == ("", (ONE, TWO))
+    assert (dhcp.key, dhcp.instances) == (network_key(1), (ONE, TWO))
     assert kept == leftover

@@ -19,7 +19,7 @@ from flatnet.apply.grammar.instances import Instances, Passed, subject
 from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
-from flatnet.state.changes import Failure
+from flatnet.state.changes import Failure, network_key
 from flatnet.state.effects import Surface
 from flatnet.state.plan import (
     Bridge,
@@ -34,6 +34,7 @@ from flatnet.state.plan import (
 
 _MTU = range(68, 65536)
 _SECONDS = range(1, 1 << 31)
+_IDS = range(10**18)
 _LONGEST_HOST = 255
 _LONGEST_FAULT = 500
 _MEND = "mend its row"
@@ -94,6 +95,7 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     values.uuid(bridge.network_uuid)
     values.mac(bridge.mac)
     values.integer(bridge.mtu, _MTU)
+    values.integer(bridge.network, _IDS)
     _each(values.device, bridge.uplink)
     _each(values.interface, bridge.address)
     sound = found.kept(bridge.ports, _check_port, _port_failure)
@@ -110,6 +112,7 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
                 subject(Surface.BRIDGE, bridge.name),
                 fault[:_LONGEST_FAULT],
                 tuple(sorted(uuids)),
+                network_key(bridge.network),
             )
         )
     return replace(bridge, ports=ports)

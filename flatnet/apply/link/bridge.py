@@ -38,7 +38,7 @@ from flatnet.apply.link.sound import Sound
 from flatnet.apply.link.stale import remove_ports
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes
-from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Bridge, Plan, Port
 
 __all__ = (
@@ -107,8 +107,7 @@ def apply_bridges(
                 wanted = _wanted(found, mine, shut)
                 _apply_bridge(found, bridge, wanted, sound)
             except ERRORS as error:
-                subject = Subject(Surface.BRIDGE, bridge.name)
-                found.fail(subject, error, bridge.instances)
+                found.fail_bridge(bridge, error)
         return Changes(
             tuple(found.made),
             tuple(found.failures),

@@ -24,8 +24,9 @@ from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.removal import remove, remove_group
 from flatnet.apply.link.setting import set_link
 from flatnet.exceptions import HostSetupError
-from flatnet.state.changes import Failure
-from flatnet.state.effects import Effect, Subject
+from flatnet.state.changes import Failure, network_key
+from flatnet.state.effects import Effect, Subject, Surface
+from flatnet.state.plan import Bridge
 from flatnet.state.taken import Taken
 
 ERRORS = (NetlinkError, OSError, HostSetupError)
@@ -177,6 +178,17 @@ class LinkPass:
     ) -> None:
         """Note that a part of the plan could not be applied, in one line."""
         self.failures.append(Failure(subject, reason(error), instances))
+
+    def fail_bridge(self, bridge: Bridge, error: Exception) -> None:
+        """Note that a bridge is not as planned, which its network lacks."""
+        self.failures.append(
+            Failure(
+                Subject(Surface.BRIDGE, bridge.name),
+                reason(error),
+                bridge.instances,
+                network_key(bridge.network),
+            )
+        )
 
 
 @contextlib.contextmanager

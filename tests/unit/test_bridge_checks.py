@@ -9,7 +9,9 @@ from pyroute2 import IPRoute
 from flatnet.apply.link.checks import check_bridge
 from flatnet.apply.link.link import Link
 from flatnet.apply.link.links import LinkPass
+from flatnet.apply.link.looked import Looked
 from flatnet.apply.link.reads import DUMP
+from flatnet.apply.link.roll import Roll
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge
 
@@ -35,7 +37,7 @@ def checked(bridge):
     found = LinkPass(
         netlink=cast("IPRoute", None),
         devices=DUMP,
-        links={"br100": bridge, "blue": others},
+        links=Looked(Roll((bridge, others))),
         addresses=[],
     )
     check_bridge(found, PLANNED, planned=frozenset({"br100"}))

@@ -166,7 +166,8 @@ def _apply_bridge(
     if not is_ours(link, bridge):
         mtu = found.reread(bridge.name).mtu
     # Guests that are there do not wait while the segment is asked.
-    missing = [port for port in ports if port.name not in found.links]
+    devices = found.devices.named()
+    missing = [port for port in ports if port.name not in devices]
     absent = {port.name for port in missing}
     there = [port for port in ports if port.name not in absent]
     sound.mend(found, bridge, there)

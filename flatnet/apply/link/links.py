@@ -1,7 +1,7 @@
 """The links and addresses of this host, and one way to change them.
 
 `LinkPass` is one netlink connection with all links and addresses.  It rereads
-a link only when it wrote it.
+a link only when it wrote it (see `looked`).
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from flatnet.apply.files import write_setting
 from flatnet.apply.link.barred import unbar
 from flatnet.apply.link.link import Address, Link, lets_pass
+from flatnet.apply.link.looked import Looked
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.removal import remove, remove_group
 from flatnet.apply.link.setting import set_link
@@ -55,7 +56,7 @@ class LinkPass:
 
     netlink: IPRoute
     devices: Reads
-    links: dict[str, Link]
+    links: Looked
     addresses: list[Address]
     made: list[Effect] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -68,12 +69,11 @@ class LinkPass:
 
     def by_index(self, index: int) -> Link | None:
         """The link of that index."""
-        found = (link for link in self.links.values() if link.index == index)
-        return next(found, None)
+        return self.links.at(index)
 
     def slaves(self, index: int) -> list[Link]:
         """The ports of the bridge of that index."""
-        return [each for each in self.links.values() if each.master == index]
+        return self.links.on(index)
 
     def reread(self, name: str) -> Link:
         """Ask the kernel for a link again.
@@ -164,11 +164,7 @@ class LinkPass:
 
     def _forget(self, links: Iterable[Link]) -> None:
         gone = {i for each in links for i in (each.index, each.peer) if i}
-        self.links = {
-            name: each
-            for name, each in self.links.items()
-            if each.index not in gone
-        }
+        self.links.forget(gone)
 
     def fail(
         self,
@@ -201,7 +197,7 @@ def link_pass(devices: Reads = DUMP) -> Iterator[LinkPass]:
         yield LinkPass(
             netlink=netlink,
             devices=devices,
-            links=devices.roll().copied(),
+            links=Looked(devices.roll()),
             addresses=list(devices.addresses()),
         )
 

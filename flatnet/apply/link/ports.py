@@ -145,7 +145,7 @@ def _taken(name: str) -> HostSetupError:
 
 
 def _made(host: LinkPass, bridge: Bridge, port: Port) -> Link:
-    if port.peer in host.links:
+    if port.peer and port.peer in host.links:
         raise _taken(port.peer)
     if port.kind == "tap":
         set_tap(port.name, opener(host, (port.owner, port.group)))

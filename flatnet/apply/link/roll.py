@@ -59,6 +59,7 @@ class Roll:
     def __init__(self, links: Iterable[Link] = ()) -> None:
         self._links: dict[str, Link] = {}
         self.links: Mapping[str, Link] = MappingProxyType(self._links)
+        self._names: dict[int, str] = {}
         # By the index of what they are in.
         self._slaves: dict[int, set[str]] = {}
         self._switches: set[str] = set()
@@ -72,6 +73,7 @@ class Roll:
         """Note what a device is by now."""
         self.drop(link.name)
         self._links[link.name] = link
+        self._names[link.index] = link.name
         self._note(link.name)
         if link.master:
             self._slaves.setdefault(link.master, set()).add(link.name)
@@ -84,6 +86,8 @@ class Roll:
         if link is None:
             return
         self._note(name)
+        if self._names.get(link.index) == name:
+            del self._names[link.index]
         self._switches.discard(name)
         slaves = self._slaves.get(link.master, set())
         slaves.discard(name)
@@ -94,9 +98,9 @@ class Roll:
         self.ports.note(name)
         self.guarded.note(name)
 
-    def copied(self) -> dict[str, Link]:
-        """Return the devices by name, to keep them as they are."""
-        return self._links.copy()
+    def name(self, index: int) -> str | None:
+        """The name of the device of an index, by what was heard last."""
+        return self._names.get(index)
 
     def slaves(self, index: int) -> AbstractSet[str]:
         """The names of the ports of a bridge, as they are now."""

@@ -94,7 +94,7 @@ def _others(
     What is the same object has not changed: nothing frozen can, and of a
     device that did whoever knows them has another.
     """
-    devices, sound = host.links, known.ports
+    devices, sound = host.devices.named(), known.ports
     return [
         port
         for port in ports

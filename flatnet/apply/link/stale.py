@@ -96,13 +96,17 @@ def _remove_ports(
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
     _rename_back(found, planned)
-    kept = planned.keys() if ports is None else ports & planned.keys()
+    kept = planned.values() if ports is None else _of(planned, ports)
     leaving = _leaving(found, planned, kept)
     warnings: list[str] = []
     for first in range(0, len(leaving), _TOGETHER):
         some = leaving[first : first + _TOGETHER]
         warnings += _remove_unused(found, some, plan.gone, planned)
     return warnings
+
+
+def _of(planned: Ports, names: Iterable[str]) -> list[Port]:
+    return [planned[name] for name in names if name in planned]
 
 
 def _rename_back(found: LinkPass, planned: Ports) -> None:
@@ -138,16 +142,16 @@ def _unplanned(found: LinkPass, planned: Ports) -> list[Link]:
 
 
 def _leaving(
-    found: LinkPass, planned: Ports, kept: Iterable[str]
+    found: LinkPass, planned: Ports, kept: Iterable[Port]
 ) -> list[Link]:
     """The ports of ours that may go, by name.
 
-    :param kept: the names of those of the plan that are looked at
+    :param kept: those of the plan that are looked at
     """
     links = [
-        found.links.get(name)
-        for name in kept
-        if planned[name].stays != "always" or not is_device(planned[name])
+        found.links.get(port.name)
+        for port in kept
+        if port.stays != "always" or not is_device(port)
     ]
     leaving = [
         link

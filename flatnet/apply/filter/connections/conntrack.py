@@ -60,8 +60,9 @@ def cut_connections(
     judged; call it before new ports are made.  Of what could not be done
     `uncut` has the addresses.
     """
-    fresh = fresh_addresses(plan, devices)
-    new = fresh.union(*(_all_of(plan, p) for p in fresh_ports(plan, devices)))
+    ports = fresh_ports(plan, devices)
+    fresh = _addresses(ports)
+    new = fresh.union(*(_all_of(plan, port) for port in ports))
     known = _met(plan, new, session)
     judged = (judged - new) | (judged & (known - fresh))
     fresh &= known
@@ -162,11 +163,11 @@ def late_ports(
 
 def fresh_addresses(plan: Plan, devices: Reads) -> frozenset[str]:
     """The addresses of these ports."""
-    return frozenset(
-        address
-        for port in fresh_ports(plan, devices)
-        for address in port.addresses
-    )
+    return _addresses(fresh_ports(plan, devices))
+
+
+def _addresses(ports: Iterable[Port]) -> frozenset[str]:
+    return frozenset(address for port in ports for address in port.addresses)
 
 
 def _ends(flow: Flow) -> frozenset[str]:

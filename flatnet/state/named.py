@@ -46,3 +46,18 @@ def named(
     ):
         return known.values
     return SlicedMap({each.name: each for those in of for each in those})
+
+
+def amended(
+    known: Named[V] | None, of: Sequence[tuple[V, ...]]
+) -> Named[V] | None:
+    """Return those of other sequences, most of whose values are the same."""
+    if known is None or not known.is_whole:
+        return None
+    old, new = (
+        {id(each): each for those in sequences for each in those}
+        for sequences in (known.of, of)
+    )
+    gone = [each.name for key, each in old.items() if key not in new]
+    came = {e.name: e for key, e in new.items() if key not in old}
+    return Named(tuple(of), known.values.changed(came, gone))

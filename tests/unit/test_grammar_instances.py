@@ -53,6 +53,19 @@ def other(wanted):
 
 
 @pytest.mark.parametrize(
+    "fields", [{}, {"instance_uuid": "a b"}, {"uuid": "a b"}, {"mac": "x"}]
+)
+def test_ports_by_name_are_those_that_are_left(fields):
+    found, _ = checked(of_row(**fields), Passed())
+    assert found.ports is found.arranged.values
+    ports = [port for bridge in found.bridges for port in bridge.ports]
+    assert dict(found.ports) == {each.name: each for each in ports}
+    named = found.guard.named
+    assert named is found.guard.arranged.values
+    assert dict(named) == {each.name: each for each in found.guard.ports}
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"instance_uuid": "a b"},

@@ -9,8 +9,9 @@ rules become a drop, and it is named.  What is wrong with the host refuses
 the plan, for then nobody knows what it would make of the host.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from operator import is_
 
 from flatnet.apply.grammar import values
 from flatnet.apply.grammar.bounds import check_bounds, few
@@ -21,6 +22,7 @@ from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure, network_key
 from flatnet.state.effects import Surface
+from flatnet.state.named import Named, amended
 from flatnet.state.plan import (
     Bridge,
     DhcpHost,
@@ -56,10 +58,12 @@ def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
         for each in plan.in_use:
             check_in_use(each)
         guard = plan.guard
+        bridges = tuple(_bridge(each, found) for each in plan.bridges)
         return (
             replace(
                 plan,
-                bridges=tuple(_bridge(each, found) for each in plan.bridges),
+                bridges=bridges,
+                arranged=_arranged(plan, bridges),
                 dhcp_servers=tuple(
                     _dhcp_server(each, found) for each in plan.dhcp_servers
                 ),
@@ -73,6 +77,14 @@ def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
         )
     except ValueError as error:
         raise HostSetupError(f"a plan is refused whole: {error}") from error
+
+
+def _arranged(plan: Plan, bridges: Iterable[Bridge]) -> Named[Port] | None:
+    """The ports by name that are left of a plan on its bridges."""
+    of = [each.ports for each in bridges]
+    if all(map(is_, of, (each.ports for each in plan.bridges))):
+        return plan.arranged
+    return amended(plan.arranged, of)
 
 
 def _check_host_name(name: str) -> None:
@@ -183,7 +195,11 @@ def _guard(guard: Guard, found: Instances) -> Guard:
     ):
         values.choice(each, (True, False))
     ports = found.kept(guard.ports, _check_guarded, _port_failure)
-    return replace(guard, ports=ports)
+    if ports is guard.ports:
+        return guard
+    return replace(
+        guard, ports=ports, arranged=amended(guard.arranged, (ports,))
+    )
 
 
 def _check_network(network: GuardedNetwork) -> None:

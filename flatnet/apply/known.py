@@ -27,8 +27,9 @@ class Known:
     are of the grammar, `own` programs that wrote for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
     `texts` the files that they were given, `unread` the families whose tables
-    we wrote and have not read since, `ports` those that bore our mark, `sound`
-    those that need nothing, `finder` those that were found up.
+    we wrote and have not read since, `presumed` those that count until then as
+    what we wrote, `ports` those that bore our mark, `sound` those that need
+    nothing, `finder` those that were found up.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -45,4 +46,5 @@ class Known:
     sound: Sound = field(default_factory=Sound)
     finder: Finder = field(default_factory=Finder)
     unread: set[int] = field(default_factory=set)
+    presumed: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)

@@ -22,7 +22,7 @@ from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.rendering import Rendering
-from flatnet.apply.filter.iptables.saved import read_back
+from flatnet.apply.filter.iptables.saved import confirm, read_back, tables_key
 from flatnet.apply.grammar.plan import checked
 from flatnet.apply.host import (
     HostPaths,
@@ -128,6 +128,8 @@ class Worker:
         """Look at some of what changes without an event."""
         self._next_probe = time.monotonic() + _PROBE
         self._mender.probe()
+        known = self._tools.known
+        confirm(known.proven, known.presumed)
 
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)
@@ -173,6 +175,8 @@ class Worker:
         if work.whole:
             self._watch.devices.doubt()
             self._tools.known.proven.forget_carried()
+            for family in self._tools.known.presumed:
+                self._tools.known.proven.drop(tables_key(family))
             self._tools.known.sets.forget()
             self._tools.known.rendering.collect()
             self._tools.known.daemons.doubt()

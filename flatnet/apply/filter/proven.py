@@ -87,6 +87,20 @@ class Proven:
             self._carried.discard(key)
         return found
 
+    def confirm(self, key: Hashable, look: Callable[[], T]) -> None:
+        """Read again what is known; where it is so it stays the same object.
+
+        Errors as for `read`.
+        """
+        _, known = self._known.pop(key, (None, None))
+        found = self.read(key, look)
+        if found == known and key in self._known:
+            self._known[key] = self._known[key][0], known
+
+    def last(self, key: Hashable) -> object:
+        """Return what was known last, whoever wrote since; none if nothing."""
+        return self._known.get(key, (0, None))[1]
+
     @contextlib.contextmanager
     def writing(self, changes: Mapping[Hashable, object]) -> Iterator[None]:
         """Do one transaction of ours.

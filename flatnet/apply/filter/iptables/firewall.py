@@ -27,6 +27,7 @@ reported once, of the host, and who is shut is for `force` to say.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.firewall_failures import (
@@ -48,6 +49,7 @@ from flatnet.apply.filter.iptables.narrowed import (
 )
 from flatnet.apply.filter.iptables.native import delete_rules
 from flatnet.apply.filter.iptables.placement import Placement, placement
+from flatnet.apply.filter.iptables.presumed import presumed
 from flatnet.apply.filter.iptables.restore import (
     LockHeldError,
     candidates,
@@ -55,15 +57,17 @@ from flatnet.apply.filter.iptables.restore import (
     restore,
 )
 from flatnet.apply.filter.iptables.saved import (
+    Readable,
     Saved,
     known_tables,
     other_backend,
+    readable,
     tables_key,
 )
 from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.filter.iptables.tables import Rules, Table, emptied
 from flatnet.apply.filter.iptables.unclosed import shutting, unclosed
-from flatnet.apply.filter.proven import Proven, generation
+from flatnet.apply.filter.proven import generation
 from flatnet.apply.known import Known
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure, joined
@@ -95,7 +99,10 @@ def apply_firewall(
     # to write rules.
     planned = known.rendering.rules(wanted)
     known.legacy.look()
-    found = {family: _read(family, planned, known.proven) for family in (4, 6)}
+    found = {
+        family: readable(family, known.proven, _names(planned, family))
+        for family in (4, 6)
+    }
     task = _Task(planned, wanted, top, found, known, between)
     try:
         existing = known.sets.read()
@@ -140,29 +147,13 @@ def _apply_with_sets(
 
 
 @dataclass(frozen=True)
-class _Read:
-    """The tables of a family, or why nobody can tell."""
-
-    saved: Saved
-    error: str = ""
-
-
-def _read(family: int, planned: Rules, proven: Proven) -> _Read:
-    names = {each.name for each in planned.tables if each.family == family}
-    try:
-        return _Read(known_tables(family, proven, frozenset(names)))
-    except HostSetupError as error:
-        return _Read(Saved({}), str(error))
-
-
-@dataclass(frozen=True)
 class _Task:
     """What is to be in force, and what it takes to get there."""
 
     planned: Rules
     wanted: Filter
     top: Placement
-    found: Mapping[int, _Read]
+    found: Mapping[int, Readable]
     known: Known
     between: Callable[[], None] | None
 
@@ -244,10 +235,12 @@ def _written(
     of the rest.
     """
     known, shut = task.known, dict[str, str]()
-    first = plan
-    error = known.words.writing(
-        existing, table, known.proven, lambda: _write(table, first, known)
-    )
+    first, key = plan, tables_key(table.family)
+    after = presumed(known.proven.last(key), existing, table, plan)
+    write = partial(_write, table, first, known, after)
+    error = known.words.writing(existing, table, known.proven, write)
+    if after and not error:
+        known.settled.note((after.tables[table.name], table, task.top))
     if error:
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
@@ -269,19 +262,22 @@ def _read_again(table: Table, known: Known) -> Existing:
     return known.words.understood(tables.get(table.name, Existing()), table)
 
 
-def _write(table: Table, plan: Edits, known: Known) -> str:
+def _write(
+    table: Table, plan: Edits, known: Known, after: Saved | None = None
+) -> str:
     """Make the changes to a table; return the error, or nothing.
 
     What else is known of nftables is so after a transaction of ours; what
-    iptables has made of it is read again.
+    iptables has made of it is read again, at once or soon (`presumed`).
 
+    :param after: what the family's tables are then, until they are read
     :raises HostSetupError: somebody's lock, or not even iptables can be run
     """
     if plan == Edits():
         return ""
-    lost, asking = {tables_key(table.family): None}, known.proven.asking
-    known.unread.add(table.family)
-    with known.proven.writing(lost):
+    becomes, asking = {tables_key(table.family): after}, known.proven.asking
+    (known.presumed if after else known.unread).add(table.family)
+    with known.proven.writing(becomes):
         delete_rules(asking, table.family, table.name, plan.before)
         error = ""
         if plan.text:
@@ -292,6 +288,10 @@ def _write(table: Table, plan: Edits, known: Known) -> str:
         else:
             delete_rules(asking, table.family, table.name, plan.after)
     return error
+
+
+def _names(planned: Rules, family: int) -> frozenset[str]:
+    return frozenset(t.name for t in planned.tables if t.family == family)
 
 
 def _done(verb: Verb, sets: Iterable[str]) -> tuple[Effect, ...]:

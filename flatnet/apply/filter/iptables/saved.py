@@ -123,6 +123,22 @@ def known_tables(
     return replace(saved, warnings={**saved.warnings, **told}, woken=woken)
 
 
+@dataclass(frozen=True)
+class Readable:
+    """The tables of a family, or why nobody can tell."""
+
+    saved: Saved
+    error: str = ""
+
+
+def readable(family: int, proven: Proven, planned: frozenset[str]) -> Readable:
+    """Return what `known_tables` does, or its error."""
+    try:
+        return Readable(known_tables(family, proven, planned))
+    except HostSetupError as error:
+        return Readable(Saved({}), str(error))
+
+
 def read_back(proven: Proven, unread: set[int]) -> None:
     """Read what iptables has made of our transactions, while nobody waits.
 
@@ -136,6 +152,19 @@ def read_back(proven: Proven, unread: set[int]) -> None:
             continue
         with contextlib.suppress(HostSetupError):
             proven.read(tables_key(family), partial(read_tables, family))
+
+
+def confirm(proven: Proven, presumed: set[int]) -> None:
+    """Read whether iptables has made of our transactions what we presume.
+
+    :param presumed: the families that were written; nobody is left in it
+    """
+    while presumed:
+        family = presumed.pop()
+        if is_legacy(family):
+            continue
+        with contextlib.suppress(HostSetupError):
+            proven.confirm(tables_key(family), partial(read_tables, family))
 
 
 def _to_wake(saved: Saved, planned: frozenset[str]) -> frozenset[str]:

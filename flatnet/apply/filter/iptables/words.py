@@ -163,8 +163,16 @@ def _written(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _otherwise(existing: Existing, table: Table) -> dict[str, str]:
-    """What bears a planned rule's mark in other words, by that rule."""
-    written = _written(table)
+    """What bears a planned rule's mark in other words, by that rule.
+
+    A mark is of one chain.
+    """
+    written = {
+        name: each
+        for name, each in _written(table).items()
+        if name in existing.builtins
+        or tuple(existing.texts.get(name, ())) != each
+    }
     by_mark = {
         mark_of(line): line for rules in written.values() for line in rules
     }

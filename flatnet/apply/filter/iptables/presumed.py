@@ -1,0 +1,69 @@
+"""What a table is by what was written to it, until it has been read.
+
+That iptables-restore ended well is what an answer rests on, and so may the
+next pass, for a moment: to read all tables takes longer than to write a chain.
+What it made of our words is read all the same, soon, and by each whole pass
+(see `saved.confirm`).
+
+Given up: where jumps moved, or others' chains lead to what goes, nobody says
+beforehand what is there; it is read.
+"""
+
+from dataclasses import replace
+
+from flatnet.apply.filter.iptables.iptables import (
+    Edits,
+    Existing,
+    has_grown,
+)
+from flatnet.apply.filter.iptables.marks import lines, mark_of
+from flatnet.apply.filter.iptables.saved import Saved
+from flatnet.apply.filter.iptables.tables import Chain, Table
+from flatnet.state.effects import Verb
+
+_FORESEEN = {Verb.WRITTEN, Verb.REMOVED}
+
+
+def presumed(
+    saved: object, existing: Existing, table: Table, edits: Edits
+) -> Saved | None:
+    """Return the tables of a family after edits; none if nobody can tell.
+
+    :param saved: as they were read, if that is known
+    :param existing: the table that is written, as understood
+    """
+    if not isinstance(saved, Saved) or table.name not in saved.tables:
+        return None
+    before = saved.tables[table.name]
+    is_odd = before.handles or before.texts.keys() != before.chains.keys()
+    is_told_of = table.name in {*saved.warnings, *saved.dormant, *saved.woken}
+    is_foreseen = all(each.verb in _FORESEEN for each in edits.made)
+    if is_odd or is_told_of or not is_foreseen:
+        return None
+    written = {
+        each.key.rpartition(" ")[2]
+        for each in edits.made
+        if each.verb is Verb.WRITTEN
+    }
+    texts = {
+        each.name: _text(before, existing, each)
+        if each.name in written
+        else before.texts[each.name]
+        for each in table.chains
+    }
+    chains = {
+        name: [mark_of(line) for line in text]
+        if name in written
+        else before.chains[name]
+        for name, text in texts.items()
+    }
+    after = replace(before, chains=chains, texts=texts)
+    return replace(saved, tables={**saved.tables, table.name: after})
+
+
+def _text(before: Existing, existing: Existing, chain: Chain) -> list[str]:
+    """What a chain says that is written; at its end, if no more is."""
+    if not has_grown(existing, chain):
+        return list(lines(chain))
+    stay = before.texts[chain.name]
+    return [*stay, *lines(chain)[len(stay) :]]

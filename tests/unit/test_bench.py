@@ -8,6 +8,7 @@ import pytest
 
 from flatnet.lab.bench import bench, plot, table
 from flatnet.lab.bench.calling import Calls
+from flatnet.lab.bench.coming import joined
 from flatnet.lab.bench.figure import (
     FIRST,
     FLOOR,
@@ -19,6 +20,7 @@ from flatnet.lab.bench.figure import (
     measured_row,
 )
 from flatnet.lab.bench.layout import Layout
+from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.bench.suite import SUITE
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.spec import MARIADB, POSTGRESQL
@@ -131,6 +133,18 @@ def test_groups_are_given_out_in_turn():
         (1, 2),
     ]
     assert layout.groups_of(2, 1) == (2,)
+
+
+def test_who_comes_is_in_the_groups_of_one_who_stays_on_his_host():
+    there = [
+        NewInstance(f"vm-{number}", "vm", host, groups)
+        for number, (host, groups) in enumerate(
+            [("n1", (1,)), ("n2", (2, 7)), ("n1", (3,))]
+        )
+    ]
+    hosts = ("n1", "n2", "n1", "n2", "n1", "n3")
+    assert joined(hosts, there) == [(1,), (2, 7), (3,), (2, 7), (1,), ()]
+    assert joined(hosts[:1], ()) == [()]
 
 
 def test_a_quick_run_has_every_figure_and_each_name_once():

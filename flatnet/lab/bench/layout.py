@@ -10,8 +10,9 @@ RULES_OF_A_GROUP = 5
 class Layout:
     """How guests are filtered.
 
-    Each is in `each` of the `groups` that there are, in turn; who comes while
-    something is measured is in groups that nobody was in, if `fresh`.
+    Each is in `each` of the `groups` that there are, in turn.  Who comes while
+    something is measured is in those of one who stays on his host; if `fresh`,
+    in a group that nobody else is in, there or elsewhere.
     """
 
     same_net: bool = True

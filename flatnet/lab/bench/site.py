@@ -17,7 +17,15 @@ from typing import Any, Self
 from flatnet.db import host_addresses, networks
 from flatnet.db.engine import Database
 from flatnet.lab import topology
-from flatnet.lab.bench import complete, cpu, floor, floor_node, roles, rows
+from flatnet.lab.bench import (
+    coming,
+    complete,
+    cpu,
+    floor,
+    floor_node,
+    roles,
+    rows,
+)
 from flatnet.lab.bench.callers import FLOOR, NETWORK
 from flatnet.lab.bench.calling import Callers, Calls
 from flatnet.lab.bench.complete import Guest
@@ -33,6 +41,7 @@ from flatnet.lab.spec import BRIDGE, MOST_NODES, LabSpec, NodeSpec
 READY_SECONDS = 300.0
 # A bridge of Linux takes 1023 ports, one of which is the uplink.
 _MOST_GUESTS = 1022
+_Coming = AbstractContextManager[list[NewInstance]]
 
 
 class Site:
@@ -52,7 +61,7 @@ class Site:
         self.lab = Lab(spec, say=say)
         self.say = say
         self._running = contextlib.ExitStack()
-        self._numbers = itertools.count()
+        self._names, self._turns = coming.Names(), itertools.count()
         self._groups: list[int] = []
         self.instances: list[NewInstance] = []
         # No lab has so many.
@@ -149,31 +158,27 @@ class Site:
         took = time.monotonic() - start
         self.say(f"{size} instances on each host: {took:.1f} s")
 
-    def newcomers(
-        self, count: int
-    ) -> AbstractContextManager[list[NewInstance]]:
+    def newcomers(self, count: int) -> _Coming:
         """Instances that wait for their ports, on each host in turn.
 
-        What is allocated for them goes at the end.
+        Each is in the groups of one that stays there, or in one of its own if
+        the layout is so.  What is allocated for them goes at the end.
         """
-        return self.newcomers_in(self.layout.each, count)
+        hosts = coming.in_turn(self.lab.nodes, count)
+        groups = coming.joined(hosts, self.instances)
+        if self.layout.fresh:
+            groups = [(g,) for g in rows.add_groups(self.database, count)]
+        return self._coming(list(map(self._names.instance, hosts, groups)))
+
+    def newcomers_in(self, groups: int, count: int) -> _Coming:
+        """The same, each in so many groups, whoever is in them."""
+        hosts = coming.in_turn(self.lab.nodes, count)
+        return self._coming([self._new_instance(h, groups) for h in hosts])
 
     @contextlib.contextmanager
-    def newcomers_in(
-        self, groups: int, count: int
+    def _coming(
+        self, wanted: list[NewInstance]
     ) -> Iterator[list[NewInstance]]:
-        """The same, each in so many groups."""
-        hosts = itertools.cycle(node.name for node in self.lab.nodes)
-        wanted = [
-            self._new_instance(host, groups)
-            for host in itertools.islice(hosts, count)
-        ]
-        if self.layout.fresh:
-            ids = rows.add_groups(self.database, count)
-            wanted = [
-                NewInstance(each.uuid, each.hostname, each.host, (group,))
-                for each, group in zip(wanted, ids, strict=True)
-            ]
         rows.add_instances(self.database, wanted)
         try:
             yield wanted
@@ -265,14 +270,9 @@ class Site:
         complete.check_gone(self.lab.nodes, guests)
 
     def _new_instance(self, host: str, groups: int) -> NewInstance:
-        number = next(self._numbers)
-        wanted = self.layout.groups_of(number, groups) if groups else ()
-        return NewInstance(
-            uuid=rows.new_uuid(),
-            hostname=f"vm-{number}",
-            host=host,
-            groups=tuple(self._groups[each] for each in wanted),
-        )
+        wanted = self.layout.groups_of(next(self._turns), groups)
+        ids = tuple(self._groups[each] for each in wanted)
+        return self._names.instance(host, ids)
 
     def _write_network(self) -> None:
         network = networks.create(

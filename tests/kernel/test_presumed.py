@@ -7,7 +7,9 @@ from rules import RULES, applied
 from test_new_groups import STANDING, grouped
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.iptables import edits
 from flatnet.apply.filter.iptables.native import NFT_FAMILIES
+from flatnet.apply.filter.iptables.placement import Placement
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.saved import (
     confirm,
@@ -127,6 +129,32 @@ def test_what_is_as_presumed_is_the_same_object(namespace):
         return all(before[n] is after[n] for n in (4, 6))
 
     assert namespace.call(live)
+
+
+def test_one_way_more_takes_nothing_away(namespace):
+    """What stands in a chain of the tree stays, with its counters."""
+
+    def live():
+        known = Known()
+        for each in (grouped(STANDING), grouped(STANDING)):
+            assert apply_firewall(each, known).failures == ()
+        text = edits(
+            read_tables(4).tables["filter"],
+            next(
+                t
+                for t in known.rendering.rules(PLANS["a group more"]).tables
+                if (t.family, t.name) == (4, "filter")
+            ),
+            Placement(),
+        ).text
+        return [
+            line
+            for line in text.splitlines()
+            if " flatnet-tree " in line or line.startswith(":flatnet-tree")
+        ]
+
+    (line,) = namespace.call(live)
+    assert line.startswith("-I flatnet-tree 1 ")
 
 
 def did(words):

@@ -5,9 +5,13 @@ Each is a function of an iptables command and of a chain's name.
 
 import re
 import subprocess
+from dataclasses import replace
 
 from flatnet.apply.filter.iptables import marks
 from flatnet.apply.filter.iptables.tables import Chain
+
+# Chains that lead on to profiles.
+NODE = re.compile("flatnet-(tree|p-[0-9a-f]{1,2})")
 
 
 def did(words):
@@ -92,9 +96,10 @@ def rewritten(change):
     """Somebody writes a chain with the marks that we would write it with."""
 
     def meddle(command, name):
-        stood = marks.written(name, shown(command, name)).rules
+        chain = Chain(name, any_order=bool(NODE.fullmatch(name)))
+        stood = marks.written(chain, shown(command, name)).rules
         did(f"{command} -F {name}")
-        for line in marks.lines(Chain(name, change(stood))):
+        for line in marks.lines(replace(chain, rules=change(stood))):
             did(f"{command} -A {name} {line}".replace('"', ""))
 
     return meddle

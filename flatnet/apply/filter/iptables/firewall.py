@@ -231,21 +231,22 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
 def _written(
     existing: Existing, table: Table, plan: Edits, task: _Task
 ) -> tuple[Edits, dict[str, str], str]:
-    """Make the changes; return the last ones, the errors of chains, and that
-    of the rest.
-    """
+    """Return the changes made, the errors of chains, and that of the rest."""
     known, shut = task.known, dict[str, str]()
     first, key = plan, tables_key(table.family)
+    count = known.proven.at((key,))
     after = presumed(known.proven.last(key), existing, table, plan)
     write = partial(_write, table, first, known, after)
     error = known.words.writing(existing, table, known.proven, write)
     if after and not error:
         known.settled.note((after.tables[table.name], table, task.top))
-    if error:
+    met = count is not None and generation(known.proven.asking) != count + 1
+    if error or met:
         # Once is no reason to blame anybody; and what it was to change may
         # have changed since it was read.
         existing = _read_again(table, known)
         plan = edits(existing, table, task.top)
+        plan = replace(plan, made=plan.made if error else first.made)
         error = _write(table, plan, known)
     if error:
         shut = refused_chains(table, candidates(existing, table), known.own)

@@ -9,8 +9,8 @@ Goals, and how each is met:
   was inserted, removed or moved.
 * Only what differs is written.  `iptables-restore --noflush` takes whole
   chains; those that it does not name keep their counters.  A chain that got
-  rules at its end gets these alone: for a transaction that takes nothing
-  away nobody waits until the kernel has let go of it.
+  rules at its end, or leads on by one more, gets these alone: for what takes
+  nothing away nobody waits until the kernel has let go of it.
 * Foreign rules stay byte for byte.  Rules of built-in chains are deleted by
   their full text, never by number: a number may mean another rule by then.
 * Nothing from outside reaches the privileged program unchecked: see
@@ -21,7 +21,6 @@ read its own tables.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flatnet.apply.filter.iptables.marks import lines, mark_of, marked, marks
@@ -143,11 +142,11 @@ def edits(existing: Existing, wanted: Table, place: Placement) -> Edits:
     deletions, insertions, moved = _jump_edits(existing, wanted, place)
     replaced = {jump.builtin for jump in wanted.jumps}
     handled = _handled(existing, moved)
-    stay = _staying(existing, chains)
+    lacking = {each.name: _lacking(existing, each) for each in chains}
     body = (
-        *(_declaration(c.name) for c in chains if c.name not in stay),
+        *(_declaration(c.name) for c in chains if not lacking[c.name]),
         *deletions,
-        *(line for c in chains for line in _additions(c, stay.get(c.name, 0))),
+        *(line for c in chains for line in _additions(c, lacking[c.name])),
         *insertions,
         *(f"-F {name}" for name in (*emptied, *removed)),
         *(f"-X {name}" for name in removed),
@@ -197,18 +196,30 @@ def _declaration(name: str) -> str:
     return f":{name} - [0:0]"
 
 
-def _staying(existing: Existing, chains: Iterable[Chain]) -> dict[str, int]:
-    """How many rules stay of chains that got some at their end, by name."""
-    return {
-        each.name: len(existing.texts[each.name])
-        for each in chains
-        if has_grown(existing, each)
-    }
+def _lacking(existing: Existing, chain: Chain) -> range | None:
+    """Which rules are all that a chain lacks: its last ones, or one anywhere.
+
+    None if it is to be written whole.
+    """
+    there = tuple(existing.texts.get(chain.name, ()))
+    if has_grown(existing, chain):
+        return range(len(there), len(chain.rules))
+    every = lines(chain)
+    if chain.any_order and len(every) == len(there) + 1:
+        others = (n for n, each in enumerate(there) if each != every[n])
+        place = next(others, 0)
+        if there and there[place:] == every[place + 1 :]:
+            return range(place, place + 1)
+    return None
 
 
-def _additions(chain: Chain, stay: int = 0) -> list[str]:
-    """What comes to a chain of which so many rules stay."""
-    return [f"-A {chain.name} {line}" for line in lines(chain)[stay:]]
+def _additions(chain: Chain, places: range | None = None) -> list[str]:
+    """What comes to a chain: all rules, or those of these places."""
+    every = lines(chain)
+    if places is None or places.stop == len(every):
+        start = places.start if places else 0
+        return [f"-A {chain.name} {line}" for line in every[start:]]
+    return [f"-I {chain.name} {n + 1} {every[n]}" for n in places]
 
 
 def jump_rule(chain: str, mark: str) -> str:

@@ -2,12 +2,14 @@
 
 Each is a hash over its rule's own text and the mark before it, the first over
 the name of the chain.  So a rule is known without being parsed, by itself and
-in its place.
+in its place.  Where a chain only leads on, each is as the first one is: a way
+more changes no other rule.
 """
 
 import hashlib
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 
 from flatnet.apply.filter.iptables.tables import Chain
@@ -24,7 +26,7 @@ def marks(chain: Chain) -> list[str]:
     found = []
     mark = chain.name
     for rule in chain.rules:
-        mark = _mark(mark, rule)
+        mark = _mark(chain.name if chain.any_order else mark, rule)
         found.append(mark)
     return found
 
@@ -57,7 +59,7 @@ def recognised(
                 rule, place = chain.rules[each], each + 1
                 break
         rules.append(rule)
-        before = mark
+        before = chain.name if chain.any_order else mark
     return (*rules, *(None for _ in found[len(rules) :]))
 
 
@@ -86,12 +88,14 @@ def marked(rule: str, mark: str) -> str:
     return f'{matches}-m comment --comment "flatnet:{mark}" -j {target}'
 
 
-def written(name: str, shown: Collection[str]) -> Chain | None:
-    """Return the chain of that name that stands as these lines, if it is ours.
+def written(planned: Chain, shown: Collection[str]) -> Chain | None:
+    """Return the chain that stands as these lines, if it is ours.
 
-    So it is where each rule is as we write it, with its mark and in its place,
-    whenever that was.
+    So it is where each rule is as we write it, with its mark and, but for any
+    order, in its place, whenever that was.
+
+    :param planned: the chain as it is to be by now
     """
     found = tuple(_OF_RULE.sub("", line, count=1) for line in shown)
-    chain = Chain(name, found)
+    chain = replace(planned, rules=found)
     return chain if lines(chain) == tuple(shown) else None

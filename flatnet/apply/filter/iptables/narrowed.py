@@ -102,7 +102,7 @@ def _leads_on(existing: Existing, chain: Chain) -> bool:
         return False
     # Without text nobody can tell what stands.
     shown = existing.texts.get(chain.name)
-    stood = None if shown is None else written(chain.name, shown)
+    stood = None if shown is None else written(chain, shown)
     if stood is None:
         return False
     rest = iter(stood.rules)

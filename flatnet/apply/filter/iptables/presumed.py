@@ -11,11 +11,7 @@ beforehand what is there; it is read.
 
 from dataclasses import replace
 
-from flatnet.apply.filter.iptables.iptables import (
-    Edits,
-    Existing,
-    has_grown,
-)
+from flatnet.apply.filter.iptables.iptables import Edits, Existing
 from flatnet.apply.filter.iptables.marks import lines, mark_of
 from flatnet.apply.filter.iptables.saved import Saved
 from flatnet.apply.filter.iptables.tables import Chain, Table
@@ -62,8 +58,8 @@ def presumed(
 
 
 def _text(before: Existing, existing: Existing, chain: Chain) -> list[str]:
-    """What a chain says that is written; at its end, if no more is."""
-    if not has_grown(existing, chain):
-        return list(lines(chain))
-    stay = before.texts[chain.name]
-    return [*stay, *lines(chain)[len(stay) :]]
+    """What a chain says that is written; what stays is shown as it was."""
+    understood = existing.texts.get(chain.name, ())
+    shown = before.texts.get(chain.name, ())
+    kept = dict(zip(understood, shown, strict=True))
+    return [kept.get(line, line) for line in lines(chain)]

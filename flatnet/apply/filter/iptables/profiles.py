@@ -76,7 +76,7 @@ def _nodes(profiles: Iterable[Profile], family: int) -> Iterator[Chain]:
             f"-m set --match-set {start}{each} dst -j {_node(each)}"
             for each in sorted(below)
         )
-        yield Chain(_node(node), tuple(rules))
+        yield Chain(_node(node), tuple(rules), any_order=True)
 
 
 @lru_cache(_REMEMBERED)

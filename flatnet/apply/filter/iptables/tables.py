@@ -11,11 +11,14 @@ class Chain:
     """An iptables chain of ours: `rules` without the leading `-A name`.
 
     `group` is the id of the security group whose rules these are, or none.
+    `any_order` says that each rule leads on elsewhere, whatever stands before
+    it, so that its mark is its own.
     """
 
     name: str
     rules: tuple[str, ...] = ()
     group: int | None = None
+    any_order: bool = False
 
 
 @dataclass(frozen=True)

@@ -145,9 +145,7 @@ class Mender:
         foreign, is_lost = self._foreign.heard(noticed)
         if not (foreign or is_lost) and there == self._strangers:
             return False
-        changes = self._mend(self._plan, there, foreign)
-        if is_lost:
-            self.owed = owed.EVERYTHING
+        changes = self._mend(self._plan, there, foreign, is_lost=is_lost)
         if is_lost or changes.failures:
             self._teller.tell(ANYTHING)
         elif not foreign:
@@ -162,7 +160,7 @@ class Mender:
         if self._plan is None:
             return
         if changed := self._probes.changed_rules():
-            self._mend(self._plan, self._strangers, changed)
+            self._mend(self._plan, self._strangers, changed, is_lost=False)
         routes = self._routes.mended(self._plan, self._tools.devices)
         for each in (*self._probes.mended(self._plan), *routes):
             if not self._fights.is_open(each.subject):
@@ -251,8 +249,14 @@ class Mender:
             self._note_repair(Subject(Surface.SYSCTL, name))
 
     def _mend(
-        self, plan: Plan, there: Strangers, foreign: tuple[str, ...]
+        self,
+        plan: Plan,
+        there: Strangers,
+        foreign: tuple[str, ...],
+        *,
+        is_lost: bool,
     ) -> Changes:
+        """Put back what `foreign` changed, or, if `is_lost`, nobody knows."""
         is_told = bool(foreign) and self._fights.is_open(RULES)
         self._strangers = there
         changes = apply_rules(plan, self._tools)
@@ -269,7 +273,7 @@ class Mender:
         # Who connected while rules were missing is judged by the next pass;
         # nobody can tell what somebody else had made of them.
         self.owed |= owed.after(changes, plan.filter)
-        if foreign:
+        if foreign or is_lost:
             self.owed = owed.EVERYTHING
         for effect in () if is_told else changes.made:
             LOG.warning("mended: %s", effect)

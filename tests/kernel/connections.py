@@ -3,6 +3,7 @@
 import contextlib
 import socket
 
+import pytest
 from segment import guest, segment
 
 from flatnet.apply.filter.connections.conntrack import cut_connections
@@ -35,6 +36,20 @@ def silent_segment():
             host.server.kill()
             host.server.wait()
         yield built
+
+
+@pytest.fixture(scope="module")
+def net():
+    """Such a segment, for all tests of a module."""
+    with silent_segment() as built:
+        yield built
+
+
+@pytest.fixture
+def made(net):
+    """What makes connections on it."""
+    with contextlib.ExitStack() as stack:
+        yield Connections(net, stack)
 
 
 class Connections:

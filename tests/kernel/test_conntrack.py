@@ -1,6 +1,5 @@
 """What happens to connections that exist when rules change under them."""
 
-import contextlib
 import re
 
 import pytest
@@ -13,10 +12,10 @@ from connections import (
     SSH,
     UDP,
     WEB,
-    Connections,
     apply,
     both_ways,
-    silent_segment,
+    made,
+    net,
     stalls,
 )
 from segment import guest, link_local
@@ -25,17 +24,7 @@ from flatnet.state.rows import SecurityRule
 from tests.effects import cut
 from tests.sockets import receiver
 
-
-@pytest.fixture(scope="module")
-def net():
-    with silent_segment() as built:
-        yield built
-
-
-@pytest.fixture
-def made(net):
-    with contextlib.ExitStack() as stack:
-        yield Connections(net, stack)
+__all__ = ("made", "net")
 
 
 def test_a_connection_that_nothing_allows_stalls_and_others_go_on(net, made):

@@ -1,7 +1,5 @@
 """What happens to connections when a group comes to a host that had none."""
 
-import contextlib
-
 import pytest
 from connections import (
     FRIENDS,
@@ -9,10 +7,10 @@ from connections import (
     SERVED,
     SSH,
     WEB,
-    Connections,
     applied,
     both_ways,
-    silent_segment,
+    made,
+    net,
     stalls,
 )
 from segment import guest
@@ -23,6 +21,8 @@ from tests.builders import settings, snapshot
 from tests.effects import cut
 from tests.planned import host_plan, in_groups
 
+__all__ = ("made", "net")
+
 # Nothing allows it, so that whoever judges the guest cuts it.
 FORBIDDEN = "-s 10.0.0.3 -d 10.0.0.2 -p udplite --sport 3 --dport 4"
 STANDING = {SERVED: (1,), SAME_BRIDGE: (1,)}
@@ -30,17 +30,10 @@ STANDING = {SERVED: (1,), SAME_BRIDGE: (1,)}
 MORE = {**STANDING, 3: (8,)}
 
 
-@pytest.fixture(scope="module")
-def net():
-    with silent_segment() as built:
-        yield built
-
-
-@pytest.fixture
-def made(net):
+@pytest.fixture(autouse=True)
+def untracked(net):
+    """Nothing that another test tracked."""
     net.node.run("conntrack -F")
-    with contextlib.ExitStack() as stack:
-        yield Connections(net, stack)
 
 
 def apply(net, groups, *rules, members=("10.0.0.50",)):

@@ -1,17 +1,15 @@
 """What was cut stays cut, and nothing else does."""
 
-import contextlib
-
 import pytest
 from connections import (
     PATIENCE,
     SAME_BRIDGE,
     SERVED,
     SSH,
-    Connections,
     apply,
     both_ways,
-    silent_segment,
+    made,
+    net,
     stalls,
 )
 from segment import link_local
@@ -20,17 +18,7 @@ from flatnet.state.rows import SecurityRule
 from tests.effects import cut
 from tests.sockets import passes
 
-
-@pytest.fixture(scope="module")
-def net():
-    with silent_segment() as built:
-        yield built
-
-
-@pytest.fixture
-def made(net):
-    with contextlib.ExitStack() as stack:
-        yield Connections(net, stack)
+__all__ = ("made", "net")
 
 
 def test_no_setting_of_the_machine_is_touched(net, made):

@@ -27,7 +27,7 @@ def settled():
     sets = Sets()
     existing = sets.read()
     edits, errors = ipset.differences(WANTED, existing)
-    _, more = ipset.close_sets(edits)
+    _, more = ipset.close_sets(edits, sets.asking)
     assert not errors
     assert not more
     sets.note(existing, edits, gone=(), refused=())

@@ -10,8 +10,10 @@ the core to others.
 
 import sys
 import time
+from functools import partial
 
 from flatnet.apply.filter.iptables import ipset_messages
+from flatnet.apply.netlink import KeptSocket
 from flatnet.exceptions import HostSetupError
 from flatnet.lab import answering
 from flatnet.lab.conversation import Json
@@ -22,23 +24,24 @@ _PAUSE = 0.0002
 
 def main() -> int:
     """Answer until the input ends."""
-    return answering.hold(_answer)
+    asking = ipset_messages.socket_of_sets()
+    return answering.hold(partial(_answer, asking))
 
 
-def _answer(question: Json) -> Json:
+def _answer(asking: KeptSocket, question: Json) -> Json:
     end = time.monotonic() + _SECONDS
     while time.monotonic() < end:
-        for name in question["names"] or ipset_messages.names():
-            if _count(name) >= question["at_least"]:
+        for name in question["names"] or ipset_messages.names(asking):
+            if _count(name, asking) >= question["at_least"]:
                 return {"name": name}
         time.sleep(_PAUSE)
     return {"name": ""}
 
 
-def _count(name: str) -> int:
+def _count(name: str, asking: KeptSocket) -> int:
     """How many members a set has; -1 where it has gone."""
     try:
-        return ipset_messages.count(name)
+        return ipset_messages.count(name, asking)
     except HostSetupError:
         return -1
 

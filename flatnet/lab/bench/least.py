@@ -10,7 +10,10 @@ from pathlib import Path
 
 from flatnet.apply import files, netlink
 from flatnet.apply.filter.guard.libnftables import Session
-from flatnet.apply.filter.iptables.ipset_messages import Writer
+from flatnet.apply.filter.iptables.ipset_messages import (
+    Writer,
+    socket_of_sets,
+)
 from flatnet.apply.link import taps
 from flatnet.apply.link.link import NO_OPENER
 from flatnet.apply.netlink import attribute
@@ -43,7 +46,7 @@ class Host:
             subprocess.run(["ip", *words.split()], check=True)
         self._bridge = socket.if_nametoindex(BRIDGE)
         self._kernel = netlink.connected(netlink.ROUTE, _SECONDS)
-        self._sets = Writer()
+        self._sets = Writer(socket_of_sets())
         for name in _SETS:
             self._sets.create(name, 4)
         self._tables = Session()

@@ -65,7 +65,7 @@ def open_instances(
         place = placement(top_regex, bottom_regex)
     except HostSetupError:
         place = Placement()
-    found = _unfiltered(plan.filter, place, known.words)
+    found = _unfiltered(plan.filter, place, known)
     return (found & everyone) | unguarded(plan, session, known.guarding)
 
 
@@ -81,14 +81,14 @@ def _is_set(name: str, value: str) -> bool:
 
 
 def _unfiltered(
-    wanted: Filter, place: Placement, words: Words
+    wanted: Filter, place: Placement, remembered: Known
 ) -> frozenset[str]:
     filtered = [guest for guest in wanted.guests if guest.filtered]
     if not filtered:
         return frozenset()
-    planned = rules(wanted)
+    planned, words = rules(wanted), remembered.words
     try:
-        sets = ipset.read_sets()
+        sets = ipset.read_sets(remembered.sets.asking)
     except HostSetupError:
         return frozenset(guest.instance_uuid for guest in filtered)
     found: set[str] = set()

@@ -12,7 +12,6 @@ Goals, and how each is met:
 * One bad set keeps no other from its members.
 """
 
-import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -41,15 +40,16 @@ _REMEMBERED = 1 << 18
 Errors = Mapping[str, str]
 
 
-def read_sets() -> Mapping[str, FoundSet]:
+def read_sets(asking: KeptSocket) -> Mapping[str, FoundSet]:
     """Return the sets of ours, by name.
 
     :raises HostSetupError: the kernel does not tell
     """
-    return {name: found_set(name, told) for name, told in told_sets().items()}
+    told = told_sets(asking)
+    return {name: found_set(name, each) for name, each in told.items()}
 
 
-def told_sets(asking: KeptSocket | None = None) -> Mapping[str, Told]:
+def told_sets(asking: KeptSocket) -> Mapping[str, Told]:
     """Return what the kernel says of them; errors as for `read_sets`."""
     every = names(asking)
     mine = [name for name in every if name.startswith(PREFIX)]
@@ -119,14 +119,12 @@ def differences(
     return tuple(edits), errors
 
 
-def close_sets(
-    edits: tuple[SetEdits, ...], asking: KeptSocket | None = None
-) -> Written:
+def close_sets(edits: tuple[SetEdits, ...], asking: KeptSocket) -> Written:
     """Make sets, and take from those there are what is let in by them.
 
     Return the names of those written, and errors by set.
 
-    :param asking: a socket for sets that stays open; so for the others
+    :param asking: a socket for sets; so for the others
     :raises HostSetupError: the kernel is not to be talked to
     """
     made = [each for each in edits if each.is_new]
@@ -141,9 +139,7 @@ def close_sets(
     )
 
 
-def open_sets(
-    edits: tuple[SetEdits, ...], asking: KeptSocket | None = None
-) -> Written:
+def open_sets(edits: tuple[SetEdits, ...], asking: KeptSocket) -> Written:
     """Give the sets the rest of their members; return as `close_sets` does."""
     shutting, others = _there(edits)
     return _written(
@@ -166,27 +162,27 @@ def _there(
     )
 
 
-def _written(steps: _Steps, asking: KeptSocket | None) -> Written:
+def _written(steps: _Steps, asking: KeptSocket) -> Written:
     names: set[str] = set()
     errors: dict[str, str] = {}
     steps = list(steps)
     if not steps:
         return frozenset(), errors
-    with contextlib.closing(Writer(asking)) as writer:
-        for edits, change in steps:
-            name = edits.wanted.name
-            names.add(name)
-            try:
-                change(writer)
-            except SetError as error:
-                errors.setdefault(name, str(error))
+    writer = Writer(asking)
+    for edits, change in steps:
+        name = edits.wanted.name
+        names.add(name)
+        try:
+            change(writer)
+        except SetError as error:
+            errors.setdefault(name, str(error))
     return frozenset(names - errors.keys()), errors
 
 
 def remove_sets(
     wanted: tuple[AddressSet, ...],
     existing: Mapping[str, FoundSet],
-    asking: KeptSocket | None = None,
+    asking: KeptSocket,
 ) -> Written:
     """Remove what is ours and not planned; return as `close_sets` does."""
     gone = existing.keys() - {each.name for each in wanted}
@@ -194,12 +190,12 @@ def remove_sets(
     if not gone:
         return frozenset(), errors
     deadline = time.monotonic() + _PATIENCE
-    with contextlib.closing(Writer(asking)) as writer:
-        for name in sorted(gone):
-            try:
-                _destroy(writer, name, deadline)
-            except SetError as error:
-                errors[name] = str(error)
+    writer = Writer(asking)
+    for name in sorted(gone):
+        try:
+            _destroy(writer, name, deadline)
+        except SetError as error:
+            errors[name] = str(error)
     return frozenset(gone - errors.keys()), errors
 
 

@@ -72,7 +72,7 @@ def socket_of_sets() -> KeptSocket:
     return KeptSocket(netlink.NETFILTER, _SECONDS)
 
 
-def names(asking: KeptSocket | None = None) -> list[str]:
+def names(asking: KeptSocket) -> list[str]:
     """Return the names of all sets of the current namespace.
 
     :param asking: a socket as above; so for the others
@@ -83,9 +83,7 @@ def names(asking: KeptSocket | None = None) -> list[str]:
     return [_text(by_kind(each)[_NAME]) for each in _bodies(asked, asking)]
 
 
-def listed(
-    only: Iterable[str] | None = None, asking: KeptSocket | None = None
-) -> dict[str, Told]:
+def listed(only: Iterable[str] | None, asking: KeptSocket) -> dict[str, Told]:
     """Return what the kernel says of sets, by name; all, or those named.
 
     :raises HostSetupError: the kernel does not tell
@@ -110,7 +108,7 @@ def found_set(name: str, told: Told) -> FoundSet:
     return FoundSet(name, family, frozenset(members))
 
 
-def count(name: str, asking: KeptSocket | None = None) -> int:
+def count(name: str, asking: KeptSocket) -> int:
     """Return how many members a set has, -1 where the kernel tells not.
 
     :raises HostSetupError: there is no such set
@@ -125,18 +123,11 @@ def count(name: str, asking: KeptSocket | None = None) -> int:
 
 
 class Writer:
-    """One connection that changes sets; each change is done or refused."""
+    """Changes sets by a socket for them; each change is done or refused."""
 
-    def __init__(self, asking: KeptSocket | None = None) -> None:
-        """`asking` is a socket that stays open, none for one of its own."""
-        self._asking = asking or socket_of_sets()
-        self._is_lent = asking is not None
+    def __init__(self, asking: KeptSocket) -> None:
+        self._asking = asking
         self._revisions: dict[int, bytes] = {}
-
-    def close(self) -> None:
-        """End it, but not a socket that was lent."""
-        if not self._is_lent:
-            self._asking.close()
 
     def create(self, name: str, family: int) -> None:
         """Make an empty set of addresses.
@@ -204,15 +195,10 @@ class Writer:
         return found
 
 
-def _bodies(question: bytes, asking: KeptSocket | None) -> list[bytes]:
+def _bodies(question: bytes, asking: KeptSocket) -> list[bytes]:
     """All messages that answer a question; errors as the kernel tells them."""
-    kept = asking or socket_of_sets()
-    try:
-        with kept.lent() as kernel:
-            found, number = _received(kernel, question)
-    finally:
-        if asking is None:
-            kept.close()
+    with asking.lent() as kernel:
+        found, number = _received(kernel, question)
     if number:
         raise SetError(number)
     return found

@@ -59,7 +59,7 @@ def served_info(
         plugged=[
             interface.uuid
             for interface, _, _ in served.networks
-            if is_here and outcome.is_active(port_name(interface.uuid))
+            if is_here and outcome.is_up(port_name(interface.uuid))
         ],
     )
 

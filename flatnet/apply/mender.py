@@ -5,8 +5,7 @@ Goals, and how each is met:
 * The last plan stays in force.  When somebody flushes rules, or a port joins
   a bridge of ours, what the last plan says is put back at once, rules and
   guard only; then the daemon is asked for a pass: for a whole one where rules
-  were changed, else for one that need look at no guest.  Rules of others that
-  come before ours have a moment to go again.
+  were changed, else for one that need look at no guest.
 * Nothing is missed between a look and the next: the subscription is older
   than the first pass, and what others do during a pass is told by device.
 * Events cost little: many fold into one look, a few each second, and each is
@@ -262,9 +261,8 @@ class Mender:
         changes = apply_rules(plan, self._tools)
         who = ", ".join(foreign)
         # A policy or a new chain changes none of ours; a sleeper woken warns.
-        if foreign and not any(
-            (changes.made, changes.failures, changes.warnings)
-        ):
+        is_other = changes.made or changes.failures or changes.warnings
+        if foreign and not is_other:
             LOG.info("%s touched rules of flatnet, which are as before", who)
         elif foreign:
             self._fights.to_repair(RULES, who, time.monotonic())
@@ -275,9 +273,8 @@ class Mender:
         self.owed |= owed.after(changes, plan.filter)
         if foreign or is_lost:
             self.owed = owed.EVERYTHING
-        for effect in () if is_told else changes.made:
-            LOG.warning("mended: %s", effect)
-        for line in () if is_told else changes.warnings:
+        mended = [f"mended: {effect}" for effect in changes.made]
+        for line in () if is_told else (*mended, *changes.warnings):
             LOG.warning("%s", line)
         for failure in changes.failures:
             LOG.error("%s", failure)

@@ -19,8 +19,7 @@ class Attached:
 
     Each with its network, and with the address that the bridge of the host
     that asks has in it, or none.  `up` are the uuids of the interfaces whose
-    ports were made by the last pass of the instance's own host, and whose
-    guest lacks nothing there.
+    ports were made by the last pass of the instance's own host.
     """
 
     networks: tuple[tuple[Interface, Network, str | None], ...]
@@ -54,10 +53,7 @@ def of_instance(
 
 
 def _up(connection: Connection, instance_uuid: str) -> frozenset[str]:
-    """Nobody vouches for ports where the last pass failed as a whole.
-
-    Nor for one whose guest lacks something: his bridge, its DHCP server.
-    """
+    """Nobody vouches for ports where the last pass failed as a whole."""
     failed = exists().where(
         SERVICES.c.host == BINDINGS.c.host, SERVICES.c.state == "failed"
     )
@@ -70,7 +66,6 @@ def _up(connection: Connection, instance_uuid: str) -> frozenset[str]:
                 INSTANCES.c.deleted == 0,
                 BINDINGS.c.host == INSTANCES.c.host,
                 BINDINGS.c.found == "up",
-                BINDINGS.c.reason.is_(None),
                 ~failed,
             )
         )

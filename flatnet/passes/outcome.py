@@ -131,10 +131,6 @@ class Pass:
         """Whether a device is on its bridge."""
         return name in self.ports and self.ports[name].found == "up"
 
-    def is_active(self, name: str) -> bool:
-        """Whether it is, and its guest lacks nothing that is his own."""
-        return self.is_up(name) and self.ports[name].reason is None
-
     @property
     def mtus(self) -> dict[str, int]:
         """The mtu of each bridge, by name."""

@@ -73,8 +73,8 @@ def instance_condition(
     """Return the state of a living instance and its reason.
 
     active, building (nobody has asked for it, or its host has not looked
-    yet), failed (its host could not: its port, or what it needs besides),
-    shut (its port is down), away (its host is not there).
+    yet), failed (its host could not), shut (its port is down), away (its host
+    is not there).
 
     :param bound: its bindings on the host that its row names
     :param host: the condition of that host
@@ -88,12 +88,10 @@ def instance_condition(
         return "away", f"host {instance.host} is {state}: {reason}"
     if state == "failed":
         return "failed", reason
-    bound = tuple(bound)
     found = {each.found: each.reason for each in bound}
     if not found:
         return _BUILDING, f"host {instance.host} has not looked at it yet"
     for what, condition in _OF_FOUND:
         if what in found:
             return condition, found[what]
-    lacking = [each.reason for each in bound if each.reason]
-    return ("failed", lacking[0]) if lacking else (_ACTIVE, None)
+    return _ACTIVE, found["up"]

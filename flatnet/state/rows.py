@@ -101,7 +101,7 @@ class Finding:
 
     `found` is up, shut, missing or held (kept for a guest that no row
     names here), `carrier` says that a guest is there, `reason` why it is not
-    up, or what its guest lacks.  `plug` is the kind of the device.
+    up.  `plug` is the kind of the device.
     """
 
     interface_uuid: str

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from flatnet.cmd.hostrows import DatabaseRows
-from flatnet.db import attached, bindings, findings, models
+from flatnet.db import bindings, findings, models
 from flatnet.plan.kept import Kept
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
@@ -85,21 +85,6 @@ def test_what_is_known_comes_to_what_is_compared(database, pair):
         reset = update(table).values(found=None, carrier=None, seen_at=None)
         database.write(lambda c, reset=reset: c.execute(reset).rowcount)
     assert seen[0] == seen[1]
-
-
-def test_who_lacks_something_has_no_active_port(database, pair):
-    for reason, is_active in (("no DHCP server", False), (None, True)):
-        new = [
-            Finding(vif, uuid, "up", reason=reason)
-            for uuid, vif in pair.items()
-        ]
-        before = bound_here(database, "node1")
-        findings.record(database, host="node1", findings=new, known=before)
-        for uuid, vif in pair.items():
-            found = attached.of_instance(
-                database, instance_uuid=uuid, host="node1"
-            )
-            assert found.up == ({vif} if is_active else set())
 
 
 def test_a_port_that_stands_says_of_what_kind_it_is(database, pair):

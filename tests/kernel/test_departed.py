@@ -11,6 +11,7 @@ from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.narrowed import filtered_addresses
 from flatnet.apply.filter.iptables.rendering import Rendering
+from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.known import Known
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Surface, Verb
@@ -83,7 +84,7 @@ def shown():
     ]
     led = (
         each.members
-        for name, each in ipset.read_sets().items()
+        for name, each in ipset.read_sets(Sets().asking).items()
         if name.endswith(DIGITS)
     )
     return tuple(rules), frozenset().union(*led)

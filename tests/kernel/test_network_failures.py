@@ -30,7 +30,7 @@ def of(outcome, *guests):
     """What is told of guests: in words, and by their ports."""
     names = [port_name(each.uuid) for each in guests]
     return [
-        (suffers(outcome, each), outcome.is_up(n), outcome.is_active(n))
+        (suffers(outcome, each), outcome.is_up(n))
         for each, n in zip(guests, names, strict=True)
     ]
 
@@ -93,6 +93,6 @@ def test_a_bridge_that_is_not_as_planned_is_told_by_its_network(
     assert log.count(text) == 1
     assert "(instances: all of network 1)" in log
     first, second, third = told
-    assert first == [(text, True, False)] * 2
-    assert second == [*first, (text, False, False)]
-    assert third == [("", True, True)] * 3
+    assert first == [(text, True)] * 2
+    assert second == [*first, (text, False)]
+    assert third == [("", True)] * 3

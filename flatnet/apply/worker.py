@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,7 @@ from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
+from flatnet.apply.filter.guard.guard import read_tables
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.saved import confirm, read_back, tables_key
@@ -143,6 +145,23 @@ class Worker:
             if request.work.base is None:
                 # All that there is was received and rendered at once.
                 heap.trim()
+        elif not self._has_passed:
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Read what the first pass will ask for, while the daemon reads rows.
+
+        What cannot be read is for that pass to tell.
+        """
+        known, devices = self._tools.known, self._tools.devices
+        read_back(known.proven, {4, 6})
+        for read in (
+            known.sets.read,
+            devices.named,
+            partial(read_tables, self._tools.session),
+        ):
+            with contextlib.suppress(FlatnetError, OSError):
+                read()
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:
@@ -168,7 +187,8 @@ class Worker:
         return channel.Reply(changes=changes)
 
     def _work(self, work: channel.Work) -> Changes:
-        if work.base is None:
+        # What was read before the first pass is as true as what it would read.
+        if work.base is None and self._has_passed:
             self._tools.known.proven.forget()
             self._watch.devices.forget()
             self._tools.known.daemons.forget()

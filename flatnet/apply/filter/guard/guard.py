@@ -177,7 +177,7 @@ def apply_guard(
 def _written(
     session: Session, guarding: Guarding, tables: tuple[nft.Table, ...]
 ) -> tuple[Effect, ...]:
-    found = {each: _known(session, each) for each in tables}
+    found = {each: _known(session, each.family) for each in tables}
     session.adopt((table.family, table.name) for table in tables)
     whole = {
         table: present
@@ -216,7 +216,7 @@ def _note_made(
     before: int,
 ) -> None:
     """Note what the kernel made of our rules, if nobody else wrote since."""
-    found = {table: _known(session, table) for table in made}
+    found = {table: _known(session, table.family) for table in made}
     if generation(session.proven.asking) != before + 1:
         found = dict.fromkeys(found)
     guarding.note_rules(found)
@@ -257,10 +257,19 @@ def _amended(
     )
 
 
-def _known(session: Session, table: nft.Table) -> nft.Found | None:
+def read_tables(session: Session) -> None:
+    """Read what the kernel has of the tables, for whoever asks next.
+
+    :raises HostSetupError: the kernel does not tell
+    """
+    for family in FAMILIES:
+        _known(session, family)
+
+
+def _known(session: Session, family: str) -> nft.Found | None:
     """What the kernel has of a table, from memory where that is proven."""
     return session.proven.read(
-        _key(table), lambda: nft.read(session, table.family, table.name)
+        ("guard", family), lambda: nft.read(session, family, TABLE)
     )
 
 

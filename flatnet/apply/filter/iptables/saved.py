@@ -9,7 +9,7 @@ counts as empty until it was woken.
 
 import contextlib
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -146,12 +146,7 @@ def read_back(proven: Proven, unread: set[int]) -> None:
 
     :param unread: the families that were written; nobody is left in it
     """
-    while unread:
-        family = unread.pop()
-        if is_legacy(family):
-            continue
-        with contextlib.suppress(HostSetupError):
-            proven.read(tables_key(family), partial(read_tables, family))
+    _read_each(unread, proven.read)
 
 
 def confirm(proven: Proven, presumed: set[int]) -> None:
@@ -159,12 +154,19 @@ def confirm(proven: Proven, presumed: set[int]) -> None:
 
     :param presumed: the families that were written; nobody is left in it
     """
-    while presumed:
-        family = presumed.pop()
+    _read_each(presumed, proven.confirm)
+
+
+def _read_each(
+    families: set[int],
+    read: Callable[[Hashable, Callable[[], Saved]], object],
+) -> None:
+    while families:
+        family = families.pop()
         if is_legacy(family):
             continue
         with contextlib.suppress(HostSetupError):
-            proven.confirm(tables_key(family), partial(read_tables, family))
+            read(tables_key(family), partial(read_tables, family))
 
 
 def _to_wake(saved: Saved, planned: frozenset[str]) -> frozenset[str]:

@@ -28,13 +28,22 @@ def pids(lab: Lab) -> dict[str, list[int]]:
             found.setdefault(role, []).append(pid)
     for node in lab.nodes:
         for pid in namespaces.pids(node.namespace):
-            role = "applier"
-            if pid == node.daemon_pid:
-                role = "manager"
-            elif cpu.program(pid) == DNSMASQ:
-                role = DNSMASQ
-            found.setdefault(role, []).append(pid)
+            if role := _of_node(pid, node.daemon_pid):
+                found.setdefault(role, []).append(pid)
     return found
+
+
+def _of_node(pid: int, daemon: int) -> str:
+    """The role of a process of a node, empty for who is not flatnet's."""
+    if pid == daemon:
+        return "manager"
+    if cpu.program(pid) == DNSMASQ:
+        return DNSMASQ
+    while pid > 1:
+        pid = cpu.parent(pid)
+        if pid == daemon:
+            return "applier"
+    return ""
 
 
 def applier(node: Node) -> int:

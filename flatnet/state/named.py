@@ -28,6 +28,10 @@ class Named(Generic[V]):
     of: tuple[tuple[V, ...], ...]
     values: SlicedMap[str, V]
 
+    def are_of(self, of: Sequence[tuple[V, ...]]) -> bool:
+        """Whether it is of just these very sequences."""
+        return len(self.of) == len(of) and all(map(is_, self.of, of))
+
     @property
     def is_whole(self) -> bool:
         """Whether it has all of them: of namesakes it has one."""
@@ -38,12 +42,7 @@ def named(
     known: Named[V] | None, of: Sequence[tuple[V, ...]]
 ) -> SlicedMap[str, V]:
     """Return the values of sequences by name; of namesakes the last."""
-    if (
-        known is not None
-        and len(known.of) == len(of)
-        and all(map(is_, known.of, of))
-        and known.is_whole
-    ):
+    if known is not None and known.are_of(of) and known.is_whole:
         return known.values
     return SlicedMap({each.name: each for those in of for each in those})
 
@@ -52,7 +51,9 @@ def amended(
     known: Named[V] | None, of: Sequence[tuple[V, ...]]
 ) -> Named[V] | None:
     """Return those of other sequences, most of whose values are the same."""
-    if known is None or not known.is_whole:
+    if known is None or known.are_of(of):
+        return known
+    if not known.is_whole:
         return None
     old, new = (
         {id(each): each for those in sequences for each in those}

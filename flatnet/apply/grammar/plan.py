@@ -9,9 +9,8 @@ rules become a drop, and it is named.  What is wrong with the host refuses
 the plan, for then nobody knows what it would make of the host.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from operator import is_
 
 from flatnet.apply.grammar import values
 from flatnet.apply.grammar.bounds import check_bounds, few
@@ -22,7 +21,7 @@ from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure, network_key
 from flatnet.state.effects import Surface
-from flatnet.state.named import Named, amended
+from flatnet.state.named import amended
 from flatnet.state.plan import (
     Bridge,
     DhcpHost,
@@ -63,7 +62,9 @@ def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
             replace(
                 plan,
                 bridges=bridges,
-                arranged=_arranged(plan, bridges),
+                arranged=amended(
+                    plan.arranged, [each.ports for each in bridges]
+                ),
                 dhcp_servers=tuple(
                     _dhcp_server(each, found) for each in plan.dhcp_servers
                 ),
@@ -77,14 +78,6 @@ def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
         )
     except ValueError as error:
         raise HostSetupError(f"a plan is refused whole: {error}") from error
-
-
-def _arranged(plan: Plan, bridges: Iterable[Bridge]) -> Named[Port] | None:
-    """The ports by name that are left of a plan on its bridges."""
-    of = [each.ports for each in bridges]
-    if all(map(is_, of, (each.ports for each in plan.bridges))):
-        return plan.arranged
-    return amended(plan.arranged, of)
 
 
 def _check_host_name(name: str) -> None:

@@ -192,16 +192,17 @@ def _written(
     lines, told = [], []
     becomes: dict[Hashable, nft.Found | None] = {met.PROOF: None}
     for table in tables:
+        key = _key(table.family)
         if table in whole:
             changes = guarding.changes(table, whole[table])
             lines.append(amendments.text(changes))
-            becomes[_key(table)] = amendments.amended(whole[table], changes)
+            becomes[key] = amendments.amended(whole[table], changes)
             continue
         # With what rules put into its sets since.
         present = nft.read(session, table.family, table.name)
         lines.append(nft.replacement(table, present))
         told.append(Effect(Surface.GUARD, Verb.MADE, _named(table.family)))
-        becomes[_key(table)] = None
+        becomes[key] = None
     before = generation(session.proven.asking)
     session.run("".join(lines), becomes)
     made = [table for table in tables if table not in whole]
@@ -235,7 +236,7 @@ def _amended(
     }
     wanted = [change for those in changes.values() for change in those]
     if wanted:
-        before = session.proven.at(map(_key, found))
+        before = session.proven.at(_key(each.family) for each in found)
         if before is None:
             raise OutdatedError
         after = write_elements(session, wanted, before)
@@ -258,10 +259,7 @@ def _amended(
 
 
 def read_tables(session: Session) -> None:
-    """Read what the kernel has of the tables, for whoever asks next.
-
-    :raises HostSetupError: the kernel does not tell
-    """
+    """Read the tables for whoever asks next; errors as for `apply_guard`."""
     for family in FAMILIES:
         _known(session, family)
 
@@ -269,12 +267,12 @@ def read_tables(session: Session) -> None:
 def _known(session: Session, family: str) -> nft.Found | None:
     """What the kernel has of a table, from memory where that is proven."""
     return session.proven.read(
-        ("guard", family), lambda: nft.read(session, family, TABLE)
+        _key(family), lambda: nft.read(session, family, TABLE)
     )
 
 
-def _key(table: nft.Table) -> Hashable:
-    return ("guard", table.family)
+def _key(family: str) -> Hashable:
+    return ("guard", family)
 
 
 def _named(family: str) -> str:

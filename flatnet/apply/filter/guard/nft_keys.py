@@ -52,12 +52,7 @@ def by_key(key: str, elements: Iterable[Element]) -> dict[bytes, Element]:
     :raises ValueError: a part is not of its type
     """
     kinds = parts(key)
-    if len(kinds) == 1:
-        return {_encoded(kinds[0], each[0]): each for each in elements}
-    return {
-        b"".join(map(_filled, map(_encoded, kinds, each))): each
-        for each in elements
-    }
+    return {_joined(kinds, each): each for each in elements}
 
 
 def decoded(key: str, data: bytes) -> Element:
@@ -98,8 +93,13 @@ def _encoded(kind: str, value: str) -> bytes:
             return int(value, 0).to_bytes(_length(kind))
 
 
-def _filled(value: bytes) -> bytes:
-    return value + b"\0" * (-len(value) % 4)
+def _joined(kinds: tuple[str, ...], element: Element) -> bytes:
+    values = [
+        _encoded(kind, text) for kind, text in zip(kinds, element, strict=True)
+    ]
+    if len(values) == 1:
+        return values[0]
+    return b"".join(value + b"\0" * (-len(value) % 4) for value in values)
 
 
 def _packed(family: int, value: str) -> bytes:

@@ -31,6 +31,10 @@ class BrokerUnavailable(FlatnetError):
     """The message broker or the daemon that was asked does not answer."""
 
 
+class CallNotSupported(FlatnetError):
+    """The daemon that was asked is an older one, which has no such call."""
+
+
 class HostSetupError(FlatnetError):
     """This host could not be brought to its plan for what was asked."""
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from flatnet.db import allocation, instances
+from flatnet.db import allocation, deallocation, instances
+from flatnet.db.batch import Batch
 from flatnet.db.engine import Database
 from flatnet.db.fold import Fold
 from flatnet.db.orders import (
@@ -47,7 +48,8 @@ class Ledger:
 
     :param placement: how this host gives things out now
     :param tell: told once a transaction, after it, which members of groups
-        it was about
+        it was about, for other hosts
+    :param heed: told the same of those who left, for this host
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class Ledger:
         *,
         placement: Callable[[], Placing],
         tell: Callable[[Concerned], None],
+        heed: Callable[[Concerned], None],
     ) -> None:
         self._database = database
         self._placement = placement
         self._tell = tell
+        self._heed = heed
         self._living = Fold(self._all_living)
         self._allocations = Fold(self._allocate_all)
         self._deallocations = Fold(self._deallocate_all)
@@ -91,15 +95,16 @@ class Ledger:
         """
         taken = self._deallocations.ask(farewell)
         self._tell(taken.members)
+        self._heed(taken.members)
         return taken.bereft
 
     def _all_living(
-        self, references: Sequence[str]
+        self, references: Batch[str]
     ) -> tuple[Instance | InstanceNotFound, ...]:
-        return instances.all_meant(self._database, references)
+        return instances.all_meant(self._database, references.items)
 
     def _allocate_all(
-        self, orders: Sequence[Order]
+        self, orders: Batch[Order]
     ) -> list[_Written | FlatnetError]:
         answers, members = allocation.allocate_all(
             self._database, orders, self._placement()
@@ -107,9 +112,11 @@ class Ledger:
         return _told(answers, members, _Written)
 
     def _deallocate_all(
-        self, farewells: Sequence[Farewell]
+        self, farewells: Batch[Farewell]
     ) -> list[_Taken | FlatnetError]:
-        answers, members = allocation.deallocate_all(self._database, farewells)
+        answers, members = deallocation.deallocate_all(
+            self._database, farewells
+        )
         return _told(answers, members, _Taken)
 
 

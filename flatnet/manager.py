@@ -24,18 +24,15 @@ from flatnet.db import (
     snapshot,
 )
 from flatnet.db.engine import Database
-from flatnet.db.orders import Farewell, Order, Placing
-from flatnet.exceptions import (
-    DatabaseUnavailable,
-    FlatnetError,
-    NetworkNotFound,
-)
+from flatnet.db.orders import Concerned, Farewell, Order, Placing
+from flatnet.exceptions import DatabaseUnavailable, NetworkNotFound
+from flatnet.following import Followers
 from flatnet.ledger import Ledger
 from flatnet.passes.reconciler import Reconciler
 from flatnet.rpc.arguments import Requested
 from flatnet.rpc.client import NetworkAPI
 from flatnet.state.rows import Instance, Network
-from flatnet.state.scope import EVERYTHING, of_hint, of_instance
+from flatnet.state.scope import EVERYTHING, Scope, of_hint, of_instance
 from flatnet.state.taken import InUse
 
 LOG = logging.getLogger(__name__)
@@ -69,10 +66,12 @@ class FlatManager:
         self._peers = peers
         self._timeout = timeout
         self._in_use = in_use
+        self._followers = Followers(self.peer, here=settings.host)
         self._ledger = Ledger(
             database,
             placement=self._placement,
             tell=functools.partial(hints.tell, peers, host=settings.host),
+            heed=self._heed,
         )
 
     def is_here(self, host: str | None) -> bool:
@@ -119,27 +118,27 @@ class FlatManager:
         """
         with self._asking():
             bereft = self._ledger.deallocate(Farewell(reference, hint))
-        instance_uuid = bereft.instance_uuid
-        outcome = self._reconciler.ask_and_wait(
-            self._timeout, of_instance(instance_uuid)
-        )
-        behind = {}
-        for host in bereft.hosts:
-            if host == self._settings.host:
-                outcome.check_gone(instance_uuid)
-            elif reason := self._not_followed(host, instance_uuid):
-                behind[host] = reason
+        ticket, gone = None, bereft.instance_uuid
+        if self._settings.host in bereft.hosts:
+            ticket = self._reconciler.ask(of_instance(gone))
+        behind = self._followers.behind(bereft)
+        if ticket is not None:
+            self._reconciler.wait(ticket, self._timeout).check_gone(gone)
         return {"followed": False, "hosts": behind} if behind else None
 
-    def _not_followed(self, host: str, instance_uuid: str) -> str | None:
-        """Have another host follow its rows; return why it has not."""
-        try:
-            self.peer(host).setup_networks_on_host(
-                {}, instance_id=instance_uuid, host=host, teardown=True
-            )
-        except FlatnetError as error:
-            return str(error)
-        return None
+    def _heed(self, members: Concerned) -> None:
+        """Look at who left groups, wherever they ran; nobody waits for it."""
+        if members.groups:
+            self._reconciler.ask(Scope(instances=frozenset(members.instances)))
+
+    def follow(self, instances: frozenset[str]) -> dict[str, str]:
+        """Rid this host of instances whose rows are gone.
+
+        :returns: why it is not, by the uuids of those of which it is not
+        """
+        scope = Scope(instances=instances)
+        outcome = self._reconciler.ask_and_wait(self._timeout, scope)
+        return outcome.left_of(instances)
 
     def set_up(self, reference: str) -> None:
         """Make this host ready for an instance, wherever it is by its row.

@@ -3,7 +3,7 @@
 import logging
 
 from flatnet.db import (
-    allocation,
+    deallocation,
     findings,
     host_addresses,
     scoped,
@@ -88,7 +88,7 @@ class DatabaseRows:
     def _settled(self, scope: Scope, before: Kept) -> tuple[Kept, Covered]:
         rows, covered = self._read(scope, before)
         if rows.departed:
-            allocation.deallocate_departed(self._database, host=self._host)
+            deallocation.deallocate_departed(self._database, host=self._host)
             rows, covered = self._read(scope, before)
         if not covered.everything:
             return kept(before, rows, covered), covered

@@ -1,38 +1,32 @@
-"""Interfaces and addresses of instances and hosts: given and taken back.
+"""Interfaces and addresses of instances, given; and single addresses.
 
 Every function is one transaction that holds the rows of the networks it is
 about, so allocations in one network queue up and addresses ascend; asked
 twice, each answers the same.  An error changes nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select, union
-from sqlalchemy import delete as delete_from
+from sqlalchemy import Connection, select
 
 from flatnet.db import (
-    bindings,
     checks,
     draft,
     drafts,
     engine,
-    instances,
     interfaces,
     models,
     networks,
     releases,
     requests,
     situation,
-    tombstones,
 )
+from flatnet.db.batch import Batch
 from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import (
-    Bereft,
     Concerned,
-    Farewell,
     Order,
     Placing,
     Served,
@@ -41,20 +35,12 @@ from flatnet.db.tenants import Tenants
 from flatnet.exceptions import (
     FixedIpNotFoundForSpecificInstance,
     FlatnetError,
-    InstanceNotFound,
 )
 
 FIXED_IPS = models.fixed_ips
 VIFS = models.virtual_interfaces
 
 Answer = Served | FlatnetError
-_MINE: BindParameter[Any] = bindparam("instances", expanding=True)
-# The networks in which instances have something, and their interfaces.
-_USED = union(
-    select(VIFS.c.network_id).where(VIFS.c.instance_uuid.in_(_MINE)),
-    select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.instance_uuid.in_(_MINE)),
-)
-_REMOVED = delete_from(VIFS).where(VIFS.c.instance_uuid.in_(_MINE))
 
 
 @engine.writes
@@ -86,7 +72,7 @@ def allocate(
         requested=None if requested is None else tuple(requested),
         macs=tuple(macs),
     )
-    (answer,) = _allocate(connection, [order], placement)
+    (answer,) = _allocate(connection, Batch([order]), placement)
     if isinstance(answer, FlatnetError):
         raise answer
     return answer
@@ -94,65 +80,19 @@ def allocate(
 
 @engine.writes
 def allocate_all(
-    connection: Connection, orders: Sequence[Order], placement: Placing
+    connection: Connection, batch: Batch[Order], placement: Placing
 ) -> tuple[tuple[Answer, ...], Concerned]:
     """Do the same for many: each has what it got, or its own error.
 
     Who cannot be served changes nothing, and the others are.
     """
-    answers = _allocate(connection, orders, placement)
+    answers = _allocate(connection, batch, placement)
     served = [
         order.instance_uuid
-        for order, answer in zip(orders, answers, strict=True)
+        for order, answer in zip(batch.items, answers, strict=True)
         if isinstance(answer, Served)
     ]
     return answers, interfaces.members(connection, served)
-
-
-@engine.writes
-def deallocate(
-    connection: Connection, *, instance_uuid: str, hint: str | None = None
-) -> tuple[str, ...]:
-    """Take back all interfaces and addresses of an instance.
-
-    It needs no row in `instances`, and no interface either.  Returns the
-    hosts that are to follow.
-
-    :param hint: the host that it ran on, where no row says it
-    """
-    return _deallocate(connection, {instance_uuid: hint})[instance_uuid]
-
-
-@engine.writes
-def deallocate_all(
-    connection: Connection, farewells: Sequence[Farewell]
-) -> tuple[tuple[Bereft | InstanceNotFound, ...], Concerned]:
-    """Do the same for many: return what each does, and who was concerned.
-
-    Or the error of who names nothing that can be an instance.
-    """
-    references = [each.reference for each in farewells]
-    meant = instances.uuids_meant(connection, references)
-    hints: dict[str, str | None] = {}
-    for each, uuid in zip(farewells, meant, strict=True):
-        if isinstance(uuid, str):
-            hints[uuid] = hints.get(uuid) or each.hint
-    hosts = _deallocate(connection, hints)
-    return (
-        tuple(
-            Bereft(uuid, hosts[uuid]) if isinstance(uuid, str) else uuid
-            for uuid in meant
-        ),
-        interfaces.members(connection, hints),
-    )
-
-
-@engine.writes
-def deallocate_departed(connection: Connection, *, host: str) -> None:
-    """Take back what deleted instances have that were bound to a host."""
-    _deallocate(
-        connection, dict.fromkeys(bindings.departed(connection, host), host)
-    )
 
 
 @engine.writes
@@ -206,10 +146,12 @@ def remove_address(
 
 
 def _allocate(
-    connection: Connection, orders: Sequence[Order], placement: Placing
+    connection: Connection, batch: Batch[Order], placement: Placing
 ) -> tuple[Answer, ...]:
     """Serve orders in their turn, and write what they got."""
-    locked = requests.locked_networks(connection, orders)
+    locked = requests.locked_networks(connection, batch.items)
+    batch.join(requests.are_served_by(locked, batch.items))
+    orders = batch.items
     # Now that nobody else can get at the networks: a call that waited may be
     # late, and its instance gone.
     found = situation.read(connection, orders, locked, placement)
@@ -245,19 +187,3 @@ def _checked(
     wanted = requests.wanted_networks(order, locked, has)
     known.get(order.instance_uuid).check_host(placement.host)
     return replace(order, macs=tuple(checks.macs(order.macs))), wanted
-
-
-def _deallocate(
-    connection: Connection, hints: Mapping[str, str | None]
-) -> dict[str, tuple[str, ...]]:
-    """Take back what instances have; return who is to follow, by uuid."""
-    if not hints:
-        return {}
-    mine = {"instances": sorted(hints)}
-    network_ids = connection.scalars(_USED, mine).all()
-    if network_ids:
-        networks.lock(connection, network_ids)
-        releases.release_all(connection, hints)
-    hosts = tombstones.release(connection, hints)
-    connection.execute(_REMOVED, mine)
-    return hosts

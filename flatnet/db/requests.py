@@ -1,6 +1,6 @@
 """Which networks and addresses callers ask for, as rows."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -46,6 +46,22 @@ def locked_networks(
             return networks.locked(connection)
         names.update(_uuids(order.requested))
     return networks.locked_named(connection, names)
+
+
+def are_served_by(
+    locked: Iterable[AnyRow], orders: Iterable[Order]
+) -> Callable[[Order], bool]:
+    """Return whether an order needs no lock but those of other orders."""
+    has_all = any(each.requested is None for each in orders)
+    known = {row.uuid for row in locked}
+
+    def is_served(order: Order) -> bool:
+        return has_all or (
+            order.requested is not None
+            and known.issuperset(_uuids(order.requested))
+        )
+
+    return is_served
 
 
 def wanted_networks(

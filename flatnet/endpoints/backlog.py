@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,9 @@ _LATE_SHARE, _MANY = 0.6, 8
 # Seconds after which an overload is told of again.
 _SILENCE = 60.0
 _LIGHT = frozenset(("ping", "get_host_state", "security_groups_changed"))
+# Who has a turn on another host waits for these: if they waited for one here,
+# two hosts could wait for each other.  Each host asks for one at a time.
+_ASIDE = frozenset(("follow_deallocations",))
 
 
 @dataclass
@@ -131,11 +134,12 @@ class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
 
     def dispatch(self, incoming: Any) -> Any:
         """Return what the endpoint answers; nothing to who has gone."""
-        if incoming.message.get("method") in _LIGHT:
+        method = incoming.message.get("method")
+        if method in _LIGHT:
             return super().dispatch(incoming)
         patience = caller_patience(incoming, self._patience)
         try:
-            with self._turns.turn(patience - _age(incoming)) as has_turn:
+            with self._turn(method, patience - _age(incoming)) as has_turn:
                 if has_turn and _age(incoming) < patience:
                     return self._answered(incoming, patience)
         except HostOverloaded as error:
@@ -145,6 +149,13 @@ class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
                 # Its queue may be gone: answering would be tried for long.
                 incoming.orig_msg_id = None
         return None
+
+    def _turn(
+        self, method: str | None, seconds: float
+    ) -> AbstractContextManager[bool]:
+        if method in _ASIDE:
+            return nullcontext(True)
+        return self._turns.turn(seconds)
 
     def _answered(self, incoming: Any, patience: float) -> Any:
         try:

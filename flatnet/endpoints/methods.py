@@ -186,7 +186,7 @@ class NetworkEndpoint:
 class FlatnetEndpoint:
     """Namespace flatnet: what nova-network had no name for."""
 
-    target = messaging.Target(namespace="flatnet", version="1.0")
+    target = messaging.Target(namespace="flatnet", version="1.1")
 
     def __init__(self, manager: FlatManager, turns: Turns) -> None:
         self._manager = manager
@@ -211,6 +211,14 @@ class FlatnetEndpoint:
             arguments.group_ids(group_ids),
             arguments.instance_uuids(instance_ids),
         )
+
+    @expected
+    def follow_deallocations(
+        self, context: Json, instance_ids: Any = None, **others: Any
+    ) -> dict[str, str]:
+        """Return why this host is not rid of instances, by their uuids."""
+        named = arguments.instance_uuids(instance_ids)
+        return self._manager.follow(named or frozenset())
 
     @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:

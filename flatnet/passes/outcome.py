@@ -1,7 +1,7 @@
 """What became of a pass: for who waits for it, for people, for the next."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -44,16 +44,27 @@ class Pass:
     def check_gone(self, instance_uuid: str) -> None:
         """Raise if something is left of an instance that was to go.
 
-        What the host lacks as a whole is no affair of who is not here.
-
         :raises FlatnetError: the error of the pass as a whole
         :raises HostSetupError: what failed names the instance
         """
+        if reason := self.left_of([instance_uuid]).get(instance_uuid):
+            raise HostSetupError(reason)
+
+    def left_of(self, instances: Collection[str]) -> dict[str, str]:
+        """Return of whom that was to go something is left, and why.
+
+        What the host lacks as a whole is no affair of who is not here.
+
+        :raises FlatnetError: the error of the pass as a whole
+        """
         if self.error is not None:
             raise self.error
-        for failure in self.changes.failures:
-            if instance_uuid in failure.instances:
-                raise HostSetupError(str(failure))
+        return {
+            uuid: str(failure)
+            for failure in reversed(self.changes.failures)
+            for uuid in failure.instances
+            if uuid in instances
+        }
 
     def logged(self) -> "Pass":
         """The same without what was done, which the log has by now.

@@ -8,7 +8,7 @@ from typing import Any
 import oslo_messaging as messaging
 
 from flatnet import deadline
-from flatnet.exceptions import BrokerUnavailable
+from flatnet.exceptions import BrokerUnavailable, CallNotSupported
 from flatnet.rpc.broker import TOPIC
 
 NETWORK_VERSION = "1.17"
@@ -17,6 +17,9 @@ Json = dict[str, Any]
 _SHORTEST = 0.1
 # The lowest version that has what we send; servers accept every 1.x.
 _VERSIONS = {None: "1.0", "baseapi": "1.1", "flatnet": "1.0"}
+
+# How a server says that it has no such method.
+_UNKNOWN = ("NoSuchMethod", "UnsupportedVersion")
 
 
 @contextmanager
@@ -27,6 +30,12 @@ def _answered(asked: str) -> Iterator[None]:
         raise BrokerUnavailable(
             f"no answer from {asked}; is flatnet-manager running there, and "
             "does it use the same broker?"
+        ) from error
+    except messaging.RemoteError as error:
+        if error.exc_type not in _UNKNOWN:
+            raise
+        raise CallNotSupported(
+            f"{asked} has an older flatnet-manager without that call"
         ) from error
     except messaging.MessageDeliveryFailure as error:
         raise BrokerUnavailable(f"the broker is not reachable: {error}") from (
@@ -186,6 +195,25 @@ class NetworkAPI:
     ) -> Json:
         """Have `host` look at all rows; return the same once it has."""
         return self._asked(context, "reconcile", host, timeout)
+
+    def follow_deallocations(
+        self, context: Json, *, host: str, instance_ids: list[str]
+    ) -> dict[str, str]:
+        """Return once `host` is rid of instances that have no rows any more.
+
+        :param instance_ids: their uuids
+        :returns: why it is not, by the uuids of those of which it is not
+        :raises CallNotSupported: its daemon is older than this call
+        """
+        asked = {"instance_ids": instance_ids}
+        answer: dict[str, str] = self._call(
+            context,
+            "follow_deallocations",
+            asked,
+            host=host,
+            namespace="flatnet",
+        )
+        return answer
 
     def security_groups_changed(self, context: Json, **told: Any) -> None:
         """Tell all daemons, without waiting; a lost message costs little.

@@ -19,10 +19,13 @@ class Gathering:
 
     def __init__(self, database, host="node1"):
         self.gate = threading.Event()
-        self.told = []
+        self.told, self.heeded = [], []
         self.host = host
         self.ledger = Ledger(
-            database, placement=self._placement, tell=self.told.append
+            database,
+            placement=self._placement,
+            tell=self.told.append,
+            heed=self.heeded.append,
         )
 
     def _placement(self):
@@ -30,7 +33,7 @@ class Gathering:
         return Placing(self.host)
 
     def allocate(self, *orders):
-        """What the orders got, all but the first in one transaction."""
+        """What the orders got, all in one transaction."""
         got = {}
 
         def ask(number, order):

@@ -25,7 +25,12 @@ def main(url):
         transactions.append(1)
         return Placing("node1")
 
-    ledger = Ledger(database, placement=placement, tell=lambda _: None)
+    ledger = Ledger(
+        database,
+        placement=placement,
+        tell=lambda _: None,
+        heed=lambda _: None,
+    )
 
     def serve(instance):
         with deadline.within(30):

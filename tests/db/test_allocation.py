@@ -8,6 +8,7 @@ from sqlalchemy import update
 
 from flatnet.db import (
     allocation,
+    deallocation,
     host_addresses,
     interfaces,
     models,
@@ -38,7 +39,7 @@ MAC = "fa:16:3e:00:00:01"
 
 
 def release(database, instance):
-    allocation.deallocate(database, instance_uuid=instance.uuid)
+    deallocation.deallocate(database, instance_uuid=instance.uuid)
 
 
 def test_article_order_host_first_then_instances(database):
@@ -258,7 +259,7 @@ def test_deallocation_needs_no_row_and_may_be_repeated(database):
         assert row["instance_uuid"] is None
         assert row["virtual_interface_id"] is None
         assert row["allocated"] is False
-    allocation.deallocate(database, instance_uuid=some_uuid())
+    deallocation.deallocate(database, instance_uuid=some_uuid())
 
 
 def test_one_more_address_and_one_less(database):

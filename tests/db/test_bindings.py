@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import insert, text, update
 
 from flatnet.db import (
-    allocation,
     bindings,
+    deallocation,
     findings,
     instances,
     models,
@@ -113,16 +113,16 @@ def test_deallocation_leaves_a_tombstone_until_the_host_confirms(
     uuid = interface(database, placed)
     record(database, "node1", placed, "up")
     wanted = {"instance_uuid": placed.uuid}
-    assert allocation.deallocate(database, **wanted) == ("node1",)
+    assert deallocation.deallocate(database, **wanted) == ("node1",)
     assert bound(database) == [("node1", GONE, None)]
     assert here(database, "node1") == []
     # Asked again it still says who is to follow.
-    assert allocation.deallocate(database, **wanted) == ("node1",)
+    assert deallocation.deallocate(database, **wanted) == ("node1",)
     record(database, "node1", placed, "held", uuid=uuid)
     assert bound(database) == [("node1", GONE, None)]
     record(database, "node1", placed, "missing", uuid=uuid)
     assert bound(database) == []
-    assert allocation.deallocate(database, **wanted) == ()
+    assert deallocation.deallocate(database, **wanted) == ()
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -131,7 +131,7 @@ def test_what_was_never_bound_leaves_a_tombstone_too(database, placed, named):
     database.write(lambda c: c.execute(models.port_bindings.delete()).rowcount)
     if not named:
         change(database, placed, host=None)
-    hosts = allocation.deallocate(
+    hosts = deallocation.deallocate(
         database, instance_uuid=placed.uuid, hint="node1"
     )
     assert hosts == ("node1",)
@@ -144,9 +144,9 @@ def test_a_deleted_instance_keeps_nothing(database, placed):
     found = snapshot.read(database, "node1")
     assert (found.interfaces, found.departed) == ((), (placed.uuid,))
     assert snapshot.read(database, "node2").departed == ()
-    allocation.deallocate_departed(database, host="node2")
+    deallocation.deallocate_departed(database, host="node2")
     assert rows(database, models.fixed_ips, instance_uuid=placed.uuid)
-    allocation.deallocate_departed(database, host="node1")
+    deallocation.deallocate_departed(database, host="node1")
     assert not rows(database, models.fixed_ips, instance_uuid=placed.uuid)
     assert rows(database, models.virtual_interfaces) == []
     assert bound(database) == [("node1", GONE, None)]
@@ -211,7 +211,7 @@ def test_a_row_that_moved_without_a_call_is_here_until_its_port_went(
 
 def test_a_finding_of_what_is_gone_by_now_is_worth_nothing(database, placed):
     uuid = interface(database, placed)
-    allocation.deallocate(database, instance_uuid=placed.uuid)
+    deallocation.deallocate(database, instance_uuid=placed.uuid)
     record(database, "node1", placed, "missing", uuid=uuid)
     record(database, "node1", placed, "up", uuid=uuid)
     assert bound(database) == []
@@ -271,5 +271,5 @@ def test_a_uuid_in_capitals_is_a_uuid(database):
         lambda connection: connection.execute(models.instances.delete())
     )
     gone = instances.uuid_of(database, written.lower())
-    allocation.deallocate(database, instance_uuid=gone)
+    deallocation.deallocate(database, instance_uuid=gone)
     assert addresses_of(database, instance) == []

@@ -5,7 +5,8 @@ import re
 import pytest
 from sqlalchemy import text
 
-from flatnet.db import allocation, findings, models
+from flatnet.db import allocation, deallocation, findings, models
+from flatnet.db.batch import Batch
 from flatnet.db.orders import Farewell, Placing
 from flatnet.state.rows import Finding
 from tests.db.conftest import (
@@ -69,13 +70,13 @@ def test_many_cost_as_many_statements_as_one(database, number):
     orders = some(database, number)
     with statements(database) as sent:
         answers, _ = allocation.allocate_all(
-            database, orders, Placing("node1")
+            database, Batch(orders), Placing("node1")
         )
     assert kinds(sent) == (*ALLOCATED, CONCERNED, "COMMIT")
     assert len({*addresses(*answers)}) == number
     farewells = [Farewell(order.instance_uuid) for order in orders]
     with statements(database) as sent:
-        allocation.deallocate_all(database, farewells)
+        deallocation.deallocate_all(database, Batch(farewells))
     assert len(sent) <= MOST
     assert rows(database, models.virtual_interfaces) == []
 
@@ -89,8 +90,10 @@ def test_that_is_what_the_server_sees(database, number):
     orders = some(database, number)
     farewells = [Farewell(order.instance_uuid) for order in orders]
     for call in (
-        lambda: allocation.allocate_all(database, orders, Placing("node1")),
-        lambda: allocation.deallocate_all(database, farewells),
+        lambda: allocation.allocate_all(
+            database, Batch(orders), Placing("node1")
+        ),
+        lambda: deallocation.deallocate_all(database, Batch(farewells)),
     ):
         before = questions(database)
         call()
@@ -114,11 +117,13 @@ def test_a_full_network_gives_again_to_many_at_once(database):
     orders = some(database, 121)
     first, second = orders[:61], orders[61:]
     placement = Placing("node1", quarantine=0)
-    allocation.allocate_all(database, first, placement)
+    allocation.allocate_all(database, Batch(first), placement)
     farewells = [Farewell(order.instance_uuid) for order in first]
-    allocation.deallocate_all(database, farewells)
+    deallocation.deallocate_all(database, Batch(farewells))
     with statements(database) as sent:
-        answers, _ = allocation.allocate_all(database, second, placement)
+        answers, _ = allocation.allocate_all(
+            database, Batch(second), placement
+        )
     assert kinds(sent) == (*GIVEN_AGAIN, CONCERNED, "COMMIT")
     assert addresses(*answers) == [f"10.0.0.{n}" for n in range(2, 62)]
     held = rows(database, models.fixed_ips)
@@ -149,7 +154,9 @@ def test_a_server_that_returns_no_rows_of_an_insert(database):
 def test_what_a_pass_found_of_many_ports(database, number):
     a_network(database, cidr="10.0.0.0/16")
     orders = some(database, number)
-    answers, _ = allocation.allocate_all(database, orders, Placing("node1"))
+    answers, _ = allocation.allocate_all(
+        database, Batch(orders), Placing("node1")
+    )
     for found in ("up", "missing"):
         new = [
             Finding(interface.uuid, interface.instance_uuid, found)
@@ -170,9 +177,9 @@ def test_what_a_pass_found_of_many_ports(database, number):
 def test_that_many_ports_went(database, number):
     a_network(database, cidr="10.0.0.0/16")
     orders = some(database, number)
-    allocation.allocate_all(database, orders, Placing("node1"))
+    allocation.allocate_all(database, Batch(orders), Placing("node1"))
     farewells = [Farewell(order.instance_uuid) for order in orders]
-    allocation.deallocate_all(database, farewells)
+    deallocation.deallocate_all(database, Batch(farewells))
     known = bound_here(database, "node1")
     went = [
         Finding(each.interface_uuid, each.instance_uuid, "missing")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import sqlalchemy
 
-from flatnet.db import allocation, instances, models, networks
+from flatnet.db import deallocation, instances, models, networks
 from flatnet.exceptions import (
     CidrConflict,
     Conflict,
@@ -201,7 +201,7 @@ def test_network_in_use_stays_and_else_all_of_it_goes(database):
     allocate(database, instance)
     with pytest.raises(NetworkInUse, match=instance.uuid):
         networks.delete(database, "private")
-    allocation.deallocate(database, instance_uuid=instance.uuid)
+    deallocation.deallocate(database, instance_uuid=instance.uuid)
     networks.delete(database, "private")
     assert rows(database, models.networks) == []
     assert rows(database, models.fixed_ips) == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flatnet.db import allocation, host_addresses
+from flatnet.db import deallocation, host_addresses
 from flatnet.exceptions import NoMoreFixedIps
 from tests.db.conftest import (
     a_network,
@@ -14,7 +14,7 @@ from tests.db.conftest import (
 
 
 def release(database, instance):
-    allocation.deallocate(database, instance_uuid=instance.uuid)
+    deallocation.deallocate(database, instance_uuid=instance.uuid)
 
 
 def test_new_addresses_first_then_the_longest_released(database):

@@ -8,7 +8,7 @@ from sqlalchemy import delete, event, insert, update
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
-from flatnet.db import allocation, bindings, models, security_groups
+from flatnet.db import bindings, deallocation, models, security_groups
 from flatnet.plan.findings import findings
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import planned
@@ -77,7 +77,7 @@ class World:
         if not self.instances:
             return Scope()
         instance = self.instances.pop(chance.randrange(len(self.instances)))
-        allocation.deallocate(self.database, instance_uuid=instance.uuid)
+        deallocation.deallocate(self.database, instance_uuid=instance.uuid)
         return Scope(instances=frozenset((instance.uuid,)))
 
     def regroup(self, chance):
@@ -200,7 +200,7 @@ def test_an_address_that_is_given_out_again_is_one_guests(world):
     for instance in (old, new):
         allocate(world.database, instance)
     world.look(EVERYTHING)
-    allocation.deallocate(world.database, instance_uuid=old.uuid)
+    deallocation.deallocate(world.database, instance_uuid=old.uuid)
     world.write(delete(FIXED_IPS).where(FIXED_IPS.c.address == "10.0.0.2"))
     mine = FIXED_IPS.c.instance_uuid == new.uuid
     world.write(update(FIXED_IPS).where(mine).values(address="10.0.0.2"))
@@ -220,7 +220,7 @@ def test_a_member_elsewhere_has_its_address_alone(world):
     for instance in (here, friend, there):
         allocate(world.database, instance)
     world.look(EVERYTHING)
-    allocation.deallocate(world.database, instance_uuid=here.uuid)
+    deallocation.deallocate(world.database, instance_uuid=here.uuid)
     (old,) = (
         address
         for each in world.known.interfaces.values()
@@ -251,7 +251,7 @@ def test_a_member_that_nobody_named_has_its_address_alone(world, told):
         world.trust(web, trusted)
     world.look(EVERYTHING)
     (old,) = addresses_of(world.database, here)
-    allocation.deallocate(world.database, instance_uuid=here.uuid)
+    deallocation.deallocate(world.database, instance_uuid=here.uuid)
     world.write(delete(FIXED_IPS).where(FIXED_IPS.c.address == old))
     mine = FIXED_IPS.c.instance_uuid == there.uuid
     world.write(update(FIXED_IPS).where(mine).values(address=old))

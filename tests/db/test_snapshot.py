@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, event, insert, update
 
 from flatnet.db import (
-    allocation,
+    deallocation,
     memberships,
     models,
     security_groups,
@@ -61,7 +61,7 @@ def test_dead_and_deallocated_instances_are_not_here(database):
             .values(values)
         )
         database.write(lambda c, change=change: c.execute(change).rowcount)
-    allocation.deallocate(database, instance_uuid=placed[2].uuid)
+    deallocation.deallocate(database, instance_uuid=placed[2].uuid)
     found = snapshot.read(database, "node1")
     assert [each.hostname for each in found.interfaces] == ["vm_1", "vm_3"]
     assert found.departed == (placed[0].uuid,)

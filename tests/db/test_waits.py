@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from flatnet.db import allocation, instances, models, networks
+from flatnet.db import deallocation, instances, models, networks
 from flatnet.db.engine import Database
 from flatnet.exceptions import DatabaseUnavailable
 from tests.db.conftest import (
@@ -81,7 +81,7 @@ def test_what_somebody_locks_is_given_up_and_never_written(
     with is_locked(database, kind):
         for call in (
             lambda: allocate(hasty, new),
-            lambda: allocation.deallocate(hasty, instance_uuid=held.uuid),
+            lambda: deallocation.deallocate(hasty, instance_uuid=held.uuid),
         ):
             assert "nothing was written" in ended(call)
     assert contents(database) == before

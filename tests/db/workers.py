@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flatnet.db import allocation, host_addresses, instances
+from flatnet.db import allocation, deallocation, host_addresses, instances
 from flatnet.db.engine import Database
 
 _SOURCES = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def _allocate(database, network, instance_id):
 
 def _deallocate(database, network, instance_id):
     instance = instances.get(database, instance_id)
-    allocation.deallocate(database, instance_uuid=instance.uuid)
+    deallocation.deallocate(database, instance_uuid=instance.uuid)
 
 
 def _churn(database, network, instance_id):

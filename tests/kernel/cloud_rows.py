@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from flatnet.db import (
     allocation,
     bindings,
+    deallocation,
     memberships,
     models,
     security_groups,
@@ -150,7 +151,7 @@ def go(cloud, chance):
     uuid = some(chance, cloud.living())
     if uuid is None:
         return NOTHING
-    allocation.deallocate(cloud.database, instance_uuid=uuid)
+    deallocation.deallocate(cloud.database, instance_uuid=uuid)
     return of_instance(uuid)
 
 

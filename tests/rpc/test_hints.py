@@ -206,3 +206,19 @@ def test_who_tells_others_does_not_hear_himself(api, node, database, web):
     api.security_groups_changed(CONTEXT, group_ids=groups, sender="node9")
     wait_for(lambda: asks.count)
     assert asks.count == 1
+
+
+def test_who_leaves_from_another_host_is_looked_at_where_it_matters(
+    api, node, other, database, web
+):
+    """Even where this host writes it, and so tells itself of nothing."""
+    mine, plain = new_instance(database), new_instance(database, "node2")
+    theirs = new_instance(database, "node2")
+    join(database, web["web"], mine)
+    join(database, web["front"], theirs)
+    for uuid, host in ((mine, "node1"), (theirs, "node2"), (plain, "node2")):
+        api.allocate_for_instance(CONTEXT, instance_id=uuid, host=host)
+    asks = Asks(node)
+    assert asks.of(lambda: node.manager.deallocate(plain, hint=None)) == 0
+    assert asks.of(lambda: node.manager.deallocate(theirs, hint=None)) == 1
+    assert asks.scope == Scope(instances=frozenset((theirs,)))

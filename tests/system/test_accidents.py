@@ -6,7 +6,7 @@ import json
 import pytest
 import sqlalchemy
 
-from flatnet.db import allocation, bindings, models, schema
+from flatnet.db import bindings, deallocation, models, schema
 from flatnet.db.engine import Database
 from flatnet.lab.node import program
 from flatnet.lab.readable import program_trees, readable
@@ -184,7 +184,7 @@ def test_deallocation_while_the_daemon_is_away(served):
     )
     node.stop_daemon()
     with opened(lab) as database:
-        assert allocation.deallocate(database, instance_uuid=uuid) == (
+        assert deallocation.deallocate(database, instance_uuid=uuid) == (
             "node1",
         )
     assert guest.ping("10.0.0.1")

@@ -15,9 +15,11 @@ SOON = 20
 class Work:
     """Answers an item with its double, and notes who came together.
 
-    While `gate` is not set it does not go on; `fails` are raised, one each
-    time, in place of answers.
+    While `gate` is not set it does not go on; then who waits may join.
+    `fails` are raised, one each time, in place of answers.
     """
+
+    joins = staticmethod(lambda item: False)
 
     def __init__(self, *fails):
         self.gate = threading.Event()
@@ -25,9 +27,12 @@ class Work:
         self.together = []
         self.fails = list(fails)
 
-    def __call__(self, items):
-        self.together.append(sorted(items))
+    def __call__(self, batch):
+        self.together.append(sorted(batch.items))
         assert self.gate.wait(SOON)
+        batch.join(self.joins)
+        items = batch.items
+        self.together[-1] = sorted(items)
         if self.fails:
             raise self.fails.pop(0)
         return [Conflict("odd") if item % 2 else item * 2 for item in items]
@@ -164,9 +169,9 @@ def test_what_may_be_written_is_not_tried_again():
 def test_the_work_ends_when_the_first_of_its_callers_gives_up():
     left = []
 
-    def work(items):
+    def work(batch):
         left.append(deadline.left())
-        return items
+        return batch.items
 
     fold = Fold(work, patience=7)
     with deadline.within(5):
@@ -174,3 +179,45 @@ def test_the_work_ends_when_the_first_of_its_callers_gives_up():
     fold.ask(2)
     assert 4 < left[0] <= 5
     assert 6 < left[1] <= 7
+
+
+def test_who_has_come_by_then_joins_where_it_fits():
+    work = Work()
+    fold = Fold(work)
+    work.joins = lambda item: item < 5
+    threads, first, others = gathered(fold, work, 2, 4, 6)
+    work.gate.set()
+    joined(threads)
+    assert work.together == [[0, 2, 4], [6]]
+    assert first == {0: 0}
+    assert others == {2: 4, 4: 8, 6: 12}
+
+
+def test_nobody_joins_who_would_give_up_first():
+    """Else the work would have to end for him before it has to for others."""
+    work = Work()
+    fold = Fold(work)
+    work.joins = lambda item: True
+    threads, first, hasty = gathered(fold, work, 2, seconds=SOON / 2)
+    more, patient = started(fold, 4)
+    wait_for(lambda: len(fold._waiting) == 2)
+    work.gate.set()
+    joined([*threads, *more])
+    assert work.together == [[0, 4], [2]]
+    assert {**first, **hasty, **patient} == {0: 0, 2: 4, 4: 8}
+
+
+def test_who_has_joined_shares_what_becomes_of_it():
+    """Each is tried alone then, and nobody joins him."""
+    work = Work()
+    fold = Fold(work)
+    work.joins = lambda item: True
+    threads, first, others = gathered(fold, work, 2, 4)
+    work.fails = [Conflict("all"), ValueError("his")]
+    work.gate.set()
+    joined(threads)
+    assert work.together[0] == [0, 2, 4]
+    assert sorted(work.together[1:]) == [[0], [2], [4]]
+    got = {**first, **others}.values()
+    kinds = sorted(type(each).__name__ for each in got)
+    assert kinds == ["ValueError", "int", "int"]

@@ -1,0 +1,86 @@
+"""Hosts that are to follow deallocations, each asked for many at once.
+
+Whoever is asked takes the rows away; ports go on the hosts that had them.
+While one of them is asked, the instances of other callers gather.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from flatnet.db.batch import Batch
+from flatnet.db.fold import Fold
+from flatnet.db.orders import Bereft
+from flatnet.exceptions import (
+    BrokerUnavailable,
+    CallNotSupported,
+    FlatnetError,
+)
+from flatnet.rpc.client import NetworkAPI
+
+# Why a host has not followed, or none.
+Reason = str | None
+
+
+class Followers:
+    """All other hosts.
+
+    :param peer: returns the client by which a host is reached, or raises why
+        it is not to be
+    :param here: this host, which is not asked
+    """
+
+    def __init__(self, peer: Callable[[str], NetworkAPI], here: str) -> None:
+        self._peer = peer
+        self._here = here
+        self._lock = threading.Lock()
+        self._asked: dict[str, Fold[str, Reason]] = {}
+
+    def behind(self, bereft: Bereft) -> dict[str, str]:
+        """Have them follow; return those that have not, and why."""
+        reasons = {
+            host: self._reason(host, bereft.instance_uuid)
+            for host in bereft.hosts
+            if host != self._here
+        }
+        return {host: reason for host, reason in reasons.items() if reason}
+
+    def _reason(self, host: str, instance_uuid: str) -> Reason:
+        with self._lock:
+            asked = self._asked.setdefault(
+                host,
+                Fold(partial(self._follow, host), late=partial(_late, host)),
+            )
+        try:
+            return asked.ask(instance_uuid)
+        except FlatnetError as error:
+            return str(error)
+
+    def _follow(self, host: str, batch: Batch[str]) -> Sequence[Reason]:
+        peer = self._peer(host)
+        # Who shared a transaction comes at the same moment.
+        batch.join(lambda _: True)
+        try:
+            reasons = peer.follow_deallocations(
+                {}, host=host, instance_ids=list(batch.items)
+            )
+        except CallNotSupported:
+            # A daemon of before, in the midst of an upgrade.
+            return [_rid_of(peer, host, each) for each in batch.items]
+        return [reasons.get(each) for each in batch.items]
+
+
+def _late(host: str) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"host {host} was not asked in time: it follows others"
+    )
+
+
+def _rid_of(peer: NetworkAPI, host: str, instance_uuid: str) -> Reason:
+    try:
+        peer.setup_networks_on_host(
+            {}, instance_id=instance_uuid, host=host, teardown=True
+        )
+    except FlatnetError as error:
+        return str(error)
+    return None

@@ -5,11 +5,18 @@ afterwards all of it is found on the host; a deallocation, if nothing of it is
 (`complete`).
 """
 
+import contextlib
+from collections.abc import Iterator
+
 from flatnet.lab.bench import rows
 from flatnet.lab.bench.figure import FIRST, FLOOR, Figure, Goal, Measured
+from flatnet.lab.bench.leaving import room_for
+from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.bench.site import Site
 
 _ECHOES = 640
+# Calls of each of many callers.
+_EACH = 4
 _GOALS = (Goal(1.5, FLOOR), Goal(1.25, FIRST))
 _RATE = (Goal(200, sign=">="),)
 # Milliseconds of all processes together.
@@ -44,26 +51,22 @@ def deallocate(site: Site) -> Measured:
 
 def allocate_at_once(site: Site) -> Measured:
     """Allocations in a second, with many callers."""
-    with site.newcomers(min(site.effort.burst, site.room)) as wanted:
+    with _crowd(site) as wanted:
         with site.spent() as spent:
             calls = site.allocate_at_once(wanted)
         site.check_complete(wanted, calls)
-    return Measured(
-        calls.rate, _echoes(site, len(wanted)), spent.each(len(wanted))
-    )
+    return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
 
 
 def deallocate_at_once(site: Site) -> Measured:
     """Deallocations in a second, with many callers."""
-    with site.newcomers(min(site.effort.burst, site.room)) as wanted:
+    with _crowd(site) as wanted:
         made = site.allocate_at_once(wanted)
         guests = site.check_complete(wanted, made)
         with site.spent() as spent:
             calls = site.deallocate_at_once(wanted)
         site.check_gone(guests)
-    return Measured(
-        calls.rate, _echoes(site, len(wanted)), spent.each(len(wanted))
-    )
+    return Measured(calls.rate, _echoes(site), spent.each(len(wanted)))
 
 
 def one_caller(title: str) -> tuple[Figure, ...]:
@@ -97,6 +100,18 @@ def _libraries(site: Site) -> tuple[float, ...]:
     return site.libraries.milliseconds("put", "drop", held=site.size)
 
 
-def _echoes(site: Site, callers: int) -> float:
-    """Calls in a second of so many callers, to who answers at once."""
-    return site.floor_at_once("echo", _ECHOES, callers).rate
+@contextlib.contextmanager
+def _crowd(site: Site) -> Iterator[list[NewInstance]]:
+    """Instances for many callers, of whom each has several, if there is room.
+
+    Where there is none for one each, some who are there leave meanwhile.
+    """
+    callers = site.effort.burst
+    count = max(callers, min(_EACH * callers, site.room))
+    with room_for(site, count), site.newcomers(count) as wanted:
+        yield wanted
+
+
+def _echoes(site: Site) -> float:
+    """Calls in a second of as many callers, to who answers at once."""
+    return site.floor_at_once("echo", _ECHOES, site.effort.burst).rate

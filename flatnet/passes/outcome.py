@@ -19,7 +19,8 @@ class Pass:
     `changes` has the failures of the whole host, and what this pass did;
     `ports` are all of the host by name, as they were found last,
     `bridges` those of the plan; `warnings` what was met in rows and on it,
-    as lines.  `planned` is kept of the last pass alone.
+    as lines.  `planned` is kept of the last pass alone.  `is_whole` says that
+    all of the host was looked at.
     """
 
     planned: Planned | None = None
@@ -28,6 +29,7 @@ class Pass:
     warnings: tuple[str, ...] = ()
     ports: Mapping[str, FoundPort] = field(default_factory=dict)
     bridges: tuple[Bridge, ...] = ()
+    is_whole: bool = False
 
     def check(self, instance_uuid: str) -> None:
         """Raise if this host is not as it should be for an instance.
@@ -83,7 +85,7 @@ class Pass:
         another: outcomes are kept of many passes.
         """
         found: dict[str, FoundPort] = {}
-        if not scope.everything and self.planned is not None:
+        if not scope.whole_host and self.planned is not None:
             found.update(self.ports)
             for name in self.planned.ports_left(planned):
                 found.pop(name, None)
@@ -91,6 +93,11 @@ class Pass:
             known = self.ports.get(each.name)
             found[each.name] = known if known == each else each
         return self.ports if found == self.ports else found
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing of it is left to another pass that follows."""
+        return self.is_whole or self.error is not None
 
     @property
     def is_incomplete(self) -> bool:
@@ -161,7 +168,7 @@ class Pass:
 
 def looked_at(planned: Planned, scope: Scope) -> tuple[str, ...] | None:
     """The guests that a scope is about, or none for all that there is."""
-    if scope.everything:
+    if scope.whole_host:
         return None
     found = planned.rows.interfaces_of(scope.instances)
     return tuple(each.uuid for each in found)

@@ -8,12 +8,8 @@ it asked, and so after its commit.
 """
 
 import logging
-import math
-import random
-import threading
 import time
-from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from flatnet import deadline
@@ -23,6 +19,7 @@ from flatnet.exceptions import (
     HostSetupError,
 )
 from flatnet.passes import passlog
+from flatnet.passes.asks import Asks, Ticket
 from flatnet.passes.keeper import Keeper
 from flatnet.passes.outcome import Pass, looked_at
 from flatnet.passes.partners import AppliesPlans, HostRows, MakesPlans
@@ -30,17 +27,12 @@ from flatnet.plan.kept import Kept
 from flatnet.plan.planned import Planned
 from flatnet.state.effects import Effect
 from flatnet.state.plan import Uplink
-from flatnet.state.scope import EVERYTHING, NOTHING, Scope
+from flatnet.state.scope import EVERYTHING, NOTHING, WHOLE_HOST, Scope
 
 LOG = logging.getLogger(__name__)
 
-# Seconds after a pass that failed, or a part of it; doubled up to the
-# interval, while nothing fails that had not before.
-FIRST_RETRY = 1.0
 # Addresses of bridges that turn out to be somebody's, one after the other.
 MOST_SWAPS = 4
-# Passes whose outcome is kept for who waited for them.
-_REMEMBERED = 32
 # Of the time that a caller has, the share that is waited for a pass.
 PATIENCE = 0.8
 
@@ -59,76 +51,38 @@ class Reconciler:
         self._rows = rows
         self._planner = planner
         self._keeper = Keeper(applier)
-        self._interval = interval
-        self._changed = threading.Condition()
-        self._asked = 0
-        self._scope = NOTHING
-        self._served = 0
-        self._last = Pass()
+        self._asks = Asks(interval)
+        self.ask_if_known = self._asks.ask_if_known
+        self.ask_again = self._asks.ask_again
+        self.stop = self._asks.stop
         self._planned: Planned | None = None
         # The rows since, with what passes found.
         self._known = Kept()
         self._uplinks: dict[str, Uplink] = {}
-        self._whole_due = time.monotonic() + interval
-        # What the last passes served, and what became of them.
-        self._outcomes: deque[tuple[int, Pass]] = deque(maxlen=_REMEMBERED)
-        # What is asked for again, by the clock of `monotonic`.
-        self._again: dict[int, Scope] = {}
-        # Groups that matter if the pass that runs knows them.
-        self._doubted: list[tuple[Collection[int], Scope]] = []
-        self._stopping = False
-        self._retry = FIRST_RETRY
-        self._begun: float | None = None
 
     @property
     def last(self) -> Pass:
         """The outcome of the pass that ended last."""
-        return self._last
+        return self._asks.last
 
     @property
     def running(self) -> float:
         """Seconds that the present pass has taken so far, 0 without one."""
-        begun = self._begun
+        begun = self._asks.begun
         return 0.0 if begun is None else time.monotonic() - begun
 
-    def ask(self, scope: Scope) -> int:
+    def ask(self, scope: Scope) -> Ticket:
         """Ask for a pass; return a ticket to wait with."""
-        with self._changed:
-            self._scope |= scope
-            self._asked += 1
-            self._changed.notify_all()
-            ticket = self._asked
+        ticket = self._asks.ask(scope)
         self._keeper.hear()
         return ticket
 
-    def ask_about(self, ports: Iterable[str]) -> int:
+    def ask_about(self, ports: Iterable[str]) -> Ticket:
         """Ask for a pass about ports that somebody did something to."""
         planned = self._planned
         return self.ask(planned.scope_of(ports) if planned else EVERYTHING)
 
-    def ask_if_known(self, groups: Collection[int], scope: Scope) -> None:
-        """Ask for a pass if the last one knew some of these groups.
-
-        One that runs is the last once it has ended: it may have read of them
-        what nobody has written by now.
-        """
-        with self._changed:
-            if self._begun is not None:
-                self._doubted.append((groups, scope))
-            elif not self._last.groups.isdisjoint(groups):
-                self.ask(scope)
-
-    def ask_again(self, scope: Scope, seconds: float) -> None:
-        """Ask for a pass after a while, and nobody waits for it.
-
-        What is asked for within a second becomes one.
-        """
-        with self._changed:
-            due = math.ceil(time.monotonic() + seconds)
-            self._again[due] = self._again.get(due, NOTHING) | scope
-            self._changed.notify_all()
-
-    def wait(self, ticket: int, timeout: float) -> Pass:
+    def wait(self, ticket: Ticket, timeout: float) -> Pass:
         """Return the outcome of a pass that began after the ticket.
 
         :param timeout: seconds; less where the caller has less
@@ -136,16 +90,13 @@ class Reconciler:
         """
         # What is left is for the answer, which is read from rows.
         timeout = min(timeout, deadline.left() * PATIENCE)
-        with self._changed:
-            if not self._changed.wait_for(
-                lambda: self._served >= ticket, timeout
-            ):
-                raise HostSetupError(
-                    f"this host was not ready within {timeout:.0f} s; "
-                    "it keeps trying, asking again is safe"
-                )
-            served = (o for until, o in self._outcomes if until >= ticket)
-            return next(served, self._last)
+        outcome = self._asks.wait(ticket, timeout)
+        if outcome is None:
+            raise HostSetupError(
+                f"this host was not ready within {timeout:.0f} s; "
+                "it keeps trying, asking again is safe"
+            )
+        return outcome
 
     def ask_and_wait(self, timeout: float, scope: Scope) -> Pass:
         """Ask for a pass and return its outcome; errors as for `wait`."""
@@ -153,69 +104,32 @@ class Reconciler:
 
     def run(self) -> None:
         """Serve asks, and the timer, until `stop`."""
-        while self._wait_for_work():
+        while self._asks.wait_for_work():
             self.run_pass(NOTHING)
 
-    def stop(self) -> None:
-        """Let `run` return once the pass that it is in has ended."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-
     def run_pass(self, scope: Scope = EVERYTHING) -> Pass:
-        """Run one pass now; all asks so far are served by it."""
-        with self._changed:
-            serving = self._asked
-            scope, self._scope = scope | self._scope, NOTHING
-        if time.monotonic() >= self._whole_due or self._planned is None:
+        """Run one pass now; all asks so far are served by it.
+
+        A whole one that others wait for when it has read rows lets them be
+        served, once, before it looks at all of the host.
+        """
+        if self._planned is None:
             scope |= EVERYTHING
-        self._begun = time.monotonic()
-        with self._keeper.awake():
-            outcome = self._told(self._pass(scope))
-        passlog.report(outcome, self._last)
-        outcome = outcome.logged()
-        with self._changed:
-            # What fails for good must not hold up what fails for a moment.
-            if outcome.has_news(self._last):
-                self._retry = FIRST_RETRY
-            elif scope.everything:
-                self._retry = min(self._retry * 2, self._interval)
-            self._last, self._begun = outcome, None
-            doubted, self._doubted = self._doubted, []
-            for groups, doubt in doubted:
-                self.ask_if_known(groups, doubt)
-            self._served = serving
-            # Else so many plans would be kept, each of a whole host.
-            self._outcomes.append((serving, replace(outcome, planned=None)))
-            if outcome.error is not None:
-                # Nobody knows what came of it.
-                self._scope |= scope | EVERYTHING
-            self._whole_due = self._next_whole(scope, outcome)
-            self._changed.notify_all()
+        outcome = self._run(scope | self._asks.due())
+        if self._asks.owes_look:
+            outcome = self._run(NOTHING)
+        if self._asks.owes_look:
+            outcome = self._run(WHOLE_HOST)
         return outcome
 
-    def _next_whole(self, scope: Scope, outcome: Pass) -> float:
-        """When all is looked at next, by the clock of `monotonic`."""
-        # Jitter, so that the hosts of a cloud that lost power together do
-        # not ask the database together for ever after; an interval at most.
-        pause = self._interval * random.uniform(0.8, 1.0)
-        if outcome.is_incomplete:
-            pause = self._retry
-        due = time.monotonic() + pause
-        return due if scope.everything else min(due, self._whole_due)
-
-    def _wait_for_work(self) -> bool:
-        with self._changed:
-            while not (self._stopping or self._asked > self._served):
-                now = time.monotonic()
-                due = [at for at in self._again if at <= now]
-                if due or now >= self._whole_due:
-                    for at in due:
-                        self._scope |= self._again.pop(at)
-                    break
-                ends = (self._whole_due, *self._again)
-                self._changed.wait(min(ends) - now)
-            return not self._stopping
+    def _run(self, scope: Scope) -> Pass:
+        scope = self._asks.begin(scope)
+        with self._keeper.awake():
+            outcome = self._told(self._pass(scope))
+        passlog.report(outcome, self.last)
+        outcome = outcome.logged()
+        self._asks.end(scope, outcome)
+        return outcome
 
     def _pass(self, scope: Scope) -> Pass:
         try:
@@ -237,13 +151,15 @@ class Reconciler:
         planned = self._planned
         bridges = planned.bridges if planned else ()
         return replace(
-            self._last, planned=planned, error=error, bridges=bridges
+            self.last, planned=planned, error=error, bridges=bridges
         )
 
     def _applied(self, scope: Scope) -> Pass:
         made: tuple[Effect, ...] = ()
         for _ in range(MOST_SWAPS):
             planned = self._plan(scope)
+            if self._lets_others_first(scope):
+                scope = replace(scope, whole_host=False)
             changes = self._keeper.apply(
                 planned.parts,
                 renewed=scope.renewed,
@@ -261,8 +177,23 @@ class Reconciler:
             planned,
             replace(changes, made=made),
             warnings=(*planned.warnings(), *changes.warnings),
-            ports=self._last.ports_after(planned, scope, changes),
+            ports=self.last.ports_after(planned, scope, changes),
             bridges=planned.bridges,
+            is_whole=scope.whole_host,
+        )
+
+    def _lets_others_first(self, scope: Scope) -> bool:
+        """Whether others are not to wait until all of the host is looked at.
+
+        Not time and again, and not where nobody knows what the last pass left
+        behind.
+        """
+        return (
+            scope.everything
+            and self._asks.are_more
+            and not self._asks.owes_look
+            and self.last.planned is not None
+            and self.last.error is None
         )
 
     def _plan(self, scope: Scope) -> Planned:
@@ -280,6 +211,8 @@ class Reconciler:
 
         What others did to it may be what asked for this pass.
         """
+        if scope == WHOLE_HOST:
+            return self._known
         try:
             return self._rows.read(scope, self._known)
         except DatabaseUnavailable as error:

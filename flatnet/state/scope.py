@@ -9,6 +9,8 @@ class Scope:
     """Whose rows may have changed.
 
     :param everything: anybody's
+    :param whole_host: nobody's, but what others did to the host: all of it is
+        looked at
     :param instances: uuids of instances: theirs, wherever they are
     :param groups: ids of groups: their rules
     :param members: ids of groups: who is in them
@@ -17,6 +19,7 @@ class Scope:
     """
 
     everything: bool = False
+    whole_host: bool = False
     instances: frozenset[str] = frozenset()
     groups: frozenset[int] = frozenset()
     members: frozenset[int] = frozenset()
@@ -25,6 +28,7 @@ class Scope:
     def __or__(self, other: "Scope") -> "Scope":
         return Scope(
             self.everything or other.everything,
+            self.whole_host or other.whole_host,
             self.instances | other.instances,
             self.groups | other.groups,
             self.members | other.members,
@@ -33,7 +37,8 @@ class Scope:
 
 
 NOTHING = Scope()
-EVERYTHING = Scope(everything=True)
+WHOLE_HOST = Scope(whole_host=True)
+EVERYTHING = Scope(everything=True, whole_host=True)
 
 
 def of_instance(uuid: str, *, renewed: bool = False) -> Scope:

@@ -44,15 +44,23 @@ def started(files):
 
 
 class NotingRows(DatabaseRows):
-    """Rows that note which scopes were read."""
+    """Rows that note which scopes were read.
+
+    `meanwhile` is done once, while all of them are read.
+    """
 
     def __init__(self, database):
         super().__init__(database, HOST, holder=HOLDER)
         self.read_scope = NOTHING
+        self.meanwhile = None
 
     def read(self, scope, before):
         self.read_scope |= scope
-        return super().read(scope, before)
+        found = super().read(scope, before)
+        if scope.everything and self.meanwhile:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return found
 
 
 class Daemon:
@@ -94,7 +102,7 @@ class Daemon:
     @property
     def is_asked(self):
         """Whether somebody waits for a pass."""
-        return self.reconciler._asked > self.reconciler._served
+        return self.reconciler._asks._asked > self.reconciler._asks._served
 
     def kill_worker(self):
         """Kill who serves the daemon, whatever he is at."""

@@ -19,6 +19,7 @@ KINDS = (
     *(*("write",) * 10, *("meddle",) * 4, *("connect",) * 3),
     *(*("plug",) * 2, "unplug", "kill", "kill_in_pass", "disconnect"),
     *("restart", "compare", "follow", "follow", "follow"),
+    *("come_between",) * 3,
 )
 # What there is nothing to do it to where nobody serves DHCP.
 OF_SERVERS = frozenset(

@@ -113,6 +113,16 @@ class Walk:
         assert not made, made
         self._witness.check_open()
 
+    def come_between(self, name, chance):
+        """Have somebody write and ask while a whole pass reads rows."""
+        self._look()
+        self._daemon.rows.meanwhile = lambda: self._daemon.reconciler.ask(
+            self._written_any(chance)
+        )
+        self._run_pass(EVERYTHING)
+        assert not self._daemon.is_asked
+        self._look()
+
     def meddle(self, name, chance):
         """Have others do something, and see it put right in some way."""
         dice, change = chance.random(), MEDDLING[name]

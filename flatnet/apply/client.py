@@ -27,13 +27,16 @@ PATIENCE = 120.0
 class ApplierProcess:
     """A started applier: `lifeline` is held open as long as we live.
 
-    `events` is read to hear what others did to the host.
+    `events` is read to hear what others did to the host.  `connection` is a
+    descriptor of the first one, by which a worker is had that reads what is
+    on the host while we import and look for our rows.
     """
 
     process: subprocess.Popen[bytes]
     address: str
     lifeline: int
     events: int
+    connection: int | None = None
 
 
 def start_applier(
@@ -47,35 +50,44 @@ def start_applier(
 
     To be called before privilege goes and anything is monkey-patched.
     """
-    options = (
+    # Never what lies in the directory that we were started in.
+    command = [sys.executable, "-P", "-m", "flatnet.apply.process"]
+    command += [
         f"--networks-path={networks_path}",
         f"--dnsmasq-config-file={dnsmasq_config_file}",
         f"--top-regex={top_regex}",
         f"--bottom-regex={bottom_regex}",
-    )
-    # Never what lies in the directory that we were started in.
-    command = [sys.executable, "-P", "-m", "flatnet.apply.process", *options]
+    ]
     # Abstract, so that no file is left behind; the applier checks that the
     # peer is the process that started it.
     address = f"\0flatnet-applier-{os.getpid()}"
     reading, writing = os.pipe()
     events, happening = os.pipe()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(4)
+        handed = listener.fileno(), reading, happening
+        names = "listener", "lifeline", "events"
+        command += [f"--{n}={h}" for n, h in zip(names, handed, strict=True)]
         process = subprocess.Popen(
-            [
-                *command,
-                f"--listener={listener.fileno()}",
-                f"--lifeline={reading}",
-                f"--events={happening}",
-            ],
-            pass_fds=(listener.fileno(), reading, happening),
-            stdin=subprocess.DEVNULL,
+            command, pass_fds=handed, stdin=subprocess.DEVNULL
         )
+        # It is accepted once somebody listens.
+        first = _connected(address, PATIENCE).detach()
     os.close(reading)
     os.close(happening)
-    return ApplierProcess(process, address, writing, events)
+    return ApplierProcess(process, address, writing, events, first)
+
+
+def _connected(address: str, patience: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(patience)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 class Applier:
@@ -91,6 +103,9 @@ class Applier:
         self._patience = patience
         self._started = started
         self._connection: socket.socket | None = None
+        if started.connection is not None:
+            self._connection = socket.socket(fileno=started.connection)
+            self._connection.settimeout(patience)
         self._hearer = Hearer(started.events)
         # What the applier confirmed last, under that number.
         self._base: Parts | None = None
@@ -214,14 +229,9 @@ class Applier:
 
     def _connect(self) -> socket.socket:
         if self._connection is None:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(self._patience)
-            try:
-                connection.connect(self._started.address)
-            except OSError:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = _connected(
+                self._started.address, self._patience
+            )
         return self._connection
 
     def _disconnect(self) -> None:

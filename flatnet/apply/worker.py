@@ -84,6 +84,9 @@ class Worker:
         """Answer until the daemon closes; return the exit status."""
         try:
             self._tools.session.forget()
+            if not self._ready(0):
+                # The daemon is not as far yet, and will ask for all.
+                self._read_ahead()
             while True:
                 if self._is_asked():
                     self._answer()

@@ -71,8 +71,9 @@ class Daemon:
         """Serve until SIGTERM or SIGINT; return the exit status."""
         try:
             self._first_pass()
-            heap.settle()
             self._catch_signals()
+            notify("READY=1")
+            heap.settle()
             reconciling = _thread(self._reconciler.run)
             reporting = _thread(self._report)
             _thread(self._listen)

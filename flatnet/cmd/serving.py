@@ -67,7 +67,7 @@ def started(
     :param broker: the broker's URL without its password
     """
     waiting = f"{_STANDS}; waiting for the broker {broker}"
-    notify("READY=1", f"STATUS={waiting}")
+    notify(f"STATUS={waiting}")
     LOG.info("%s", waiting)
     told = ""
     with BrokerWatch(f"STATUS={waiting}"):

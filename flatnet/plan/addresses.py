@@ -8,6 +8,7 @@ _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _LINK_LOCAL = "fe80::/64"
 # Nearly all rows are what they were in the pass before.
 _REMEMBERED = 1 << 14
+_PREFIXES = 256
 
 
 def is_mac(text: str) -> bool:
@@ -43,7 +44,13 @@ def eui64_address(prefix: str, mac: str) -> str:
     octets = bytearray.fromhex(mac.replace(":", ""))
     octets[0] ^= 2
     octets[3:3] = b"\xff\xfe"
-    return str(ipaddress.IPv6Network(prefix)[int.from_bytes(octets)])
+    return str(ipaddress.IPv6Address(_first(prefix) + int.from_bytes(octets)))
+
+
+@lru_cache(_PREFIXES)
+def _first(prefix: str) -> int:
+    """The first address of a range, which all guests of a network have."""
+    return int(ipaddress.IPv6Network(prefix).network_address)
 
 
 @lru_cache(_REMEMBERED)

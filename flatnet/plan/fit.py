@@ -12,9 +12,13 @@ import ipaddress
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from flatnet.plan.addresses import of_family
 from flatnet.state.rows import DEVICE_NAME, MTUS, Interface, Network
+
+# Ranges of networks.
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True)
@@ -160,9 +164,15 @@ def _is_hosts(text: str, network: Network) -> bool:
     """Whether a machine of the network can have this IPv4 address."""
     if not of_family((text,), 4):
         return False
-    cidr = ipaddress.IPv4Network(network.cidr)
+    cidr, ends = _range(network.cidr)
     address = ipaddress.IPv4Address(text)
-    return address in cidr and address not in (
-        cidr.network_address,
-        cidr.broadcast_address,
-    )
+    return address in cidr and address not in ends
+
+
+@lru_cache(_REMEMBERED)
+def _range(
+    cidr: str,
+) -> tuple[ipaddress.IPv4Network, tuple[ipaddress.IPv4Address, ...]]:
+    """A range, which all guests of a network ask for, and its two ends."""
+    found = ipaddress.IPv4Network(cidr)
+    return found, (found.network_address, found.broadcast_address)

@@ -84,6 +84,8 @@ def test_a_killed_worker_costs_nobody_anything(namespace, tmp_path):
 
 def test_rubbish_is_refused_and_changes_nothing(namespace, tmp_path):
     def rubbish(applier, started):
+        # One at a time is served.
+        applier._disconnect()
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(started.address)
             body = b'{"work": {"number": 7, "delta": "rm -rf"}}'
@@ -105,6 +107,7 @@ def test_only_the_daemon_that_started_it_is_answered(namespace, tmp_path):
         return 0
 
     def ask(applier, started):
+        applier._disconnect()
         child = os.fork()
         if child == 0:
             os._exit(stranger(started.address))

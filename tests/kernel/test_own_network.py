@@ -18,7 +18,9 @@ from guarded import guard, guarded_network
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.link.addressing import conflicts
+from flatnet.apply.link.reads import DUMP
 from flatnet.apply.link.stale import withdraw
+from flatnet.apply.link.strangers import Strangers, strangers, ways
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.taken import InUse
 from tests.effects import BRIDGE
@@ -275,3 +277,23 @@ def test_what_is_foreseen_of_a_new_network(namespace):
     assert "10.0.0.5/24 of eth0" in said("10.0.0.0/25")
     away = InUse("10.1.0.9", "the database")
     assert "10.1.0.9 (the database)" in said("10.1.0.0/24", away)
+
+
+def test_a_device_with_an_address_of_it_is_told_from_others(namespace):
+    around = ("192.0.2.7/24", "fd00::7/64", "10.0.1.7/24")
+    for name, *having in (
+        ("card0", "10.0.0.7/32", *around),
+        ("card1", *around),
+        ("br100", "10.0.0.1/24", "10.0.0.8/32"),
+    ):
+        namespace.run(f"ip link add {name} up type bridge")
+        for each in having:
+            namespace.run(f"ip addr add {each} dev {name}")
+    wanted = guard(networks=(guarded_network(bridge="br100"),))
+    for look in (strangers, _ways):
+        found = namespace.call(look, wanted)
+        assert found.carriers == {("10.0.0.0/24", "card0")}
+
+
+def _ways(wanted):
+    return Strangers(carriers=ways(wanted, (), DUMP))

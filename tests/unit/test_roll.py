@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.link.link import SWITCHES, Link
+from flatnet.apply.link.link import MARK, SWITCHES, Link
 from flatnet.apply.link.looked import Looked
 from flatnet.apply.link.roll import Roll
 from flatnet.state.sliced import SlicedMap
@@ -16,7 +16,7 @@ def some_device(luck):
         index=luck.randint(1, 9),
         name=f"d{luck.randint(1, 12)}",
         kind=luck.choice(("tun", "veth", "", *SWITCHES)),
-        alias="",
+        alias=luck.choice(("", MARK)),
         master=luck.randint(0, 3),
         peer=0,
         mac="02:00:00:00:00:01",
@@ -46,6 +46,7 @@ def check(roll, links, planned, guarded):
     for link in links.values():
         named = roll.name(link.index)
         assert links[named].index == link.index
+    assert roll.marked == {n for n, each in links.items() if each.ours}
     wanted = [n for n, each in sorted(links.items()) if each.kind in SWITCHES]
     assert [each.name for each in roll.switches] == wanted
 

@@ -63,6 +63,7 @@ class Roll:
         # By the index of what they are in.
         self._slaves: dict[int, set[str]] = {}
         self._switches: set[str] = set()
+        self._marked: set[str] = set()
         # Beside the ports of a plan, and beside those of its guard.
         self.ports = Beside(self._links)
         self.guarded = Beside(self._links)
@@ -79,6 +80,8 @@ class Roll:
             self._slaves.setdefault(link.master, set()).add(link.name)
         if link.kind in SWITCHES:
             self._switches.add(link.name)
+        if link.ours:
+            self._marked.add(link.name)
 
     def drop(self, name: str) -> None:
         """Note that no device has a name."""
@@ -89,6 +92,7 @@ class Roll:
         if self._names.get(link.index) == name:
             del self._names[link.index]
         self._switches.discard(name)
+        self._marked.discard(name)
         slaves = self._slaves.get(link.master, set())
         slaves.discard(name)
         if not slaves:
@@ -105,6 +109,11 @@ class Roll:
     def slaves(self, index: int) -> AbstractSet[str]:
         """The names of the ports of a bridge, as they are now."""
         return self._slaves.get(index, _NOBODY)
+
+    @property
+    def marked(self) -> AbstractSet[str]:
+        """The names of the devices that bear our mark, as they are now."""
+        return self._marked
 
     @property
     def switches(self) -> tuple[Link, ...]:

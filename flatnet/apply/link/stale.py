@@ -50,8 +50,9 @@ def remove_ports(
     with link_pass(devices) as found:
         for address in list(found.addresses):
             _remove_stale(found, address, plan)
-        warnings = _remove_ports(found, plan, ports)
-        for link in _stale_bridges(found, plan):
+        unplanned = _unplanned(found, plan.ports)
+        warnings = _remove_ports(found, plan, unplanned, ports)
+        for link in _stale_bridges(found, plan, unplanned):
             try:
                 found.delete(link)
                 found.made.append(
@@ -84,9 +85,16 @@ def withdraw(needed: tuple[InUse, ...]) -> Changes:
 
 
 def _remove_ports(
-    found: LinkPass, plan: Plan, ports: frozenset[str] | None
+    found: LinkPass,
+    plan: Plan,
+    unplanned: Iterable[str],
+    ports: frozenset[str] | None,
 ) -> list[str]:
-    """Remove what may go; return a line for each that is in the way."""
+    """Remove what may go; return a line for each that is in the way.
+
+    :param unplanned: the names of what is ours and no port of the plan
+    :param ports: as for `remove_ports`
+    """
     planned = plan.ports
     unfit = [bridge for bridge in plan.bridges if bridge.fault]
     for port in (port for bridge in unfit for port in bridge.ports):
@@ -95,9 +103,9 @@ def _remove_ports(
             # Its rules are about to go.
             with contextlib.suppress(*ERRORS):
                 _take_down(found, link)
-    _rename_back(found, planned)
+    _rename_back(found, planned, unplanned)
     kept = planned.values() if ports is None else _of(planned, ports)
-    leaving = _leaving(found, planned, kept)
+    leaving = _leaving(found, unplanned, kept)
     warnings: list[str] = []
     for first in range(0, len(leaving), _TOGETHER):
         some = leaving[first : first + _TOGETHER]
@@ -109,12 +117,12 @@ def _of(planned: Ports, names: Iterable[str]) -> list[Port]:
     return [planned[name] for name in names if name in planned]
 
 
-def _rename_back(found: LinkPass, planned: Ports) -> None:
+def _rename_back(
+    found: LinkPass, planned: Ports, unplanned: Iterable[str]
+) -> None:
     """Give ports of the plan that bear other names their own, down."""
     others = [
-        link
-        for link in _unplanned(found, planned)
-        if link.ours and link.kind != "bridge"
+        link for link in _there(found, unplanned) if link.kind != "bridge"
     ]
     missing = {
         (MARK + port.instance_uuid, host_mac(port.mac), KINDS[port.kind]): name
@@ -134,29 +142,34 @@ def _rename_back(found: LinkPass, planned: Ports) -> None:
             found.fail(Subject(Surface.PORT, name), error)
 
 
-def _unplanned(found: LinkPass, planned: Ports) -> list[Link]:
-    """The devices that are no ports of the plan, by name."""
-    others = found.devices.roll().ports.unplanned(planned)
-    links = (found.links.get(name) for name in sorted(others))
-    return [link for link in links if link]
+def _unplanned(found: LinkPass, planned: Ports) -> list[str]:
+    """The names of the devices of ours that are no ports of the plan."""
+    roll = found.devices.roll()
+    return sorted(roll.ports.unplanned(planned) & roll.marked)
+
+
+def _there(found: LinkPass, names: Iterable[str]) -> list[Link]:
+    """The devices of ours that have these names by now."""
+    links = map(found.links.get, names)
+    return [link for link in links if link and link.ours]
 
 
 def _leaving(
-    found: LinkPass, planned: Ports, kept: Iterable[Port]
+    found: LinkPass, unplanned: Iterable[str], kept: Iterable[Port]
 ) -> list[Link]:
     """The ports of ours that may go, by name.
 
     :param kept: those of the plan that are looked at
     """
-    links = [
-        found.links.get(port.name)
+    others = [
+        port.name
         for port in kept
         if port.stays != "always" or not is_device(port)
     ]
     leaving = [
         link
-        for link in (*_unplanned(found, planned), *links)
-        if link and link.ours and link.kind != "bridge"
+        for link in _there(found, (*unplanned, *others))
+        if link.kind != "bridge"
     ]
     return sorted(leaving, key=lambda each: each.name)
 
@@ -238,15 +251,16 @@ def _remove(found: LinkPass, address: Address) -> None:
         found.fail(Subject(Surface.BRIDGE, link.name), error)
 
 
-def _stale_bridges(found: LinkPass, plan: Plan) -> list[Link]:
+def _stale_bridges(
+    found: LinkPass, plan: Plan, unplanned: Iterable[str]
+) -> list[Link]:
     uplinks = {bridge.uplink for bridge in plan.bridges}
     planned = {bridge.name for bridge in plan.bridges}
     return [
         link
-        for link in _unplanned(found, plan.ports)
+        for link in _there(found, unplanned)
         if link.kind == "bridge"
         and link.name not in planned
-        and link.ours
         and all(
             slave.name in uplinks or slave.name in plan.ports
             for slave in found.slaves(link.index)

@@ -70,11 +70,10 @@ def ways(
 
     :raises HostSetupError: the kernel does not tell
     """
-    addresses = devices.addresses()
-    indexes = {each.index for each in addresses}
-    names = {index: device_name(index) for index in indexes}
+    within = _within(guard, devices.addresses())
+    names = {each.index: device_name(each.index) for _, each in within}
     led = _led(guard, in_use, devices)
-    return _carriers(guard, names, addresses) | led
+    return _carriers(within, names) | led
 
 
 def _led(
@@ -117,7 +116,8 @@ def judged(
         uplinks |= mine
         serving |= mine if network.serves else set()
         macs.add(bridge.mac if bridge else network.mac)
-    carriers = _carriers(guard, _having(devices, addresses), addresses)
+    within = _within(guard, addresses)
+    carriers = _carriers(within, _having(devices, within))
     return Strangers(
         uplinks=frozenset(uplinks - closed),
         serving=frozenset(serving - closed),
@@ -225,32 +225,52 @@ def _elsewhere(
     )
 
 
+def _within(
+    guard: Guard, addresses: Iterable[Address]
+) -> list[tuple[GuardedNetwork, Address]]:
+    """The addresses of others that are of a network, each with that.
+
+    Of the many of IPv6 that a host has none is, so that none is parsed, nor
+    is its device asked for its name.
+    """
+    # Ours on another device is on a bridge that somebody renamed.
+    found = [
+        (ipaddress.IPv4Address(each.ip), each)
+        for each in addresses
+        if ":" not in each.value and not each.ours
+    ]
+    ranges = [
+        (ipaddress.IPv4Network(network.cidr, strict=False), network)
+        for network in guard.networks
+    ]
+    return [
+        (network, each)
+        for cidr, network in ranges
+        for ip, each in found
+        if ip in cidr
+    ]
+
+
 def _having(
-    devices: Mapping[str, Link], addresses: Iterable[Address]
+    devices: Mapping[str, Link],
+    within: Iterable[tuple[GuardedNetwork, Address]],
 ) -> dict[int, str]:
-    """The names of the devices that have addresses, by index.
+    """The names of the devices that have these addresses, by index.
 
     Of one that is about to have another name, none until that was heard.
     """
-    names = {each.index: device_name(each.index) for each in addresses}
+    names = {each.index: device_name(each.index) for _, each in within}
     return {index: name for index, name in names.items() if name in devices}
 
 
 def _carriers(
-    guard: Guard,
+    within: Iterable[tuple[GuardedNetwork, Address]],
     names: Mapping[int, str],
-    addresses: tuple[Address, ...],
 ) -> frozenset[tuple[str, str]]:
     return frozenset(
         (network.cidr, names[each.index])
-        for network in guard.networks
-        for each in addresses
-        if each.index in names
-        # Ours on another device is on a bridge that somebody renamed.
-        and not each.ours
-        and names[each.index] != network.bridge
-        and ipaddress.ip_address(each.ip)
-        in ipaddress.ip_network(network.cidr, strict=False)
+        for network, each in within
+        if names.get(each.index, network.bridge) != network.bridge
     )
 
 

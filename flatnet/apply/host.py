@@ -253,6 +253,7 @@ def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
         plan.dhcp_servers,
         tools.known.daemons,
         tools.known.texts,
+        tools.known.leases,
         networks_path=tools.paths.networks_path,
         config_file=tools.paths.dnsmasq_config_file,
         skip=broken,

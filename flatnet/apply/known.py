@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.filter.iptables.legacy import Legacy
@@ -26,10 +27,11 @@ class Known:
     that are as planned, `sets` the sets as we left them, `passed` parts that
     are of the grammar, `own` programs that wrote for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
-    `texts` the files that they were given, `unread` the families whose tables
-    we wrote and have not read since, `presumed` those that count until then as
-    what we wrote, `ports` those that bore our mark, `sound` those that need
-    nothing, `finder` those that were found up.
+    `texts` the files that they were given, `leases` what they gave out,
+    `unread` the families whose tables we wrote and have not read since,
+    `presumed` those that count until then as what we wrote, `ports` those that
+    bore our mark, `sound` those that need nothing, `finder` those that were
+    found up.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -43,6 +45,7 @@ class Known:
     guarding: Guarding = field(default_factory=Guarding)
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
+    leases: Leases = field(default_factory=Leases)
     sound: Sound = field(default_factory=Sound)
     finder: Finder = field(default_factory=Finder)
     unread: set[int] = field(default_factory=set)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.state.plan import DhcpHost, DhcpServer
 from tests.effects import DHCP
@@ -31,6 +32,11 @@ EVERYONE = "255.255.255.255"
 DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE = range(1, 8)
 MAC_1 = "fa:16:3e:00:00:01"
 MAC_2 = "fa:16:3e:00:00:02"
+
+
+def _in_turn(wanted, **named):
+    known = Running(), Texts(), Leases()
+    return [apply_dhcp(servers, *known, **named) for servers in wanted]
 
 
 class Host:
@@ -76,11 +82,14 @@ class Host:
         return failure.message
 
     def changes(self, *servers, skip=()):
+        (changes,) = self.in_turn(servers, skip=skip)
+        return changes
+
+    def in_turn(self, *wanted, skip=()):
+        """Serve some, then others, by one process; return all changes."""
         return self.namespace.call(
-            apply_dhcp,
-            servers,
-            Running(),
-            Texts(),
+            _in_turn,
+            wanted,
             networks_path=str(self.path),
             config_file=self.config_file,
             skip=frozenset(skip),

@@ -1,5 +1,7 @@
 """Whom a real dnsmasq serves, asked by real clients on one segment."""
 
+from dataclasses import replace
+
 import pytest
 from dhcp_hosts import (
     ACK,
@@ -111,6 +113,18 @@ def test_names_resolve_before_there_is_a_lease(host, namespaces, tmp_path):
     assert ("10.0.0.3", "") in guest.asks("vm_2.novalocal", "10.0.0.1")
     assert ("", "vm_2.novalocal") in guest.asks("10.0.0.3", "10.0.0.1")
     assert guest.asks("nobody.novalocal", "10.0.0.1") == []
+
+
+def test_leases_that_were_sound_are_released_later(host, namespaces, tmp_path):
+    host.apply(line(1))
+    guest = host.guest(namespaces(), MAC_1, tmp_path / "old")
+    guest.lease()
+    with_it, without = (
+        (replace(host.server, hosts=hosts),) for hosts in ((line(1),), ())
+    )
+    changes = host.in_turn(with_it, with_it, without, without)
+    made = [released("10.0.0.2", MAC_1) in each.made for each in changes]
+    assert made == [False, False, True, False]
 
 
 def test_an_address_has_a_new_holder_at_once(host, namespaces, tmp_path):

@@ -9,6 +9,7 @@ from flatnet.apply import files, owned
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import DhcpHost
@@ -141,6 +142,7 @@ def test_links_are_replaced_or_refused_and_never_followed(
             servers,
             Running(),
             Texts(),
+            Leases(),
             networks_path=str(networks),
             config_file="",
             skip=frozenset(),

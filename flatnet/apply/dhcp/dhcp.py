@@ -40,7 +40,7 @@ from flatnet.apply.dhcp import config as dnsmasq_config
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp import files as dhcp_files
 from flatnet.apply.dhcp.daemons import Dnsmasq, Running, status, stopped
-from flatnet.apply.dhcp.leases import release_leases
+from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.sockets import dhcp_devices
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
@@ -58,6 +58,7 @@ def apply_dhcp(
     servers: tuple[DhcpServer, ...],
     known: Running,
     texts: Texts,
+    leases: Leases,
     *,
     networks_path: str,
     config_file: str,
@@ -65,12 +66,11 @@ def apply_dhcp(
 ) -> Changes:
     """Run just these servers; `skip` names bridges that are not ready.
 
-    :param known: the processes that were found before, `texts` their files
+    :param known: the processes found before, `texts` and `leases` their files
     :param config_file: a further file for dnsmasq, or empty
     """
     running, wanted = known.find(networks_path), {s.bridge: s for s in servers}
-    parts = list(_resumed(known))
-    used: dict[str, str] = {}
+    parts, used = list(_resumed(known)), dict[str, str]()
     for bridge in sorted({*running, *wanted} - (skip & set(wanted))):
         present = running.get(bridge, ())
         server = wanted.get(bridge)
@@ -88,7 +88,7 @@ def apply_dhcp(
             parts.append(served.changes)
             used[bridge] = os.path.basename(served.config)
             if server.releases:
-                parts.append(Changes(release_leases(server, networks_path)))
+                parts.append(Changes(leases.release(server, networks_path)))
         except (HostSetupError, OSError, ValueError) as error:
             parts.append(_failed(bridge, str(error)))
     parts += _lost(used, known.find(networks_path))

@@ -14,8 +14,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 
 from flatnet.apply.filter.guard.guard import FAMILIES, TABLE
+from flatnet.apply.filter.guard.nft_dump import (
+    CHANGES,
+    SUBSYSTEM,
+    Values,
+    text,
+)
 from flatnet.apply.filter.guard.nft_dump import FAMILIES as NUMBERS
-from flatnet.apply.filter.guard.nft_dump import SUBSYSTEM, Values, text
 from flatnet.apply.filter.iptables import touched
 from flatnet.apply.filter.iptables.native import NFT_FAMILIES
 from flatnet.apply.filter.iptables.touched import NOTHING, Told, Touched
@@ -24,8 +29,7 @@ from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, by_kind
 from flatnet.apply.own import UNKNOWN, Writer
 
-# From linux/netfilter/nfnetlink.h and nf_tables.h.
-_NFTABLES_GROUP = 7
+# From linux/netfilter/nf_tables.h.
 _GENERATION = 15
 _GENERATION_ID, _GENERATION_PID, _GENERATION_NAME = 1, 2, 3
 _GUARDS = {NUMBERS[each] for each in FAMILIES}
@@ -83,7 +87,7 @@ class Watch:
         """`has_rules_above`: foreign rules may stand above our jumps."""
         self._has_rules_above = has_rules_above
         self.devices = Devices()
-        self._rules = subscribed(NETFILTER, (_NFTABLES_GROUP,))
+        self._rules = subscribed(NETFILTER, (CHANGES,))
 
     @property
     def sockets(self) -> tuple[socket.socket, socket.socket]:

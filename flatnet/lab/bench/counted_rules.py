@@ -11,6 +11,7 @@ import select
 import sys
 import time
 
+from flatnet.apply.filter.guard.nft_dump import CHANGES
 from flatnet.apply.filter.iptables.native import marks_in
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import NETFILTER, KeptSocket
@@ -19,8 +20,6 @@ from flatnet.lab import answering
 from flatnet.lab.conversation import Json
 
 _SECONDS = 60.0
-# From linux/netfilter/nfnetlink.h: changes of nftables.
-_CHANGES = 7
 
 
 class Looker:
@@ -28,7 +27,7 @@ class Looker:
 
     def __init__(self) -> None:
         self._asking = KeptSocket(NETFILTER, _SECONDS)
-        self._changes = subscribed(NETFILTER, (_CHANGES,))
+        self._changes = subscribed(NETFILTER, (CHANGES,))
 
     def answer(self, question: Json) -> Json:
         """Wait until a chain has so many rules."""

@@ -15,8 +15,8 @@ from typing import TypeVar
 from flatnet.apply.netlink import KeptSocket, attribute, by_kind
 from flatnet.exceptions import HostSetupError
 
-# From linux/netfilter/nfnetlink.h and nf_tables.h.
-SUBSYSTEM = 10
+# From linux/netfilter/nfnetlink.h and nf_tables.h; a group hears of CHANGES.
+SUBSYSTEM, CHANGES = 10, 7
 FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "bridge": 7, "ip6": 10}
 GET_TABLE, GET_CHAIN, GET_RULE = 1, 4, 7
 _GET_SET, _GET_ELEMENT = 10, 13

@@ -129,16 +129,20 @@ def _led_anew(
 ) -> frozenset[str]:
     """Return who is led to his groups by a chain that is not there yet."""
     groups = {c.name: c.group for c in table.chains if c.group is not None}
-    profiles = [
+    led = [
         {groups[name] for name in map(_target, chain.rules) if name in groups}
         for chain in table.chains
         if chain.name.startswith(TREE_PREFIX)
         and chain.name not in existing.chains
     ]
+    profiles = [each for each in led if each]
+    # By most edits nobody is led anew, and nobody need be asked.
+    if not profiles:
+        return frozenset()
     return frozenset(
         address
         for guest in wanted.guests
-        if any(each and each.issubset(guest.groups) for each in profiles)
+        if any(each.issubset(guest.groups) for each in profiles)
         for address in guest.addresses
     )
 
@@ -170,6 +174,8 @@ def naming(wanted: Filter, source: int) -> set[int]:
 
 
 def _of_groups(wanted: Filter, groups: set[int]) -> frozenset[str]:
+    if not groups:
+        return frozenset()
     return frozenset(
         address
         for guest in wanted.guests

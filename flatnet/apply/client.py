@@ -104,7 +104,9 @@ class Applier:
         self._started = started
         self._connection: socket.socket | None = None
         if started.connection is not None:
-            self._connection = socket.socket(fileno=started.connection)
+            self._connection = socket.socket(
+                socket.AF_UNIX, socket.SOCK_STREAM, fileno=started.connection
+            )
             self._connection.settimeout(patience)
         self._hearer = Hearer(started.events)
         # What the applier confirmed last, under that number.

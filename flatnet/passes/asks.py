@@ -87,9 +87,16 @@ class Asks:
             self._changed.notify_all()
 
     @property
-    def are_more(self) -> bool:
-        """Whether somebody asks whom the present pass does not serve."""
-        return self._asked > self._serving
+    def are_few(self) -> bool:
+        """Whether some wait for another pass, and none of them for all."""
+        return self._asked > self._serving and not self._scope.everything
+
+    def join(self) -> Scope:
+        """Have the present pass serve all asks so far; return their scope."""
+        with self._changed:
+            self._serving = self._asked
+            scope, self._scope = self._scope, NOTHING
+            return scope
 
     def wait(self, ticket: Ticket, timeout: float) -> Pass | None:
         """Return the outcome of a pass that began after the ticket.
@@ -131,10 +138,8 @@ class Asks:
     def begin(self, scope: Scope) -> Scope:
         """Begin a pass; return its scope with that of all asks so far."""
         with self._changed:
-            self._serving = self._asked
-            scope, self._scope = scope | self._scope, NOTHING
             self.begun = time.monotonic()
-            return scope
+            return scope | self.join()
 
     def end(self, scope: Scope, outcome: Pass) -> None:
         """End it, and let know who waits.

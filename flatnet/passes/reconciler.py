@@ -110,14 +110,12 @@ class Reconciler:
     def run_pass(self, scope: Scope = EVERYTHING) -> Pass:
         """Run one pass now; all asks so far are served by it.
 
-        A whole one that others wait for when it has read rows lets them be
-        served, once, before it looks at all of the host.
+        A whole one takes along who waits once it has read rows, and looks at
+        all of the host afterwards.
         """
         if self._planned is None:
             scope |= EVERYTHING
         outcome = self._run(scope | self._asks.due())
-        if self._asks.owes_look:
-            outcome = self._run(NOTHING)
         if self._asks.owes_look:
             outcome = self._run(WHOLE_HOST)
         return outcome
@@ -159,7 +157,9 @@ class Reconciler:
         for _ in range(MOST_SWAPS):
             planned = self._plan(scope)
             if self._lets_others_first(scope):
-                scope = replace(scope, whole_host=False)
+                others = self._asks.join()
+                scope = replace(scope | others, whole_host=False)
+                planned = self._plan(others)
             changes = self._keeper.apply(
                 planned.parts,
                 renewed=scope.renewed,
@@ -190,7 +190,7 @@ class Reconciler:
         """
         return (
             scope.everything
-            and self._asks.are_more
+            and self._asks.are_few
             and not self._asks.owes_look
             and self.last.planned is not None
             and self.last.error is None

@@ -111,7 +111,7 @@ class Reconciler:
         """Run one pass now; all asks so far are served by it.
 
         A whole one takes along who waits once it has read rows, and looks at
-        all of the host afterwards.
+        all of the host after those who asked about few.
         """
         if self._planned is None:
             scope |= EVERYTHING
@@ -157,9 +157,10 @@ class Reconciler:
         for _ in range(MOST_SWAPS):
             planned = self._plan(scope)
             if self._lets_others_first(scope):
-                others = self._asks.join()
-                scope = replace(scope | others, whole_host=False)
-                planned = self._plan(others)
+                scope = replace(scope, whole_host=False)
+                if self._asks.are_few:
+                    scope |= (others := self._asks.join())
+                    planned = self._plan(others)
             changes = self._keeper.apply(
                 planned.parts,
                 renewed=scope.renewed,
@@ -190,7 +191,7 @@ class Reconciler:
         """
         return (
             scope.everything
-            and self._asks.are_few
+            and (self._asks.are_few or bool(scope.instances))
             and not self._asks.owes_look
             and self.last.planned is not None
             and self.last.error is None

@@ -118,6 +118,20 @@ def test_others_come_first_once(host):
     assert list(map(host.is_served, host.tickets)) == [True, True, False]
 
 
+def test_who_asks_at_the_same_time_as_somebody_for_all(host):
+    mine, whole = of_instance("vm-1"), host.reconciler.ask(EVERYTHING)
+    ticket = host.reconciler.ask(mine)
+    served = []
+    host.applier.meanwhile = [
+        lambda: None,
+        lambda: served.extend(map(host.is_served, (ticket, whole))),
+    ]
+    host.reconciler.run_pass(NOTHING)
+    assert host.applier.looks == [FEW, ALL]
+    assert host.rows.read_scopes == [EVERYTHING | mine]
+    assert served == [True, False]
+
+
 def test_who_asks_for_all_in_between_waits_for_another(host):
     host.rows.asks = [host.ask(EVERYTHING)]
     host.reconciler.run_pass()

@@ -5,7 +5,7 @@ While one of them is asked, the instances of other callers gather.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from flatnet.db.batch import Batch
@@ -57,16 +57,14 @@ class Followers:
             return str(error)
 
     def _follow(self, host: str, batch: Batch[str]) -> Sequence[Reason]:
-        peer = self._peer(host)
-        # Who shared a transaction comes at the same moment.
-        batch.join(lambda _: True)
         try:
-            reasons = peer.follow_deallocations(
-                {}, host=host, instance_ids=list(batch.items)
-            )
-        except CallNotSupported:
-            # A daemon of before, in the midst of an upgrade.
-            return [_rid_of(peer, host, each) for each in batch.items]
+            peer = self._peer(host)
+            # Who shared a transaction comes at the same moment.
+            batch.join(lambda _: True)
+            reasons = _reasons(peer, host, batch.items)
+        except FlatnetError as error:
+            # It is none of one instance: nobody need ask again for himself.
+            return [str(error)] * len(batch.items)
         return [reasons.get(each) for each in batch.items]
 
 
@@ -74,6 +72,18 @@ def _late(host: str) -> BrokerUnavailable:
     return BrokerUnavailable(
         f"host {host} was not asked in time: it follows others"
     )
+
+
+def _reasons(
+    peer: NetworkAPI, host: str, instances: Sequence[str]
+) -> Mapping[str, Reason]:
+    try:
+        return peer.follow_deallocations(
+            {}, host=host, instance_ids=list(instances)
+        )
+    except CallNotSupported:
+        # A daemon of before, in the midst of an upgrade.
+        return {each: _rid_of(peer, host, each) for each in instances}
 
 
 def _rid_of(peer: NetworkAPI, host: str, instance_uuid: str) -> Reason:

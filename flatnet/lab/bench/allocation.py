@@ -15,8 +15,9 @@ from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.bench.site import Site
 
 _ECHOES = 640
-# Calls of each of many callers.
-_EACH = 4
+# Calls of each of many callers, at least and at most: with one alone they
+# would all be in one transaction and one pass.
+_LEAST_EACH, _EACH = 2, 4
 _GOALS = (Goal(1.5, FLOOR), Goal(1.25, FIRST))
 _RATE = (Goal(200, sign=">="),)
 # Milliseconds of all processes together.
@@ -104,10 +105,10 @@ def _libraries(site: Site) -> tuple[float, ...]:
 def _crowd(site: Site) -> Iterator[list[NewInstance]]:
     """Instances for many callers, of whom each has several, if there is room.
 
-    Where there is none for one each, some who are there leave meanwhile.
+    Where there is too little, some who are there leave meanwhile.
     """
     callers = site.effort.burst
-    count = max(callers, min(_EACH * callers, site.room))
+    count = max(_LEAST_EACH * callers, min(_EACH * callers, site.room))
     with room_for(site, count), site.newcomers(count) as wanted:
         yield wanted
 

@@ -20,10 +20,10 @@ class Asks:
 
     def __init__(self, node):
         node.reconciler.ask_and_wait(20, EVERYTHING)
-        self._ask = node.reconciler.ask
+        self._ask = node.reconciler._asks.ask
         self.count = 0
         self.scope = None
-        node.reconciler.ask = self._counted
+        node.reconciler._asks.ask = self._counted
 
     def _counted(self, scope):
         self.count += 1

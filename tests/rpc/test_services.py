@@ -147,9 +147,11 @@ def test_an_address_that_is_not_here_is_refused(tmp_path):
         RabbitMQ(tmp_path, address="192.0.2.99").start()
 
 
+# Who is started in a shell's background is told to ignore SIGINT.
 PARENT = """
-import sys, time
+import signal, sys, time
 from flatnet.lab import services
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with (
     services.mariadb(sys.argv[1] + "/mariadb"),
     services.postgresql(sys.argv[1] + "/postgresql"),

@@ -39,13 +39,13 @@ class Followers:
     def behind(self, bereft: Bereft) -> dict[str, str]:
         """Have them follow; return those that have not, and why."""
         reasons = {
-            host: self._reason(host, bereft.instance_uuid)
+            host: self._ask(host, bereft.instance_uuid)
             for host in bereft.hosts
             if host != self._here
         }
         return {host: reason for host, reason in reasons.items() if reason}
 
-    def _reason(self, host: str, instance_uuid: str) -> Reason:
+    def _ask(self, host: str, instance_uuid: str) -> Reason:
         with self._lock:
             asked = self._asked.setdefault(
                 host,

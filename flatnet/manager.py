@@ -129,7 +129,7 @@ class FlatManager:
     def _heed(self, members: Concerned) -> None:
         """Look at who left groups, wherever they ran; nobody waits for it."""
         if members.groups:
-            self._reconciler.ask(Scope(instances=frozenset(members.instances)))
+            self._reconciler.ask(of_hint(members.groups, members.instances))
 
     def follow(self, instances: frozenset[str]) -> dict[str, str]:
         """Rid this host of instances whose rows are gone.

@@ -1,6 +1,8 @@
 """Rows with defaults, so that a test names only what matters to it."""
 
+from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
+from flatnet.passes.reconciler import Reconciler
 from flatnet.plan.kept import Kept
 from flatnet.state.plan import DhcpServer
 from flatnet.state.rows import Interface, Network, Snapshot
@@ -78,3 +80,13 @@ class NoRows:
 
     def tell(self, state, reason):
         pass
+
+
+def reconciling(applier, *, rows=None, options=None, interval=1000):
+    """A reconciler on an applier, of a host without instances."""
+    return Reconciler(
+        rows=rows or NoRows(),
+        planner=HostPlanner(options or settings()),
+        applier=applier,
+        interval=interval,
+    )

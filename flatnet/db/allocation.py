@@ -38,7 +38,6 @@ from flatnet.exceptions import (
 )
 
 FIXED_IPS = models.fixed_ips
-VIFS = models.virtual_interfaces
 
 Answer = Served | FlatnetError
 

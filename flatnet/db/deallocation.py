@@ -122,13 +122,13 @@ def _joined(
         return {}
     meant = _meant(connection, others)
     used = _used(connection, _uuids(meant))
-    fit = {
+    fit: Meant = {
         each: uuid
         for each, uuid in meant.items()
         if isinstance(uuid, str) and used[uuid] <= locked
     }
     batch.join(lambda each: each in fit)
-    return {**fit}
+    return fit
 
 
 def _meant(connection: Connection, farewells: Sequence[Farewell]) -> Meant:
@@ -152,8 +152,8 @@ def _locked(connection: Connection, uuids: Iterable[str]) -> frozenset[int]:
 
 def _used(
     connection: Connection, uuids: Iterable[str]
-) -> Mapping[str, set[int]]:
-    """The ids of the networks in which each instance has something."""
+) -> defaultdict[str, set[int]]:
+    """The ids of the networks in which instances have something, by uuid."""
     found: defaultdict[str, set[int]] = defaultdict(set)
     for row in connection.execute(_USED, {"instances": sorted({*uuids})}):
         found[row.instance_uuid].add(row.network_id)

@@ -9,7 +9,7 @@ from flatnet.state.scope import EVERYTHING, NOTHING, Scope
 
 # Seconds after a pass that failed, or a part of it; doubled up to the
 # interval, while nothing fails that had not before.
-FIRST_RETRY = 1.0
+_FIRST_RETRY = 1.0
 
 
 class Agenda:
@@ -24,7 +24,7 @@ class Agenda:
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self.whole_due = time.monotonic() + interval
-        self._retry = FIRST_RETRY
+        self._retry = _FIRST_RETRY
         self._again: dict[int, Scope] = {}
 
     def put(self, scope: Scope, seconds: float) -> None:
@@ -59,7 +59,7 @@ class Agenda:
         """
         # What fails for good must not hold up what fails for a moment.
         if outcome.has_news(before):
-            self._retry = FIRST_RETRY
+            self._retry = _FIRST_RETRY
         elif scope.everything:
             self._retry = min(self._retry * 2, self._interval)
         # Jitter, so that the hosts of a cloud that lost power together do

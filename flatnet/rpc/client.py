@@ -205,15 +205,8 @@ class NetworkAPI:
         :returns: why it is not, by the uuids of those of which it is not
         :raises CallNotSupported: its daemon is older than this call
         """
-        asked = {"instance_ids": instance_ids}
-        answer: dict[str, str] = self._call(
-            context,
-            "follow_deallocations",
-            asked,
-            host=host,
-            namespace="flatnet",
-        )
-        return answer
+        method = "follow_deallocations"
+        return self._asked(context, method, host, instance_ids=instance_ids)
 
     def security_groups_changed(self, context: Json, **told: Any) -> None:
         """Tell all daemons, without waiting; a lost message costs little.
@@ -230,12 +223,17 @@ class NetworkAPI:
             caller.cast(context, "security_groups_changed", **told)
 
     def _asked(
-        self, context: Json, method: str, host: str, timeout: float | None
+        self,
+        context: Json,
+        method: str,
+        host: str,
+        timeout: float | None = None,
+        **arguments: Any,
     ) -> Json:
         answer: Json = self._call(
             context,
             method,
-            {},
+            arguments,
             host=host,
             namespace="flatnet",
             timeout=timeout,

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 
 from sqlalchemy import event, insert
 
@@ -10,8 +9,42 @@ from flatnet.db import models
 from flatnet.db.orders import Order, Placing
 from flatnet.ledger import Ledger
 from tests.db.conftest import some_uuid
+from tests.waiting import eventually
 
 SOON = 60
+
+
+class Callers:
+    """Who asks, one after the other; what each got, in their order.
+
+    `fold` is what they share then.
+    """
+
+    def __init__(self, ask, fold):
+        self._ask, self._fold = ask, fold
+        self._threads, self._got = [], {}
+
+    def ask(self, item):
+        """Ask, and return once it is at work, or waits behind who is."""
+        number = len(self._threads)
+
+        def call():
+            try:
+                self._got[number] = self._ask(item)
+            except Exception as error:  # noqa: BLE001
+                self._got[number] = error
+
+        self._threads.append(threading.Thread(target=call))
+        self._threads[-1].start()
+        eventually(
+            lambda: self._fold._is_busy and len(self._fold._waiting) == number,
+            seconds=SOON,
+        )
+
+    def got(self):
+        for thread in self._threads:
+            thread.join(SOON)
+        return [self._got[number] for number in range(len(self._threads))]
 
 
 class Gathering:
@@ -34,32 +67,11 @@ class Gathering:
 
     def allocate(self, *orders):
         """What the orders got, all in one transaction."""
-        got = {}
-
-        def ask(number, order):
-            try:
-                got[number] = self.ledger.allocate(order)
-            except Exception as error:  # noqa: BLE001
-                got[number] = error
-
-        threads = []
-        for number, order in enumerate(orders):
-            thread = threading.Thread(target=ask, args=(number, order))
-            thread.start()
-            threads.append(thread)
-            # In this order, and the first has to be at work by then.
-            self._wait_for(number)
+        callers = Callers(self.ledger.allocate, self.ledger._allocations)
+        for order in orders:
+            callers.ask(order)
         self.gate.set()
-        for thread in threads:
-            thread.join(SOON)
-        return [got[number] for number in range(len(orders))]
-
-    def _wait_for(self, number):
-        fold = self.ledger._allocations
-        end = time.monotonic() + SOON
-        while not (fold._is_busy and len(fold._waiting) == number):
-            assert time.monotonic() < end
-            time.sleep(0.001)
+        return callers.got()
 
 
 @contextlib.contextmanager

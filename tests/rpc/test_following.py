@@ -12,6 +12,7 @@ from flatnet.db import bindings
 from flatnet.endpoints.backlog import Turns
 from flatnet.endpoints.methods import FlatnetEndpoint
 from tests.rpc.daemons import Node
+from tests.waiting import eventually
 
 __all__ = ("broker", "database")
 SOON = 20
@@ -96,11 +97,13 @@ def test_a_host_is_asked_for_many_at_once(api, crowd, database):
     followers = node.manager._followers
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(deallocate, api, uuids[0], "node1")
-        wait_for(lambda: asked)
+        eventually(lambda: asked, seconds=SOON)
         others = [
             pool.submit(deallocate, api, uuid, "node1") for uuid in uuids[1:]
         ]
-        wait_for(lambda: len(followers._asked["node2"]._waiting) == 8)
+        eventually(
+            lambda: len(followers._asked["node2"]._waiting) == 8, seconds=SOON
+        )
         gate.is_open.set()
         answers = [each.result(SOON) for each in (first, *others)]
     assert answers == [None] * 9
@@ -129,12 +132,3 @@ def test_an_older_daemon_follows_too(api, crowd, database, monkeypatch):
     other.applier.refused = (odd,)
     answer = deallocate(api, odd, "node1")
     assert "no room" in answer["hosts"]["node2"]
-
-
-def wait_for(condition):
-    met = threading.Event()
-    for _ in range(int(SOON / 0.01)):
-        if condition():
-            return
-        met.wait(0.01)
-    raise AssertionError("that did not come")

@@ -1,13 +1,13 @@
 """Who shares a transaction, and what becomes of its callers."""
 
 import threading
-import time
 
 import pytest
 
 from flatnet import deadline
 from flatnet.db.fold import Fold
 from flatnet.exceptions import Conflict, DatabaseUnavailable
+from tests.waiting import eventually
 
 SOON = 20
 
@@ -61,20 +61,13 @@ def joined(threads):
         assert not thread.is_alive()
 
 
-def wait_for(condition):
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def gathered(fold, work, *items, first=0, seconds=SOON):
     """Let items gather behind one that is at work, then let it go on."""
     work.gate.clear()
     threads, got = started(fold, first)
-    wait_for(lambda: work.together)
+    eventually(lambda: work.together, seconds=SOON)
     more, got_more = started(fold, *items, seconds=seconds)
-    wait_for(lambda: len(fold._waiting) == len(items))
+    eventually(lambda: len(fold._waiting) == len(items), seconds=SOON)
     return [*threads, *more], got, got_more
 
 
@@ -119,7 +112,7 @@ def test_who_has_gone_is_not_written():
     joined(threads[1:])
     assert isinstance(gone[2], DatabaseUnavailable)
     more, others = started(fold, 4)
-    wait_for(lambda: len(fold._waiting) == 1)
+    eventually(lambda: len(fold._waiting) == 1, seconds=SOON)
     work.gate.set()
     joined([*threads, *more])
     assert others == {4: 8}
@@ -132,7 +125,7 @@ def test_who_has_little_time_takes_it_from_nobody_else():
     fold = Fold(work)
     threads, _, hasty = gathered(fold, work, 2, seconds=1)
     more, patient = started(fold, 4, 6)
-    wait_for(lambda: len(fold._waiting) == 3)
+    eventually(lambda: len(fold._waiting) == 3, seconds=SOON)
     work.fails = [Conflict("the first"), DatabaseUnavailable("too slow")]
     work.gate.set()
     joined([*threads, *more])
@@ -200,7 +193,7 @@ def test_nobody_joins_who_would_give_up_first():
     work.joins = lambda item: True
     threads, first, hasty = gathered(fold, work, 2, seconds=SOON / 2)
     more, patient = started(fold, 4)
-    wait_for(lambda: len(fold._waiting) == 2)
+    eventually(lambda: len(fold._waiting) == 2, seconds=SOON)
     work.gate.set()
     joined([*threads, *more])
     assert work.together == [[0, 4], [2]]

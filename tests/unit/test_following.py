@@ -1,7 +1,6 @@
 """How often another host is asked to follow, and what is told of it."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,6 +9,7 @@ from flatnet import deadline
 from flatnet.db.orders import Bereft
 from flatnet.exceptions import BrokerUnavailable, HostSetupError
 from flatnet.following import Followers
+from tests.waiting import eventually
 
 SOON = 20
 
@@ -29,23 +29,19 @@ class Peer:
         return {each: "no room" for each in instance_ids if each == "odd"}
 
 
-def wait_for(condition):
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def told(peer, followers, first, *others):
     """What each is told, the others after they have gathered."""
     with ThreadPoolExecutor(9) as pool:
         ask = [pool.submit(followers.behind, Bereft(first, ("b", "here")))]
-        wait_for(lambda: peer.asked)
+        eventually(lambda: peer.asked, seconds=SOON)
         ask += [
             pool.submit(followers.behind, Bereft(each, ("b",)))
             for each in others
         ]
-        wait_for(lambda: len(followers._asked["b"]._waiting) == len(others))
+        eventually(
+            lambda: len(followers._asked["b"]._waiting) == len(others),
+            seconds=SOON,
+        )
         peer.gate.set()
         return [each.result(SOON) for each in ask]
 
@@ -84,7 +80,7 @@ def test_who_has_no_turn_in_time_is_told_that():
     followers = Followers(lambda _: peer, "here")
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(followers.behind, Bereft("vm-1", ("b",)))
-        wait_for(lambda: peer.asked)
+        eventually(lambda: peer.asked, seconds=SOON)
         with deadline.within(0.05):
             behind = followers.behind(Bereft("vm-2", ("b",)))
         peer.gate.set()

@@ -11,13 +11,17 @@ from hypothesis import strategies as st
 from flatnet.apply.filter.iptables.rendering import rules
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.grammar.plan import checked
-from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import HostSetupError
-from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.filtering import Opening
 from flatnet.state.rows import SecurityGroup, SecurityRule
-from tests.builders import NoRows, interface, network, settings, snapshot
+from tests.builders import (
+    interface,
+    network,
+    reconciling,
+    settings,
+    snapshot,
+)
 from tests.effects import port
 from tests.planned import host_plan
 from tests.sets import members
@@ -209,11 +213,5 @@ class Applier:
 
 
 def test_an_odd_name_breaks_no_line_of_the_log(caplog):
-    reconciler = Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(settings()),
-        applier=Applier(),
-        interval=60,
-    )
-    reconciler.run_pass()
+    reconciling(Applier(), interval=60).run_pass()
     assert "(instances: a\\nb)" in caplog.text

@@ -4,13 +4,11 @@ import logging
 
 import pytest
 
-from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import DatabaseUnavailable, HostSetupError
-from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.scope import EVERYTHING, of_instance
-from tests.builders import NoRows, settings
+from tests.builders import NoRows, reconciling
 
 BACK = Effect(Surface.BRIDGE, Verb.UP, "br100")
 
@@ -46,13 +44,7 @@ class Applier:
 @pytest.fixture
 def host():
     rows, applier = Rows(), Applier()
-    reconciler = Reconciler(
-        rows=rows,
-        planner=HostPlanner(settings()),
-        applier=applier,
-        interval=1000,
-    )
-    return reconciler, rows, applier
+    return reconciling(applier, rows=rows), rows, applier
 
 
 def test_what_others_did_is_put_back_and_the_pass_has_failed(host, caplog):

@@ -4,9 +4,7 @@ import threading
 
 import pytest
 
-from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable
-from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes
 from flatnet.state.scope import (
     EVERYTHING,
@@ -14,7 +12,7 @@ from flatnet.state.scope import (
     WHOLE_HOST,
     of_instance,
 )
-from tests.builders import NoRows, settings
+from tests.builders import NoRows, reconciling
 
 PATIENCE = 10
 FEW, ALL = "few", "all"
@@ -59,12 +57,7 @@ class Host:
 
     def __init__(self):
         self.rows, self.applier = Rows(), Applier()
-        self.reconciler = Reconciler(
-            rows=self.rows,
-            planner=HostPlanner(settings()),
-            applier=self.applier,
-            interval=1000,
-        )
+        self.reconciler = reconciling(self.applier, rows=self.rows)
         self.reconciler.run_pass()
         self.applier.looks.clear()
         self.rows.read_scopes.clear()
@@ -169,12 +162,7 @@ def test_what_fails_is_told_to_who_waits_and_all_is_looked_at(host, number):
 
 def test_the_first_pass_of_a_daemon_looks_at_all():
     rows, applier = Rows(), Applier()
-    reconciler = Reconciler(
-        rows=rows,
-        planner=HostPlanner(settings()),
-        applier=applier,
-        interval=1000,
-    )
+    reconciler = reconciling(applier, rows=rows)
     rows.asks = [lambda: reconciler.ask(of_instance("vm-1"))]
     reconciler.run_pass(NOTHING)
     assert applier.looks == [ALL]

@@ -5,20 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable
-from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import Changes, Failure, FoundPort
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.scope import EVERYTHING
-from tests.builders import NoRows, settings
+from tests.builders import reconciling
 from tests.effects import port
 
 
 class InTurn:
     """An applier that answers so, one after the other."""
 
-    def __init__(self, outcomes):
+    def __init__(self, *outcomes):
         self._outcomes = iter(outcomes)
 
     def uplinks(self, names):
@@ -31,18 +29,9 @@ class InTurn:
         return outcome
 
 
-def reconciling(*outcomes):
-    return Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(settings()),
-        applier=InTurn(outcomes),
-        interval=1000,
-    )
-
-
 def test_what_a_pass_did_is_not_kept_once_it_is_logged(caplog):
     made = (Effect(Surface.PORT, Verb.MADE, "tap1"),)
-    reconciler = reconciling(Changes(made=made))
+    reconciler = reconciling(InTurn(Changes(made=made)))
     with caplog.at_level(logging.INFO):
         outcome = reconciler.run_pass(EVERYTHING)
     assert "port tap1: made" in caplog.text
@@ -57,7 +46,8 @@ def test_what_is_found_as_before_is_kept_once():
         first = FoundPort("tap1", "up", kind="tap")
         return Changes(ports=(first, replace(first, name="tap2", **other)))
 
-    reconciler = reconciling(found(), found(), found(carrier=True), found())
+    applier = InTurn(found(), found(), found(carrier=True), found())
+    reconciler = reconciling(applier)
     first, same, other, back = (
         reconciler.run_pass(EVERYTHING) for _ in range(4)
     )
@@ -73,10 +63,11 @@ def test_what_is_found_as_before_is_kept_once():
 def test_a_pass_that_fails_as_a_whole_forgets_nothing():
     failure = Failure(port("tap1"), "no room", ("vm-1",))
     found = FoundPort("tap2", "up", carrier=True, kind="tap")
-    reconciler = reconciling(
+    applier = InTurn(
         Changes(failures=(failure,), ports=(found,)),
         ApplierUnavailable("gone"),
     )
+    reconciler = reconciling(applier)
     reconciler.run_pass(EVERYTHING)
     outcome = reconciler.run_pass(EVERYTHING)
     assert outcome.state == "failed"

@@ -5,14 +5,12 @@ import time
 
 import pytest
 
-from flatnet.cmd.planner import HostPlanner
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.passes.outcome import Pass
-from flatnet.passes.reconciler import Reconciler
 from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.scope import EVERYTHING, of_instance
-from tests.builders import NoRows, settings
+from tests.builders import reconciling
 from tests.effects import DHCP, port
 
 PATIENCE = 10
@@ -46,12 +44,7 @@ def running():
     started = []
 
     def start(applier, interval=1000):
-        reconciler = Reconciler(
-            rows=NoRows(),
-            planner=HostPlanner(settings()),
-            applier=applier,
-            interval=interval,
-        )
+        reconciler = reconciling(applier, interval=interval)
         thread = threading.Thread(target=reconciler.run)
         thread.start()
         started.append((reconciler, thread, applier))
@@ -200,12 +193,7 @@ def test_what_others_ask_for_uses_up_no_retry():
     """They do not try again what failed."""
     failure = Failure(port("tap1"), "no room", ("vm-1",))
     applier = Gate(*[Changes(failures=(failure,))] * 8)
-    reconciler = Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(settings()),
-        applier=applier,
-        interval=60,
-    )
+    reconciler = reconciling(applier, interval=60)
     for _ in range(8):
         applier.may_end.release()
     reconciler.run_pass()

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.cmd.planner import HostPlanner
-from flatnet.passes.reconciler import Reconciler
 from flatnet.plan.kept import Kept, kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
@@ -22,7 +20,14 @@ from flatnet.state.rows import (
     SourceMember,
 )
 from flatnet.state.scope import EVERYTHING, Covered, of_instance
-from tests.builders import NoRows, interface, network, settings, snapshot
+from tests.builders import (
+    NoRows,
+    interface,
+    network,
+    reconciling,
+    settings,
+    snapshot,
+)
 
 STEPS = 60
 SETTINGS = settings()
@@ -202,9 +207,7 @@ class Rows(NoRows):
 def test_of_ports_is_known_what_was_found_last():
     """Of those that nobody looked at too, and not of those that went."""
     rows = Rows()
-    reconciler = Reconciler(
-        rows=rows, planner=HostPlanner(SETTINGS), applier=Yes(), interval=1000
-    )
+    reconciler = reconciling(Yes(), rows=rows, options=SETTINGS)
     one, two = interface(1), interface(2, instance_uuid="vm-2")
     names = [port_name(each.uuid) for each in (one, two)]
     rows.interfaces = (one,)
@@ -219,12 +222,7 @@ def test_of_ports_is_known_what_was_found_last():
 
 def test_only_the_last_plan_is_kept():
     """Each is of a whole host, and outcomes are kept for a while."""
-    reconciler = Reconciler(
-        rows=NoRows(),
-        planner=HostPlanner(SETTINGS),
-        applier=Yes(),
-        interval=1000,
-    )
+    reconciler = reconciling(Yes(), options=SETTINGS)
     tickets, plans = [], []
     for _ in range(4):
         tickets.append(reconciler.ask(EVERYTHING))

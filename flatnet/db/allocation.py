@@ -31,6 +31,7 @@ from flatnet.db.orders import (
     Placing,
     Served,
 )
+from flatnet.db.situation import Situation
 from flatnet.db.tenants import Tenants
 from flatnet.exceptions import (
     FixedIpNotFoundForSpecificInstance,
@@ -71,7 +72,7 @@ def allocate(
         requested=None if requested is None else tuple(requested),
         macs=tuple(macs),
     )
-    (answer,) = _allocate(connection, Batch([order]), placement)
+    (answer,), _ = _allocate(connection, Batch([order]), placement)
     if isinstance(answer, FlatnetError):
         raise answer
     return answer
@@ -85,13 +86,14 @@ def allocate_all(
 
     Who cannot be served changes nothing, and the others are.
     """
-    answers = _allocate(connection, batch, placement)
-    served = [
+    answers, found = _allocate(connection, batch, placement)
+    served = {
         order.instance_uuid
         for order, answer in zip(batch.items, answers, strict=True)
         if isinstance(answer, Served)
-    ]
-    return answers, interfaces.members(connection, served)
+    }
+    members = [row for row in found.members if row.instance_uuid in served]
+    return answers, interfaces.concerned(members)
 
 
 @engine.writes
@@ -146,7 +148,7 @@ def remove_address(
 
 def _allocate(
     connection: Connection, batch: Batch[Order], placement: Placing
-) -> tuple[Answer, ...]:
+) -> tuple[tuple[Answer, ...], Situation]:
     """Serve orders in their turn, and write what they got."""
     locked = requests.locked_networks(connection, batch.items)
     batch.join(requests.are_served_by(locked, batch.items))
@@ -168,10 +170,11 @@ def _allocate(
         except FlatnetError as error:
             answers[number] = error
     drafts.write(connection, made)
-    return tuple(
+    given = tuple(
         answers.get(number) or draft.result(made, order.instance_uuid)
         for number, order in enumerate(orders)
     )
+    return given, found
 
 
 def _checked(

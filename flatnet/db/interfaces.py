@@ -21,7 +21,7 @@ INSTANCES = models.instances
 MEMBERS = models.security_group_instance_association
 RULES = models.security_group_rules
 # The groups of instances that some rule names.
-_NAMED = select(MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid).where(
+NAMED = select(MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid).where(
     MEMBERS.c.instance_uuid.in_(bindparam("instances", expanding=True)),
     exists().where(RULES.c.group_id == MEMBERS.c.security_group_id),
 )
@@ -74,7 +74,11 @@ def members(connection: Connection, uuids: Iterable[str]) -> Concerned:
     """
     if not (wanted := sorted(uuids)):
         return Concerned()
-    rows = connection.execute(_NAMED, {"instances": wanted}).all()
+    return concerned(connection.execute(NAMED, {"instances": wanted}).all())
+
+
+def concerned(rows: Sequence[AnyRow]) -> Concerned:
+    """Return what rows of `NAMED` are about."""
     return Concerned(
         tuple(sorted({row.security_group_id for row in rows})),
         tuple(sorted({row.instance_uuid for row in rows})),

@@ -1,29 +1,28 @@
 """All that orders are judged by, read at once while their networks are locked.
 
 Whoever waits for a network waits for each statement of who holds it, so
-instances with what they have, addresses and MACs are one statement: rows of
-three kinds in the columns of all of them.
+instances with what they have and the groups that they are in, addresses and
+MACs are one statement.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    Connection,
-    Integer,
-    bindparam,
-    literal_column,
-    select,
-    union_all,
-)
+from sqlalchemy import CompoundSelect, Connection, bindparam, select
 
-from flatnet.db import candidates, checks, models, tenants, vifs
+from flatnet.db import (
+    candidates,
+    checks,
+    interfaces,
+    kinds,
+    models,
+    tenants,
+    vifs,
+)
 from flatnet.db.candidates import Asked
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Order, Placing
@@ -31,10 +30,7 @@ from flatnet.db.tenants import Tenants
 from flatnet.exceptions import InvalidMacAddress
 
 VIFS = models.virtual_interfaces
-_TENANT, _ADDRESS, _MAC = range(3)
 _REMEMBERED = 64
-_KNOWN = {column.name: column for column in candidates.COLUMNS}
-_ALL = {**_KNOWN, **tenants.COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Situation:
 
     `asked` is what is known of which pool, by `rows` of `candidates`. `drawn`
     are random MACs, `named` those that orders name, and `taken` those of both
-    that are somebody's.
+    that are somebody's. `members` are rows of `interfaces.NAMED`.
     """
 
     tenants: Tenants
@@ -52,6 +48,7 @@ class Situation:
     drawn: tuple[str, ...]
     named: frozenset[str]
     taken: frozenset[str]
+    members: Sequence[AnyRow]
 
 
 def read(
@@ -70,19 +67,19 @@ def read(
     named = frozenset(mac for order in orders for mac in _macs(order))
     given = {
         **candidates.parameters(asked, placement.host),
-        "uuids": sorted({order.instance_uuid for order in orders}),
+        "instances": sorted({order.instance_uuid for order in orders}),
         "macs": sorted({*drawn, *named}),
     }
-    found: dict[int, list[AnyRow]] = {_TENANT: [], _ADDRESS: [], _MAC: []}
-    for row in connection.execute(_statement(len(asked)), given):
-        found[row.kind].append(row)
+    rows = connection.execute(_statement(len(asked)), given)
+    found = kinds.by_kind(rows)
     return Situation(
-        tenants=tenants.from_rows(found[_TENANT]),
+        tenants=tenants.from_rows(found["tenant"]),
         asked=asked,
-        rows=found[_ADDRESS],
+        rows=found["address"],
         drawn=drawn,
         named=named,
-        taken=frozenset(row.mac for row in found[_MAC]),
+        taken=frozenset(row.mac for row in found["mac"]),
+        members=found["member"],
     )
 
 
@@ -120,32 +117,14 @@ def _macs(order: Order) -> tuple[str, ...]:
 
 @lru_cache(_REMEMBERED)
 def _statement(number: int) -> CompoundSelect[Any]:
-    """Return the statement for so many networks.
-
-    Tenants come first, and addresses after them: PostgreSQL types columns by
-    the first two selects, and these have all types between them.
-    """
+    """Return the statement for so many networks."""
     macs = VIFS.c.address.in_(bindparam("macs", expanding=True))
-    return union_all(
-        tenants.joined(select(*_columns(_TENANT, tenants.COLUMNS))),
+    return kinds.together(
+        ("tenant", tenants.ROWS),
         *(
-            select(*_columns(_ADDRESS, _KNOWN)).where(each)
+            ("address", select(*candidates.COLUMNS).where(each))
             for each in candidates.conditions(number)
         ),
-        select(*_columns(_MAC, {"mac": VIFS.c.address})).where(macs),
+        ("mac", select(VIFS.c.address.label("mac")).where(macs)),
+        ("member", interfaces.NAMED),
     )
-
-
-def _columns(
-    kind: int, known: Mapping[str, ColumnElement[Any]]
-) -> list[ColumnElement[Any]]:
-    """The columns of all kinds, of which this one has some."""
-    return [
-        literal_column(str(kind), Integer).label("kind"),
-        *(
-            known[name].label(name)
-            if name in known
-            else literal_column("NULL", each.type).label(name)
-            for name, each in _ALL.items()
-        ),
-    ]

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam
+from sqlalchemy import and_, bindparam, select
 
 from flatnet.db import models
 from flatnet.db.clock import Now
@@ -19,22 +18,37 @@ VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips
 BINDINGS = models.port_bindings
 ALIVE = INSTANCES.c.deleted == 0
-# What is read of each, by the names that `from_rows` knows it by.
-COLUMNS: Mapping[str, ColumnElement[Any]] = {
-    "present": Now(),
-    "instance_uuid": INSTANCES.c.uuid,
-    "host": INSTANCES.c.host,
-    "hostname": INSTANCES.c.hostname,
-    "project_id": INSTANCES.c.project_id,
-    "id": VIFS.c.id,
-    "vif": VIFS.c.uuid,
-    "mac": VIFS.c.address,
-    "network_id": VIFS.c.network_id,
-    "address": FIXED_IPS.c.address,
-    "position": FIXED_IPS.c.position,
-    "binding": BINDINGS.c.id,
-    "wanted": BINDINGS.c.wanted,
-}
+_COLUMNS = (
+    Now().label("present"),
+    INSTANCES.c.uuid.label("instance_uuid"),
+    INSTANCES.c.host,
+    INSTANCES.c.hostname,
+    INSTANCES.c.project_id,
+    VIFS.c.id,
+    VIFS.c.uuid.label("vif"),
+    VIFS.c.address.label("mac"),
+    VIFS.c.network_id,
+    FIXED_IPS.c.address,
+    FIXED_IPS.c.position,
+    BINDINGS.c.id.label("binding"),
+    BINDINGS.c.wanted,
+)
+# The living among `instances`, one row per address of an interface, or one of
+# what has none; `at` is the host whose bindings are read.
+ROWS = (
+    select(*_COLUMNS)
+    .select_from(INSTANCES)
+    .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
+    .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
+    .outerjoin(
+        BINDINGS,
+        and_(
+            BINDINGS.c.interface_uuid == VIFS.c.uuid,
+            BINDINGS.c.host == bindparam("at"),
+        ),
+    )
+    .where(ALIVE, INSTANCES.c.uuid.in_(bindparam("instances", expanding=True)))
+)
 
 
 @dataclass(frozen=True)
@@ -117,29 +131,8 @@ class Tenants:
         return replace(self, by_uuid={**self.by_uuid, tenant.uuid: tenant})
 
 
-def joined(wanted: Select[Any]) -> Select[Any]:
-    """Return a statement for COLUMNS of the living among instances.
-
-    It has one row per address of an interface, or one of what has none, and
-    takes their `uuids`, and `at`, the host whose bindings are read.
-    """
-    return (
-        wanted.select_from(INSTANCES)
-        .outerjoin(VIFS, VIFS.c.instance_uuid == INSTANCES.c.uuid)
-        .outerjoin(FIXED_IPS, FIXED_IPS.c.virtual_interface_id == VIFS.c.id)
-        .outerjoin(
-            BINDINGS,
-            and_(
-                BINDINGS.c.interface_uuid == VIFS.c.uuid,
-                BINDINGS.c.host == bindparam("at"),
-            ),
-        )
-        .where(ALIVE, INSTANCES.c.uuid.in_(bindparam("uuids", expanding=True)))
-    )
-
-
 def from_rows(rows: Sequence[AnyRow]) -> Tenants:
-    """Return the instances that rows of `joined` are about."""
+    """Return the instances that rows of `ROWS` are about."""
     by_age = sorted(rows, key=_age)
     found = {uuid: _tenant(list(its)) for uuid, its in groupby(by_age, _uuid)}
     return Tenants(found, rows[0].present if rows else None)

@@ -1,17 +1,25 @@
 """Those rows of a host that a scope is about, and what these need.
 
-A scope of one instance costs a few queries that touch few rows, however
+A scope of one instance costs one statement that touches few rows, however
 much the host or the cloud holds.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Select,
+    and_,
+    select,
+)
 
-from flatnet.db import bindings, engine, interfaces, models, selects
+from flatnet.db import bindings, engine, interfaces, kinds, models, selects
 from flatnet.db.models import AnyRow
-from flatnet.db.selects import ALIVE, HOST, INSTANCE_UUIDS
+from flatnet.db.selects import ALIVE, HOST, IDS, INSTANCE_UUIDS
 from flatnet.db.snapshot import (
     from_groups,
     from_members,
@@ -19,21 +27,15 @@ from flatnet.db.snapshot import (
     sources_of,
     wanted_here,
 )
-from flatnet.state.rows import (
-    GONE,
-    Binding,
-    Interface,
-    SecurityGroup,
-    Snapshot,
-    SourceMember,
-)
+from flatnet.state.rows import Binding, Interface, Snapshot, SourceMember
 from flatnet.state.scope import Covered, KnownGroups, Scope
 
+FIXED_IPS = models.fixed_ips
 INSTANCES = models.instances
 MEMBERS = models.security_group_instance_association
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
-# Their bindings, and whether the instance is deleted and has its interface.
+# Bindings of instances, and whether one is deleted and has its interface.
 _BOUND = (
     select(
         *bindings.COLUMNS,
@@ -45,19 +47,34 @@ _BOUND = (
     .where(
         BINDINGS.c.host == HOST, BINDINGS.c.instance_uuid.in_(INSTANCE_UUIDS)
     )
-    .order_by(BINDINGS.c.interface_uuid)
 )
-_ATTACHED = interfaces.ATTACHED.where(
-    ALIVE,
-    VIFS.c.instance_uuid.in_(INSTANCE_UUIDS),
-    or_(
-        INSTANCES.c.host == HOST,
-        VIFS.c.instance_uuid.in_(bindparam("bound", expanding=True)),
-    ),
+# Of those that live, wherever they are: interfaces, and groups with addresses.
+_ATTACHED = (
+    interfaces.ATTACHED.add_columns(FIXED_IPS.c.position)
+    .order_by(None)
+    .where(ALIVE, VIFS.c.instance_uuid.in_(INSTANCE_UUIDS))
 )
 _MEMBERSHIPS = selects.MEMBERSHIPS.where(
     MEMBERS.c.instance_uuid.in_(INSTANCE_UUIDS)
 )
+# Networks and groups of any: what is not for this host is dropped here, which
+# costs less than to have a server find that out.
+_NETWORKS = selects.networks_among(
+    select(VIFS.c.network_id).where(VIFS.c.instance_uuid.in_(INSTANCE_UUIDS))
+)
+_GROUPS = selects.groups_among(
+    select(MEMBERS.c.security_group_id).where(
+        MEMBERS.c.instance_uuid.in_(INSTANCE_UUIDS)
+    )
+)
+_OF_INSTANCES = (
+    ("binding", _BOUND),
+    ("interface", _ATTACHED),
+    ("network", _NETWORKS),
+    ("group", _GROUPS),
+    ("member", _MEMBERSHIPS),
+)
+_OF_GROUPS = (("group", selects.groups_among(IDS)),)
 
 
 @engine.reads
@@ -71,17 +88,18 @@ def read(
     """
     instances = scope.instances | known.here
     instances |= _in_groups(connection, host, scope.members)
-    bound, departed = _bound(connection, host, instances)
-    joined = _memberships(connection, instances)
-    found = _interfaces(connection, host, instances, bound, joined)
+    chosen = scope.groups & known.groups
+    rows = _rows(connection, host, instances, chosen)
+    bound, departed = _bound(rows["binding"])
+    joined = rows["member"]
+    found = _interfaces(rows["interface"], bound, joined, host)
     networks = {each.network_id for each in found}
     used = {group for each in found for group in each.security_group_ids}
-    wanted = used | (scope.groups & known.groups)
-    groups = _groups(connection, wanted)
+    groups = from_groups(_kept(rows["group"], "group", used | chosen))
     named = sources_of(groups)
     sources = named | known.sources
     whole = (named - known.sources) | (scope.members & sources)
-    rows = Snapshot(
+    snapshot = Snapshot(
         host=host,
         interfaces=found,
         security_groups=groups,
@@ -92,12 +110,12 @@ def read(
         bindings=bound,
         elsewhere=_elsewhere(connection, host, found),
         departed=departed,
-        **_networks(connection, host, networks),
+        **from_networks(_kept(rows["network"], "id", networks)),
     )
-    return rows, Covered(
+    return snapshot, Covered(
         instances=instances,
         networks=frozenset(networks),
-        groups=frozenset(wanted),
+        groups=frozenset(used | chosen),
         sources=frozenset(whole),
     )
 
@@ -114,58 +132,69 @@ def _in_groups(
     return frozenset(connection.scalars(chosen))
 
 
-def _bound(
-    connection: Connection, host: str, instances: Collection[str]
-) -> tuple[tuple[Binding, ...], tuple[str, ...]]:
-    """The bindings of instances, and who of these departed."""
-    if not instances:
-        return (), ()
-    given = {"host": host, "instances": sorted(instances)}
-    rows = connection.execute(_BOUND, given).all()
-    departed = {row.instance_uuid for row in rows if row.left}
-    return tuple(map(bindings.from_row, rows)), tuple(sorted(departed))
-
-
-def _memberships(
-    connection: Connection, instances: Collection[str]
-) -> list[AnyRow]:
-    """The groups of instances that live, wherever, with their addresses."""
-    if not instances:
-        return []
-    given = {"instances": sorted(instances)}
-    return list(connection.execute(_MEMBERSHIPS, given))
-
-
-def _interfaces(
+def _rows(
     connection: Connection,
     host: str,
     instances: Collection[str],
+    groups: Collection[int],
+) -> Mapping[str, Sequence[AnyRow]]:
+    """All that is asked of instances and of groups, by kind."""
+    wanted: tuple[tuple[str, Select[Any]], ...] = ()
+    given: dict[str, Any] = {}
+    if instances:
+        wanted += _OF_INSTANCES
+        given |= {"host": host, "instances": sorted(instances)}
+    if groups:
+        wanted += _OF_GROUPS
+        given |= {"ids": sorted(groups)}
+    if not wanted:
+        return kinds.by_kind(())
+    return kinds.by_kind(connection.execute(_together(wanted), given))
+
+
+@lru_cache
+def _together(
+    wanted: tuple[tuple[str, Select[Any]], ...],
+) -> CompoundSelect[Any]:
+    return kinds.together(*wanted)
+
+
+def _bound(
+    rows: Sequence[AnyRow],
+) -> tuple[tuple[Binding, ...], tuple[str, ...]]:
+    """The bindings of instances, by interface, and who of these departed."""
+    departed = {row.instance_uuid for row in rows if row.left}
+    by_interface = sorted(rows, key=attrgetter("interface_uuid"))
+    return (
+        tuple(map(bindings.from_row, by_interface)),
+        tuple(sorted(departed)),
+    )
+
+
+def _interfaces(
+    rows: Iterable[AnyRow],
     bound: Collection[Binding],
-    joined: Collection[AnyRow],
+    joined: Iterable[AnyRow],
+    host: str,
 ) -> tuple[Interface, ...]:
-    """The interfaces of instances that the host is to have."""
-    if not instances:
-        return ()
-    given = {
-        "host": host,
-        "instances": sorted(instances),
-        "bound": [each.instance_uuid for each in bound if each.wanted != GONE],
-    }
+    """The interfaces that the host is to have."""
     groups = interfaces.grouped(
         sorted({(row.instance_uuid, row.security_group_id) for row in joined})
     )
-    rows = connection.execute(_ATTACHED, given)
-    return wanted_here(interfaces.from_rows(rows, groups), bound, host)
+    together = sorted(rows, key=lambda row: (row.uuid, row.position or 0))
+    return wanted_here(interfaces.from_rows(together, groups), bound, host)
 
 
-def _groups(
-    connection: Connection, wanted: Collection[int]
-) -> tuple[SecurityGroup, ...]:
-    if not wanted:
-        return ()
-    return from_groups(
-        connection.execute(selects.GROUPS_WITH_RULES, {"ids": sorted(wanted)})
-    )
+def _kept(
+    rows: Iterable[AnyRow], name: str, wanted: Collection[int]
+) -> list[AnyRow]:
+    """Rows once each, ascending, whose column of that name is wanted."""
+    found = {
+        (getattr(row, name), row.id or 0): row
+        for row in rows
+        if getattr(row, name) in wanted
+    }
+    return [found[key] for key in sorted(found)]
 
 
 def _members(
@@ -178,15 +207,6 @@ def _members(
     return from_members(
         connection.execute(selects.MEMBERS_OF_GROUPS, given), groups
     )
-
-
-def _networks(
-    connection: Connection, host: str, wanted: Collection[int]
-) -> dict[str, Any]:
-    if not wanted:
-        return {}
-    given = {"host": host, "ids": sorted(wanted)}
-    return from_networks(connection.execute(selects.CHOSEN_NETWORKS, given))
 
 
 def _elsewhere(

@@ -39,13 +39,6 @@ ATTACHED = interfaces.ATTACHED.where(*_CHOSEN)
 # The groups of the same.
 JOINED_HERE = interfaces.JOINED.where(*_NAMED)
 JOINED = interfaces.JOINED.where(*_CHOSEN)
-# Groups by id, one row per rule, by age; one without a rule has one row.
-GROUPS_WITH_RULES = (
-    select(GROUPS.c.id.label("group"), GROUPS.c.name, *rules.COLUMNS)
-    .outerjoin(RULES, RULES.c.parent_group_id == GROUPS.c.id)
-    .where(GROUPS.c.id.in_(IDS))
-    .order_by(GROUPS.c.id, RULES.c.id)
-)
 # Living instances in groups, one row per address, or one without.
 MEMBERSHIPS = (
     select(
@@ -59,14 +52,34 @@ MEMBERSHIPS = (
 )
 MEMBERS_OF_GROUPS = MEMBERSHIPS.where(MEMBERS.c.security_group_id.in_(IDS))
 _HELD = and_(FIXED_IPS.c.network_id == NETWORKS.c.id, FIXED_IPS.c.host == HOST)
-_NETWORKS = (
-    select(*networks.COLUMNS, FIXED_IPS.c.address.label("held"))
-    .outerjoin(FIXED_IPS, _HELD)
-    .order_by(NETWORKS.c.id)
-)
-# Networks, each with the address of the host's bridge in it, by id.
-CHOSEN_NETWORKS = _NETWORKS.where(NETWORKS.c.id.in_(IDS))
-# The same, and all others in which it has an address.
+_NETWORKS = select(
+    *networks.COLUMNS, FIXED_IPS.c.address.label("held")
+).outerjoin(FIXED_IPS, _HELD)
+
+
+def networks_among(ids: Any) -> Select[Any]:
+    """Networks, each with the address of the host's bridge in it.
+
+    :param ids: a parameter, or a statement that finds them
+    """
+    return _NETWORKS.where(NETWORKS.c.id.in_(ids))
+
+
+def groups_among(ids: Any) -> Select[Any]:
+    """Groups, one row per rule; one without a rule has one row.
+
+    :param ids: a parameter, or a statement that finds them
+    """
+    return (
+        select(GROUPS.c.id.label("group"), GROUPS.c.name, *rules.COLUMNS)
+        .outerjoin(RULES, RULES.c.parent_group_id == GROUPS.c.id)
+        .where(GROUPS.c.id.in_(ids))
+    )
+
+
+# Groups by id, each with its rules by age.
+GROUPS_WITH_RULES = groups_among(IDS).order_by(GROUPS.c.id, RULES.c.id)
+# Networks by id, and all others in which the host has an address.
 NETWORKS_HERE = _NETWORKS.where(
     or_(
         NETWORKS.c.id.in_(IDS),
@@ -74,7 +87,7 @@ NETWORKS_HERE = _NETWORKS.where(
             select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == HOST)
         ),
     )
-)
+).order_by(NETWORKS.c.id)
 
 
 def of_living(

@@ -38,8 +38,6 @@ GIVEN_AGAIN = (
     "UPDATE fixed_ips",
     "INSERT port_bindings",
 )
-# Who else is concerned, for whoever answers many.
-CONCERNED = "SELECT security_group_instance_association"
 
 
 def kinds(sent):
@@ -72,7 +70,7 @@ def test_many_cost_as_many_statements_as_one(database, number):
         answers, _ = allocation.allocate_all(
             database, Batch(orders), Placing("node1")
         )
-    assert kinds(sent) == (*ALLOCATED, CONCERNED, "COMMIT")
+    assert kinds(sent) == (*ALLOCATED, "COMMIT")
     assert len({*addresses(*answers)}) == number
     farewells = [Farewell(order.instance_uuid) for order in orders]
     with statements(database) as sent:
@@ -124,7 +122,7 @@ def test_a_full_network_gives_again_to_many_at_once(database):
         answers, _ = allocation.allocate_all(
             database, Batch(second), placement
         )
-    assert kinds(sent) == (*GIVEN_AGAIN, CONCERNED, "COMMIT")
+    assert kinds(sent) == (*GIVEN_AGAIN, "COMMIT")
     assert addresses(*answers) == [f"10.0.0.{n}" for n in range(2, 62)]
     held = rows(database, models.fixed_ips)
     vifs = rows(database, models.virtual_interfaces)

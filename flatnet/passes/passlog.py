@@ -1,12 +1,16 @@
 """What a pass says in the log: what it did, and what is new of its faults."""
 
 import logging
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from flatnet.passes.outcome import Pass
 from flatnet.state.changes import Changes, Failure
-from flatnet.state.effects import Verb
+from flatnet.state.effects import Effect, Verb
 
 LOG = logging.getLogger(__name__)
+# Things that one line tells of.
+_A_LINE = 16
 
 
 def report(outcome: Pass, before: Pass) -> None:
@@ -15,10 +19,14 @@ def report(outcome: Pass, before: Pass) -> None:
         LOG.error("pass failed: %s", outcome.error)
         return
     fought = {each.what for each in outcome.changes.fights}
-    for effect in outcome.changes.made:
-        # That somebody undoes it is logged once, and who asks is shown it.
-        if str(effect.subject) not in fought or effect.verb is Verb.REMOVED:
-            LOG.info("%s", effect)
+    # That somebody undoes it is logged once, and who asks is shown it.
+    told_of = (
+        effect
+        for effect in outcome.changes.made
+        if str(effect.subject) not in fought or effect.verb is Verb.REMOVED
+    )
+    for line in _lines(told_of):
+        LOG.info("%s", line)
     told = {(f.about, f.message) for f in before.changes.failures}
     for failure in outcome.changes.failures:
         if (failure.about, failure.message) not in told:
@@ -37,6 +45,20 @@ def report_kept(changes: Changes) -> None:
     """Log what was put back by the rows that were read last."""
     for effect in changes.made:
         LOG.warning("put back without the database: %s", effect)
+
+
+def _lines(made: Iterable[Effect]) -> Iterator[str]:
+    """What was done, with what was done alike to several things in one line.
+
+    A port touches a dozen sets: a line for each would bury the port's own.
+    """
+    for (surface, verb, detail), alike in groupby(
+        made, lambda each: (each.surface, each.verb, each.detail)
+    ):
+        keys = [each.key for each in alike]
+        for start in range(0, len(keys), _A_LINE):
+            some = ", ".join(keys[start : start + _A_LINE])
+            yield str(Effect(surface, verb, some, detail))
 
 
 def _sufferers(failure: Failure) -> str:

@@ -6,16 +6,16 @@ from flatnet.passes import passlog
 from flatnet.passes.outcome import Pass
 from flatnet.state.changes import Changes, Failure, Fight, network_key
 from flatnet.state.effects import Effect, Surface, Verb
-from tests.effects import DHCP, port
+from tests.effects import DHCP, RELOADED, guard_set, port
 
 UP = Effect(Surface.BRIDGE, Verb.UP, "br100")
 GONE = Effect(Surface.PORT, Verb.REMOVED, "tap1")
 OTHER = Effect(Surface.BRIDGE, Verb.UP, "br101")
 
 
-def logged(caplog, *fought):
+def logged(caplog, *fought, made=(UP, GONE, OTHER)):
     fights = tuple(Fight(each, "somebody", 0, 5) for each in fought)
-    changes = Changes(made=(UP, GONE, OTHER), fights=fights)
+    changes = Changes(made=made, fights=fights)
     with caplog.at_level(logging.INFO):
         caplog.clear()
         passlog.report(Pass(changes=changes), Pass())
@@ -31,6 +31,29 @@ def test_repairs_of_what_is_fought_about_are_not_told_each_time(caplog):
         str(GONE),
         str(OTHER),
     ]
+
+
+def test_what_was_done_alike_is_a_line(caplog):
+    made = (
+        *(guard_set(name, "+1 -0") for name in ("ipv4", "macs", "ports")),
+        guard_set("targets", "+2 -0"),
+        RELOADED,
+    )
+    assert logged(caplog, made=made) == [
+        "guard ipv4, macs, ports: changed +1 -0",
+        "guard targets: changed +2 -0",
+        "dhcp br100: reloaded",
+    ]
+
+
+def test_a_line_names_few_things_of_many(caplog):
+    made = tuple(
+        Effect(Surface.PORT, Verb.REMOVED, f"tap{n}") for n in range(40)
+    )
+    lines = logged(caplog, made=made)
+    named = [each.removeprefix("port ").split(": ")[0] for each in lines]
+    assert [len(each.split(", ")) for each in named] == [16, 16, 8]
+    assert ", ".join(named) == ", ".join(f"tap{n}" for n in range(40))
 
 
 def failing(*failures):

@@ -133,6 +133,15 @@ def test_what_binds_commands_may_be_missing(monkeypatch):
         command.run("true")
 
 
+def test_an_end_is_waited_for_and_not_looked_for(monkeypatch):
+    """It comes after that of its output."""
+    looked = []
+    monkeypatch.setattr(subprocess.time, "sleep", looked.append)
+    done = command.run("sh", "-c", "exec >&- 2>&-; sleep 0.1; exit 3")
+    assert done.status == 3
+    assert looked == []
+
+
 def test_what_does_not_end_is_killed(monkeypatch):
     mine = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     before = mine.read_text()

@@ -55,10 +55,18 @@ def run(*argv: str, text: str = "") -> Finished:
 
     :raises HostSetupError: it is not installed, or does not end
     """
+    return start(*argv).finish(text)
+
+
+def start(*argv: str) -> "Started":
+    """Start a command, which is given its stdin when it is to finish.
+
+    :raises HostSetupError: it is not installed
+    """
     if not shutil.which(argv[0], path=_PATH):
         raise _missing(_PACKAGES.get(argv[0], "iptables"))
     try:
-        started = _Started(
+        process = _Process(
             bound(os.getpid(), *argv),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -68,21 +76,46 @@ def run(*argv: str, text: str = "") -> Finished:
         )
     except FileNotFoundError as error:
         raise _missing("util-linux") from error
-    with started:
-        try:
-            output, errors = started.communicate(text, timeout=SECONDS)
-        except BaseException as error:
-            started.kill()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            raise HostSetupError(
-                f"{argv[0]} did not end within {SECONDS} s"
-            ) from error
-    pid = started.pid
-    return Finished(started.returncode, output, _one_line(errors), pid)
+    return Started(argv[0], process)
 
 
-class _Started(subprocess.Popen[str]):
+class Started:
+    """A command that runs, or waits for its stdin."""
+
+    def __init__(self, name: str, process: "_Process") -> None:
+        self._name = name
+        self._process = process
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nobody any more to give anything to."""
+        return self._process.poll() is not None
+
+    def finish(self, text: str = "") -> Finished:
+        """Give it its stdin, and wait for its end.
+
+        :raises HostSetupError: it does not end
+        """
+        with self._process as process:
+            try:
+                output, errors = process.communicate(text, timeout=SECONDS)
+            except BaseException as error:
+                process.kill()
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise HostSetupError(
+                    f"{self._name} did not end within {SECONDS} s"
+                ) from error
+        status, pid = process.returncode, process.pid
+        return Finished(status, output, _one_line(errors), pid)
+
+    def kill(self) -> None:
+        """Have it end without having been given anything."""
+        with self._process as process:
+            process.kill()
+
+
+class _Process(subprocess.Popen[str]):
     """A command whose end is waited for, and not looked for."""
 
     def wait(self, timeout: float | None = None) -> int:

@@ -8,6 +8,7 @@ from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.filter.iptables.legacy import Legacy
 from flatnet.apply.filter.iptables.rendering import Rendering
+from flatnet.apply.filter.iptables.restorers import Restorers
 from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.filter.iptables.settled import Settled
 from flatnet.apply.filter.iptables.words import Words
@@ -25,7 +26,7 @@ class Known:
 
     `proven` are tables that nobody wrote since, `settled` those of iptables
     that are as planned, `sets` the sets as we left them, `passed` parts that
-    are of the grammar, `own` programs that wrote for us, `rendering` and
+    are of the grammar, `restorers` programs that write for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
     `texts` the files that they were given, `leases` what they gave out,
     `unread` the families whose tables we wrote and have not read since,
@@ -38,7 +39,7 @@ class Known:
     settled: Settled = field(default_factory=Settled)
     sets: Sets = field(default_factory=Sets)
     passed: Passed = field(default_factory=Passed)
-    own: OwnPrograms = field(default_factory=OwnPrograms)
+    restorers: Restorers = field(default_factory=Restorers)
     legacy: Legacy = field(default_factory=Legacy)
     words: Words = field(default_factory=Words)
     rendering: Rendering = field(default_factory=Rendering)
@@ -51,3 +52,8 @@ class Known:
     unread: set[int] = field(default_factory=set)
     presumed: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)
+
+    @property
+    def own(self) -> OwnPrograms:
+        """The programs that wrote for us."""
+        return self.restorers.own

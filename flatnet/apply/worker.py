@@ -261,5 +261,6 @@ class Worker:
             self._teller.tell(ANYTHING)
         self._next_look = time.monotonic() + _PAUSE
         self._mender.look()
+        self._tools.known.restorers.prepare()
         if self._mender.rest:
             self._next_look = time.monotonic() + self._mender.rest

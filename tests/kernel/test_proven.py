@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from pathlib import Path
 
 from rules import planned
 from test_firewall import CLOBBERS, filled
@@ -268,8 +269,12 @@ def test_rules_that_were_written_are_read_back_after_the_answer(namespace):
             worker._answer()
             reply = channel.receive_reply(daemon)
             known = [session.proven.has(tables_key(f)) for f in (4, 6)]
-            return reply, known
+            path = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
+            waiting = Path(path).read_text().split()
+            return reply, known, len(waiting)
 
-    reply, known = namespace.call(steps)
+    reply, known, waiting = namespace.call(steps)
     assert reply.changes.failures == ()
     assert known == [True, True]
+    # Those that write the next ones.
+    assert waiting == 2

@@ -249,7 +249,8 @@ def _written(
         plan = replace(plan, made=plan.made if error else first.made)
         error = _write(table, plan, known)
     if error:
-        shut = refused_chains(table, candidates(existing, table), known.own)
+        chains = candidates(existing, table)
+        shut = refused_chains(table, chains, known.restorers)
         existing = _read_again(table, known)
         plan = edits(existing, emptied(table, shut), task.top)
         error = _write(table, plan, known)
@@ -282,7 +283,7 @@ def _write(
         delete_rules(asking, table.family, table.name, plan.before)
         error = ""
         if plan.text:
-            error = restore(table.family, plan.text, known.own)
+            error = restore(table.family, plan.text, known.restorers)
         if error:
             # What raised the count meanwhile was somebody else's.
             known.proven.forget()

@@ -5,7 +5,6 @@ while it asks DNS for names, and that may take minutes.  Its holder is waited
 for, in each pass for some seconds; that it is held says nothing about chains.
 """
 
-from flatnet.apply.command import run
 from flatnet.apply.filter.iptables.iptables import (
     COMMANDS,
     Existing,
@@ -13,11 +12,10 @@ from flatnet.apply.filter.iptables.iptables import (
     changed,
 )
 from flatnet.apply.filter.iptables.profiles import GROUP_PREFIX
+from flatnet.apply.filter.iptables.restorers import WAIT_SECONDS, Restorers
 from flatnet.apply.filter.iptables.tables import Chain, Table
-from flatnet.apply.own import OwnPrograms
 from flatnet.exceptions import HostSetupError
 
-_WAIT_SECONDS = "10"
 _LOCK = "/run/xtables.lock"
 # Of a thousand chains, the bad one among them is known after eleven.
 _FRUITLESS = 24
@@ -27,18 +25,16 @@ class LockHeldError(HostSetupError):
     """Somebody else works on iptables and does not end."""
 
 
-def restore(family: int, text: str, own: OwnPrograms) -> str:
+def restore(family: int, text: str, restorers: Restorers) -> str:
     """Run one transaction; return the error, or nothing.
 
-    :param own: is told which program it was
     :raises LockHeldError: nothing was tried
     """
     command = f"{COMMANDS[family]}-restore"
-    outcome = run(command, "--noflush", "--wait", _WAIT_SECONDS, text=text)
-    own.note(outcome.pid)
+    outcome = restorers.run(family, text)
     if outcome.status and "holding the xtables lock" in outcome.error:
         raise LockHeldError(
-            f"{command}: somebody has held {_LOCK} for {_WAIT_SECONDS} s (as "
+            f"{command}: somebody has held {_LOCK} for {WAIT_SECONDS} s (as "
             "iptables -L does while DNS is slow: use -n); it is tried again, "
             f"until the holder has ended: fuser -v {_LOCK}"
         )
@@ -55,7 +51,7 @@ def candidates(existing: Existing, table: Table) -> tuple[Chain, ...]:
 
 
 def refused_chains(
-    table: Table, chains: tuple[Chain, ...], own: OwnPrograms
+    table: Table, chains: tuple[Chain, ...], restorers: Restorers
 ) -> dict[str, str]:
     """Write the chains in halves; return the errors of those refused.
 
@@ -64,15 +60,15 @@ def refused_chains(
 
     :raises LockHeldError: nobody can tell now
     """
-    search = _Search(table, own)
+    search = _Search(table, restorers)
     found = search.refused(chains)
     return {} if search.is_fruitless else found
 
 
 class _Search:
-    def __init__(self, table: Table, own: OwnPrograms) -> None:
+    def __init__(self, table: Table, restorers: Restorers) -> None:
         self._table = table
-        self._own = own
+        self._restorers = restorers
         self._tried = 0
         self._has_written = False
 
@@ -85,7 +81,7 @@ class _Search:
             return {}
         self._tried += 1
         text = chains_text(self._table.name, chains)
-        error = restore(self._table.family, text, self._own)
+        error = restore(self._table.family, text, self._restorers)
         if not error:
             self._has_written = True
             return {}

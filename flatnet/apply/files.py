@@ -5,9 +5,10 @@ more each, which nobody needs here.
 """
 
 import contextlib
+import ctypes
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from flatnet.apply.owned import make_owned
 from flatnet.exceptions import HostSetupError
 
 _AT_ONCE = 1 << 16
+# From linux/fcntl.h and linux/fs.h.
+_HERE, _EXCHANGE = -100, 2
+_RENAME = getattr(ctypes.CDLL(None), "renameat2", None)
 
 
 def make_readable_directory(path: str) -> None:
@@ -50,7 +54,7 @@ def holds(path: str, text: str, *, mode: int = 0o644) -> bool:
 
 @contextlib.contextmanager
 def _opened(path: str, flags: int) -> Iterator[int]:
-    handle = os.open(path, flags | os.O_CLOEXEC)
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         yield handle
     finally:
@@ -71,21 +75,57 @@ def _contents(handle: int, most: int | None = None) -> bytes:
 def replace(path: str, text: str, *, mode: int = 0o644) -> None:
     """Make a file hold `text`.
 
-    A reader sees the old text or the new, at any moment.
+    A reader sees the old text or the new, at any moment.  Given up: where the
+    power fails soon after, the file may be found empty.
     """
     body = text.encode()
     directory, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
-    try:
+    temporary = os.path.join(directory, f".{name}.{secrets.token_hex(8)}")
+    with _opened(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    ) as handle:
         try:
             _write(handle, body)
             os.fchmod(handle, mode)
-        finally:
-            os.close(handle)
-        os.rename(temporary, path)
-    except BaseException:
+            _put(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def _put(temporary: str, path: str) -> None:
+    """Have a file take the place of another, or be the first there.
+
+    What is renamed over a file is written to the disk at once by ext4, which
+    takes ten times as long as all else here: so the two are exchanged.
+    """
+    if _is_regular(path) and _are_exchanged(temporary, path):
         os.unlink(temporary)
-        raise
+    else:
+        os.rename(temporary, path)
+
+
+def _is_regular(path: str) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    return False
+
+
+def _are_exchanged(one: str, other: str) -> bool:
+    """Exchange two files; return whether it could be done.
+
+    Not every file system can, nor every C library.
+    """
+    if _RENAME is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    return not _RENAME(_HERE, names[0], _HERE, names[1], _EXCHANGE)
+
+
+def mark(path: str) -> None:
+    """Have a file be there, whatever it holds."""
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW):
+        pass
 
 
 def remove(path: str) -> bool:

@@ -126,7 +126,7 @@ def ask_to_reload(bridge: str, networks_path: str) -> None:
     One that does not run will do so when it starts.
     """
     if os.path.exists(dnsmasq.path(networks_path, bridge, "pid")):
-        files.replace(dnsmasq.path(networks_path, bridge, "reload"), "")
+        files.mark(dnsmasq.path(networks_path, bridge, "reload"))
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,7 @@ def written(server: DhcpServer, texts: Texts, networks_path: str) -> Changes:
     changed = [path for path in wanted if not files.holds(path, wanted[path])]
     try:
         if changed:
-            mark = dnsmasq.path(networks_path, server.bridge, "reload")
-            files.replace(mark, "")
+            files.mark(dnsmasq.path(networks_path, server.bridge, "reload"))
         for path in changed:
             files.replace(path, wanted[path])
     except OSError as error:

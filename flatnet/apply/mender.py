@@ -37,8 +37,8 @@ from flatnet.apply.link.concern import (
     concern,
     subjects,
 )
-from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.forwarding import closed
+from flatnet.apply.link.moved import Moved
 from flatnet.apply.link.own_routes import OwnRoutes
 from flatnet.apply.link.strangers import Strangers, strangers, ways
 from flatnet.apply.own import SOMEBODY, program

@@ -24,7 +24,8 @@ from flatnet.apply.filter.guard.nft_dump import FAMILIES as NUMBERS
 from flatnet.apply.filter.iptables import touched
 from flatnet.apply.filter.iptables.native import NFT_FAMILIES
 from flatnet.apply.filter.iptables.touched import NOTHING, Told, Touched
-from flatnet.apply.link.devices import Devices, Moved
+from flatnet.apply.link.devices import Devices
+from flatnet.apply.link.moved import Moved
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, by_kind
 from flatnet.apply.own import UNKNOWN, Writer

@@ -75,6 +75,44 @@ def test_what_events_say_is_what_a_dump_says(namespace, seed):
     namespace.call(followed)
 
 
+def test_who_is_read_after_events_is_what_was_read(namespace):
+    def reread():
+        with contextlib.closing(Devices()) as devices:
+            devices.named()
+            ip("link add d1 type bridge")
+            ip("link set d1 up")
+            assert devices.reread("d1").up
+            assert devices.moved().links == ()
+            # Another of its name: what was told of the first counts too.
+            ip("link del d1")
+            ip("link add d1 type veth peer name d2")
+            assert devices.reread("d1").kind == "veth"
+            assert agree(devices)
+            with pytest.raises(OSError, match="No such device"):
+                devices.reread("d3")
+            ip("link del d1")
+            with pytest.raises(OSError, match="No such device"):
+                devices.reread("d1")
+            assert agree(devices)
+            return sorted(devices.named())
+
+    assert namespace.call(reread) == ["lo"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_readings_in_between_change_nothing(namespace, seed):
+    def followed():
+        chosen, done = random.Random(seed), []
+        with contextlib.closing(Devices()) as devices:
+            for _ in range(STEPS):
+                done.append(change(chosen))
+                with contextlib.suppress(OSError):
+                    devices.reread(chosen.choice(("d1", "d2", "d3", "d4")))
+                eventually(partial(agree, devices), done)
+
+    namespace.call(followed)
+
+
 def test_what_was_there_before_is_nobodys_deed(namespace):
     def looked():
         ip("link add d1 type bridge")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply.link.concern import NOTHING, Concern, concern, subjects
-from flatnet.apply.link.devices import Moved
 from flatnet.apply.link.link import Address, Link
+from flatnet.apply.link.moved import Moved
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Uplink
 from tests.builders import interface, settings, snapshot

@@ -174,8 +174,9 @@ def _apply_bridge(
     mend_address(found, link, bridge)
     for port in missing:
         apply_port(found, bridge, port)
-    if len(found.made) > before:
-        # Linux may have lowered it when a port with a smaller one came.
+    # Linux may have lowered it when a port with a smaller one came.
+    has_changed = len(found.made) > before
+    if has_changed and found.devices.named().get(bridge.name) != link:
         _set(found, found.reread(bridge.name), mtu=mtu)
 
 

@@ -20,8 +20,8 @@ import contextlib
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flatnet.apply import netlink
@@ -37,6 +37,7 @@ from flatnet.apply.link.link import (
     read_addresses,
     read_link,
 )
+from flatnet.apply.link.moved import Moved
 from flatnet.apply.link.roll import Roll
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.ration import Ration
@@ -49,25 +50,6 @@ _OF_DEVICES = (_NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _DELETE_ADDRESS)
 _INDEX = struct.Struct("=BxHi")
 _OF_BRIDGES, _OF_IPV6 = 7, 10
 Socket = socket.socket
-
-
-@dataclass(frozen=True)
-class Moved:
-    """What others did to devices, or what we did and did not read again.
-
-    `links` are pairs of what a device was and what it is; none stands for
-    one that was not there, or is no more.  `addresses` came or went.
-    `settings`: what the kernel does with packets of some device.  `askers`
-    are the netlink ports of those who did something last to a device, by its
-    index; of most changes the kernel does not say it.  `lost`: there was
-    more, and nobody knows what.
-    """
-
-    links: tuple[tuple[Link | None, Link | None], ...] = ()
-    addresses: frozenset[Address] = frozenset()
-    settings: bool = False
-    askers: Mapping[int, int] = field(default_factory=dict)
-    lost: bool = False
 
 
 class Devices:
@@ -147,8 +129,13 @@ class Devices:
 
         :raises OSError: it does not exist
         """
-        self._absorb()
-        found = read_link(name)
+        # Of what was told of it before, nothing is left to be known.
+        heard = tuple(received(self._events))
+        found = None
+        try:
+            found = read_link(name)
+        finally:
+            self._hear(heard, read=found.index if found else 0)
         self._put(found.index, found)
         self._before.pop(found.index, None)
         return found
@@ -237,16 +224,23 @@ class Devices:
         self._absorb()
 
     def _absorb(self) -> None:
-        for data in received(self._events):
+        self._hear(received(self._events))
+
+    def _hear(self, heard: Iterable[bytes | None], read: int = 0) -> None:
+        """Note what was told; `read` is who was read after that, by index."""
+        for data in heard:
             if data is None:
                 self.forget()
                 self._moved = replace(self._moved, lost=True)
                 continue
             for kind, port, body in netlink.asked(data):
-                self._take(kind, body)
                 # Devices and addresses have the index at the same place.
-                if port and kind in _OF_DEVICES:
-                    self._askers[_INDEX.unpack_from(body)[2]] = port
+                of_device = kind in _OF_DEVICES
+                index = _INDEX.unpack_from(body)[2] if of_device else 0
+                if kind != _NEW_LINK or index != read:
+                    self._take(kind, body)
+                if port and of_device:
+                    self._askers[index] = port
 
     def _take(self, kind: int, body: bytes) -> None:
         if kind in (_NEW_ADDRESS, _DELETE_ADDRESS):

@@ -17,7 +17,7 @@ from pyroute2.netlink import nla
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
-from flatnet.apply.files import write_setting
+from flatnet.apply.files import read_setting, write_setting
 from flatnet.apply.link.barred import unbar
 from flatnet.apply.link.link import Address, Link, lets_pass
 from flatnet.apply.link.looked import Looked
@@ -86,8 +86,12 @@ class LinkPass:
 
     def write(self, link: Link, **attributes: Any) -> Link:
         """Set attributes of a link in one message; return it reread."""
-        set_link(link.index, **attributes)
+        self.change(link, **attributes)
         return self.reread(link.name)
+
+    def change(self, link: Link, **attributes: Any) -> None:
+        """The same for who goes on, and has it reread after that."""
+        set_link(link.index, **attributes)
 
     def rename(self, link: Link, name: str) -> Link:
         """Give another name to a link that is down; return it reread."""
@@ -224,7 +228,7 @@ def disable_ipv6(link: Link) -> None:
     directory = Path("/proc/sys/net/ipv6/conf", link.name)
     for name, value in (("accept_ra", "0"), ("disable_ipv6", "1")):
         write_setting(directory / name, value)
-        actual = (directory / name).read_text().strip()
+        actual = read_setting(directory / name)
         if actual != value:
             raise HostSetupError(
                 f"{value} was written to net.ipv6.conf.{link.name}.{name}, "

@@ -1,13 +1,13 @@
 """Make the devices that lead to instances: taps and veth pairs.
 
-A port is made down, then marked, enslaved and stripped of the host's IPv6,
+A port is made down, then stripped of the host's IPv6, marked and enslaved,
 and comes up last, so that no packet passes a port that is half done.  After
 a crash in between, what is there is recognised: by its mark, or unmarked as
 a device that nothing uses yet.
 """
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -177,18 +177,15 @@ def _mend(host: LinkPass, link: Link, *, bridge: Bridge, port: Port) -> None:
         for name, (value, actual) in wanted.items()
         if value != actual
     }
+    if link.ipv6:
+        _strip(host, link)
     if changes:
         if "master" in changes:
             host.pin_mac(master)
-        link = host.write(link, **changes)
+        host.change(link, **changes)
         names = ", ".join(changes)
         host.made.append(Effect(Surface.PORT, Verb.SET, port.name, names))
-    if link.ipv6:
-        disable_ipv6(link)
-        link = host.reread(port.name)
-        host.made.append(
-            Effect(Surface.PORT, Verb.DISABLED, port.name, "ipv6")
-        )
+    link = _seen(host, link, changes)
     _mend_peer(host, link, bridge=bridge, port=port)
     if port.kind == "tap":
         link = _mend_opener(host, link, port)
@@ -198,6 +195,27 @@ def _mend(host: LinkPass, link: Link, *, bridge: Bridge, port: Port) -> None:
     if host.unbar(link):
         passing = "what its bridge passes"
         host.made.append(Effect(Surface.PORT, Verb.SET, port.name, passing))
+
+
+def _strip(host: LinkPass, link: Link) -> None:
+    """Keep the host's IPv6 off a port."""
+    disable_ipv6(link)
+    host.made.append(Effect(Surface.PORT, Verb.DISABLED, link.name, "ipv6"))
+
+
+def _seen(host: LinkPass, link: Link, changes: Container[str]) -> Link:
+    """Return a port as it is by now, where that has to be seen.
+
+    One that has yet to come up is read after that.  But another mtu may have
+    given it IPv6, with which it must not.
+    """
+    if (not link.up and "mtu" not in changes) or not (changes or link.ipv6):
+        return link
+    link = host.reread(link.name)
+    if link.ipv6:
+        _strip(host, link)
+        link = host.reread(link.name)
+    return link
 
 
 def opener(host: LinkPass, names: Names) -> tuple[int, int]:

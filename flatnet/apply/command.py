@@ -128,6 +128,7 @@ class _Process(subprocess.Popen[str]):
                 poll.poll(timeout * 1000)
             finally:
                 os.close(handle)
+            timeout = 0
         return super().wait(timeout)
 
 

@@ -30,8 +30,7 @@ def make_readable_directory(path: str) -> None:
 
     :raises HostSetupError: others cannot enter it; or as `make_owned`
     """
-    make_owned(path)
-    directory = Path(path).resolve()
+    directory = make_owned(path)
     for each in (directory, *directory.parents):
         if not each.stat().st_mode & stat.S_IXOTH:
             raise HostSetupError(

@@ -22,8 +22,10 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _MOST_LINKS = 40
 
 
-def make_owned(path: str) -> None:
+def make_owned(path: str) -> Path:
     """Make a directory, and those above it, if it is not there; check it.
+
+    Return where it is, with no link on the way.
 
     :param path: absolute, or of the working directory; it may be a link
     :raises HostSetupError: others could change what is in it or above it;
@@ -53,6 +55,7 @@ def make_owned(path: str) -> None:
         names += _names(target)
         here = Path("/") if target.is_absolute() else here
     _check_itself(here)
+    return here
 
 
 def _names(path: Path) -> list[str]:

@@ -29,6 +29,8 @@ The choices, and what taught them:
 
 import ipaddress
 import re
+from dataclasses import replace
+from functools import lru_cache
 
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import DhcpHost, DhcpServer
@@ -42,6 +44,8 @@ _DOMAIN = re.compile(r"[A-Za-z0-9_.-]{0,253}")
 _FORWARDED = 10000
 # The most that it keeps while syslog does not read; else it would wait.
 _LOG_LINES = 100
+# Command lines: each pass asks for those of all bridges.
+_REMEMBERED = 256
 _DEVICE = re.compile(r"[^\s/,*:]{1,15}")
 
 
@@ -90,7 +94,18 @@ def leases(text: str) -> list[tuple[str, str]]:
 def arguments(
     server: DhcpServer, *, networks_path: str, config_file: str
 ) -> tuple[str, ...]:
-    """The whole command line; an equal one need not be started again."""
+    """The whole command line; an equal one need not be started again.
+
+    :raises HostSetupError: a value cannot stand there; or ValueError
+    """
+    return _arguments(replace(server, hosts=()), networks_path, config_file)
+
+
+@lru_cache(_REMEMBERED)
+def _arguments(
+    server: DhcpServer, networks_path: str, config_file: str
+) -> tuple[str, ...]:
+    """The same, of which nothing depends on who is served."""
     network = ipaddress.IPv4Network(server.cidr)
     if not _DOMAIN.fullmatch(server.domain):
         raise HostSetupError(f"{server.domain!r} is no domain")

@@ -245,17 +245,18 @@ class FlatManager:
     ) -> None:
         """Ask for a pass, if these groups matter here, and do not wait.
 
-        By the rows now, or as the last pass had them; for the rest see
-        `scope.of_hint`.
+        As the last pass had them, or by the rows now where the hint does not
+        say whose membership it is; for the rest see `scope.of_hint`.
         """
         scope, last = of_hint(groups, instances), self._reconciler.last
-        known = last.groups
-        if last.error is None and known.isdisjoint(groups):
-            known = snapshot.groups(self._database, self._settings.host)
-        if last.error is None and known.isdisjoint(groups):
-            self._reconciler.ask_if_known(groups, scope)
-        else:
-            self._reconciler.ask(scope)
+        if last.error is None and not last.knows(groups, scope.instances):
+            known = frozenset[int]()
+            if instances is None:
+                known = snapshot.groups(self._database, self._settings.host)
+            if known.isdisjoint(groups):
+                self._reconciler.ask_if_known(groups, scope)
+                return
+        self._reconciler.ask(scope)
         # On a cluster of databases a hint may come before its commit.
         self._reconciler.ask_again(scope, _ONCE_MORE)
 

@@ -71,13 +71,13 @@ class Asks:
     def ask_if_known(self, groups: Collection[int], scope: Scope) -> None:
         """Ask for a pass if the last one knew some of these groups.
 
-        One that runs is the last once it has ended: it may have read of them
-        what nobody has written by now.
+        Or of the scope's instances.  One that runs is the last once it has
+        ended: it may have read of them what nobody has written by now.
         """
         with self._changed:
             if self.begun is not None:
                 self._doubted.append((groups, scope))
-            elif not self.last.groups.isdisjoint(groups):
+            elif self.last.knows(groups, scope.instances):
                 self.ask(scope)
 
     def ask_again(self, scope: Scope, seconds: float) -> None:

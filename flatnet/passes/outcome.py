@@ -1,7 +1,7 @@
 """What became of a pass: for who waits for it, for people, for the next."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -135,6 +135,13 @@ class Pass:
         if self.planned is None:
             return frozenset()
         return self.planned.rows.group_ids
+
+    def knows(self, groups: Iterable[int], instances: Iterable[str]) -> bool:
+        """Whether one of these groups or instances mattered to it."""
+        if not self.groups.isdisjoint(groups):
+            return True
+        owned = self.planned.rows.owned if self.planned else {}
+        return any(each in owned for each in instances)
 
     @property
     def bridge_addresses(self) -> dict[str, str]:

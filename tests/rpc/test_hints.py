@@ -1,10 +1,11 @@
 """Who looks at the rows again when a security group changed."""
 
+import contextlib
 import threading
 import time
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 from test_places import other
 from test_rpc import CONTEXT, api, broker, database, new_instance, node
 
@@ -56,9 +57,23 @@ def join(database, group, uuid):
     database.write(lambda connection: connection.execute(row).rowcount)
 
 
-def hint(node, *groups):
+def hint(node, *groups, of=None):
     """What a fanout does here; the broker's part is in test_rpc."""
-    return lambda: node.manager.groups_changed(frozenset(groups), None)
+    return lambda: node.manager.groups_changed(frozenset(groups), of)
+
+
+@contextlib.contextmanager
+def questions(database):
+    """A list that will have what is read."""
+    sent = []
+
+    def note(_connection, _cursor, statement, *_):
+        sent.append(statement)
+
+    engine = database._reading
+    event.listen(engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(engine, "before_cursor_execute", note)
 
 
 def wait_for(condition):
@@ -78,6 +93,30 @@ def test_who_has_nothing_of_a_group_does_nothing(node, other, database, web):
     assert here.of(hint(node, web["idle"])) == 0
     assert there.of(hint(other, web["web"])) == 0
     assert there.of(hint(other, web["front"])) == 1
+
+
+def test_no_database_is_asked_whether_a_hint_that_says_whose_matters(
+    api, node, database, web
+):
+    """All hosts hear of each member, and all have the same database."""
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["web"], mine)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    here = Asks(node)
+    for of in (frozenset(), frozenset([theirs])):
+        with questions(database) as asked:
+            assert here.of(hint(node, web["idle"], of=of)) == 0
+        assert asked == []
+        assert here.of(hint(node, web["front"], of=of)) == 1
+
+
+def test_a_hint_of_who_is_here_is_heard_whatever_the_group(
+    api, node, database, web
+):
+    mine = new_instance(database)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    asks = Asks(node)
+    assert asks.of(hint(node, web["idle"], of=frozenset([mine]))) == 1
 
 
 def test_who_has_just_left_a_group_looks_again(api, node, database, web):
@@ -125,6 +164,7 @@ def test_others_hear_of_a_member_though_its_host_failed(
     mine, theirs = new_instance(database), new_instance(database, "node2")
     join(database, web["front"], mine)
     join(database, web["web"], theirs)
+    api.allocate_for_instance(CONTEXT, instance_id=theirs, host="node2")
     node.applier.refused = (mine,)
     heard = Asks(other)
     with pytest.raises(exceptions.HostSetupError):
@@ -137,6 +177,7 @@ def test_a_hint_may_name_its_instances(api, node, other, database, web):
     mine, theirs = new_instance(database), new_instance(database, "node2")
     join(database, web["front"], mine)
     join(database, web["web"], theirs)
+    api.allocate_for_instance(CONTEXT, instance_id=theirs, host="node2")
     heard = Asks(other)
     groups = [web["front"]]
     whole = Scope(groups=frozenset(groups), members=frozenset(groups))

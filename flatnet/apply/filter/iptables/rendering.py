@@ -76,7 +76,8 @@ class Rendering:
         self._note_guests(wanted)
         outline = self._outlined(wanted)
         if outline != self._outline:
-            self._outline, self._tables = outline, tables(outline)
+            self._outline = outline
+            self._tables = _kept(self._tables, tables(outline))
         self._sets = {each.name: each for each in self._all_sets(wanted)}
         if not outline.filtered:
             self._departed.forget()
@@ -223,6 +224,15 @@ class Rendering:
                 known = replace(known, members=found)
             yield known
         self._members = members
+
+
+def _kept(
+    before: tuple[Table, ...], now: tuple[Table, ...]
+) -> tuple[Table, ...]:
+    """Return the tables, those that are as they were as the same objects."""
+    known = {(each.family, each.name): each for each in before}
+    found = ((known.get((each.family, each.name)), each) for each in now)
+    return tuple(old if old == each else each for old, each in found)
 
 
 def _followed(

@@ -11,9 +11,9 @@ Goals, and how each is met:
 * It is the one that would be started now: not if what its name leads to is
   another file.  Where somebody killed it meanwhile, another is started.
 
-Given up: two processes that do nothing, 0.2 MB each beside what they share.
-Of iptables-legacy, and of what others put in its place, nobody knows what
-waits for them while they wait: these are started when they are needed.
+Given up: two processes that do nothing, up to 0.5 MB each beside what they
+share.  Of iptables-legacy, and of what others put in its place, nobody knows
+what waits for them while they wait: these are started when they are needed.
 """
 
 import contextlib

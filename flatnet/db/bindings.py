@@ -7,6 +7,7 @@ no port ever goes because rows are missing.
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from sys import intern
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from flatnet.db import engine, models, tombstones
 from flatnet.db.clock import stamps
 from flatnet.db.models import AnyRow
+from flatnet.db.remembered import shared
 from flatnet.db.tenants import Tenant
 from flatnet.db.tombstones import NOT_FOUND
 from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding
@@ -176,11 +178,11 @@ def list_all(
 def from_row(row: AnyRow) -> Binding:
     """Return a row of `port_bindings` as the value that leaves `db`."""
     return Binding(
-        interface_uuid=row.interface_uuid,
-        instance_uuid=row.instance_uuid,
-        wanted=row.wanted,
-        plug=row.plug,
-        found=row.found,
+        interface_uuid=intern(row.interface_uuid),
+        instance_uuid=intern(row.instance_uuid),
+        wanted=intern(row.wanted),
+        plug=shared(row.plug),
+        found=shared(row.found),
         carrier=bool(row.carrier),
         reason=row.reason,
     )

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
+from sys import intern
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, exists, select
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Concerned
-from flatnet.db.remembered import Remembered
+from flatnet.db.remembered import Remembered, shared
 from flatnet.state.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
@@ -169,14 +170,14 @@ def _from_rows(
     """Return one interface: its rows differ in the address alone."""
     row = rows[0]
     return Interface(
-        uuid=row.uuid,
+        uuid=intern(row.uuid),
         mac=row.mac,
         network_id=row.network_id,
-        instance_uuid=row.instance_uuid,
+        instance_uuid=intern(row.instance_uuid),
         instance_id=row.instance_id,
         hostname=row.hostname,
-        project_id=row.project_id,
-        host=row.host,
+        project_id=shared(row.project_id),
+        host=shared(row.host),
         addresses=tuple(each.address for each in rows if each.address),
         security_group_ids=tuple(groups.get(row.instance_uuid, ())),
     )

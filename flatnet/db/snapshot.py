@@ -64,11 +64,13 @@ def read(
         was then, the snapshot is the same object
     """
     last = last or Remembered()
-    bound = _bound(connection, host, last)
+    held = connection.execute(bindings.OF_HOST, {"host": host}).all()
+    answer = plain(held)
+    bound = last.made("bindings", answer, lambda: _bound(answer, held, last))
     attached, joined = _living(connection, host, bound)
     here = last.made(
         "interfaces",
-        (plain(attached), plain(joined), bound),
+        (plain(attached), plain(joined), answer),
         lambda: _here(attached, joined, bound, host, last),
     )
     groups = _groups(connection, here.groups)
@@ -86,21 +88,15 @@ def read(
         ),
         **from_networks(connection.execute(selects.NETWORKS_HERE, used)),
     )
-    return last.made("snapshot", read, lambda: read)
+    return last.same("snapshot", read)
 
 
 def _bound(
-    connection: Connection, host: str, last: Remembered
+    answer: Iterable[object], rows: Iterable[AnyRow], last: Remembered
 ) -> tuple[Binding, ...]:
     """All bindings of a host."""
-    rows = connection.execute(bindings.OF_HOST, {"host": host}).all()
-    answer = plain(rows)
     of_each = zip(answer, rows, strict=True)
-    return last.made(
-        "bindings",
-        answer,
-        lambda: last.each("bindings", of_each, bindings.from_row),
-    )
+    return last.each("bindings", of_each, bindings.from_row)
 
 
 def _living(
@@ -159,7 +155,9 @@ def _members(
     given = {"ids": sorted(named)}
     rows = connection.execute(selects.MEMBERS_OF_GROUPS, given).all()
     return last.made(
-        "members", (named, plain(rows)), lambda: from_members(rows, named)
+        "members",
+        (given["ids"], plain(rows)),
+        lambda: from_members(rows, named),
     )
 
 

@@ -3,12 +3,14 @@
 import ipaddress
 import re
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 
 _MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.IGNORECASE)
 _LINK_LOCAL = "fe80::/64"
 # Nearly all rows are what they were in the pass before.
 _REMEMBERED = 1 << 14
 _PREFIXES = 256
+Address = IPv4Address | IPv6Address
 
 
 def is_mac(text: str) -> bool:
@@ -22,7 +24,7 @@ def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
 
     One with a zone (`fe80::1%eth0`) means something on one machine alone.
     """
-    found = set()
+    found: dict[Address, str] = {}
     for text in addresses:
         if "%" in text:
             continue
@@ -31,8 +33,10 @@ def of_family(addresses: tuple[str, ...], family: int) -> tuple[str, ...]:
         except ValueError:
             continue
         if address.version == family:
-            found.add(address)
-    return tuple(str(address) for address in sorted(found, key=int))
+            found[address] = str(address)
+    texts = tuple(found[address] for address in sorted(found, key=int))
+    # Nearly always these very ones, and then not another thousand of them.
+    return addresses if texts == addresses else texts
 
 
 def eui64_address(prefix: str, mac: str) -> str:
@@ -44,7 +48,7 @@ def eui64_address(prefix: str, mac: str) -> str:
     octets = bytearray.fromhex(mac.replace(":", ""))
     octets[0] ^= 2
     octets[3:3] = b"\xff\xfe"
-    return str(ipaddress.IPv6Address(_first(prefix) + int.from_bytes(octets)))
+    return str(IPv6Address(_first(prefix) + int.from_bytes(octets)))
 
 
 @lru_cache(_PREFIXES)

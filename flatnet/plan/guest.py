@@ -62,7 +62,7 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
         port=mine,
         guarded=_guarded(mine, own, guest.filtered),
         filtered=guest,
-        dhcp=_dhcp(interface, rows.name) if rows.is_served else None,
+        dhcp=_dhcp(mine, rows.name) if rows.is_served else None,
     )
     return PlannedGuest(part, outside + _warnings(interface))
 
@@ -90,7 +90,7 @@ def _guarded(mine: Port, own: tuple[str, ...], filtered: bool) -> GuardedPort:
     """
     return GuardedPort(
         name=mine.name,
-        mac=mine.mac.lower(),
+        mac=mine.mac,
         addresses=tuple(sorted({*mine.addresses, *own})),
         instance_uuid=mine.instance_uuid,
         filtered=filtered,
@@ -119,11 +119,11 @@ def _guest(
     )
 
 
-def _dhcp(interface: Interface, name: str | None) -> DhcpHost | None:
+def _dhcp(mine: Port, name: str | None) -> DhcpHost | None:
     """The line of the hosts file, for the first of its addresses."""
-    if not interface.addresses:
+    if not mine.addresses:
         return None
-    return DhcpHost(interface.mac.lower(), interface.addresses[0], name)
+    return DhcpHost(mine.mac, mine.addresses[0], name)
 
 
 def _warnings(interface: Interface) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from flatnet.apply import texts
 from flatnet.exceptions import ApplierUnavailable
 from flatnet.state.changes import Changes
 from flatnet.state.parts import Delta
@@ -90,7 +91,10 @@ def receive_request(connection: socket.socket) -> Request:
     :raises EOFError: the peer closed the connection between messages
     :raises msgspec.ValidationError: a field is not what it must be
     """
-    return msgspec.json.decode(_receive(connection), type=Request)
+    request = msgspec.json.decode(_receive(connection), type=Request)
+    if request.work is not None:
+        texts.share(request.work.delta.put.guests)
+    return request
 
 
 def receive_reply(connection: socket.socket) -> Reply:

@@ -57,8 +57,8 @@ class Devices:
 
     def __init__(self) -> None:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
-        self._dumps = Dumps()
         self._known: dict[int, Link] = {}
+        self._dumps = Dumps(self._known)
         self._roll = Roll()
         # Whether these are all, and as they are now.
         self._is_current = False

@@ -7,13 +7,17 @@ one change in 2 ** 64 is overlooked, until the next.  Of events nothing is
 known again, for they count packets too.
 """
 
+from collections.abc import Mapping
+
 from flatnet.apply.link.link import Link, dumped, link
 
 
 class Dumps:
     """Reads the devices of the namespace that it is asked in."""
 
-    def __init__(self) -> None:
+    def __init__(self, there: Mapping[int, Link]) -> None:
+        """`there` are those that are known, from events too, by index."""
+        self._there = there
         # By what was said of them, their indexes included.
         self._links: dict[int, Link] = {}
 
@@ -25,6 +29,10 @@ class Dumps:
         known, found = self._links, {}
         for body in dumped():
             said = hash(body)
-            found[said] = known.get(said) or link(body)
+            found[said] = known.get(said) or self._as_known(link(body))
         self._links = found
         return tuple(found.values())
+
+    def _as_known(self, now: Link) -> Link:
+        known = self._there.get(now.index)
+        return known if known is not None and known == now else now

@@ -169,7 +169,8 @@ def link(body: bytes) -> Link:
     _, _, index, flags, _ = _LINK.unpack_from(body)
     values = by_kind(body[_LINK.size :])
     info = by_kind(values.get(_INFO, b""))
-    kind = _text(info.get(_KIND, b""))
+    # Nearly all are of one kind, and a thousand texts would say so.
+    kind = sys.intern(_text(info.get(_KIND, b"")))
     data = by_kind(info.get(_DATA, b""))
     away = _FAR_NAMESPACE in values
     return Link(

@@ -103,8 +103,11 @@ class SlicedSet(AbstractSet[T]):
     def of_slices(
         self, make: Callable[[AbstractSet[T]], Made]
     ) -> Iterator[tuple[AbstractSet[T], Made]]:
-        """Each slice, with what a function makes of it: once for each."""
-        return ((part, _of_slice(part, make)) for part in self.slices)
+        """Each slice with anything in it, and what a function makes of it.
+
+        It is made once for each.
+        """
+        return ((part, _of_slice(part, make)) for part in self.slices if part)
 
     def __contains__(self, element: object) -> bool:
         place = hash(element) % len(self.slices)
@@ -202,8 +205,11 @@ class SlicedMap(Mapping[K, V]):
     def of_slices(
         self, make: Callable[[Mapping[K, V]], Made]
     ) -> Iterator[tuple[Mapping[K, V], Made]]:
-        """Each slice, with what a function makes of it: once for each."""
-        return ((part, _of_slice(part, make)) for part in self.slices)
+        """Each slice with anything in it, and what a function makes of it.
+
+        It is made once for each.
+        """
+        return ((part, _of_slice(part, make)) for part in self.slices if part)
 
     def values(self) -> ValuesView[V]:
         """All values, without a look for each."""

@@ -26,10 +26,10 @@ SERVING = "the libraries serve"
 # after it, as MariaDB logs them; a rule's and a member's first is a caller's.
 Transactions = tuple[tuple[int, int], ...]
 TRANSACTIONS: dict[str, tuple[Transactions, Transactions]] = {
-    "put": (((3, 4), (5, 0)), ((0, 1),)),
-    "drop": (((5, 3), (3, 0)), ((0, 1),)),
+    "put": (((2, 4), (1, 0)), ((0, 1),)),
+    "drop": (((5, 3), (1, 0)), ((0, 1),)),
     "add_rule": (((2, 1), (1, 0)), ()),
-    "join": (((4, 1), (3, 0)), ()),
+    "join": (((4, 1), (1, 0)), ()),
 }
 
 

@@ -9,31 +9,26 @@ Goals, and how each is met:
 * Who was the last of a profile leaves no work: see `Departed`.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Hashable, Iterator, Mapping
 
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.iptables.departed import Departed
 from flatnet.apply.filter.iptables.ipset import packed
 from flatnet.apply.filter.iptables.isolation import (
-    every,
-    every_set,
     filtered_set,
     open_set,
 )
-from flatnet.apply.filter.iptables.matches import source_set
 from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import (
     Profile,
     of_family,
     path,
-    tree_sets,
 )
+from flatnet.apply.filter.iptables.rendered_sets import RenderedSets
 from flatnet.apply.filter.iptables.rules import tables
-from flatnet.apply.filter.iptables.tables import AddressSet, Rules, Table
+from flatnet.apply.filter.iptables.tables import Rules, Table
 from flatnet.apply.middle import differing
-from flatnet.state.filtering import Filter, Group, Guest, Members
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.filtering import Filter, Group, Guest
 
 _FAMILIES = (4, 6)
 # Things that are no sets: what is said of guests beside their memberships.
@@ -60,8 +55,7 @@ class Rendering:
         self._used: tuple[tuple[int, int], ...] = ()
         self._outline = Outline()
         self._tables: tuple[Table, ...] = ()
-        self._sets: dict[str, AddressSet] = {}
-        self._members: dict[int, Members] = {}
+        self._sets = RenderedSets(self._gathered, self._departed)
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -78,10 +72,10 @@ class Rendering:
         if outline != self._outline:
             self._outline = outline
             self._tables = _kept(self._tables, tables(outline))
-        self._sets = {each.name: each for each in self._all_sets(wanted)}
+        sets = self._sets.of(outline, self._used, wanted.members)
         if not outline.filtered:
             self._departed.forget()
-        return Rules(self._tables, tuple(self._sets.values()))
+        return Rules(self._tables, sets)
 
     def collect(self) -> None:
         """Let no profile stay any longer that no guest has."""
@@ -175,56 +169,6 @@ class Rendering:
             outside=wanted.outside,
         )
 
-    def _all_sets(self, wanted: Filter) -> Iterator[AddressSet]:
-        """The sets, those that lead to others first."""
-        touched = self._gathered.touched()
-        if not self._outline.filtered:
-            return
-        yield from self._sources(wanted)
-        for family in _FAMILIES:
-            name = every_set(family)
-            yield self._sets.get(name) or AddressSet(
-                name, family, _packed(every(family)), guards=True
-            )
-            for name in self._names(family):
-                known = self._sets.get(name)
-                if known is None or name in touched:
-                    known = AddressSet(
-                        name,
-                        family,
-                        self._gathered.sliced(name),
-                        closes=name == filtered_set(family),
-                        guards=name == filtered_set(family),
-                    )
-                yield known
-
-    def _names(self, family: int) -> Iterator[str]:
-        yield filtered_set(family)
-        if family == 6 and self._outline.has_open:
-            yield open_set(family)
-        start = tree_sets(family)
-        nodes = {
-            each for each in self._gathered.things if each.startswith(start)
-        }
-        nodes |= self._departed.sets(family)
-        yield from sorted(nodes, key=lambda each: (len(each), each))
-
-    def _sources(self, wanted: Filter) -> Iterator[AddressSet]:
-        """The members of the groups that an opening names, by family."""
-        members = {each.group: each for each in wanted.members}
-        for group, family in self._used:
-            name = source_set(group, family)
-            known = self._sets.get(name)
-            before = self._members.get(group) if known else None
-            now = members.get(group, Members(group))
-            if known is None:
-                known = AddressSet(name, family, source=group)
-            found = _followed(known, before or Members(group), now)
-            if found is not known.members:
-                known = replace(known, members=found)
-            yield known
-        self._members = members
-
 
 def _kept(
     before: tuple[Table, ...], now: tuple[Table, ...]
@@ -233,30 +177,6 @@ def _kept(
     known = {(each.family, each.name): each for each in before}
     found = ((known.get((each.family, each.name)), each) for each in now)
     return tuple(old if old == each else each for old, each in found)
-
-
-def _followed(
-    known: AddressSet, before: Members, now: Members
-) -> SlicedSet[bytes]:
-    """The members of a set after another, by what differs.
-
-    An address is written in one way alone (see `grammar`): what one text
-    leaves no other has.
-    """
-    if now is before:
-        return known.members
-    new, gone = (
-        frozenset(map(packed, of_family(each, known.family)))
-        for each in (
-            now.addresses - before.addresses,
-            before.addresses - now.addresses,
-        )
-    )
-    return known.members.changed(new, gone)
-
-
-def _packed(addresses: Iterable[str]) -> SlicedSet[bytes]:
-    return SlicedSet(map(packed, addresses))
 
 
 def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:

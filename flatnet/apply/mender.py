@@ -102,15 +102,16 @@ class Mender:
         """Note the plan that a pass begins to apply."""
         self._plan = plan
 
-    def note(self, plan: Plan, plugged: Mapping[str, bool]) -> None:
-        """Note what a pass has left.
+    def note(
+        self, plan: Plan, plugged: Mapping[str, bool], closed: frozenset[str]
+    ) -> None:
+        """Note what a pass has left, such as devices `closed`.
 
-        :param plugged: the carriers of ports on their bridges, as passes
-            have told them
+        :param plugged: the carriers of ports on their bridges, as told
         """
         self._strangers = self._tools.known.guarding.strangers
         self._make_subjects = cache(partial(subjects, plan))
-        self._closed = frozenset(closed(plan.forwarding))
+        self._closed = closed
         self._plugged = plugged
         self._probes.note()
 

@@ -35,6 +35,7 @@ from flatnet.apply.host import (
 from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import check_privilege
 from flatnet.apply.link.checks import uplink_trouble
+from flatnet.apply.link.forwarding import left_closed
 from flatnet.apply.link.stale import withdraw
 from flatnet.apply.link.uplinks import Uplinks, read_uplinks
 from flatnet.apply.link.usage import check_not_emptied
@@ -220,7 +221,8 @@ class Worker:
         self._owed = outcome.owed
         self._standing.note(plan, outcome.changes, ports)
         self._uplinks.note(plan, self._watch.devices)
-        self._mender.note(plan, self._standing.plugged)
+        closed = left_closed(outcome.changes)
+        self._mender.note(plan, self._standing.plugged, closed)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
         return replace(

@@ -10,7 +10,7 @@ from segment import guest, segment
 from test_watch import output
 
 from flatnet.apply.client import Applier, start_applier
-from flatnet.apply.link.forwarding import apply_forwarding
+from flatnet.apply.link.forwarding import apply_forwarding, left_closed
 from flatnet.state.changes import HOST, Changes
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Forwarding, Plan
@@ -90,6 +90,8 @@ def test_a_value_that_cannot_be_set_is_told_and_shuts_nobody(namespace):
         "Read-only file system"
     )
     assert (only.key, only.instances) == (HOST, ())
+    name = only.subject.key.split(".")[3]
+    assert left_closed(changes) == {name}
 
 
 def apply_read_only(plan):

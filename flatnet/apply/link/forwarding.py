@@ -20,7 +20,7 @@ itself deaf to its own router.
 from pathlib import Path
 
 from flatnet.apply.files import read_setting, write_setting
-from flatnet.apply.link.sysctl import set_to
+from flatnet.apply.link.sysctl import OF_DEVICE, set_to
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Subject, Surface
@@ -57,6 +57,20 @@ def apply_forwarding(plan: Plan) -> Changes:
                 )
             )
     return Changes(tuple(made), tuple(failures))
+
+
+def left_closed(changes: Changes) -> frozenset[str]:
+    """The devices that a pass could not open."""
+    found = (
+        OF_DEVICE.fullmatch(each.subject.key)
+        for each in changes.failures
+        if each.subject.surface is Surface.SYSCTL
+    )
+    return frozenset(
+        each["device"]
+        for each in found
+        if each and each["key"] == "forwarding"
+    )
 
 
 def closed(wanted: Forwarding) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ class Standing:
     def __init__(self) -> None:
         self._parts = Parts(HostPart(""))
         self._sources = Sources()
+        # What was composed of these, with nobody who begins anew.
+        self._plan: Plan | None = None
         # Of the parts, none where they did not all come into force.
         self._number: int | None = None
         self._failures: tuple[Failure, ...] = ()
@@ -52,14 +54,26 @@ class Standing:
         before = Parts(work.delta.put.host)
         if work.base is not None:
             before = self._parts
-        self._parts = changed(before, work.delta)
-        plan = composed(self._parts, self._sources, work.renewed)
+        plan = self._composed(before, work)
         if work.whole:
             return plan, None
         guests = self._parts.guests
         keys = {*work.looked_at, *work.delta.put.guests} & guests.keys()
         names = frozenset(guests[key].port.name for key in keys)
         return plan, names | self._undone(plan)
+
+    def _composed(self, before: Parts, work: Work) -> Plan:
+        """The plan of some work; the one before where nothing is another."""
+        if before is self._parts and work.delta.leaves(before):
+            if self._plan and not work.renewed:
+                return self._plan
+        else:
+            self._parts = changed(before, work.delta)
+        self._plan = None
+        plan = composed(self._parts, self._sources, work.renewed)
+        if not work.renewed:
+            self._plan = plan
+        return plan
 
     def _undone(self, plan: Plan) -> frozenset[str]:
         """The names of the ports that what failed has left undone."""

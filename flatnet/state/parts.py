@@ -123,6 +123,14 @@ class Delta:
     put: Parts
     dropped: Dropped = Dropped()
 
+    def leaves(self, before: Parts) -> bool:
+        """Whether what it makes of some parts is the same."""
+        return self.put.host == before.host and not any(
+            getattr(each, kind)
+            for each in (self.put, self.dropped)
+            for kind in _KINDS
+        )
+
     @property
     def guests(self) -> frozenset[str]:
         """The keys of the guests that it is about."""

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.grammar.plan import checked
+from flatnet.exceptions import HostSetupError
 from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan
 
@@ -91,6 +94,20 @@ def test_what_left_plans_is_let_go_once_it_is_the_most():
     assert 0 < held < 1500
     # They were never out of a plan.
     assert len(check.asked) == 3002
+
+
+def test_a_plan_that_is_the_same_is_not_gone_through():
+    passed = Passed()
+    first = checked(PLAN, passed)
+    assert checked(PLAN, passed) is first
+    assert checked(replace(PLAN), passed) is not first
+
+
+def test_a_plan_that_was_refused_is_refused_again():
+    passed, refused = Passed(), replace(PLAN, host="\n")
+    for _ in range(2):
+        with pytest.raises(HostSetupError):
+            checked(refused, passed)
 
 
 def test_an_odd_part_fails_in_each_pass():

@@ -47,6 +47,43 @@ def test_a_pass_looks_at_whoever_suffers_from_what_failed_before():
     assert passed(standing, scoped(4, NAMES[0])) == NAMES[:1]
 
 
+def test_a_plan_of_which_nothing_is_another_is_the_same():
+    standing = Standing()
+    first, _ = standing.begun(ALL)
+    standing.done(ALL)
+    again, _ = standing.begun(scoped(2, NAMES[0]))
+    assert again is first
+
+
+def test_who_begins_anew_does_so_in_one_plan():
+    standing = Standing()
+    first, _ = standing.begun(replace(ALL, renewed=(OWNERS[0],)))
+    for number, renewed in ((2, ()), (3, (OWNERS[1],)), (4, ())):
+        plan, _ = standing.begun(replace(scoped(number), renewed=renewed))
+        assert plan.renewed == renewed
+        assert plan.ports == first.ports
+
+
+@pytest.mark.parametrize("what", ["host", "put", "dropped"])
+def test_a_plan_of_which_anything_is_another_is_made(what):
+    standing = Standing()
+    first, _ = standing.begun(ALL)
+    host = replace(PARTS.host, same_network=not PARTS.host.same_network)
+    guests = {k: v for k, v in PARTS.guests.items() if k != NAMES[0]}
+    after = {
+        "host": replace(PARTS, host=host),
+        "put": replace(PARTS, gone={"tap9": "tap9"}),
+        "dropped": replace(PARTS, guests=guests),
+    }
+    work = replace(scoped(2), delta=difference(PARTS, after[what]))
+    plan, _ = standing.begun(work)
+    assert plan != first
+    assert (
+        plan
+        == Standing().begun(Work(1, difference(Parts(host), after[what])))[0]
+    )
+
+
 def found(*states):
     """What a pass found of the ports, in their order."""
     return [FoundPort(*each) for each in zip(NAMES, states, strict=False)]

@@ -44,11 +44,18 @@ _MEND = "mend its row"
 def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
     """Return the plan without the instances that are not of the grammar.
 
-    :param passed: the parts that passed in the plan before
+    :param passed: the plan before, and the parts that passed in it
     :raises HostSetupError: the host itself is not
     """
-    passed.begin()
-    found = Instances(plan, passed)
+    known, found = passed.whole
+    if plan is not known:
+        passed.begin()
+        found = _checked(plan, Instances(plan, passed))
+        passed.whole = plan, found
+    return found
+
+
+def _checked(plan: Plan, found: Instances) -> tuple[Plan, tuple[Failure, ...]]:
     try:
         check_bounds(plan)
         _check_host_name(plan.host)

@@ -33,6 +33,7 @@ from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.forwarding import apply_forwarding
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.apply.rests import Rests, rests
 from flatnet.apply.sufferers import affected, guarded, named, perhaps_open
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Subject, Surface
@@ -95,17 +96,18 @@ class Outcome:
 def apply_task(task: Task, tools: Tools) -> Outcome:
     """Make this host look like the plan of a task, any number of times."""
     plan, devices, own = task.plan, tools.devices, tools.known.ports
-
-    def guard() -> Changes:
-        return guarded(Surface.GUARD, lambda: _apply_guard(plan, tools))
-
+    on, step = _rests(task, tools), tools.known.spared.step
     steps = joined(
-        guarded(Surface.SYSCTL, lambda: apply_sysctls(plan)),
+        step(
+            Surface.SYSCTL,
+            on.get(Surface.SYSCTL),
+            lambda: apply_sysctls(plan),
+        ),
         guarded(Surface.PORT, lambda: own.restore(plan, devices, task.ports)),
         guarded(
             Surface.PORT, lambda: remove_ports(plan, devices, ports=task.ports)
         ),
-        *_filtered(plan, tools, guard),
+        *_filtered(plan, tools, on),
     )
     unfit = Changes(failures=task.unfit)
     rules = joined(unfit, steps)
@@ -113,23 +115,39 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     waiting = _waiting(plan, cut, devices)
     shut = _opened(plan, steps, tools)
     shut |= perhaps_open(unfit, plan) | affected(waiting, plan)
-    bridges = guarded(
+    bridges = step(
         Surface.BRIDGE,
+        None if shut else on.get(Surface.BRIDGE),
         lambda: apply_bridges(
             plan, devices, shut=shut, sound=tools.known.sound, ports=task.ports
         ),
     )
     forwards = guarded(Surface.FORWARDING, lambda: apply_forwarding(plan))
-    dhcp = guarded(Surface.DHCP, lambda: _apply_dhcp(plan, tools, bridges))
+    dhcp = step(
+        Surface.DHCP,
+        None if bridges.failures else on.get(Surface.DHCP),
+        lambda: _apply_dhcp(plan, tools, bridges),
+    )
     done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
     own.note(plan, devices, task.ports)
     ports = tools.known.finder.ports(plan, done, devices, ports=task.ports)
     return Outcome(replace(done, ports=ports), Owed(cut.uncut))
 
 
-def _filtered(
-    plan: Plan, tools: Tools, guard: Callable[[], Changes]
-) -> tuple[Changes, ...]:
+def _rests(task: Task, tools: Tools) -> Rests:
+    """What steps rest on in a pass about no port; others take all steps."""
+    if task.ports is None or task.ports:
+        return {}
+    return rests(
+        task.plan,
+        tools.known,
+        tools.devices,
+        networks_path=tools.paths.networks_path,
+        config_file=tools.paths.dnsmasq_config_file,
+    )
+
+
+def _filtered(plan: Plan, tools: Tools, on: Rests) -> tuple[Changes, ...]:
     """Bring rules and guard to the plan; what drops comes first in both.
 
     Who gets an address that another has is let in by his own groups once the
@@ -137,12 +155,21 @@ def _filtered(
     and before what they come to have.
     """
     guarded_by: list[Changes] = []
+    step = tools.known.spared.step
 
     def between() -> None:
-        guarded_by.append(guard())
+        guarded_by.append(
+            step(
+                Surface.GUARD,
+                on.get(Surface.GUARD),
+                lambda: _apply_guard(plan, tools),
+            )
+        )
 
-    rules = guarded(
-        Surface.FIREWALL, lambda: _apply_firewall(plan, tools, between)
+    rules = step(
+        Surface.FIREWALL,
+        on.get(Surface.FIREWALL),
+        lambda: _apply_firewall(plan, tools, between),
     )
     if not guarded_by:
         between()
@@ -214,6 +241,7 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
 
 def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
+    tools.known.spared.forget()
     return joined(
         guarded(Surface.GUARD, lambda: _apply_guard(plan, tools)),
         guarded(Surface.FIREWALL, lambda: _apply_firewall(plan, tools)),

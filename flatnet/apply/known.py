@@ -18,6 +18,7 @@ from flatnet.apply.link.found import Finder
 from flatnet.apply.link.own_ports import OwnPorts
 from flatnet.apply.link.sound import Sound
 from flatnet.apply.own import OwnPrograms
+from flatnet.apply.spared import Spared
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Known:
     `unread` the families whose tables we wrote and have not read since,
     `presumed` those that count until then as what we wrote, `ports` those that
     bore our mark, `sound` those that need nothing, `finder` those that were
-    found up.
+    found up, `spared` the steps that have nothing to do.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -52,6 +53,7 @@ class Known:
     unread: set[int] = field(default_factory=set)
     presumed: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)
+    spared: Spared = field(default_factory=Spared)
 
     @property
     def own(self) -> OwnPrograms:

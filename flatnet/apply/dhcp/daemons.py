@@ -161,12 +161,16 @@ def _identity(path: str, option: str) -> object:
 
     Leases are written by the server itself, in place.
     """
+    found = stamp(path)
+    return found[:1] if found and option == _LEASES else found
+
+
+def stamp(path: str) -> tuple[int, ...] | None:
+    """Return what is another once a file was written; none without one."""
     try:
         found = os.lstat(path)
     except OSError:
         return None
-    if option == _LEASES:
-        return found.st_ino
     return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 

@@ -59,6 +59,8 @@ class Roll:
     def __init__(self, links: Iterable[Link] = ()) -> None:
         self._links: dict[str, Link] = {}
         self.links: Mapping[str, Link] = MappingProxyType(self._links)
+        # Another once a device is.
+        self.turn = 0
         self._names: dict[int, str] = {}
         # By the index of what they are in.
         self._slaves: dict[int, set[str]] = {}
@@ -72,6 +74,7 @@ class Roll:
 
     def put(self, link: Link) -> None:
         """Note what a device is by now."""
+        self.turn += 1
         self.drop(link.name)
         self._links[link.name] = link
         self._names[link.index] = link.name
@@ -85,6 +88,7 @@ class Roll:
 
     def drop(self, name: str) -> None:
         """Note that no device has a name."""
+        self.turn += 1
         link = self._links.pop(name, None)
         if link is None:
             return

@@ -192,7 +192,7 @@ def _written(
     lines, told = [], []
     becomes: dict[Hashable, nft.Found | None] = {met.PROOF: None}
     for table in tables:
-        key = _key(table.family)
+        key = table_key(table.family)
         if table in whole:
             changes = guarding.changes(table, whole[table])
             lines.append(amendments.text(changes))
@@ -236,7 +236,7 @@ def _amended(
     }
     wanted = [change for those in changes.values() for change in those]
     if wanted:
-        before = session.proven.at(_key(each.family) for each in found)
+        before = session.proven.at(table_key(each.family) for each in found)
         if before is None:
             raise OutdatedError
         after = write_elements(session, wanted, before)
@@ -267,11 +267,12 @@ def read_tables(session: Session) -> None:
 def _known(session: Session, family: str) -> nft.Found | None:
     """What the kernel has of a table, from memory where that is proven."""
     return session.proven.read(
-        _key(family), lambda: nft.read(session, family, TABLE)
+        table_key(family), lambda: nft.read(session, family, TABLE)
     )
 
 
-def _key(family: str) -> Hashable:
+def table_key(family: str) -> Hashable:
+    """Return what a family's table is known by, where that is proven."""
     return ("guard", family)
 
 

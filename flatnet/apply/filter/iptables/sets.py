@@ -65,6 +65,11 @@ class Sets:
             return count(name, self.asking) in (-1, members)
         return False
 
+    @property
+    def left(self) -> Mapping[str, FoundSet] | None:
+        """The sets as they were left, or none where some are to be read."""
+        return None if self._doubted else self._found
+
     def forget(self) -> None:
         """Have all read again the next time."""
         self._found = None

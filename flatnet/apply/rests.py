@@ -1,0 +1,54 @@
+"""What steps of a pass rest on, beside the plan: read before they are taken.
+
+What is here costs little to ask for.  Devices and addresses are known by
+events, tables of nftables by the count of transactions, sets and what has no
+event by probes; of files there are stamps, and routes are read.
+"""
+
+import contextlib
+from collections.abc import Mapping
+
+from flatnet.apply.dhcp.stamps import stamps
+from flatnet.apply.filter.guard.guard_rests import guard_rests
+from flatnet.apply.filter.iptables.firewall_rests import firewall_rests
+from flatnet.apply.known import Known
+from flatnet.apply.link.reads import Reads
+from flatnet.apply.link.routes import routes
+from flatnet.exceptions import HostSetupError
+from flatnet.state.effects import Surface
+from flatnet.state.plan import Plan
+
+Rests = Mapping[Surface, object]
+
+
+def rests(
+    plan: Plan,
+    known: Known,
+    devices: Reads,
+    *,
+    networks_path: str,
+    config_file: str,
+) -> Rests:
+    """Return what steps rest on, by surface; nothing of what nobody knows.
+
+    :param networks_path: where the files of DHCP are, with that of the admin
+        in `config_file`
+    """
+    found: dict[Surface, object] = {}
+    with contextlib.suppress(HostSetupError, OSError):
+        roll = devices.roll()
+        links = roll, roll.turn
+        # Each bridge that is made has settings of its own.
+        found[Surface.SYSCTL] = plan.sysctls, plan.bridges, links
+        around = *links, devices.addresses(), routes()
+        found[Surface.BRIDGE] = plan.bridges, plan.in_use, around
+        if (tables := firewall_rests(known)) is not None:
+            found[Surface.FIREWALL] = plan.filter, tables
+        if plan.guard is not None:
+            tables = guard_rests(known.proven)
+            found[Surface.GUARD] = plan.guard, plan.in_use, around, tables
+        files = stamps(
+            plan.dhcp_servers, known.daemons, networks_path, config_file
+        )
+        found[Surface.DHCP] = plan.dhcp_servers, links, files
+    return found

@@ -1,0 +1,87 @@
+"""A step is not taken while what it rests on is as it was, and it was well."""
+
+import pytest
+
+from flatnet.apply.spared import Spared
+from flatnet.state.changes import Changes, Failure
+from flatnet.state.effects import Effect, Subject, Surface, Verb
+
+DONE = Effect(Surface.GUARD, Verb.MADE, "table")
+FAILED = Failure(Subject(Surface.GUARD), "no")
+WARNED = Changes(warnings=("odd",))
+
+
+class Step:
+    """Does one thing after the other, and the last again and again."""
+
+    def __init__(self, *does):
+        self._does, self.taken = list(does), 0
+
+    def __call__(self):
+        self.taken += 1
+        return self._does.pop(0) if self._does[1:] else self._does[0]
+
+
+def test_what_had_nothing_to_do_is_told_again_and_not_taken():
+    spared, step = Spared(), Step(WARNED)
+    for _ in range(3):
+        assert spared.step(Surface.GUARD, "same", step) == WARNED
+    assert step.taken == 1
+
+
+def test_another_basis_is_looked_at():
+    spared, step = Spared(), Step(Changes())
+    for basis in ("one", "two", "one"):
+        spared.step(Surface.GUARD, basis, step)
+    assert step.taken == 3
+
+
+def test_surfaces_know_nothing_of_each_other():
+    spared, step = Spared(), Step(Changes())
+    for surface in (Surface.GUARD, Surface.DHCP):
+        spared.step(surface, "same", step)
+    assert step.taken == 2
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        Changes(made=(DONE,)),
+        Changes(failures=(FAILED,)),
+        Changes(judged=frozenset({"10.0.0.2"})),
+        Changes(reloaded=("br100",)),
+    ],
+)
+def test_what_did_anything_is_taken_until_it_does_nothing(does):
+    spared, step = Spared(), Step(does, Changes())
+    for _ in range(3):
+        spared.step(Surface.GUARD, "same", step)
+    assert step.taken == 2
+
+
+def test_where_nobody_knows_it_is_taken_and_not_remembered():
+    spared, step = Spared(), Step(Changes())
+    for basis in ("same", None, "same"):
+        spared.step(Surface.GUARD, basis, step)
+    assert step.taken == 3
+
+
+def test_what_dies_is_taken_again():
+    spared, died = Spared(), []
+
+    def dies():
+        died.append(True)
+        raise ValueError("no")
+
+    for _ in range(2):
+        (failure,) = spared.step(Surface.GUARD, "same", dies).failures
+        assert failure.is_of_host
+    assert len(died) == 2
+
+
+def test_what_is_forgotten_is_taken():
+    spared, step = Spared(), Step(Changes())
+    for _ in range(2):
+        spared.step(Surface.GUARD, "same", step)
+        spared.forget()
+    assert step.taken == 2

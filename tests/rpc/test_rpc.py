@@ -133,9 +133,9 @@ def test_other_hosts_hear_of_the_members_of_groups(api, broker, database):
         )
         # One of theirs lets it in.
         security_groups.create_rule(database, group="web", source_group="web")
-        memberships.add_instance(
-            database, group="web", instance=new_instance(database, "node2")
-        )
+        theirs = new_instance(database, "node2")
+        memberships.add_instance(database, group="web", instance=theirs)
+        api.allocate_for_instance(CONTEXT, instance_id=theirs, host="node2")
         before = other.reconciler.ask_and_wait(20, EVERYTHING)
         here = {"instance_id": instance, "host": "node1"}
         for call in (api.allocate_for_instance, api.deallocate_for_instance):

@@ -33,7 +33,8 @@ from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.forwarding import apply_forwarding
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sysctl import apply_sysctls
-from flatnet.apply.rests import Rests, rests
+from flatnet.apply.rests import rests
+from flatnet.apply.spared import Rests
 from flatnet.apply.sufferers import affected, guarded, named, perhaps_open
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Subject, Surface
@@ -98,11 +99,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     plan, devices, own = task.plan, tools.devices, tools.known.ports
     on, step = _rests(task, tools), tools.known.spared.step
     steps = joined(
-        step(
-            Surface.SYSCTL,
-            on.get(Surface.SYSCTL),
-            lambda: apply_sysctls(plan),
-        ),
+        step(Surface.SYSCTL, on, lambda: apply_sysctls(plan)),
         guarded(Surface.PORT, lambda: own.restore(plan, devices, task.ports)),
         guarded(
             Surface.PORT, lambda: remove_ports(plan, devices, ports=task.ports)
@@ -117,15 +114,15 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     shut |= perhaps_open(unfit, plan) | affected(waiting, plan)
     bridges = step(
         Surface.BRIDGE,
-        None if shut else on.get(Surface.BRIDGE),
+        {} if shut else on,
         lambda: apply_bridges(
             plan, devices, shut=shut, sound=tools.known.sound, ports=task.ports
         ),
     )
-    forwards = guarded(Surface.FORWARDING, lambda: apply_forwarding(plan))
+    forwards = step(Surface.FORWARDING, on, lambda: apply_forwarding(plan))
     dhcp = step(
         Surface.DHCP,
-        None if bridges.failures else on.get(Surface.DHCP),
+        {} if bridges.failures else on,
         lambda: _apply_dhcp(plan, tools, bridges),
     )
     done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
@@ -159,17 +156,11 @@ def _filtered(plan: Plan, tools: Tools, on: Rests) -> tuple[Changes, ...]:
 
     def between() -> None:
         guarded_by.append(
-            step(
-                Surface.GUARD,
-                on.get(Surface.GUARD),
-                lambda: _apply_guard(plan, tools),
-            )
+            step(Surface.GUARD, on, lambda: _apply_guard(plan, tools))
         )
 
     rules = step(
-        Surface.FIREWALL,
-        on.get(Surface.FIREWALL),
-        lambda: _apply_firewall(plan, tools, between),
+        Surface.FIREWALL, on, lambda: _apply_firewall(plan, tools, between)
     )
     if not guarded_by:
         between()

@@ -105,10 +105,7 @@ class Mender:
     def note(
         self, plan: Plan, plugged: Mapping[str, bool], closed: frozenset[str]
     ) -> None:
-        """Note what a pass has left, such as devices `closed`.
-
-        :param plugged: the carriers of ports on their bridges, as told
-        """
+        """Note what a pass has left; `plugged` are carriers, by port."""
         self._strangers = self._tools.known.guarding.strangers
         self._make_subjects = cache(partial(subjects, plan))
         self._closed = closed
@@ -247,6 +244,7 @@ class Mender:
         for device in sorted(self._closed - known):
             name = f"net.ipv4.conf.{device}.forwarding"
             self._note_repair(Subject(Surface.SYSCTL, name))
+            self._tools.known.spared.forget()
 
     def _mend(
         self,

@@ -6,7 +6,6 @@ event by probes; of files there are stamps, and routes are read.
 """
 
 import contextlib
-from collections.abc import Mapping
 
 from flatnet.apply.dhcp.stamps import stamps
 from flatnet.apply.filter.guard.guard_rests import guard_rests
@@ -14,11 +13,10 @@ from flatnet.apply.filter.iptables.firewall_rests import firewall_rests
 from flatnet.apply.known import Known
 from flatnet.apply.link.reads import Reads
 from flatnet.apply.link.routes import routes
+from flatnet.apply.spared import Rests
 from flatnet.exceptions import HostSetupError
 from flatnet.state.effects import Surface
 from flatnet.state.plan import Plan
-
-Rests = Mapping[Surface, object]
 
 
 def rests(
@@ -41,6 +39,8 @@ def rests(
         # Each bridge that is made has settings of its own.
         found[Surface.SYSCTL] = plan.sysctls, plan.bridges, links
         around = *links, devices.addresses(), routes()
+        # One that is closed is told of by an event (see the mender).
+        found[Surface.FORWARDING] = plan.forwarding, around
         found[Surface.BRIDGE] = plan.bridges, plan.in_use, around
         if (tables := firewall_rests(known)) is not None:
             found[Surface.FIREWALL] = plan.filter, tables

@@ -10,11 +10,14 @@ What failed, or had anything to do, is looked at by the next pass again; and
 all of it by one that is whole, or about ports.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from flatnet.apply.sufferers import guarded
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Surface
+
+# What steps follow from, by surface; of some nobody knows it.
+Rests = Mapping[Surface, object]
 
 
 class Spared:
@@ -24,13 +27,13 @@ class Spared:
         self._left: dict[Surface, tuple[object, Changes]] = {}
 
     def step(
-        self, surface: Surface, basis: object, apply: Callable[[], Changes]
+        self, surface: Surface, on: Rests, apply: Callable[[], Changes]
     ) -> Changes:
         """Return what `apply` does, or would tell once more.
 
-        :param basis: what that follows from, read before; none where nobody
-            knows
+        :param on: what that rests on, read before
         """
+        basis = on.get(surface)
         before, told = self._left.pop(surface, (None, Changes()))
         if basis is None or before != basis:
             told = guarded(surface, apply)

@@ -80,6 +80,7 @@ class Worker:
         self._declines = Declines()
         self._uplinks = Uplinks()
         self._has_passed = False
+        self._is_privileged = False
 
     def serve(self) -> int:
         """Answer until the daemon closes; return the exit status."""
@@ -169,7 +170,7 @@ class Worker:
 
     def _reply(self, request: channel.Request) -> channel.Reply:
         try:
-            check_privilege()
+            self._check_privilege()
             if request.prospect is not None:
                 return channel.Reply(trouble=uplink_trouble(*request.prospect))
             if request.needed is not None:
@@ -182,6 +183,12 @@ class Worker:
             return self._worked(request.work)
         except FlatnetError as error:
             return channel.Reply(error=str(error))
+
+    def _check_privilege(self) -> None:
+        """Check it once: nobody takes it from a process that runs."""
+        if not self._is_privileged:
+            check_privilege()
+        self._is_privileged = True
 
     def _worked(self, work: channel.Work) -> channel.Reply:
         changes = self._work(work)

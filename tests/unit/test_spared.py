@@ -8,6 +8,7 @@ from flatnet.state.effects import Effect, Subject, Surface, Verb
 
 DONE = Effect(Surface.GUARD, Verb.MADE, "table")
 FAILED = Failure(Subject(Surface.GUARD), "no")
+SAME = {Surface.GUARD: "same"}
 WARNED = Changes(warnings=("odd",))
 
 
@@ -25,21 +26,21 @@ class Step:
 def test_what_had_nothing_to_do_is_told_again_and_not_taken():
     spared, step = Spared(), Step(WARNED)
     for _ in range(3):
-        assert spared.step(Surface.GUARD, "same", step) == WARNED
+        assert spared.step(Surface.GUARD, SAME, step) == WARNED
     assert step.taken == 1
 
 
 def test_another_basis_is_looked_at():
     spared, step = Spared(), Step(Changes())
     for basis in ("one", "two", "one"):
-        spared.step(Surface.GUARD, basis, step)
+        spared.step(Surface.GUARD, {Surface.GUARD: basis}, step)
     assert step.taken == 3
 
 
 def test_surfaces_know_nothing_of_each_other():
     spared, step = Spared(), Step(Changes())
     for surface in (Surface.GUARD, Surface.DHCP):
-        spared.step(surface, "same", step)
+        spared.step(surface, dict.fromkeys(Surface, "same"), step)
     assert step.taken == 2
 
 
@@ -55,14 +56,14 @@ def test_surfaces_know_nothing_of_each_other():
 def test_what_did_anything_is_taken_until_it_does_nothing(does):
     spared, step = Spared(), Step(does, Changes())
     for _ in range(3):
-        spared.step(Surface.GUARD, "same", step)
+        spared.step(Surface.GUARD, SAME, step)
     assert step.taken == 2
 
 
 def test_where_nobody_knows_it_is_taken_and_not_remembered():
     spared, step = Spared(), Step(Changes())
-    for basis in ("same", None, "same"):
-        spared.step(Surface.GUARD, basis, step)
+    for on in (SAME, {}, SAME):
+        spared.step(Surface.GUARD, on, step)
     assert step.taken == 3
 
 
@@ -74,7 +75,7 @@ def test_what_dies_is_taken_again():
         raise ValueError("no")
 
     for _ in range(2):
-        (failure,) = spared.step(Surface.GUARD, "same", dies).failures
+        (failure,) = spared.step(Surface.GUARD, SAME, dies).failures
         assert failure.is_of_host
     assert len(died) == 2
 
@@ -82,6 +83,6 @@ def test_what_dies_is_taken_again():
 def test_what_is_forgotten_is_taken():
     spared, step = Spared(), Step(Changes())
     for _ in range(2):
-        spared.step(Surface.GUARD, "same", step)
+        spared.step(Surface.GUARD, SAME, step)
         spared.forget()
     assert step.taken == 2

@@ -5,7 +5,7 @@ What decides is the setting of the device that a packet came in by.
 systemd-networkd, or an admin's sysctl.d, puts a single device back to 0: the
 bridge's, and nothing of a guest leaves the host, or the uplink's, and no
 answer comes back.  So each is read and set by its name, after the bridges
-are made, in every pass.
+are made; one that is closed later is told by an event.
 
 Nobody is shut for what cannot be set: a guest that is cut off from outside
 is no danger to others, and still has its own network.

@@ -10,6 +10,7 @@ import contextlib
 from flatnet.apply.dhcp.stamps import stamps
 from flatnet.apply.filter.guard.guard_rests import guard_rests
 from flatnet.apply.filter.iptables.firewall_rests import firewall_rests
+from flatnet.apply.filter.proven import generation
 from flatnet.apply.known import Known
 from flatnet.apply.link.reads import Reads
 from flatnet.apply.link.routes import routes
@@ -42,11 +43,13 @@ def rests(
         # One that is closed is told of by an event (see the mender).
         found[Surface.FORWARDING] = plan.forwarding, around
         found[Surface.BRIDGE] = plan.bridges, plan.in_use, around
+        count = generation(known.proven.asking)
         if (tables := firewall_rests(known)) is not None:
-            found[Surface.FIREWALL] = plan.filter, tables
+            found[Surface.FIREWALL] = plan.filter, count, tables
         if plan.guard is not None:
             tables = guard_rests(known.proven)
-            found[Surface.GUARD] = plan.guard, plan.in_use, around, tables
+            guard = plan.guard, plan.in_use
+            found[Surface.GUARD] = *guard, around, count, tables
         files = stamps(
             plan.dhcp_servers, known.daemons, networks_path, config_file
         )

@@ -6,8 +6,9 @@ import re
 import select
 import signal
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flatnet.apply import files
 from flatnet.apply.ration import Ration
@@ -22,6 +23,7 @@ _FILES = (
     *("--pid-file", "--dhcp-hostsfile", "--addn-hosts", "--conf-file"),
     _LEASES,
 )
+_REMEMBERED = 1 << 8
 # linux/capability.h
 _NET_ADMIN = 12
 
@@ -148,12 +150,15 @@ def _is_head(daemon: Dnsmasq, ended: Container[Dnsmasq]) -> bool:
     return True
 
 
-def _files(daemon: Dnsmasq) -> Iterator[tuple[str, str]]:
-    """Yield (option, path) of the files that a server was started with."""
-    for argument in daemon.arguments:
-        option, _, path = argument.partition("=")
-        if option in _FILES and path != os.devnull:
-            yield option, path
+@lru_cache(_REMEMBERED)
+def _files(daemon: Dnsmasq) -> tuple[tuple[str, str], ...]:
+    """Return (option, path) of the files that a server was started with."""
+    given = (each.partition("=") for each in daemon.arguments)
+    return tuple(
+        (option, path)
+        for option, _, path in given
+        if option in _FILES and path != os.devnull
+    )
 
 
 def _identity(path: str, option: str) -> object:

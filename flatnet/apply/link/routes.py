@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 from flatnet.apply.link.rtnl import dump
@@ -21,6 +22,7 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 _TO, _DEVICE, _GATEWAY, _WAYS, _TABLE, _VIA = 1, 4, 5, 9, 15, 18
 _MAIN_TABLE, _UNICAST = 254, 1
 _WAY = struct.Struct("=HBBi")
+_REMEMBERED = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,13 @@ def device_name(index: int) -> str:
         return f"device {index}"
 
 
-def _routes(body: bytes) -> Iterator[Route]:
+@lru_cache(_REMEMBERED)
+def _routes(body: bytes) -> tuple[Route, ...]:
+    """The routes that a message of the kernel's tells of, mostly one."""
+    return tuple(_told(body))
+
+
+def _told(body: bytes) -> Iterator[Route]:
     family, prefix, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(body)
     values = by_kind(body[_ROUTE.size :])
     table = _number(values.get(_TABLE)) or table

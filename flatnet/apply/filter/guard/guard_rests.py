@@ -3,16 +3,15 @@
 from flatnet.apply.filter.guard import claims
 from flatnet.apply.filter.guard.guard import FAMILIES, TABLE, table_key
 from flatnet.apply.filter.guard.nft_dump import elements
-from flatnet.apply.filter.proven import Proven, generation
+from flatnet.apply.filter.proven import Proven
 
 
 def guard_rests(proven: Proven) -> object:
-    """Return what is the same as long as the tables are, and who is claimed.
+    """Return what tables are known to be, as of a transaction, and claims.
 
     :raises HostSetupError: the kernel does not tell
     """
     return (
-        generation(proven.asking),
         [proven.last(table_key(family)) for family in FAMILIES],
         elements(proven.asking, ("bridge", TABLE), claims.SET),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from flatnet.apply import texts
+from flatnet.apply import shared_texts
 from flatnet.exceptions import ApplierUnavailable
 from flatnet.state.changes import Changes
 from flatnet.state.parts import Delta
@@ -93,7 +93,7 @@ def receive_request(connection: socket.socket) -> Request:
     """
     request = msgspec.json.decode(_receive(connection), type=Request)
     if request.work is not None:
-        texts.share(request.work.delta.put.guests)
+        shared_texts.share(request.work.delta.put.guests)
     return request
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from flatnet.apply import files, netlink
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.ipset_messages import (
-    Writer,
+    SetSocket,
     socket_of_sets,
 )
 from flatnet.apply.link import taps
@@ -46,7 +46,7 @@ class Host:
             subprocess.run(["ip", *words.split()], check=True)
         self._bridge = socket.if_nametoindex(BRIDGE)
         self._kernel = netlink.connected(netlink.ROUTE, _SECONDS)
-        self._sets = Writer(socket_of_sets())
+        self._sets = SetSocket(socket_of_sets())
         for name in _SETS:
             self._sets.create(name, 4)
         self._tables = Session()

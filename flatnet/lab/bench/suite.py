@@ -6,6 +6,7 @@ from typing import Self
 from flatnet.lab.bench import (
     first_packets,
     foreign,
+    idle,
     joins,
     leases,
     lost_proofs,
@@ -13,7 +14,6 @@ from flatnet.lab.bench import (
     pool,
     repair,
     rules,
-    standing,
     start,
     traffic,
     whole_passes,
@@ -85,7 +85,7 @@ SUITE = (
     ),
     Setting(
         layout=_filtered(1, 1000),
-        figures=(*one_caller("1 of 1000 groups"), *standing.FIGURES),
+        figures=(*one_caller("1 of 1000 groups"), *idle.FIGURES),
         quick=(1,),
     ),
     Setting(

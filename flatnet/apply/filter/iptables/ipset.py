@@ -22,8 +22,8 @@ from functools import lru_cache
 from flatnet.apply.filter.iptables.ipset_messages import (
     FoundSet,
     SetError,
+    SetSocket,
     Told,
-    Writer,
     found_set,
     listed,
     names,
@@ -86,21 +86,21 @@ class SetEdits:
     gone: AbstractSet[bytes]
     new: AbstractSet[bytes]
 
-    def create(self, writer: Writer) -> None:
-        """Make the set; errors as of the writer."""
-        writer.create(self.wanted.name, self.wanted.family)
+    def create(self, kernel: SetSocket) -> None:
+        """Make the set; errors as of `SetSocket`."""
+        kernel.create(self.wanted.name, self.wanted.family)
 
-    def delete(self, writer: Writer) -> None:
+    def delete(self, kernel: SetSocket) -> None:
         """Take away what is to go."""
-        writer.delete(self.wanted.name, self.gone)
+        kernel.delete(self.wanted.name, self.gone)
 
-    def add(self, writer: Writer) -> None:
+    def add(self, kernel: SetSocket) -> None:
         """Add what is to come."""
-        writer.add(self.wanted.name, self.new)
+        kernel.add(self.wanted.name, self.new)
 
 
 Written = tuple[frozenset[str], Errors]
-_Steps = Iterable[tuple[SetEdits, Callable[[Writer], None]]]
+_Steps = Iterable[tuple[SetEdits, Callable[[SetSocket], None]]]
 
 
 def differences(
@@ -168,12 +168,12 @@ def _written(steps: _Steps, asking: KeptSocket) -> Written:
     steps = list(steps)
     if not steps:
         return frozenset(), errors
-    writer = Writer(asking)
+    kernel = SetSocket(asking)
     for edits, change in steps:
         name = edits.wanted.name
         names.add(name)
         try:
-            change(writer)
+            change(kernel)
         except SetError as error:
             errors.setdefault(name, str(error))
     return frozenset(names - errors.keys()), errors
@@ -190,19 +190,19 @@ def remove_sets(
     if not gone:
         return frozenset(), errors
     deadline = time.monotonic() + _PATIENCE
-    writer = Writer(asking)
+    kernel = SetSocket(asking)
     for name in sorted(gone):
         try:
-            _destroy(writer, name, deadline)
+            _destroy(kernel, name, deadline)
         except SetError as error:
             errors[name] = str(error)
     return frozenset(gone - errors.keys()), errors
 
 
-def _destroy(writer: Writer, name: str, deadline: float) -> None:
+def _destroy(kernel: SetSocket, name: str, deadline: float) -> None:
     while True:
         try:
-            return writer.destroy(name)
+            return kernel.destroy(name)
         except SetError as error:
             if not error.is_busy or time.monotonic() > deadline:
                 raise

@@ -122,7 +122,7 @@ def count(name: str, asking: KeptSocket) -> int:
     return -1
 
 
-class Writer:
+class SetSocket:
     """Changes sets by a socket for them; each change is done or refused."""
 
     def __init__(self, asking: KeptSocket) -> None:

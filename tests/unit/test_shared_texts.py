@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flatnet.apply import channel, texts
+from flatnet.apply import channel, shared_texts
 from flatnet.state.filtering import Guest
 from flatnet.state.parts import Delta, GuestPart, HostPart, Parts
 from flatnet.state.plan import DhcpHost, GuardedPort, Port
@@ -31,7 +31,7 @@ def received():
 
 def test_texts_of_a_guest_are_kept_once():
     guests = received()
-    texts.share(guests)
+    shared_texts.share(guests)
     ((key, part),) = guests.items()
     assert part == guest()
     assert part.filtered.uuid is key
@@ -44,5 +44,5 @@ def test_texts_of_a_guest_are_kept_once():
 def test_a_guest_without_rules_and_dhcp_has_none_still():
     shut = GuestPart(1, Port("tap1", "tap", MAC, UUID))
     guests = {VIF: shut}
-    texts.share(guests)
+    shared_texts.share(guests)
     assert guests == {VIF: GuestPart(1, Port("tap1", "tap", MAC, UUID))}

@@ -216,6 +216,23 @@ def test_who_comes_to_a_source_group_is_let_in_elsewhere(
     wait_for(lambda: let_in() in ([], [()]))
 
 
+def test_a_hint_that_came_before_its_commit_is_heard_once_more(
+    api, node, other, database, web
+):
+    """As on a cluster of databases, where no timer is to be waited for."""
+    mine, theirs = new_instance(database), new_instance(database, "node2")
+    join(database, web["web"], mine)
+    for uuid, host in ((mine, "node1"), (theirs, "node2")):
+        api.allocate_for_instance(CONTEXT, instance_id=uuid, host=host)
+    asks = Asks(node)
+    passes = node.reconciler._asks
+    asks.of(hint(node, web["front"], of=frozenset([theirs])))
+    wait_for(lambda: passes._served == passes._asked)
+    assert not node.applier.parts.members
+    join(database, web["front"], theirs)
+    wait_for(lambda: node.applier.parts.members)
+
+
 def test_nobody_hears_of_members_that_no_rule_names(
     api, node, other, database, web
 ):

@@ -103,12 +103,12 @@ class Mender:
         self._plan = plan
 
     def note(
-        self, plan: Plan, plugged: Mapping[str, bool], closed: frozenset[str]
+        self, plan: Plan, plugged: Mapping[str, bool], shut: frozenset[str]
     ) -> None:
-        """Note what a pass has left; `plugged` are carriers, by port."""
+        """Note what a pass left: carriers by port, what does not forward."""
         self._strangers = self._tools.known.guarding.strangers
         self._make_subjects = cache(partial(subjects, plan))
-        self._closed = closed
+        self._closed = shut
         self._plugged = plugged
         self._probes.note()
 

@@ -64,16 +64,13 @@ class Standing:
 
     def _composed(self, before: Parts, work: Work) -> Plan:
         """The plan of some work; the one before where nothing is another."""
-        if before is self._parts and work.delta.leaves(before):
-            if self._plan and not work.renewed:
-                return self._plan
-        else:
-            self._parts = changed(before, work.delta)
-        self._plan = None
-        plan = composed(self._parts, self._sources, work.renewed)
-        if not work.renewed:
-            self._plan = plan
-        return plan
+        if before is not self._parts or not work.delta.leaves(before):
+            self._parts, self._plan = changed(before, work.delta), None
+        if work.renewed:
+            return composed(self._parts, self._sources, work.renewed)
+        if self._plan is None:
+            self._plan = composed(self._parts, self._sources)
+        return self._plan
 
     def _undone(self, plan: Plan) -> frozenset[str]:
         """The names of the ports that what failed has left undone."""

@@ -10,7 +10,6 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
-    CompoundSelect,
     Connection,
     Select,
     and_,
@@ -75,6 +74,8 @@ _OF_INSTANCES = (
     ("member", _MEMBERSHIPS),
 )
 _OF_GROUPS = (("group", selects.groups_among(IDS)),)
+# Of instances, of groups, or of both.
+_together = lru_cache(kinds.together)
 
 
 @engine.reads
@@ -91,11 +92,11 @@ def read(
     chosen = scope.groups & known.groups
     rows = _rows(connection, host, instances, chosen)
     bound, departed = _bound(rows["binding"])
-    joined = rows["member"]
-    found = _interfaces(rows["interface"], bound, joined, host)
+    found = _interfaces(rows, bound, host)
     networks = {each.network_id for each in found}
     used = {group for each in found for group in each.security_group_ids}
-    groups = from_groups(_kept(rows["group"], "group", used | chosen))
+    wanted = used | chosen
+    groups = from_groups(_kept(rows["group"], "group", wanted))
     named = sources_of(groups)
     sources = named | known.sources
     whole = (named - known.sources) | (scope.members & sources)
@@ -104,7 +105,7 @@ def read(
         interfaces=found,
         security_groups=groups,
         members=(
-            *from_members(joined, sources - whole),
+            *from_members(rows["member"], sources - whole),
             *_members(connection, whole),
         ),
         bindings=bound,
@@ -115,7 +116,7 @@ def read(
     return snapshot, Covered(
         instances=instances,
         networks=frozenset(networks),
-        groups=frozenset(used | chosen),
+        groups=frozenset(wanted),
         sources=frozenset(whole),
     )
 
@@ -149,14 +150,7 @@ def _rows(
         given |= {"ids": sorted(groups)}
     if not wanted:
         return kinds.by_kind(())
-    return kinds.by_kind(connection.execute(_together(wanted), given))
-
-
-@lru_cache
-def _together(
-    wanted: tuple[tuple[str, Select[Any]], ...],
-) -> CompoundSelect[Any]:
-    return kinds.together(*wanted)
+    return kinds.by_kind(connection.execute(_together(*wanted), given))
 
 
 def _bound(
@@ -172,17 +166,19 @@ def _bound(
 
 
 def _interfaces(
-    rows: Iterable[AnyRow],
+    rows: Mapping[str, Sequence[AnyRow]],
     bound: Collection[Binding],
-    joined: Iterable[AnyRow],
     host: str,
 ) -> tuple[Interface, ...]:
-    """The interfaces that the host is to have."""
-    groups = interfaces.grouped(
-        sorted({(row.instance_uuid, row.security_group_id) for row in joined})
+    """The interfaces that the host is to have, of rows by kind."""
+    joined = {
+        (row.instance_uuid, row.security_group_id) for row in rows["member"]
+    }
+    attached = sorted(
+        rows["interface"], key=lambda row: (row.uuid, row.position or 0)
     )
-    together = sorted(rows, key=lambda row: (row.uuid, row.position or 0))
-    return wanted_here(interfaces.from_rows(together, groups), bound, host)
+    groups = interfaces.grouped(sorted(joined))
+    return wanted_here(interfaces.from_rows(attached, groups), bound, host)
 
 
 def _kept(

@@ -63,13 +63,25 @@ def agree(devices):
     return links[0] == links[1] and known[0] == known[1]
 
 
+def nothing(devices, chosen):
+    """Do nothing between two changes."""
+
+
+def a_reading(devices, chosen):
+    """Read one again, if it is there."""
+    with contextlib.suppress(OSError):
+        devices.reread(chosen.choice(("d1", "d2", "d3", "d4")))
+
+
+@pytest.mark.parametrize("between", [nothing, a_reading])
 @pytest.mark.parametrize("seed", range(4))
-def test_what_events_say_is_what_a_dump_says(namespace, seed):
+def test_what_events_say_is_what_a_dump_says(namespace, seed, between):
     def followed():
         chosen, done = random.Random(seed), []
         with contextlib.closing(Devices()) as devices:
             for _ in range(STEPS):
                 done.append(change(chosen))
+                between(devices, chosen)
                 eventually(partial(agree, devices), done)
 
     namespace.call(followed)
@@ -97,20 +109,6 @@ def test_who_is_read_after_events_is_what_was_read(namespace):
             return sorted(devices.named())
 
     assert namespace.call(reread) == ["lo"]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_readings_in_between_change_nothing(namespace, seed):
-    def followed():
-        chosen, done = random.Random(seed), []
-        with contextlib.closing(Devices()) as devices:
-            for _ in range(STEPS):
-                done.append(change(chosen))
-                with contextlib.suppress(OSError):
-                    devices.reread(chosen.choice(("d1", "d2", "d3", "d4")))
-                eventually(partial(agree, devices), done)
-
-    namespace.call(followed)
 
 
 def test_what_was_there_before_is_nobodys_deed(namespace):

@@ -30,12 +30,9 @@ class Passed:
         # What was checked in one plan, in turn; nothing where parts failed.
         self._before: dict[object, list[tuple[object, ...]]] = {}
         self._now: dict[object, list[tuple[object, ...]]] = defaultdict(list)
-        # A plan that none of the host's own was wrong in, and what it became.
-        nothing = Plan("")
-        self.whole: tuple[Plan, tuple[Plan, tuple[Failure, ...]]] = (
-            nothing,
-            (nothing, ()),
-        )
+        # The last plan that none of the host's own was wrong in, and what it
+        # became.
+        self.whole: tuple[Plan, tuple[Plan, tuple[Failure, ...]]] | None = None
 
     def begin(self) -> None:
         """Begin with another plan."""

@@ -47,11 +47,11 @@ def checked(plan: Plan, passed: Passed) -> tuple[Plan, tuple[Failure, ...]]:
     :param passed: the plan before, and the parts that passed in it
     :raises HostSetupError: the host itself is not
     """
-    known, found = passed.whole
-    if plan is not known:
-        passed.begin()
-        found = _checked(plan, Instances(plan, passed))
-        passed.whole = plan, found
+    if passed.whole is not None and passed.whole[0] is plan:
+        return passed.whole[1]
+    passed.begin()
+    found = _checked(plan, Instances(plan, passed))
+    passed.whole = plan, found
     return found
 
 

@@ -65,7 +65,8 @@ class RenderedSets:
         names = {each: self._names(each, outline) for each in _FAMILIES}
         if (*sources, *names[4], *names[6]) == tuple(self._sets):
             found = self._sets | sources
-            for name in (touched & found.keys()) - sources.keys():
+            # None of which is a source: of these nobody here is a member.
+            for name in touched & found.keys():
                 found[name] = self._made(name, found[name].family)
         else:
             found = sources | {

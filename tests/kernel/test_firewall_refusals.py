@@ -9,7 +9,7 @@ from segment import guest
 
 from flatnet.apply.command import _PATH
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.filter.iptables.ipset_messages import SetError, Writer
+from flatnet.apply.filter.iptables.ipset_messages import SetError, SetSocket
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.known import Known
 from flatnet.state.changes import group_key
@@ -103,8 +103,8 @@ def test_a_set_that_keeps_who_left_lets_nobody_in(namespace, monkeypatch):
         return delete(writer, name, members)
 
     applied(namespace, planned(1, members=("10.0.0.8", "10.0.0.9")))
-    delete = Writer.delete
-    monkeypatch.setattr(Writer, "delete", refused)
+    delete = SetSocket.delete
+    monkeypatch.setattr(SetSocket, "delete", refused)
     less = planned(1, members=("10.0.0.9",))
     (failure,) = namespace.call(apply_firewall, less, Known()).failures
     assert (failure.key, failure.instances) == (

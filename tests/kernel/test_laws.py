@@ -13,6 +13,7 @@ workers die, others meddle; and after each pass:
 import inspect
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import meddling
 import pytest
@@ -24,7 +25,7 @@ from walk import walked
 STEPS = 10
 UPLINK = {"flat_interface": "eth1", "flat_network_bridge": "br100"}
 # Each is another walk, on a host whose daemon has these options.
-HOSTS = (
+HOSTS: tuple[dict[str, Any], ...] = (
     {},
     {},
     UPLINK,

@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatnet.apply.filter.guard import nft, nft_keys, routed, rules
-from flatnet.apply.filter.guard import nft_elements as elements
+from flatnet.apply.filter.guard import (
+    nft,
+    nft_elements,
+    nft_keys,
+    routed,
+    rules,
+)
 from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
@@ -16,7 +21,7 @@ from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.proven import generation
 from flatnet.exceptions import HostSetupError
 
-put, write = elements.put_elements, elements.write_elements
+put, write = nft_elements.put_elements, nft_elements.write_elements
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1).map(
     lambda text: text[:15]
 )

@@ -1,6 +1,7 @@
 """That what is presumed of a table after a write is what is read then."""
 
 import subprocess
+from typing import Any
 
 import pytest
 from rules import RULES, applied
@@ -106,7 +107,7 @@ def test_it_is_read_once_more_whatever_it_was(namespace):
             assert apply_firewall(each, known).failures == ()
         assert known.presumed == {4, 6}
         key = tables_key(4)
-        saved = known.proven.last(key)
+        saved: Any = known.proven.last(key)
         saved.tables["filter"].texts["flatnet-g-8"].pop()
         assert apply_firewall(plan, known).made == ()
         confirm(known.proven, known.presumed)

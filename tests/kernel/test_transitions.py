@@ -5,7 +5,7 @@ from filtered import rule
 from segment import guest, probe, segment
 
 from flatnet.apply.filter.iptables import firewall
-from flatnet.apply.filter.iptables.ipset_messages import Writer
+from flatnet.apply.filter.iptables.ipset_messages import SetSocket
 from flatnet.apply.known import Known
 from flatnet.state.rows import SecurityGroup
 from tests.builders import settings, snapshot
@@ -52,7 +52,7 @@ def passing(net, before, after):
     asking = net.guests[3].namespace
     writes = {
         (firewall, "restore"): firewall.restore,
-        (Writer, "_asked"): Writer._asked,
+        (SetSocket, "_asked"): SetSocket._asked,
     }
 
     def reached():

@@ -52,7 +52,7 @@ FILES = (
 class Site:
     """A node with two guests, of which all may ping the first."""
 
-    lab: object
+    lab: Lab
     guests: dict
     managers: object
 

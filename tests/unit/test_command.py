@@ -4,6 +4,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_what_binds_commands_may_be_missing(monkeypatch):
 def test_an_end_is_waited_for_and_not_looked_for(monkeypatch):
     """It comes after that of its output."""
     looked = []
-    monkeypatch.setattr(subprocess.time, "sleep", looked.append)
+    monkeypatch.setattr(time, "sleep", looked.append)
     done = command.run("sh", "-c", "exec >&- 2>&-; sleep 0.1; exit 3")
     assert done.status == 3
     assert looked == []

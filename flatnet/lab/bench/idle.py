@@ -18,8 +18,10 @@ _WAKES = (
 def idle(site: Site) -> Measured:
     """Percent of a core while nothing happens but one pass of the timer.
 
-    The floor is a Python process that wakes up once a second.
+    What calls before left to be cleared up is done before.  The floor is a
+    Python process that wakes up once a second.
     """
+    _settle(site)
     return _used(site, site.daemon_pids(), site.effort.rounding)
 
 
@@ -29,8 +31,7 @@ def probes(site: Site) -> Measured:
     No pass falls into that: the next one that nobody asks for is due in more
     seconds than are looked at.
     """
-    site.ask("reconcile", {"host": site.node.name})
-    time.sleep(_SETTLING_SECONDS)
+    _settle(site)
     return _used(site, [roles.worker(site.node)], site.effort.seconds)
 
 
@@ -38,6 +39,11 @@ FIGURES = (
     Figure("idle", "% of a core", idle, (Goal(0.5),)),
     Figure("idle, probes alone", "% of a core", probes, (Goal(0.2),)),
 )
+
+
+def _settle(site: Site) -> None:
+    site.ask("reconcile", {"host": site.node.name})
+    time.sleep(_SETTLING_SECONDS)
 
 
 def _used(site: Site, ours: Sequence[int], seconds: float) -> Measured:

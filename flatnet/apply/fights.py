@@ -9,7 +9,7 @@ What opens guests does not wait: rules are put back each time, whoever is to
 repair the rest, and so is a bridge, by whose name the rules know guests.
 """
 
-from flatnet.apply.pace import LONGEST_PAUSE, Often, Pace
+from flatnet.apply.backoff import LONGEST_PAUSE, Backoff, Often
 from flatnet.state.changes import Fight
 from flatnet.state.effects import Subject, Surface
 
@@ -22,20 +22,20 @@ class Fights:
     """Those of one worker; time is an argument."""
 
     def __init__(self) -> None:
-        self._pace = Pace[Subject](freely=_FREELY)
+        self._backoff = Backoff[Subject](freely=_FREELY)
         self._told: set[Subject] = set()
 
     def to_repair(self, what: Subject, who: str, now: float) -> None:
         """Note that somebody undid what a pass is to repair."""
-        self._pace.count(what, now, who)
+        self._backoff.count(what, now, who)
         if what.surface == Surface.BRIDGE:
-            self._pace.ask_now(what, now)
+            self._backoff.ask_now(what, now)
         else:
-            self._pace.ask(what, now)
+            self._backoff.ask(what, now)
 
     def due(self, now: float) -> frozenset[Subject]:
         """Return what a pass should repair now."""
-        return self._pace.due(now)
+        return self._backoff.due(now)
 
     def is_open(self, what: Subject) -> bool:
         """Whether it is known, and told, that somebody fights about it."""
@@ -43,13 +43,13 @@ class Fights:
 
     def begun(self) -> tuple[str, ...]:
         """Return a line for each fight that nobody was told of."""
-        new = [e for e in self._pace.often() if e.what not in self._told]
+        new = [e for e in self._backoff.often() if e.what not in self._told]
         self._told.update(each.what for each in new)
         return tuple(map(_begun, new))
 
     def ended(self, now: float) -> tuple[str, ...]:
         """Return a line for each that is over."""
-        over = self._pace.ended(now)
+        over = self._backoff.ended(now)
         self._told.difference_update(each.what for each in over)
         return tuple(
             f"{each.what}: nobody undoes it any more; it was undone "
@@ -69,7 +69,7 @@ class Fights:
                 since=round(time - now + each.since),
                 times=each.times,
             )
-            for each in self._pace.often()
+            for each in self._backoff.often()
         )
 
 

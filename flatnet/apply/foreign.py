@@ -8,7 +8,7 @@ import time
 from flatnet.apply.filter.iptables.overtaken import Overtaken
 from flatnet.apply.filter.iptables.saved import tables_key
 from flatnet.apply.host import Tools
-from flatnet.apply.own import UNKNOWN, Writer
+from flatnet.apply.rule_writers import UNKNOWN, Writer
 from flatnet.apply.watch import Noticed
 
 

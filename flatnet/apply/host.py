@@ -27,7 +27,7 @@ from flatnet.apply.filter.connections.owed import NOTHING, Owed, after
 from flatnet.apply.filter.guard.guard import apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.filter.iptables.force import open_instances
+from flatnet.apply.filter.iptables.in_force import open_instances
 from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.forwarding import apply_forwarding
@@ -116,7 +116,11 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
         Surface.BRIDGE,
         {} if shut else on,
         lambda: apply_bridges(
-            plan, devices, shut=shut, sound=tools.known.sound, ports=task.ports
+            plan,
+            devices,
+            shut=shut,
+            unchanged=tools.known.unchanged,
+            ports=task.ports,
         ),
     )
     forwards = step(Surface.FORWARDING, on, lambda: apply_forwarding(plan))

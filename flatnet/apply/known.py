@@ -6,18 +6,18 @@ from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.filter.guard.guard import Guarding
+from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.legacy import Legacy
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.restorers import Restorers
-from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.filter.iptables.settled import Settled
 from flatnet.apply.filter.iptables.words import Words
 from flatnet.apply.filter.proven import Proven
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.link.found import Finder
 from flatnet.apply.link.own_ports import OwnPorts
-from flatnet.apply.link.sound import Sound
-from flatnet.apply.own import OwnPrograms
+from flatnet.apply.link.unchanged_ports import UnchangedPorts
+from flatnet.apply.rule_writers import OwnPrograms
 from flatnet.apply.spared import Spared
 
 
@@ -32,8 +32,8 @@ class Known:
     `texts` the files that they were given, `leases` what they gave out,
     `unread` the families whose tables we wrote and have not read since,
     `presumed` those that count until then as what we wrote, `ports` those that
-    bore our mark, `sound` those that need nothing, `finder` those that were
-    found up, `spared` the steps that have nothing to do.
+    bore our mark, `unchanged` those that need nothing, `finder` those that
+    were found up, `spared` the steps that have nothing to do.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -48,7 +48,7 @@ class Known:
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
     leases: Leases = field(default_factory=Leases)
-    sound: Sound = field(default_factory=Sound)
+    unchanged: UnchangedPorts = field(default_factory=UnchangedPorts)
     finder: Finder = field(default_factory=Finder)
     unread: set[int] = field(default_factory=set)
     presumed: set[int] = field(default_factory=set)

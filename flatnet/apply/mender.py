@@ -12,7 +12,7 @@ Goals, and how each is met:
   judged by the device that it is about.  The daemon is asked for what a
   guest's port is about, and not for a whole pass.
 * A guest that comes and goes all the time, or a program that undoes each
-  repair, costs less and less (`pace`, `fights`).  Rules are put back each
+  repair, costs less and less (`backoff`, `fights`).  Rules are put back each
   time, with a rest in between that is as many times as long as it took, and
   whole passes for it are asked for less and less.
 """
@@ -25,25 +25,25 @@ from functools import cache, partial
 from itertools import chain
 
 from flatnet.apply import events
+from flatnet.apply.backoff import Backoff
 from flatnet.apply.events import ANYTHING, HOST, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
 from flatnet.apply.filter.connections import owed
 from flatnet.apply.foreign import Foreign
 from flatnet.apply.host import Tools, apply_rules
-from flatnet.apply.link.concern import (
+from flatnet.apply.link.device_changes import DeviceChanges
+from flatnet.apply.link.forwarding import closed
+from flatnet.apply.link.own_routes import OwnRoutes
+from flatnet.apply.link.relevant_events import (
     NOTHING,
     Concern,
     Subjects,
     concern,
     subjects,
 )
-from flatnet.apply.link.forwarding import closed
-from flatnet.apply.link.moved import Moved
-from flatnet.apply.link.own_routes import OwnRoutes
 from flatnet.apply.link.strangers import Strangers, strangers, ways
-from flatnet.apply.own import SOMEBODY, program
-from flatnet.apply.pace import Pace
 from flatnet.apply.probes import Probes
+from flatnet.apply.rule_writers import SOMEBODY, program
 from flatnet.apply.watch import Watch
 from flatnet.state.changes import Changes, Fight
 from flatnet.state.effects import Subject, Surface
@@ -77,7 +77,7 @@ class Mender:
         self._routes = OwnRoutes()
         self._fights = Fights()
         self._foreign = Foreign(tools)
-        self._carriers = Pace[str](freely=_FREELY)
+        self._carriers = Backoff[str](freely=_FREELY)
         # Seconds until the next look, beside those that are always left.
         self.rest = 0.0
         # Who may have been open while rules were missing, and nobody has
@@ -171,7 +171,7 @@ class Mender:
             self._teller.tell(ANYTHING)
         self._ask()
 
-    def _concern(self, moved: Moved) -> Concern:
+    def _concern(self, moved: DeviceChanges) -> Concern:
         devices = self._watch.devices
         found = NOTHING
         if moved.links or moved.addresses:
@@ -198,7 +198,7 @@ class Mender:
             return strangers(guard, plan.in_use, devices)
         return known
 
-    def _note_undone(self, found: Concern, moved: Moved) -> None:
+    def _note_undone(self, found: Concern, moved: DeviceChanges) -> None:
         ports = {Subject(Surface.PORT, name) for name in found.ports}
         for each in sorted(found.others | ports, key=str):
             self._note_repair(each, self._who(each.key, moved))
@@ -212,7 +212,7 @@ class Mender:
         """Note that a pass is to repair something."""
         self._fights.to_repair(what, who, time.monotonic())
 
-    def _who(self, name: str, moved: Moved) -> str:
+    def _who(self, name: str, moved: DeviceChanges) -> str:
         """Who changed a device or its addresses, if the kernel says so."""
         known = (self._watch.devices.find(name), *chain(*moved.links))
         ports = [

@@ -35,8 +35,8 @@ def rests(
     """
     found: dict[Surface, object] = {}
     with contextlib.suppress(HostSetupError, OSError):
-        roll = devices.roll()
-        links = roll, roll.turn
+        device_index = devices.device_index()
+        links = device_index, device_index.turn
         # Each bridge that is made has settings of its own.
         found[Surface.SYSCTL] = plan.sysctls, plan.bridges, links
         around = *links, devices.addresses(), routes()

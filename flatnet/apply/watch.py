@@ -24,11 +24,11 @@ from flatnet.apply.filter.guard.nft_dump import FAMILIES as NUMBERS
 from flatnet.apply.filter.iptables import touched
 from flatnet.apply.filter.iptables.native import NFT_FAMILIES
 from flatnet.apply.filter.iptables.touched import NOTHING, Told, Touched
+from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.devices import Devices
-from flatnet.apply.link.moved import Moved
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import HEADER, NETFILTER, by_kind
-from flatnet.apply.own import UNKNOWN, Writer
+from flatnet.apply.rule_writers import UNKNOWN, Writer
 
 # From linux/netfilter/nf_tables.h.
 _GENERATION = 15
@@ -64,7 +64,7 @@ class Noticed:
     `transactions` are those of nftables, in order.
     """
 
-    moved: Moved = field(default_factory=Moved)
+    moved: DeviceChanges = field(default_factory=DeviceChanges)
     transactions: tuple[Transaction, ...] = ()
 
     @property

@@ -34,7 +34,7 @@ from flatnet.apply.host import (
 )
 from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import check_privilege
-from flatnet.apply.link.checks import uplink_trouble
+from flatnet.apply.link.bridge_checks import uplink_trouble
 from flatnet.apply.link.forwarding import left_closed
 from flatnet.apply.link.stale import withdraw
 from flatnet.apply.link.uplinks import Uplinks, read_uplinks

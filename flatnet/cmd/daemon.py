@@ -13,8 +13,8 @@ import oslo_messaging as messaging
 from oslo_config import cfg
 
 from flatnet import deadline, heap, rpc
-from flatnet.apply.client import Applier, ApplierProcess
-from flatnet.cmd import devices, hostname, needs, serving
+from flatnet.apply.applier_client import Applier, ApplierProcess
+from flatnet.cmd import device_options, hostname, needs, serving
 from flatnet.cmd.heartbeat import Heartbeat
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.notify import notify
@@ -110,7 +110,10 @@ class Daemon:
         outcome = self._reconciler.run_pass()
         if outcome.error is not None:
             raise outcome.error
-        for line in (*devices.missing(self._settings), self._idle_uplink()):
+        for line in (
+            *device_options.missing(self._settings),
+            self._idle_uplink(),
+        ):
             if line:
                 LOG.warning("%s", line)
 

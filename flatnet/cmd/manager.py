@@ -21,8 +21,8 @@ from oslo_config import cfg
 from oslo_log import log
 
 from flatnet import __version__, stderr
-from flatnet.apply.client import ApplierProcess, start_applier
-from flatnet.cmd import configfiles, devices
+from flatnet.apply.applier_client import ApplierProcess, start_applier
+from flatnet.cmd import configfiles, device_options
 from flatnet.cmd.privilege import check_user, drop_privilege
 from flatnet.cmd.statepath import make_state_directory, mend_database
 from flatnet.config import conf
@@ -89,7 +89,7 @@ def _settings(arguments: list[str]) -> Settings:
             )
         settings = conf.settings(cfg.CONF)
         conf.check_users(cfg.CONF, settings)
-        settings = devices.resolved(cfg.CONF, settings)
+        settings = device_options.resolved(cfg.CONF, settings)
     except cfg.Error as error:
         raise configfiles.explained(str(error), files) from error
     configfiles.check_names(files)

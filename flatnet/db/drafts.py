@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from flatnet.db import addresses, bindings, models, vifs
+from flatnet.db import bindings, fixed_ips, models, vifs
 from flatnet.db.candidates import Asked
 from flatnet.db.draft import Draft, Wanted
 from flatnet.db.orders import Order, Placing
@@ -29,7 +29,7 @@ def read(
     """
     known = found.tenants
     used = {network.id for _, networks in wanted for network, _ in networks}
-    pools = addresses.pools_of(
+    pools = fixed_ips.pools_of(
         connection,
         [each for each in found.asked if each.network.id in used],
         found.rows,
@@ -37,7 +37,7 @@ def read(
         quarantine=placement.quarantine,
         present=known.present,
     )
-    others = addresses.pools(
+    others = fixed_ips.pools(
         connection, _others(connection, wanted, known), host=placement.host
     )
     number = 0
@@ -76,7 +76,7 @@ def write(connection: Connection, draft: Draft) -> None:
     ]
     ids = {vif.uuid: vif.id for each in tenants for vif in each.vifs if vif.id}
     present = draft.tenants.present
-    addresses.write(
+    fixed_ips.write(
         connection,
         draft.pools.values(),
         interface_ids={**ids, **vifs.add(connection, new)},

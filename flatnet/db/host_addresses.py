@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select, update
 
-from flatnet.db import addresses, engine, models, requests, reservations
+from flatnet.db import engine, fixed_ips, models, requests, reservations
 from flatnet.db.candidates import Asked
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
@@ -82,11 +82,11 @@ def _pool(
 ) -> Pool:
     """Return what a bridge needs of a locked network's pool."""
     asked = Asked(network, named, number=1)
-    return addresses.pools(
+    return fixed_ips.pools(
         connection, [asked], host=host, quarantine=quarantine
     )[network.id]
 
 
 def _write(connection: Connection, pool: Pool) -> None:
     present = connection.scalars(select(Now())).one()
-    addresses.write(connection, [pool], interface_ids={}, present=present)
+    fixed_ips.write(connection, [pool], interface_ids={}, present=present)

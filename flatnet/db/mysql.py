@@ -13,7 +13,7 @@ from pymysql.err import OperationalError
 from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
-from flatnet.db import names, waits
+from flatnet.db import server_addresses, waits
 from flatnet.db.tls import SharedContext
 
 # Rows, and with the second what `FLUSH TABLES WITH READ LOCK` and a change
@@ -110,10 +110,10 @@ def _connect(
         return connection
 
     try:
-        found = names.addresses(connection.host)
+        found = server_addresses.addresses(connection.host)
     except OSError as error:
         raise _unreachable(connection, error) from error
-    return names.first(found, reach, OperationalError)
+    return server_addresses.first(found, reach, OperationalError)
 
 
 def _socket(connection: BoundConnection, address: str) -> socket.socket:

@@ -15,7 +15,7 @@ from psycopg2 import extensions
 from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
-from flatnet.db import names, waits
+from flatnet.db import server_addresses, waits
 
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '{}s'"
 _DIRECTIONS = {
@@ -57,13 +57,15 @@ def _connect(_dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
     """
 
     def reach(host: dict[str, Any]) -> Any:
-        return names.first(
+        return server_addresses.first(
             tuple(_addresses(host)),
             lambda way: psycopg2.connect(*arguments, **{**options, **way}),
             psycopg2.OperationalError,
         )
 
-    return names.first(_hosts(options), reach, psycopg2.OperationalError)
+    return server_addresses.first(
+        _hosts(options), reach, psycopg2.OperationalError
+    )
 
 
 def _hosts(options: dict[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -87,7 +89,7 @@ def _addresses(host: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield host
         return
     try:
-        for address in names.addresses(name):
+        for address in server_addresses.addresses(name):
             yield {**host, "hostaddr": address}
     except OSError as error:
         raise psycopg2.OperationalError(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
-from flatnet.db import addresses, engine, models, networks
+from flatnet.db import engine, fixed_ips, models, networks
 from flatnet.db.candidates import Asked
 from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
@@ -25,7 +25,7 @@ def check_requested(
         select(NETWORKS).where(NETWORKS.c.uuid.in_(_uuids(wanted)))
     ).all()
     named = [each for each in _matched(found, wanted) if each[1] is not None]
-    pools = addresses.pools(
+    pools = fixed_ips.pools(
         connection,
         [
             Asked(network, frozenset([str(address)]))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, func, select
 
-from flatnet.db import addresses, engine, models, ranges, requests
+from flatnet.db import engine, fixed_ips, models, ranges, requests
 from flatnet.db.candidates import Asked
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
@@ -39,8 +39,8 @@ def ensure(
     """
     network = requests.locked_network(connection, network_uuid)
     named = frozenset(each.address for each in in_use)
-    pools = addresses.pools(connection, [Asked(network, named)])
-    addresses.write(
+    pools = fixed_ips.pools(connection, [Asked(network, named)])
+    fixed_ips.write(
         connection,
         [pools[network.id].without(in_use, host)],
         interface_ids={},

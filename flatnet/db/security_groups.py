@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, insert, or_, select
 from sqlalchemy import delete as delete_from
 
-from flatnet.db import checks, engine, models, rules
+from flatnet.db import checks, engine, models, security_group_rules
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     Conflict,
@@ -135,7 +135,7 @@ def create_rule(
     source = None
     if source_group is not None:
         source = find(connection, source_group).id
-    values = rules.columns(
+    values = security_group_rules.columns(
         protocol=protocol,
         from_port=from_port,
         to_port=to_port,
@@ -147,7 +147,7 @@ def create_rule(
     done = connection.execute(insert(RULES).values(values))
     (rule_id,) = done.inserted_primary_key or (None,)
     row = connection.execute(select(RULES).where(RULES.c.id == rule_id)).one()
-    return rules.from_row(row)
+    return security_group_rules.from_row(row)
 
 
 @engine.writes
@@ -201,7 +201,7 @@ def _with_rules(
             id=group.id,
             name=group.name,
             rules=tuple(
-                rules.from_row(row)
+                security_group_rules.from_row(row)
                 for row in rows
                 if row.parent_group_id == group.id
             ),

@@ -17,7 +17,7 @@ from sqlalchemy import (
     union,
 )
 
-from flatnet.db import interfaces, models, networks, rules
+from flatnet.db import interfaces, models, networks, security_group_rules
 from flatnet.state.rows import GONE
 
 FIXED_IPS = models.fixed_ips
@@ -71,7 +71,11 @@ def groups_among(ids: Any) -> Select[Any]:
     :param ids: a parameter, or a statement that finds them
     """
     return (
-        select(GROUPS.c.id.label("group"), GROUPS.c.name, *rules.COLUMNS)
+        select(
+            GROUPS.c.id.label("group"),
+            GROUPS.c.name,
+            *security_group_rules.COLUMNS,
+        )
         .outerjoin(RULES, RULES.c.parent_group_id == GROUPS.c.id)
         .where(GROUPS.c.id.in_(ids))
     )

@@ -17,7 +17,7 @@ from flatnet.db import (
     interfaces,
     models,
     networks,
-    rules,
+    security_group_rules,
     selects,
 )
 from flatnet.db.models import AnyRow
@@ -223,7 +223,11 @@ def _group(rows: Sequence[AnyRow]) -> SecurityGroup:
     return SecurityGroup(
         id=rows[0].group,
         name=rows[0].name,
-        rules=tuple(rules.from_row(row) for row in rows if row.id is not None),
+        rules=tuple(
+            security_group_rules.from_row(row)
+            for row in rows
+            if row.id is not None
+        ),
     )
 
 

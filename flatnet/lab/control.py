@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatnet.lab import namespaces, owner
-from flatnet.lab.keeper import IS_UP, STEP
+from flatnet.lab.background import IS_UP, STEP
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import DAEMON
 from flatnet.lab.spec import LabSpec
@@ -39,7 +39,7 @@ def up_in_background(spec: LabSpec, *, say: Callable[[str], None]) -> None:
     :raises LabError: it did not come up; nothing stays
     """
     command = [
-        *[sys.executable, "-m", "flatnet.lab.keeper"],
+        *[sys.executable, "-m", "flatnet.lab.background"],
         *[spec.name, str(spec.nodes), str(spec.directory)],
     ]
     with subprocess.Popen(

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from flatnet.lab import namespaces
-from flatnet.lab.daemon import as_user, log_tail
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.server_process import as_user, log_tail
 
 _END_SECONDS = 10.0
 Json = dict[str, Any]

@@ -17,7 +17,7 @@ from typing import Self
 
 from flatnet.db import schema
 from flatnet.db.engine import Database
-from flatnet.lab import namespaces, owner, services, topology
+from flatnet.lab import namespaces, owner, servers, topology
 from flatnet.lab.client import RpcClient
 from flatnet.lab.guest import Guest
 from flatnet.lab.image import image
@@ -38,8 +38,8 @@ from flatnet.lab.spec import (
 )
 
 _SERVERS = {
-    MARIADB: services.mariadb_inside,
-    POSTGRESQL: services.postgresql_inside,
+    MARIADB: servers.mariadb_inside,
+    POSTGRESQL: servers.postgresql_inside,
 }
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flatnet.lab import namespaces
-from flatnet.lab.daemon import LabProcess
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.readable import program_trees, readable
+from flatnet.lab.server_process import LabProcess
 from flatnet.lab.spec import NodeSpec, node_conf_text
 
 DAEMON = "flatnet-manager"

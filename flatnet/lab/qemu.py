@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from flatnet.lab.daemon import LabProcess, ServerError
 from flatnet.lab.image import Image
 from flatnet.lab.lease import Lease, lease_of
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.server_process import LabProcess, ServerError
 
 BOOT_SECONDS = 60.0
 _MEMORY_MIB = 192

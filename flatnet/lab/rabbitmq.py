@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from flatnet.lab.daemon import (
+from flatnet.lab.server_process import (
     LabProcess,
     ServerError,
     answer,

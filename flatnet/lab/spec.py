@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flatnet.exceptions import ConfigurationError
-from flatnet.lab import services
+from flatnet.lab import servers
 
 STATE_DIRECTORY = Path("/var/lib/flatnet-lab")
 PREFIX = "flatnet"
@@ -85,10 +85,10 @@ class LabSpec:
     def database_url(self) -> str:
         """The database, for daemons and for the operator's tool."""
         if self.database == MARIADB:
-            return services.mariadb_url(CONTROL_ADDRESS, services.MARIADB_PORT)
+            return servers.mariadb_url(CONTROL_ADDRESS, servers.MARIADB_PORT)
         if self.database == POSTGRESQL:
-            return services.postgresql_url(
-                CONTROL_ADDRESS, services.POSTGRESQL_PORT
+            return servers.postgresql_url(
+                CONTROL_ADDRESS, servers.POSTGRESQL_PORT
             )
         return f"sqlite:///{self.database_file}"
 
@@ -96,7 +96,7 @@ class LabSpec:
     def outer_database_url(self) -> str:
         """The database, for who is in none of the lab's namespaces."""
         if self.database == MARIADB:
-            socket = self.server_directory / services.MARIADB_SOCKET
+            socket = self.server_directory / servers.MARIADB_SOCKET
             return (
                 f"mysql+pymysql://root@localhost/flatnet?unix_socket={socket}"
             )

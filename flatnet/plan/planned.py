@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
+from flatnet.plan.dns_names import Names
 from flatnet.plan.guests import Ground, Guests, guests
 from flatnet.plan.host import host_part
 from flatnet.plan.kept import Kept
-from flatnet.plan.names import Names
 from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.openings import PlannedGroup, planned_group
 from flatnet.plan.port import port_name, with_ports

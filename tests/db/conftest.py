@@ -16,7 +16,7 @@ from flatnet.db import (
     snapshot,
 )
 from flatnet.db.engine import Database
-from flatnet.lab import services as servers
+from flatnet.lab import servers
 
 KINDS = ("sqlite", "mariadb", "postgresql")
 QUARANTINE = 600

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from flatnet.db.engine import Database
 from flatnet.exceptions import DatabaseUnavailable
-from flatnet.lab import services
+from flatnet.lab import servers
 
 CIPHER = text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
 
@@ -55,7 +55,7 @@ def url(authority, tmp_path_factory):
         *("-days", "2", "-copy_extensions", "copy", "-out", str(made)),
     )
     options = (f"--ssl-cert={made}", f"--ssl-key={key}")
-    with services.mariadb(here / "server", options=options) as address:
+    with servers.mariadb(here / "server", options=options) as address:
         yield address
 
 

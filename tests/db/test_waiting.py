@@ -10,7 +10,7 @@ import sqlalchemy
 from flatnet.cmd import waiting
 from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
-from flatnet.lab.daemon import free_ports
+from flatnet.lab.server_process import free_ports
 from tests.db.conftest import an_instance
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
-from flatnet.apply.link.sound import Sound
+from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from flatnet.state.changes import Changes, joined
 from flatnet.state.plan import Bridge, Plan, Port
 
@@ -37,7 +37,7 @@ NOTHING = Plan("node1")
 def one_pass(wanted, shut=frozenset()):
     """What the applier does in a pass, firewall left out."""
     removed = remove_ports(wanted)
-    applied = apply_bridges(wanted, shut=shut, sound=Sound())
+    applied = apply_bridges(wanted, shut=shut, unchanged=UnchangedPorts())
     return joined(removed, applied)
 
 

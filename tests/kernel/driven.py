@@ -9,7 +9,7 @@ import select
 import signal
 from contextlib import suppress
 
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings

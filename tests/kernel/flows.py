@@ -19,7 +19,7 @@ def connect(packet, number):
     """Have the kernel track a connection that this packet began.
 
     A real one is noted by the guard for the packet (see
-    `flatnet.apply.filter.guard.met`), so the host sends to both ends.
+    `flatnet.apply.filter.guard.peers`), so the host sends to both ends.
     """
     family = socket.AF_INET6 if ":" in packet.target else socket.AF_INET
     output(

@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 
-from flatnet.apply.client import Applier, ApplierProcess
+from flatnet.apply.applier_client import Applier, ApplierProcess
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths
 from flatnet.apply.worker import Worker

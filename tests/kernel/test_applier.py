@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply import channel
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.state.filtering import Outside
 from flatnet.state.plan import Bridge, Plan, Uplink

@@ -13,7 +13,7 @@ import pytest
 from test_applier import FILTERED, PLAN, with_applier, worker_of
 
 from flatnet.apply import channel, claim, lock
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.exceptions import HostSetupError
 from flatnet.state.parts import Delta
 from tests.planned import parted

@@ -9,7 +9,7 @@ import pytest
 from test_applier import FILTERED, PLAN, with_applier, worker_of
 from test_applier_alone import slow_applier
 
-from flatnet.apply.client import Applier, ApplierProcess
+from flatnet.apply.applier_client import Applier, ApplierProcess
 from flatnet.exceptions import ApplierUnavailable
 from tests.planned import parted
 

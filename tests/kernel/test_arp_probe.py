@@ -12,7 +12,7 @@ from strangers import STRANGER, beyond_uplink, frame
 
 from flatnet.apply.link.arp import PROBES, claimed
 from flatnet.apply.link.bridge import apply_bridges
-from flatnet.apply.link.sound import Sound
+from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from tests.effects import BRIDGE
 
 SECONDS = 10
@@ -57,7 +57,9 @@ def while_asked(segment, action):
     def passed():
         # Of a thread alone.
         enter(host.name)
-        return apply_bridges(wanted(), shut=frozenset(), sound=Sound())
+        return apply_bridges(
+            wanted(), shut=frozenset(), unchanged=UnchangedPorts()
+        )
 
     def look():
         with (
@@ -111,7 +113,9 @@ def test_what_stands_is_not_asked_about(segment):
 
     def passed():
         enter(host.name)
-        return apply_bridges(wanted(), shut=frozenset(), sound=Sound())
+        return apply_bridges(
+            wanted(), shut=frozenset(), unchanged=UnchangedPorts()
+        )
 
     assert len(seen_by(other, passed)) == PROBES
     other.run("ip addr add 10.0.0.1/24 dev eth0")

@@ -9,9 +9,9 @@ from test_new_groups import STANDING, grouped
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.firewall import apply_firewall
+from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.narrowed import filtered_addresses
 from flatnet.apply.filter.iptables.rendering import Rendering
-from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.known import Known
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Surface, Verb

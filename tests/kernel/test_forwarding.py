@@ -9,7 +9,7 @@ from rules import applied
 from segment import guest, segment
 from test_watch import output
 
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.apply.link.forwarding import apply_forwarding, left_closed
 from flatnet.state.changes import HOST, Changes
 from flatnet.state.effects import Subject, Surface

@@ -8,13 +8,13 @@ from forced import ALL
 from guarded import guard
 from test_watch import applier, output
 
-from flatnet.apply.filter.guard.force import unguarded
 from flatnet.apply.filter.guard.guard import (
     FAMILIES,
     TABLE,
     Guarding,
     apply_guard,
 )
+from flatnet.apply.filter.guard.in_force import unguarded
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import (
     HostPaths,

@@ -11,7 +11,7 @@ import pytest
 from flatnet.apply import channel, host
 from flatnet.apply.filter.connections import conntrack
 from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
-from flatnet.apply.filter.guard import met
+from flatnet.apply.filter.guard import peers
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables import firewall
 from flatnet.apply.filter.iptables.narrowed import filtered_addresses
@@ -174,7 +174,7 @@ def test_an_error_after_rules_were_written_owes_too(
 
     def one():
         monkeypatch.setattr(host, "apply_firewall", failing)
-        monkeypatch.setattr(met, "those", all_met)
+        monkeypatch.setattr(peers, "those", all_met)
         Flaky(monkeypatch, 1)
         with Session() as session:
             return apply_task(Task(wanted), tools(paths, session))

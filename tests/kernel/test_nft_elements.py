@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flatnet.apply.filter.guard import (
-    nft,
-    nft_elements,
-    nft_keys,
-    routed,
-    rules,
-)
+from flatnet.apply.filter.guard import nft, nft_elements, nft_keys, routed
+from flatnet.apply.filter.guard.bridge_rules import SET_KEYS
 from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
@@ -42,7 +37,7 @@ PARTS = {
 }
 KEYS = {
     ("bridge", name): key
-    for name, key in rules.SET_KEYS.items()
+    for name, key in SET_KEYS.items()
     if "dynamic" not in key
 } | {
     ("inet", name): key

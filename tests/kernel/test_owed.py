@@ -5,7 +5,7 @@ from forced import OPTIONS, up
 from reconciled import host, suffers
 
 from flatnet.apply.filter.connections import conntrack
-from flatnet.apply.filter.guard import met
+from flatnet.apply.filter.guard import peers
 from flatnet.exceptions import HostSetupError
 from flatnet.plan.port import port_name
 from flatnet.state.rows import SecurityGroup, SecurityRule
@@ -52,7 +52,7 @@ def refusing(monkeypatch):
     def all_met(_session, _guard, addresses):
         return frozenset(addresses)
 
-    monkeypatch.setattr(met, "those", all_met)
+    monkeypatch.setattr(peers, "those", all_met)
     return Refusing(monkeypatch)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from test_watch import OPTIONS, PORT, ROWS, applier, output, rules
 
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from tests.planned import host_plan, parted
 
 DAMAGES = (

@@ -8,7 +8,7 @@ from test_watch import applier, output
 
 from flatnet.apply import watch
 from flatnet.apply.filter.iptables.touched import NOTHING
-from flatnet.apply.own import UNKNOWN
+from flatnet.apply.rule_writers import UNKNOWN
 
 
 def test_what_is_not_ours_wakes_nobody(namespace, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from rules import RULES
 from test_watch import output
 
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.apply.filter.proven import generation
 from flatnet.apply.netlink import NETFILTER, KeptSocket
 from flatnet.state.effects import Verb

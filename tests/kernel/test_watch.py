@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.client import Applier, start_applier
+from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.state.plan import Uplink
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, parted

@@ -18,7 +18,7 @@ from plugs import Made, Plugs
 from steps import MEDDLING, NAMES, WRITES
 from witness import Witness
 
-from flatnet.apply.client import Applier
+from flatnet.apply.applier_client import Applier
 from flatnet.db import schema
 from flatnet.db.engine import Database
 from flatnet.plan.kept import Kept

@@ -9,7 +9,7 @@ import pytest
 
 from flatnet.db import instances, schema
 from flatnet.db.engine import Database
-from flatnet.lab.services import RabbitMQ
+from flatnet.lab.servers import RabbitMQ
 from tests.db.conftest import a_daemon
 from tests.unit.tool import Tool, one_line
 

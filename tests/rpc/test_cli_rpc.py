@@ -19,7 +19,7 @@ from flatnet.db import (
     schema,
 )
 from flatnet.db.engine import Database
-from flatnet.lab.services import RabbitMQ
+from flatnet.lab.servers import RabbitMQ
 from tests.db.conftest import a_daemon, silent
 from tests.unit.tool import Tool
 

@@ -13,7 +13,7 @@ from flatnet import exceptions, rpc
 from flatnet.config import conf
 from flatnet.db import instances, models, networks, schema
 from flatnet.db.engine import Database
-from flatnet.lab import services as servers
+from flatnet.lab import servers
 from flatnet.lab.rabbitmq import RabbitMQ
 from tests.db.conftest import addresses_of, rows
 from tests.db.servers import HELD_ROWS, client, frozen

@@ -8,7 +8,7 @@ set, and the bus that they talk by, nobody else has.
 import subprocess
 from contextlib import contextmanager
 
-from flatnet.lab.daemon import LabProcess
+from flatnet.lab.server_process import LabProcess
 from tests.system.unpacked import unpacked
 
 SECONDS = 30

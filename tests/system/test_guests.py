@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from flatnet.lab import namespaces
-from flatnet.lab.daemon import LabProcess
 from flatnet.lab.guest import Guest
 from flatnet.lab.image import image
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.qemu import QemuGuest
+from flatnet.lab.server_process import LabProcess
 from flatnet.lab.spec import LabSpec
 
 VIF = "0123456789abcdef"

@@ -108,7 +108,7 @@ def test_what_a_killed_lab_left_is_no_obstacle(spec):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_half_way_up_leaves_nothing(spec, number):
-    command = [sys.executable, "-m", "flatnet.lab.keeper"]
+    command = [sys.executable, "-m", "flatnet.lab.background"]
     command += [spec.name, "1", str(spec.directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as keeper:
         wait_for(lambda: (spec.directory / "broker" / "broker.log").exists())

@@ -8,9 +8,9 @@ import subprocess
 import time
 from contextlib import contextmanager
 
-from flatnet.lab.daemon import LabProcess
 from flatnet.lab.image import image
 from flatnet.lab.qemu import report_of
+from flatnet.lab.server_process import LabProcess
 from flatnet.lab.spec import OUTSIDE_ADDRESS
 from tests.system.rows import allocate, new_instance, new_network
 

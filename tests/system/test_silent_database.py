@@ -16,7 +16,7 @@ import pytest
 from flatnet.db import services
 from flatnet.db.engine import Database
 from flatnet.exceptions import DatabaseUnavailable, HostSetupError
-from flatnet.lab import services as servers
+from flatnet.lab import servers
 from flatnet.lab.lab import Lab
 from flatnet.lab.spec import LabSpec
 from tests.db.servers import HELD_ROWS, client, frozen

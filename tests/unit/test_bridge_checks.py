@@ -6,12 +6,12 @@ from typing import cast
 import pytest
 from pyroute2 import IPRoute
 
-from flatnet.apply.link.checks import check_bridge
+from flatnet.apply.link.bridge_checks import check_bridge
+from flatnet.apply.link.device_index import DeviceIndex
+from flatnet.apply.link.device_view import DeviceView
 from flatnet.apply.link.link import Link
 from flatnet.apply.link.links import LinkPass
-from flatnet.apply.link.looked import Looked
 from flatnet.apply.link.reads import DUMP
-from flatnet.apply.link.roll import Roll
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge
 
@@ -37,7 +37,7 @@ def checked(bridge):
     found = LinkPass(
         netlink=cast("IPRoute", None),
         devices=DUMP,
-        links=Looked(Roll((bridge, others))),
+        links=DeviceView(DeviceIndex((bridge, others))),
         addresses=[],
     )
     check_bridge(found, PLANNED, planned=frozenset({"br100"}))

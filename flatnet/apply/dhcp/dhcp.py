@@ -37,8 +37,7 @@ from functools import partial
 from flatnet.apply import files
 from flatnet.apply.command import run
 from flatnet.apply.dhcp import config as dnsmasq_config
-from flatnet.apply.dhcp import dnsmasq
-from flatnet.apply.dhcp import files as dhcp_files
+from flatnet.apply.dhcp import dnsmasq, dnsmasq_files
 from flatnet.apply.dhcp.daemons import Dnsmasq, Running, status, stopped
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.sockets import dhcp_devices
@@ -79,7 +78,7 @@ def apply_dhcp(
                 parts.append(_stopped(bridge, present, known))
                 texts.forget(bridge)
                 continue
-            parts.append(dhcp_files.written(server, texts, networks_path))
+            parts.append(dnsmasq_files.written(server, texts, networks_path))
             served = _served(
                 *(server, present, known),
                 networks_path=networks_path,
@@ -92,7 +91,7 @@ def apply_dhcp(
         except (HostSetupError, OSError, ValueError) as error:
             parts.append(_failed(bridge, str(error)))
     parts += _lost(used, known.find(networks_path))
-    parts.append(dhcp_files.remove_files(set(wanted), used, networks_path))
+    parts.append(dnsmasq_files.remove_files(set(wanted), used, networks_path))
     return joined(*parts)
 
 

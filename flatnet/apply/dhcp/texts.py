@@ -7,7 +7,7 @@ comes or goes costs his own lines, and joining them.
 from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp import dnsmasq
-from flatnet.apply.middle import middle
+from flatnet.apply.sequence_diff import middle
 from flatnet.state.plan import DhcpHost, DhcpServer
 
 _LINES = {"hosts": dnsmasq.hosts_line, "names": dnsmasq.names_line}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
-from flatnet.apply.middle import middle
+from flatnet.apply.sequence_diff import middle
 from flatnet.state.changes import Failure
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan

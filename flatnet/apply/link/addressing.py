@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.link import arp, conflicts
-from flatnet.apply.link.checks import is_ours
+from flatnet.apply.link.bridge_checks import is_ours
 from flatnet.apply.link.conflicts import Surroundings
 from flatnet.apply.link.link import ADDRESS_ORIGIN, Link
 from flatnet.apply.link.links import LinkPass

@@ -28,14 +28,14 @@ from flatnet.apply.link.addressing import (
     mend_address,
     warn_of_conflict,
 )
-from flatnet.apply.link.checks import check_bridge, is_ours
+from flatnet.apply.link.bridge_checks import check_bridge, is_ours
 from flatnet.apply.link.conflicts import Surroundings
 from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link
 from flatnet.apply.link.links import ERRORS, LinkPass, disable_ipv6, link_pass
 from flatnet.apply.link.ports import apply_port, is_device, shut_port
 from flatnet.apply.link.reads import DUMP, Reads
-from flatnet.apply.link.sound import Sound
 from flatnet.apply.link.stale import remove_ports
+from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Surface, Verb
@@ -80,7 +80,7 @@ def apply_bridges(
     devices: Reads = DUMP,
     *,
     shut: frozenset[str],
-    sound: Sound,
+    unchanged: UnchangedPorts,
     ports: frozenset[str] | None = None,
 ) -> Changes:
     """Make and mend the bridges of the plan with all that is on them.
@@ -88,10 +88,10 @@ def apply_bridges(
     Ports of the instances `shut` (uuids) are not made, and taken down where
     they exist, also on a bridge that cannot be mended.
 
-    :param sound: knows ports that need nothing
+    :param unchanged: knows ports that need nothing
     :param ports: the names of those to be looked at, none for all
     """
-    sound.keep(each.name for each in plan.bridges)
+    unchanged.keep(each.name for each in plan.bridges)
     with link_pass(devices) as found:
         around = Surroundings.read(devices)
         for bridge in plan.bridges:
@@ -105,7 +105,7 @@ def apply_bridges(
                 _check(found, bridge, plan, around)
                 mine = plan.ports_of(bridge, ports)
                 wanted = _wanted(found, mine, shut)
-                _apply_bridge(found, bridge, wanted, sound)
+                _apply_bridge(found, bridge, wanted, unchanged)
             except ERRORS as error:
                 found.fail_bridge(bridge, error)
         return Changes(
@@ -155,7 +155,10 @@ def _wanted(
 
 
 def _apply_bridge(
-    found: LinkPass, bridge: Bridge, ports: list[Port], sound: Sound
+    found: LinkPass,
+    bridge: Bridge,
+    ports: list[Port],
+    unchanged: UnchangedPorts,
 ) -> None:
     before = len(found.made)
     link = found.links.get(bridge.name) or _made(found, bridge)
@@ -170,7 +173,7 @@ def _apply_bridge(
     missing = [port for port in ports if port.name not in devices]
     absent = {port.name for port in missing}
     there = [port for port in ports if port.name not in absent]
-    sound.mend(found, bridge, there)
+    unchanged.mend(found, bridge, there)
     mend_address(found, link, bridge)
     for port in missing:
         apply_port(found, bridge, port)
@@ -282,7 +285,7 @@ def _mend_uplink(found: LinkPass, link: Link, name: str) -> None:
     if not uplink.up:
         uplink = found.write(uplink, state="up")
         found.made.append(Effect(Surface.UPLINK, Verb.UP, name))
-    if found.unbar(uplink):
+    if found.unblock(uplink):
         passing = "what its bridge passes"
         found.made.append(Effect(Surface.UPLINK, Verb.SET, name, passing))
 

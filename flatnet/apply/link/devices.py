@@ -25,7 +25,9 @@ from dataclasses import replace
 from typing import Any
 
 from flatnet.apply import netlink
-from flatnet.apply.link.barred import barred_by_bridge
+from flatnet.apply.link.blocked_ports import blocked_by_bridge
+from flatnet.apply.link.device_changes import DeviceChanges
+from flatnet.apply.link.device_index import DeviceIndex
 from flatnet.apply.link.dumps import Dumps
 from flatnet.apply.link.link import (
     Address,
@@ -37,8 +39,6 @@ from flatnet.apply.link.link import (
     read_addresses,
     read_link,
 )
-from flatnet.apply.link.moved import Moved
-from flatnet.apply.link.roll import Roll
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.ration import Ration
 
@@ -59,13 +59,13 @@ class Devices:
         self._events = subscribed(netlink.ROUTE, _GROUPS)
         self._known: dict[int, Link] = {}
         self._dumps = Dumps(self._known)
-        self._roll = Roll()
+        self._device_index = DeviceIndex()
         # Whether these are all, and as they are now.
         self._is_current = False
         # What was there of those that somebody changed, by index.
         self._before: dict[int, Link | None] = {}
         self._addresses: dict[tuple[int, str], Address] | None = None
-        self._moved = Moved()
+        self._moved = DeviceChanges()
         self._askers: dict[int, int] = {}
         self._connection: Any = None
         self._ration = Ration()
@@ -81,7 +81,7 @@ class Devices:
 
         Who asked for devices since may have heard it: the socket is empty.
         """
-        return bool(self._before) or self._moved != Moved()
+        return bool(self._before) or self._moved != DeviceChanges()
 
     def close(self) -> None:
         """End the subscription."""
@@ -96,16 +96,20 @@ class Devices:
 
         :raises HostSetupError: the kernel does not tell
         """
-        return self.roll().links
+        return self.device_index().links
 
-    def roll(self) -> Roll:
+    def device_index(self) -> DeviceIndex:
         """Return the same, and which of them are whose."""
         self._refresh()
-        return self._roll if self._is_current else Roll(self._dumps.read())
+        return (
+            self._device_index
+            if self._is_current
+            else DeviceIndex(self._dumps.read())
+        )
 
     def find(self, name: str) -> Link | None:
         """Return a device as it was last heard of, or none."""
-        return self._roll.links.get(name)
+        return self._device_index.links.get(name)
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now.
@@ -178,7 +182,7 @@ class Devices:
         if self._ration.is_due:
             self._is_current = False
 
-    def moved(self) -> Moved:
+    def moved(self) -> DeviceChanges:
         """Return what happened since the last call.
 
         :raises HostSetupError: the kernel does not tell
@@ -187,7 +191,7 @@ class Devices:
         if self._moved.lost:
             self._refresh()
         found = replace(self._moved, links=self._pairs(), askers=self._askers)
-        self._moved, self._before, self._askers = Moved(), {}, {}
+        self._moved, self._before, self._askers = DeviceChanges(), {}, {}
         return found
 
     def _pairs(self) -> tuple[tuple[Link | None, Link | None], ...]:
@@ -203,9 +207,9 @@ class Devices:
             return False
         if not before or not now:
             return True
-        if replace(before, barred=now.barred) != now:
+        if replace(before, blocked=now.blocked) != now:
             return True
-        return now.barred and lets_pass(self._known.get(now.master))
+        return now.blocked and lets_pass(self._known.get(now.master))
 
     def _refresh(self) -> None:
         self._absorb()
@@ -262,7 +266,7 @@ class Devices:
         if family == _OF_IPV6:
             self._put(index, replace(known, ipv6=has_ipv6(body)))
         else:
-            self._put(index, replace(known, barred=barred_by_bridge(body)))
+            self._put(index, replace(known, blocked=blocked_by_bridge(body)))
 
     def _take_address(self, kind: int, found: Address) -> None:
         heard = self._moved.addresses | {found}
@@ -281,14 +285,14 @@ class Devices:
             return
         self._before.setdefault(index, before)
         if before and self.find(before.name) is before:
-            self._roll.drop(before.name)
+            self._device_index.drop(before.name)
         if now is None:
             del self._known[index]
             return
         self._known[index] = now
-        self._roll.put(now)
+        self._device_index.put(now)
         # One end of a pair is told of before there is another.
         other = self._known.get(now.peer) if now.kind == "veth" else None
         if other is not None and not other.peer and not other.away:
             self._known[now.peer] = paired = replace(other, peer=index)
-            self._roll.put(paired)
+            self._device_index.put(paired)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flatnet.apply.link.barred import barred
+from flatnet.apply.link.blocked_ports import blocked
 from flatnet.apply.link.rtnl import answer, dump
 from flatnet.apply.netlink import attribute, by_kind
 
@@ -62,7 +62,7 @@ class Link:
     `ipv6` is false where IPv6 is disabled or unknown to the device.
     `opener` are the uid and gid that may open a tap.  `up` is what was set,
     `carrier` says that somebody is at the other end, `away` that a pair's is
-    in another namespace.  `barred`: its bridge keeps packets from it.  `arp`
+    in another namespace.  `blocked`: its bridge keeps packets from it.  `arp`
     is false where it neither asks nor answers who has an address.
     """
 
@@ -80,7 +80,7 @@ class Link:
     opener: tuple[int, int] | None = None
     carrier: bool = False
     away: bool = False
-    barred: bool = False
+    blocked: bool = False
     arp: bool = True
 
     @property
@@ -95,9 +95,9 @@ class Link:
 
 
 def lets_pass(bridge: Link | None) -> bool:
-    """Whether a bridge bars a port only where somebody has told it to.
+    """Whether a bridge blocks a port only where somebody has told it to.
 
-    One that is down bars all, and a spanning tree says itself who passes.
+    One that is down blocks all, and a spanning tree says itself who passes.
     """
     return bool(
         bridge
@@ -188,7 +188,7 @@ def link(body: bytes) -> Link:
         opener=_opener(data) if kind == "tun" else None,
         carrier=values.get(_CARRIER) == b"\1",
         away=away,
-        barred=barred(info, flags),
+        blocked=blocked(info, flags),
         arp=not flags & _NO_ARP,
     )
 

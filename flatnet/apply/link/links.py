@@ -1,7 +1,7 @@
 """The links and addresses of this host, and one way to change them.
 
 `LinkPass` is one netlink connection with all links and addresses.  It rereads
-a link only when it wrote it (see `looked`).
+a link only when it wrote it (see `device_view`).
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from flatnet.apply.files import read_setting, write_setting
-from flatnet.apply.link.barred import unbar
+from flatnet.apply.link.blocked_ports import unblock
+from flatnet.apply.link.device_view import DeviceView
 from flatnet.apply.link.link import Address, Link, lets_pass
-from flatnet.apply.link.looked import Looked
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.removal import remove, remove_group
 from flatnet.apply.link.setting import set_link
@@ -56,7 +56,7 @@ class LinkPass:
 
     netlink: IPRoute
     devices: Reads
-    links: Looked
+    links: DeviceView
     addresses: list[Address]
     made: list[Effect] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -105,16 +105,16 @@ class LinkPass:
         self.netlink.link("set", index=bridge.index, **options)
         return self.reread(bridge.name)
 
-    def unbar(self, link: Link) -> bool:
+    def unblock(self, link: Link) -> bool:
         """Have a port's bridge keep nothing from it; whether it did."""
-        if not link.barred or not lets_pass(self.by_index(link.master)):
+        if not link.blocked or not lets_pass(self.by_index(link.master)):
             return False
         # It may have been down until just now.
         link = self.reread(link.name)
-        if link.barred:
-            unbar(link.index, carrier=link.carrier)
+        if link.blocked:
+            unblock(link.index, carrier=link.carrier)
             self.reread(link.name)
-        return link.barred
+        return link.blocked
 
     def pin_mac(self, bridge: Link) -> None:
         """Keep the MAC of a foreign bridge that is about to get a port.
@@ -201,7 +201,7 @@ def link_pass(devices: Reads = DUMP) -> Iterator[LinkPass]:
         yield LinkPass(
             netlink=netlink,
             devices=devices,
-            links=Looked(devices.roll()),
+            links=DeviceView(devices.device_index()),
             addresses=list(devices.addresses()),
         )
 

@@ -192,7 +192,7 @@ def _mend(host: LinkPass, link: Link, *, bridge: Bridge, port: Port) -> None:
     if not link.up:
         link = host.write(link, state="up")
         host.made.append(Effect(Surface.PORT, Verb.UP, port.name))
-    if host.unbar(link):
+    if host.unblock(link):
         passing = "what its bridge passes"
         host.made.append(Effect(Surface.PORT, Verb.SET, port.name, passing))
 

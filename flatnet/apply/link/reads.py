@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from flatnet.apply.link.device_index import DeviceIndex
 from flatnet.apply.link.link import (
     Address,
     Link,
@@ -13,7 +14,6 @@ from flatnet.apply.link.link import (
     read_link,
     read_links,
 )
-from flatnet.apply.link.roll import Roll
 
 T = TypeVar("T", bound="_Closes")
 
@@ -28,7 +28,7 @@ class Reads(Protocol):
     def named(self) -> Mapping[str, Link]:
         """Return the devices by name, in no order: as they are, each time."""
 
-    def roll(self) -> Roll:
+    def device_index(self) -> DeviceIndex:
         """Return the same, and which of them are whose."""
 
     def addresses(self) -> tuple[Address, ...]:
@@ -59,11 +59,11 @@ class Dump:
 
     def named(self) -> Mapping[str, Link]:
         """Return the devices as they are now by name."""
-        return self.roll().links
+        return self.device_index().links
 
-    def roll(self) -> Roll:
+    def device_index(self) -> DeviceIndex:
         """Return the same, and which of them are whose."""
-        return Roll(read_links())
+        return DeviceIndex(read_links())
 
     def addresses(self) -> tuple[Address, ...]:
         """Return the addresses as they are now."""

@@ -144,8 +144,8 @@ def _rename_back(
 
 def _unplanned(found: LinkPass, planned: Ports) -> list[str]:
     """The names of the devices of ours that are no ports of the plan."""
-    roll = found.devices.roll()
-    return sorted(roll.ports.unplanned(planned) & roll.marked)
+    device_index = found.devices.device_index()
+    return sorted(device_index.ports.unplanned(planned) & device_index.marked)
 
 
 def _there(found: LinkPass, names: Iterable[str]) -> list[Link]:

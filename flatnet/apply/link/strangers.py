@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from flatnet.apply.grammar import values as grammar_values
 from flatnet.apply.link.conflicts import Surroundings, own_ways
+from flatnet.apply.link.device_index import DeviceIndex
 from flatnet.apply.link.link import Address, Link
 from flatnet.apply.link.reads import DUMP, Reads
-from flatnet.apply.link.roll import Roll
 from flatnet.apply.link.routes import device_name
 from flatnet.state.plan import Guard, GuardedNetwork
 from flatnet.state.taken import InUse
@@ -57,7 +57,7 @@ def strangers(
     :param in_use: what the host itself depends on
     :raises HostSetupError: the kernel does not tell
     """
-    found = judged(guard, devices.roll(), devices.addresses())
+    found = judged(guard, devices.device_index(), devices.addresses())
     # That these are in the way, who sets the bridge's address tells.
     led = _led(guard, in_use, devices)
     return replace(found, carriers=found.carriers | led)
@@ -91,16 +91,17 @@ def _led(
 
 
 def judged(
-    guard: Guard, roll: Roll, addresses: tuple[Address, ...]
+    guard: Guard, device_index: DeviceIndex, addresses: tuple[Address, ...]
 ) -> Strangers:
     """Return what each port is, of these devices and addresses."""
-    devices, unplanned = roll.links, roll.guarded.unplanned(guard.named)
+    devices = device_index.links
+    unplanned = device_index.guarded.unplanned(guard.named)
     uplinks, serving, closed, macs = set(), set(), set(), set()
     warnings = []
     for network in guard.networks:
         bridge = devices.get(network.bridge)
         mine = _planned_uplink(network, bridge, devices)
-        on = roll.slaves(bridge.index) if bridge else frozenset()
+        on = device_index.slaves(bridge.index) if bridge else frozenset()
         foreign = sorted((on & unplanned) - mine)
         for port in (devices[name] for name in foreign):
             if not _is_sayable(port.name):
@@ -125,7 +126,7 @@ def judged(
         macs=frozenset(macs),
         link_local=_link_local(guard, devices, addresses),
         carriers=carriers,
-        elsewhere=_elsewhere(guard, roll, unplanned),
+        elsewhere=_elsewhere(guard, device_index, unplanned),
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
 
@@ -207,18 +208,20 @@ def _link_local(
 
 
 def _elsewhere(
-    guard: Guard, roll: Roll, unplanned: Set[str]
+    guard: Guard, device_index: DeviceIndex, unplanned: Set[str]
 ) -> frozenset[str]:
-    bridges = (roll.links.get(network.bridge) for network in guard.networks)
+    bridges = (
+        device_index.links.get(network.bridge) for network in guard.networks
+    )
     led = {each.index for each in bridges if each}
 
     def leads(index: int) -> bool:
         # One that was renamed has its guests still.
-        return index in led or not roll.slaves(index) <= unplanned
+        return index in led or not device_index.slaves(index) <= unplanned
 
     return frozenset(
         each.name
-        for each in roll.switches
+        for each in device_index.switches
         if not leads(each.index)
         and not leads(each.peer)
         and _is_sayable(each.name)

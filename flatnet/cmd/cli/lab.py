@@ -14,9 +14,9 @@ from flatnet.cmd.cli.base import Command, Lister, say
 from flatnet.lab import control, demo, lab
 from flatnet.lab.bench import bench, plot, table
 from flatnet.lab.bench.figure import Row
-from flatnet.lab.daemon import ServerError
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import program
+from flatnet.lab.server_process import ServerError
 from flatnet.lab.signals import ends_in_order
 from flatnet.lab.spec import STATE_DIRECTORY, LabSpec
 from flatnet.lab.topology import CONTROL

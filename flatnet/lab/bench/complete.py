@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flatnet.lab import namespaces
-from flatnet.lab.bench import names, script
+from flatnet.lab.bench import dns_names, script
 from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
@@ -157,7 +157,7 @@ def _named(node: Node, wanted: Sequence[Guest], count: int) -> dict[str, str]:
     """The addresses of the names that dnsmasq knows."""
     words = [wanted[0].server, str(count), *(each.name for each in wanted)]
     said = namespaces.run(
-        script.command(node.namespace, names.__file__, *words)
+        script.command(node.namespace, dns_names.__file__, *words)
     )
     found: dict[str, str] = json.loads(said)
     return found

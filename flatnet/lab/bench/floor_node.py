@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from flatnet.lab import topology
-from flatnet.lab.daemon import LabProcess
+from flatnet.lab.server_process import LabProcess
 from flatnet.lab.spec import NodeSpec
 
 

@@ -14,8 +14,8 @@ from flatnet.lab import namespaces
 from flatnet.lab.bench import flaps, roles
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import as_user
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.server_process import as_user
 
 _END_SECONDS = 60.0
 # What adds a rule is the first argument: at the end of a chain, or above ours.

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from flatnet.lab import namespaces
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import as_user
 from flatnet.lab.namespaces import LabError
+from flatnet.lab.server_process import as_user
 
 READY = "ready"
 

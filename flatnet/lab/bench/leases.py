@@ -14,7 +14,7 @@ from flatnet.lab import namespaces
 from flatnet.lab.bench import dhcp_clients, script
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import LabProcess
+from flatnet.lab.server_process import LabProcess
 
 _SECONDS = 60
 _ROUNDS = 3

@@ -7,7 +7,7 @@ from flatnet.lab.bench import libraries, rows
 from flatnet.lab.bench.calling import Callers, Calls
 from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.floor_node import started
-from flatnet.lab.daemon import LabProcess
+from flatnet.lab.server_process import LabProcess
 from flatnet.lab.spec import MOST_NODES, LabSpec, NodeSpec
 
 

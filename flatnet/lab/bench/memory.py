@@ -8,7 +8,7 @@ from flatnet.lab.bench import cpu, interpreters, roles
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.interpreters import READY
 from flatnet.lab.bench.site import Site
-from flatnet.lab.daemon import LabProcess
+from flatnet.lab.server_process import LabProcess
 
 # The daemon, and its two privileged processes, which are one program.
 _PROGRAMS = ("flatnet.cmd.daemon", "flatnet.apply.process")

@@ -3,7 +3,7 @@
 import sys
 
 from flatnet.lab import namespaces
-from flatnet.lab.daemon import as_user
+from flatnet.lab.server_process import as_user
 
 
 def command(namespace: str, file: str, *words: str) -> list[str]:

@@ -4,16 +4,16 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from flatnet.lab.bench import (
+    database,
     first_packets,
     foreign,
+    group_rules,
     idle,
     joins,
     leases,
     lost_proofs,
     memory,
-    pool,
     repair,
-    rules,
     start,
     traffic,
     whole_passes,
@@ -69,7 +69,7 @@ SUITE = (
             *repair.FIGURES,
             *writes.FIGURES,
             *whole_passes.FIGURES,
-            rules.figure("a group"),
+            group_rules.figure("a group"),
             *memory.FIGURES,
             *foreign.FIGURES,
             # The last: a process keeps the memory that a crowd has taken.
@@ -100,14 +100,14 @@ SUITE = (
     ),
     Setting(
         layout=Layout(),
-        figures=(*many_callers("many callers of 4 hosts"), *pool.FIGURES),
+        figures=(*many_callers("many callers of 4 hosts"), *database.FIGURES),
         sizes=(1, 100),
         quick=(1,),
         nodes=4,
     ),
     Setting(
         layout=_filtered(1, 1),
-        figures=(rules.figure("a group of 4 hosts"),),
+        figures=(group_rules.figure("a group of 4 hosts"),),
         sizes=(1, 100),
         quick=(1,),
         nodes=4,
@@ -118,7 +118,7 @@ SUITE = (
             *traffic.FIGURES,
             first_packets.ONE_OF_MANY,
             *leases.FIGURES,
-            rules.figure("a group of all"),
+            group_rules.figure("a group of all"),
         ),
         quick=(1,),
         plug="veth",

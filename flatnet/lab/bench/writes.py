@@ -2,7 +2,7 @@
 
 import contextlib
 
-from flatnet.lab.bench import changes
+from flatnet.lab.bench import kernel_writes
 from flatnet.lab.bench.figure import Figure, Goal, Measured
 from flatnet.lab.bench.site import READY_SECONDS, Site
 from flatnet.lab.conversation import Conversation
@@ -13,7 +13,7 @@ UNIT = "writes"
 def at_start(site: Site) -> Measured:
     """Writes from before the end of a daemon until the next one serves."""
     kernel = Conversation(
-        changes.__name__,
+        kernel_writes.__name__,
         namespace=site.node.namespace,
         log=site.lab.spec.directory / "changes.log",
     )

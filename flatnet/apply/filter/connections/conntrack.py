@@ -14,7 +14,7 @@ Goals, and how each is met:
   addresses whose port is about to be made are forgotten, whoever began
   them; and until they are, the port is not made.
 * One dump per pass that changed something, and none otherwise, nor for
-  addresses that nobody had or asked for (see `met`).
+  addresses that nobody had or asked for (see `peers`).
 * Nobody waits for another's.  What could not be cut is a failure of those
   whose address it leads to, and owed to that address (see `owed`); the first
   pass of a process judges all, for the one before may have died between the
@@ -30,7 +30,7 @@ from collections.abc import Iterable, Mapping
 
 from flatnet.apply.filter.connections.flows import Flow, Judge
 from flatnet.apply.filter.connections.tracked import all_ends, flows_of, forget
-from flatnet.apply.filter.guard import met, severed
+from flatnet.apply.filter.guard import peers, severed
 from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.ipset import all_packed
@@ -129,9 +129,9 @@ def _met(
         return addresses
     asking = session.proven.asking
     try:
-        if not met.are_complete(session):
-            met.complete(session, plan.guard, lambda: all_ends(asking))
-        return met.those(session, plan.guard, addresses)
+        if not peers.are_complete(session):
+            peers.complete(session, plan.guard, lambda: all_ends(asking))
+        return peers.those(session, plan.guard, addresses)
     except HostSetupError:
         return addresses
 
@@ -142,7 +142,7 @@ def fresh_ports(plan: Plan, devices: Reads = DUMP) -> tuple[Port, ...]:
     What somebody else attaches may have any name: it is never called new,
     or each pass would cut it off.  Nor is what is kept, but never made.
     """
-    missing = devices.roll().ports.missing(plan.ports)
+    missing = devices.device_index().ports.missing(plan.ports)
     return tuple(
         port
         for port in map(plan.ports.__getitem__, sorted(missing))

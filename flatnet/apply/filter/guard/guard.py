@@ -41,9 +41,9 @@ spoofing allowed a guest is not held to the limits by address.
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 
-from flatnet.apply.filter.guard import amendments, claims, met, nft
+from flatnet.apply.filter.guard import amendments, claims, nft, peers
 from flatnet.apply.filter.guard import routed as guard_routed
-from flatnet.apply.filter.guard import rules as guard_rules
+from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_dump import elements
@@ -96,13 +96,13 @@ class Guarding:
         # whether they come into force.
         for place in self._settled:
             self._moved[place] |= moved.get(place[1], set())
-        bridge = guard_rules.bridge_chains(
+        bridge = bridge_chains(
             prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
         )
         inet = guard_routed.inet_chains(guard, found)
         arp = guard_routed.arp_chains()
         return (
-            self._table("bridge", bridge, guard_rules.SET_KEYS),
+            self._table("bridge", bridge, SET_KEYS),
             self._table("inet", inet, guard_routed.SET_KEYS),
             self._table("arp", arp, guard_routed.SET_KEYS),
         )
@@ -190,7 +190,7 @@ def _written(
     if len(whole) == len(tables):
         return _amended(session, guarding, whole)
     lines, told = [], []
-    becomes: dict[Hashable, nft.Found | None] = {met.PROOF: None}
+    becomes: dict[Hashable, nft.Found | None] = {peers.PROOF: None}
     for table in tables:
         key = table_key(table.family)
         if table in whole:
@@ -289,7 +289,7 @@ def _removed(session: Session) -> tuple[Effect, ...]:
     session.adopt((family, TABLE) for family in present)
     session.run(
         "".join(f"delete table {each} {TABLE}\n" for each in present),
-        {**{("guard", each): None for each in FAMILIES}, met.PROOF: None},
+        {**{("guard", each): None for each in FAMILIES}, peers.PROOF: None},
     )
     for family in present:
         session.lost((family, TABLE))

@@ -6,9 +6,9 @@ host may be asked to route.
 """
 
 from flatnet.apply.filter import judged
-from flatnet.apply.filter.guard import met, severed
+from flatnet.apply.filter.guard import peers, severed
+from flatnet.apply.filter.guard.bridge_rules import FIRST
 from flatnet.apply.filter.guard.nft import Chain
-from flatnet.apply.filter.guard.rules import FIRST
 from flatnet.apply.link.link import SWITCHES
 from flatnet.apply.link.strangers import Strangers
 from flatnet.state.plan import Guard, GuardedNetwork
@@ -43,7 +43,7 @@ SET_KEYS = {
     "elsewhere": "type ifname",
     "judged4": "type ipv4_addr",
     "judged6": "type ipv6_addr",
-    **met.SET_KEYS,
+    **peers.SET_KEYS,
     **severed.SET_KEYS,
     **{
         f"{name}{family}": _PER_ADDRESS.format(kind=kind)
@@ -78,13 +78,13 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
             hook="prerouting",
             priority=BEFORE_DEFRAG,
         ),
-        met.chain(guard),
+        peers.chain(guard),
         *(
             Chain(hook, rules, hook=hook, priority=BEFORE_FILTER)
             for hook, rules in (
-                ("output", (met.JUMP,)),
-                ("forward", (met.JUMP, *severed.RULES, *_flows())),
-                ("input", (met.JUMP, *severed.RULES, *_for_host())),
+                ("output", (peers.JUMP,)),
+                ("forward", (peers.JUMP, *severed.RULES, *_flows())),
+                ("input", (peers.JUMP, *severed.RULES, *_for_host())),
                 ("postrouting", _astray(guard, strangers)),
             )
         ),

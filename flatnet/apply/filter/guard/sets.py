@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.link.strangers import Strangers
-from flatnet.apply.middle import differing
+from flatnet.apply.sequence_diff import differing
 from flatnet.state.plan import Guard, GuardedPort
 
 Placed = tuple[str, Element]

@@ -22,7 +22,7 @@ Goals, and how each is met:
 
 Given up: the tables are not changed together, and if a table is refused
 for another reason than a group's chain it stays as it was; then that is
-reported once, of the host, and who is shut is for `force` to say.
+reported once, of the host, and who is shut is for `in_force` to say.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +36,7 @@ from flatnet.apply.filter.iptables.firewall_failures import (
     of_sets,
     of_table,
 )
+from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet
 from flatnet.apply.filter.iptables.iptables import (
     Edits,
@@ -64,7 +65,6 @@ from flatnet.apply.filter.iptables.saved import (
     readable,
     tables_key,
 )
-from flatnet.apply.filter.iptables.sets import Sets
 from flatnet.apply.filter.iptables.tables import Rules, Table, emptied
 from flatnet.apply.filter.iptables.unclosed import shutting, unclosed
 from flatnet.apply.filter.proven import generation

@@ -25,9 +25,9 @@ from flatnet.apply.filter.iptables.profiles import (
     path,
 )
 from flatnet.apply.filter.iptables.rendered_sets import RenderedSets
-from flatnet.apply.filter.iptables.rules import tables
+from flatnet.apply.filter.iptables.rendered_tables import tables
 from flatnet.apply.filter.iptables.tables import Rules, Table
-from flatnet.apply.middle import differing
+from flatnet.apply.sequence_diff import differing
 from flatnet.state.filtering import Filter, Group, Guest
 
 _FAMILIES = (4, 6)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from flatnet.apply.command import Finished, Started, resolved, start
 from flatnet.apply.filter.iptables.iptables import COMMANDS
-from flatnet.apply.own import OwnPrograms
+from flatnet.apply.rule_writers import OwnPrograms
 from flatnet.exceptions import HostSetupError
 
 WAIT_SECONDS = "10"

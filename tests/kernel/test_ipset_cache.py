@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from flatnet.apply.filter.iptables import ipset
-from flatnet.apply.filter.iptables.sets import Sets
+from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.tables import AddressSet
 
 WANTED = tuple(

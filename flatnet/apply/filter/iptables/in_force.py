@@ -16,7 +16,7 @@ Goals, and how each is met:
 import contextlib
 from collections.abc import Iterable, Mapping
 
-from flatnet.apply.filter.guard.force import unguarded
+from flatnet.apply.filter.guard.in_force import unguarded
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet

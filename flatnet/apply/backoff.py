@@ -50,7 +50,7 @@ class _Record:
     due: float | None = None
 
 
-class Pace(Generic[K]):
+class Backoff(Generic[K]):
     """Counts what happens to things, and says when they are due."""
 
     def __init__(self, *, freely: int) -> None:

@@ -8,9 +8,9 @@ jump into them.  Bridged packets meet FORWARD too, whose policy others
 from collections.abc import Mapping
 
 from flatnet.apply.filter.iptables import gateway
+from flatnet.apply.filter.iptables.host_services import services
 from flatnet.apply.filter.iptables.isolation import isolation
 from flatnet.apply.filter.iptables.outline import Outline
-from flatnet.apply.filter.iptables.services import services
 from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
 
 

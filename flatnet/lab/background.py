@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from flatnet.exceptions import FlatnetError
-from flatnet.lab.daemon import ServerError
 from flatnet.lab.lab import Lab
+from flatnet.lab.server_process import ServerError
 from flatnet.lab.signals import ends_in_order
 from flatnet.lab.spec import LabSpec
 

@@ -7,9 +7,9 @@ says of its device, the bridge's index and mtu, and who may open taps.  As long
 as these are the same there is nothing to do.
 
 What follows from more than these is not remembered, and is looked at by each
-pass: a port that something was done to or failed of, one that its bridge bars
-or that is of another kind than planned, a tap that should be another's and is
-held open, and a pair whose free end is still in here.
+pass: a port that something was done to or failed of, one that its bridge
+blocks or that is of another kind than planned, a tap that should be another's
+and is held open, and a pair whose free end is still in here.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ class _OfBridge:
     openers: dict[Names, tuple[int, int]] = field(default_factory=dict)
 
 
-class Sound:
+class UnchangedPorts:
     """What one process knows of the ports of its namespace."""
 
     def __init__(self) -> None:
@@ -108,7 +108,11 @@ def _others(
 def _note(host: LinkPass, known: _OfBridge, port: Port) -> None:
     """Note a port that nothing was done to, where values alone say why."""
     link, names = host.links[port.name], (port.owner, port.group)
-    if link.barred or link.kind != KINDS[port.kind] or port.peer in host.links:
+    if (
+        link.blocked
+        or link.kind != KINDS[port.kind]
+        or port.peer in host.links
+    ):
         return
     if port.kind == "tap":
         if link.opener != opener(host, names):

@@ -7,19 +7,19 @@ few: so only these are kept, and not a copy of a thousand.
 from collections.abc import Iterator, MutableMapping
 from collections.abc import Set as AbstractSet
 
+from flatnet.apply.link.device_index import DeviceIndex
 from flatnet.apply.link.link import Link
-from flatnet.apply.link.roll import Roll
 
 
-class Looked(MutableMapping[str, Link]):
+class DeviceView(MutableMapping[str, Link]):
     """Devices by name, each as it was first looked at, or was put since.
 
     What others do to one meanwhile is for the next pass.
     """
 
-    def __init__(self, roll: Roll) -> None:
-        """`roll` has the devices as they are, each time."""
-        self._roll = roll
+    def __init__(self, device_index: DeviceIndex) -> None:
+        """`device_index` has the devices as they are, each time."""
+        self._device_index = device_index
         # None for one that is not there, or was taken away.
         self._seen: dict[str, Link | None] = {}
 
@@ -27,7 +27,7 @@ class Looked(MutableMapping[str, Link]):
         try:
             return self._seen[name]
         except KeyError:
-            found = self._seen[name] = self._roll.links.get(name)
+            found = self._seen[name] = self._device_index.links.get(name)
             return found
 
     def __getitem__(self, name: str) -> Link:
@@ -48,7 +48,7 @@ class Looked(MutableMapping[str, Link]):
         self._seen[name] = None
 
     def __iter__(self) -> Iterator[str]:
-        names = dict.fromkeys((*self._roll.links, *self._seen))
+        names = dict.fromkeys((*self._device_index.links, *self._seen))
         return (name for name in names if name in self)
 
     def __len__(self) -> int:
@@ -56,18 +56,18 @@ class Looked(MutableMapping[str, Link]):
 
     def at(self, index: int) -> Link | None:
         """The device of an index."""
-        name = self._roll.name(index)
+        name = self._device_index.name(index)
         link = self.get(name) if name else None
         return link if link and link.index == index else None
 
     def on(self, index: int) -> list[Link]:
         """The ports of the bridge of an index."""
-        found = map(self.get, sorted(self._roll.slaves(index)))
+        found = map(self.get, sorted(self._device_index.slaves(index)))
         return [each for each in found if each and each.master == index]
 
     def forget(self, indexes: AbstractSet[int]) -> None:
         """Note that devices are no more, looked at or not."""
-        for name in filter(None, map(self._roll.name, indexes)):
+        for name in filter(None, map(self._device_index.name, indexes)):
             self._look(name)
         for name, link in self._seen.items():
             if link and link.index in indexes:

@@ -3,7 +3,7 @@
 import pytest
 from connections import WEB, applied, apply, host, silent_segment
 
-from flatnet.apply.filter.guard import met
+from flatnet.apply.filter.guard import peers
 from flatnet.apply.filter.guard import routed as guard_routed
 from tests.effects import cut
 
@@ -104,8 +104,8 @@ def test_old_notes_that_somebody_puts_back_are_not_believed(net, tmp_path):
 
 def small(monkeypatch, size):
     key = f"type ipv4_addr; size {size}; flags dynamic"
-    monkeypatch.setitem(met._SIZES, 4, size)
-    for keys in (met.SET_KEYS, guard_routed.SET_KEYS):
+    monkeypatch.setitem(peers._SIZES, 4, size)
+    for keys in (peers.SET_KEYS, guard_routed.SET_KEYS):
         monkeypatch.setitem(keys, "met4", key)
 
 

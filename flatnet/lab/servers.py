@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from flatnet.lab.daemon import (
+from flatnet.lab.rabbitmq import RabbitMQ
+from flatnet.lab.server_process import (
     LabProcess,
     ServerError,
     answer,
@@ -20,7 +21,6 @@ from flatnet.lab.daemon import (
     free_ports,
     log_tail,
 )
-from flatnet.lab.rabbitmq import RabbitMQ
 
 _ADDRESS = "127.0.0.1"
 _ATTEMPTS = 3

@@ -7,7 +7,7 @@ from flatnet.apply.link.link import Address, Link
 
 
 @dataclass(frozen=True)
-class Moved:
+class DeviceChanges:
     """What others did to devices, or what we did and did not read again.
 
     `links` are pairs of what a device was and what it is; none stands for

@@ -4,9 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.link.concern import NOTHING, Concern, concern, subjects
+from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.link import Address, Link
-from flatnet.apply.link.moved import Moved
+from flatnet.apply.link.relevant_events import (
+    NOTHING,
+    Concern,
+    concern,
+    subjects,
+)
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Uplink
 from tests.builders import interface, settings, snapshot
@@ -54,7 +59,7 @@ def judged(*pairs, addresses=(), there=(), plan=PLAN, links=()):
         if now:
             known[now.name] = now
     return concern(
-        Moved(links=pairs, addresses=frozenset(addresses)),
+        DeviceChanges(links=pairs, addresses=frozenset(addresses)),
         subjects(plan),
         known.get,
         lambda: there,

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
 
+from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.link import SWITCHES, Address, Link
-from flatnet.apply.link.moved import Moved
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Guard, Plan
 
@@ -90,7 +90,7 @@ def subjects(plan: Plan) -> Subjects:
 
 
 def concern(
-    moved: Moved,
+    moved: DeviceChanges,
     known: Subjects,
     find: Callable[[str], Link | None],
     addresses: Callable[[], Iterable[Address]],

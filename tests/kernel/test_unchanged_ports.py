@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from bridged import plan, tap, veth
 
-from flatnet.apply.link import ports, sound
+from flatnet.apply.link import ports, unchanged_ports
 from flatnet.apply.link.bridge import apply_bridges
 from flatnet.apply.link.devices import Devices
 from flatnet.apply.link.link import NO_OPENER
-from flatnet.apply.link.sound import Sound
 from flatnet.apply.link.taps import opened, set_tap
+from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from flatnet.state.changes import Changes
 
 TAP, OTHER = replace(tap(1), owner="nobody"), tap(2)
@@ -44,14 +44,14 @@ class Host:
     """Passes of one process over its host."""
 
     def __init__(self):
-        self.devices, self.sound = Devices(), Sound()
+        self.devices, self.unchanged = Devices(), UnchangedPorts()
         self.close = self.devices.close
 
     def a_pass(self, wanted=PLAN):
         # As a whole pass does: some of it no event tells.
         self.devices.forget()
         return apply_bridges(
-            wanted, self.devices, shut=frozenset(), sound=self.sound
+            wanted, self.devices, shut=frozenset(), unchanged=self.unchanged
         )
 
     def looked_at(self, wanted=PLAN):
@@ -63,7 +63,7 @@ class Host:
             apply_port(host, bridge, port)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sound, "apply_port", noted)
+            patch.setattr(unchanged_ports, "apply_port", noted)
             assert self.a_pass(wanted) == Changes()
         return names
 
@@ -83,7 +83,7 @@ def shell(commands):
 
 def fresh(wanted=PLAN):
     """What a pass does that knows nothing."""
-    return apply_bridges(wanted, shut=frozenset(), sound=Sound())
+    return apply_bridges(wanted, shut=frozenset(), unchanged=UnchangedPorts())
 
 
 def test_what_needs_nothing_is_not_gone_through(namespace):

@@ -11,7 +11,7 @@ from flatnet.apply.filter.guard.sets import GuardSets
 from flatnet.apply.filter.iptables import rendering
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.link.strangers import Strangers
-from flatnet.apply.middle import differing, middle
+from flatnet.apply.sequence_diff import differing, middle
 from flatnet.state.plan import DhcpHost
 from tests.builders import dhcp_server, interface, settings, snapshot
 from tests.planned import host_plan

@@ -53,7 +53,7 @@ class Beside:
             self.note(name)
 
 
-class Roll:
+class DeviceIndex:
     """The devices, one for each name; who notes one has it in all answers."""
 
     def __init__(self, links: Iterable[Link] = ()) -> None:

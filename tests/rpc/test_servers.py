@@ -14,9 +14,9 @@ import kombu
 import pytest
 import sqlalchemy
 
-from flatnet.lab import services
-from flatnet.lab.daemon import LabProcess, ServerError
+from flatnet.lab import servers
 from flatnet.lab.rabbitmq import RabbitMQ
+from flatnet.lab.server_process import LabProcess, ServerError
 
 
 def processes_of(directory):
@@ -91,7 +91,7 @@ def namespace():
 
 
 def test_rabbitmq_lives_in_a_namespace(tmp_path, namespace):
-    with services.rabbitmq(
+    with servers.rabbitmq(
         tmp_path, address="192.0.2.7", namespace=namespace
     ) as url:
         port = urlsplit(url).port
@@ -110,7 +110,7 @@ def test_rabbitmq_lives_in_a_namespace(tmp_path, namespace):
 
 @pytest.mark.parametrize("name", ["mariadb", "postgresql"])
 def test_database_is_real_empty_and_gone_afterwards(tmp_path, name):
-    with getattr(services, name)(tmp_path / name) as url:
+    with getattr(servers, name)(tmp_path / name) as url:
         engine = sqlalchemy.create_engine(url)
         assert sqlalchemy.inspect(engine).get_table_names() == []
         with engine.begin() as connection:
@@ -128,7 +128,7 @@ def test_database_is_real_empty_and_gone_afterwards(tmp_path, name):
 def test_an_error_inside_stops_the_server(tmp_path):
     with (
         pytest.raises(ZeroDivisionError),
-        services.postgresql(tmp_path) as url,
+        servers.postgresql(tmp_path) as url,
     ):
         raise ZeroDivisionError
     assert not is_open(url)

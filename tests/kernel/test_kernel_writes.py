@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from flatnet.lab.bench.changes import Kernel
+from flatnet.lab.bench.kernel_writes import Kernel
 
 NOTHING = {"nftables": 0, "links": 0, "addresses": 0, "routes": 0, "sets": 0}
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from flatnet import deadline
-from flatnet.db import names, networks
+from flatnet.db import networks, server_addresses
 from flatnet.db.engine import Database
 from flatnet.exceptions import DatabaseUnavailable
 from tests.db.test_waits import BOUND, PATIENCE
@@ -111,7 +111,7 @@ def test_a_resolver_that_is_silent_is_not_waited_for(server, monkeypatch):
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_an_address_is_its_own(address, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", None)
-    assert names.addresses(address) == (address,)
+    assert server_addresses.addresses(address) == (address,)
 
 
 def test_the_last_failure_is_the_one_that_is_told():
@@ -122,6 +122,6 @@ def test_the_last_failure_is_the_one_that_is_told():
         raise LookupError(each)
 
     with deadline.within(9), pytest.raises(LookupError, match="c"):
-        names.first("abc", fail, LookupError)
+        server_addresses.first("abc", fail, LookupError)
     shares = [round(share) for _, share in tried]
     assert shares == [3, 4, 9]

@@ -2,60 +2,60 @@
 
 import itertools
 
+from flatnet.apply.backoff import LONGEST_PAUSE, MINUTE, Backoff
 from flatnet.apply.fights import RULES, Fights
-from flatnet.apply.pace import LONGEST_PAUSE, MINUTE, Pace
 from flatnet.state.changes import Fight
 from flatnet.state.effects import Subject, Surface
 
 TAP = Subject(Surface.PORT, "tap1")
 
 
-def heard(pace, times, what="it"):
+def heard(backoff, times, what="it"):
     """When something is seen to that happens at each of these times."""
     found = []
     for now in times:
-        pace.count(what, now)
-        pace.ask(what, now)
-        found += [now for _ in pace.due(now)]
+        backoff.count(what, now)
+        backoff.ask(what, now)
+        found += [now for _ in backoff.due(now)]
     return found
 
 
 def test_what_happens_now_and_then_is_seen_to_at_once():
     times = [0.0, 1.0, 100.0, 101.0, 200.0]
-    assert heard(Pace(freely=2), times) == times
+    assert heard(Backoff(freely=2), times) == times
 
 
 def test_what_goes_on_is_seen_to_less_and_less_often():
     times = [tenth / 5 for tenth in range(5 * 200)]
-    found = heard(Pace(freely=2), times)
+    found = heard(Backoff(freely=2), times)
     assert found[:3] == [0.0, 0.2, 1.2]
     pauses = [round(b - a) for a, b in itertools.pairwise(found[2:])]
     assert pauses == [2, 4, 8, 16, 30, 30, 30, 30, 30]
 
 
 def test_the_last_of_many_is_seen_to_without_another():
-    pace = Pace(freely=1)
-    assert heard(pace, [0.0, 0.1, 0.2]) == [0.0]
-    assert pace.due(0.9) == frozenset()
-    assert pace.due(1.0) == {"it"}
-    assert pace.due(100.0) == frozenset()
+    backoff = Backoff(freely=1)
+    assert heard(backoff, [0.0, 0.1, 0.2]) == [0.0]
+    assert backoff.due(0.9) == frozenset()
+    assert backoff.due(1.0) == {"it"}
+    assert backoff.due(100.0) == frozenset()
 
 
 def test_one_that_goes_on_holds_up_no_other():
-    pace = Pace(freely=1)
-    heard(pace, [0.0, 0.1, 0.2])
-    assert heard(pace, [0.3], "other") == [0.3]
+    backoff = Backoff(freely=1)
+    heard(backoff, [0.0, 0.1, 0.2])
+    assert heard(backoff, [0.3], "other") == [0.3]
 
 
 def test_after_a_quiet_minute_all_is_forgotten():
-    pace = Pace(freely=1)
-    assert heard(pace, [0.0, 1.0, 1.5]) == [0.0, 1.0]
-    assert pace.ended(2 * MINUTE) == ()
-    assert pace.due(4.0) == {"it"}
-    (over,) = pace.ended(1.5 + MINUTE)
+    backoff = Backoff(freely=1)
+    assert heard(backoff, [0.0, 1.0, 1.5]) == [0.0, 1.0]
+    assert backoff.ended(2 * MINUTE) == ()
+    assert backoff.due(4.0) == {"it"}
+    (over,) = backoff.ended(1.5 + MINUTE)
     assert (over.what, over.since, over.times) == ("it", 0.0, 3)
-    assert heard(pace, [70.0]) == [70.0]
-    assert pace.often() == ()
+    assert heard(backoff, [70.0]) == [70.0]
+    assert backoff.often() == ()
 
 
 def undone(fights, times, what=TAP):

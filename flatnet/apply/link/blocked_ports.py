@@ -23,7 +23,7 @@ _OF_BRIDGES = 7
 _LINK = struct.Struct("=BxHiII")
 
 
-def barred(info: Mapping[int, bytes], flags: int) -> bool:
+def blocked(info: Mapping[int, bytes], flags: int) -> bool:
     """Whether a device is a bridge's port that gets or passes too little.
 
     :param info: its IFLA_LINKINFO
@@ -31,17 +31,17 @@ def barred(info: Mapping[int, bytes], flags: int) -> bool:
     """
     if not info.get(_PORT_KIND, b"").startswith(b"bridge\0"):
         return False
-    return _is_barred(info.get(_PORT_DATA, b""), flags)
+    return _is_blocked(info.get(_PORT_DATA, b""), flags)
 
 
-def barred_by_bridge(body: bytes) -> bool:
+def blocked_by_bridge(body: bytes) -> bool:
     """The same of the body of a bridge's own message about its port."""
     _, _, _, flags, _ = _LINK.unpack_from(body)
     values = by_kind(body[_LINK.size :])
-    return _is_barred(values.get(_PORT, b""), flags)
+    return _is_blocked(values.get(_PORT, b""), flags)
 
 
-def unbar(index: int, *, carrier: bool) -> None:
+def unblock(index: int, *, carrier: bool) -> None:
     """Have its bridge pass what is for a port and from it.
 
     :param carrier: whether the port has one; Linux sets no state without
@@ -54,7 +54,7 @@ def unbar(index: int, *, carrier: bool) -> None:
     changed(request + attribute(_PORT | _NESTED, wanted))
 
 
-def _is_barred(data: bytes, flags: int) -> bool:
+def _is_blocked(data: bytes, flags: int) -> bool:
     # Of a port that is down, or has no carrier, the state is that it is.
     values = by_kind(data)
     return (

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from flatnet.db import engine, models, tombstones
 from flatnet.db.clock import stamps
 from flatnet.db.models import AnyRow
-from flatnet.db.remembered import shared
+from flatnet.db.remembered import intern_or_none
 from flatnet.db.tenants import Tenant
 from flatnet.db.tombstones import NOT_FOUND
 from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding
@@ -181,8 +181,8 @@ def from_row(row: AnyRow) -> Binding:
         interface_uuid=intern(row.interface_uuid),
         instance_uuid=intern(row.instance_uuid),
         wanted=intern(row.wanted),
-        plug=shared(row.plug),
-        found=shared(row.found),
+        plug=intern_or_none(row.plug),
+        found=intern_or_none(row.found),
         carrier=bool(row.carrier),
         reason=row.reason,
     )

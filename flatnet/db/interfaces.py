@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Concerned
-from flatnet.db.remembered import Remembered, shared
+from flatnet.db.remembered import Remembered, intern_or_none
 from flatnet.state.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
@@ -176,8 +176,8 @@ def _from_rows(
         instance_uuid=intern(row.instance_uuid),
         instance_id=row.instance_id,
         hostname=row.hostname,
-        project_id=shared(row.project_id),
-        host=shared(row.host),
+        project_id=intern_or_none(row.project_id),
+        host=intern_or_none(row.host),
         addresses=tuple(each.address for each in rows if each.address),
         security_group_ids=tuple(groups.get(row.instance_uuid, ())),
     )

@@ -70,6 +70,6 @@ def plain(rows: Iterable[AnyRow]) -> list[tuple[Any, ...]]:
     return list(map(tuple, rows))
 
 
-def shared(text: str | None) -> str | None:
+def intern_or_none(text: str | None) -> str | None:
     """Return the one object of all equal texts, as many rows say the same."""
     return None if text is None else sys.intern(text)

@@ -170,7 +170,7 @@ class ByProcess(FormattableColumn[Mapping[str, float]]):
 class Bench(Lister):
     """Measure what flatnet costs, each figure beside its floor.
 
-    It takes half an hour and wants an idle machine; --quick takes three
+    It takes half an hour and wants an idle machine; --quick takes under 3
     minutes and tells whether everything can be measured.  Exit status 1 says
     that something could not, and not that a goal is missed.
     """

@@ -150,12 +150,12 @@ def test_an_address_that_is_not_here_is_refused(tmp_path):
 # Who is started in a shell's background is told to ignore SIGINT.
 PARENT = """
 import signal, sys, time
-from flatnet.lab import services
+from flatnet.lab import servers
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with (
-    services.mariadb(sys.argv[1] + "/mariadb"),
-    services.postgresql(sys.argv[1] + "/postgresql"),
-    services.rabbitmq(sys.argv[1] + "/rabbitmq"),
+    servers.mariadb(sys.argv[1] + "/mariadb"),
+    servers.postgresql(sys.argv[1] + "/postgresql"),
+    servers.rabbitmq(sys.argv[1] + "/rabbitmq"),
 ):
     print("ready", flush=True)
     time.sleep(600)

@@ -1,9 +1,11 @@
 """What may reach an instance, as chains and sets."""
 
+import pytest
+
 from flatnet.apply.filter.iptables.rendering import rules
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
-from tests.planned import filter_plan, in_groups
+from tests.planned import filter_plan, host_plan, in_groups
 from tests.sets import members as members_of
 
 EVERYWHERE = "0.0.0.0/0"
@@ -151,6 +153,32 @@ def test_what_two_claim_for_different_groups_lets_in_nothing():
     _, sets, _ = filters(rows)
     assert sets["flatnet-filtered4"] == ["10.0.0.2"]
     assert not any(name.startswith("flatnet-p4") for name in sets)
+
+
+@pytest.mark.parametrize("same_net", [True, False])
+def test_a_dangling_group_id_keeps_a_guest_closed(same_net):
+    """A membership whose group's row is gone."""
+    rows = snapshot(
+        interfaces=(
+            guest(1, security_group_ids=(7,)),
+            guest(2, security_group_ids=(1, 7)),
+        ),
+        security_groups=(
+            SecurityGroup(
+                1, "web", (SecurityRule(1, "tcp", 22, 22, EVERYWHERE),)
+            ),
+        ),
+    )
+    options = {"allow_same_net_traffic": same_net}
+    chains, sets, _ = filters(rows, **options)
+    assert sets["flatnet-filtered4"] == ["10.0.0.2", "10.0.0.3"]
+    # No path leads to the first, and to the second that of the one group.
+    led = {tuple(m) for n, m in sets.items() if n.startswith("flatnet-p4-")}
+    assert led == {("10.0.0.3",)}
+    assert not any(name.startswith("flatnet-g-7") for name in chains)
+    assert chains["flatnet-local"][-1] == "-j DROP"
+    guarded = host_plan(rows, settings(**options)).guard.ports
+    assert [port.filtered for port in guarded] == [True, True]
 
 
 def test_the_dhcp_server_of_the_host_is_let_out():

@@ -6,6 +6,7 @@ import pytest
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.ipset_cache import Sets
+from flatnet.apply.filter.iptables.ipset_messages import count
 from flatnet.apply.filter.iptables.tables import AddressSet
 
 WANTED = tuple(
@@ -85,3 +86,22 @@ def test_one_that_somebody_changed_is_settled_no_more(
     different, edits = namespace.call(changed)
     assert different == WANTED[:1]
     assert edits or "inet6" in commands[-1]
+
+
+@pytest.mark.parametrize("lost", ["ipset destroy", "ipset rename"])
+def test_a_question_about_one_that_is_gone_spoils_no_other(namespace, lost):
+    """The kernel tells twice that there is no such set."""
+
+    def asked():
+        sets = settled()
+        name = WANTED[0].name
+        run(f"{lost} {name}{' theirs' if 'rename' in lost else ''}")
+        seen = sets.are_as_left()
+        sets.forget()
+        left = set(sets.read())
+        counted = count(WANTED[1].name, sets.asking)
+        sets.forget()
+        return seen, left, counted, set(sets.read())
+
+    left = {WANTED[1].name}
+    assert namespace.call(asked) == (False, left, 2, left)

@@ -196,26 +196,25 @@ class SetSocket:
 
 
 def _bodies(question: bytes, asking: KeptSocket) -> list[bytes]:
-    """All messages that answer a question; errors as the kernel tells them."""
+    """All messages that answer a question; errors as the kernel tells them.
+
+    It tells an error of these twice, and the second would be the answer to
+    the next question: so the socket is another then.
+    """
     with asking.lent() as kernel:
-        found, number = _received(kernel, question)
-    if number:
-        raise SetError(number)
-    return found
+        return _received(kernel, question)
 
 
-def _received(
-    kernel: socket.socket, question: bytes
-) -> tuple[list[bytes], int]:
+def _received(kernel: socket.socket, question: bytes) -> list[bytes]:
     flags = netlink.REQUEST | netlink.ACK | netlink.DUMP
     kernel.send(_message(_LIST, flags, question))
     found: list[bytes] = []
     while True:
         for kind, body in netlink.messages(kernel.recv(1 << 18)):
             if kind == netlink.DONE:
-                return found, 0
+                return found
             if kind == netlink.ERROR:
-                return found, netlink.error(body)
+                raise SetError(netlink.error(body))
             found.append(body[4:])
 
 

@@ -31,6 +31,8 @@ SECONDS = 60
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # By their paths: a PATH that lacks a command is told from their absence.
 _SETPRIV, _SHELL = "/usr/bin/setpriv", "/bin/sh"
+# What others named may be no text; it is given back as it was.
+_ODD = "surrogateescape"
 # The parent that is meant, then the command.
 _IF_PARENT_LIVES = '[ "$PPID" = "$0" ] || exit 1; exec "$@"'
 _PACKAGES = {
@@ -42,7 +44,10 @@ _PACKAGES = {
 
 @dataclass(frozen=True)
 class Finished:
-    """How a command ended; `error` is its stderr as one line."""
+    """How a command ended; `error` is its stderr as one line.
+
+    Bytes of the output that are no UTF-8 are lone surrogates in it.
+    """
 
     status: int
     output: str
@@ -71,7 +76,6 @@ def start(*argv: str) -> "Started":
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             env={"PATH": _PATH, "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
@@ -98,7 +102,9 @@ class Started:
         """
         with self._process as process:
             try:
-                output, errors = process.communicate(text, timeout=SECONDS)
+                output, errors = process.communicate(
+                    text.encode(errors=_ODD), timeout=SECONDS
+                )
             except BaseException as error:
                 process.kill()
                 if not isinstance(error, subprocess.TimeoutExpired):
@@ -107,7 +113,8 @@ class Started:
                     f"{self._name} did not end within {SECONDS} s"
                 ) from error
         status, pid = process.returncode, process.pid
-        return Finished(status, output, _one_line(errors), pid)
+        told = _one_line(errors.decode(errors="backslashreplace"))
+        return Finished(status, output.decode(errors=_ODD), told, pid)
 
     def kill(self) -> None:
         """Have it end without having been given anything."""
@@ -115,7 +122,7 @@ class Started:
             process.kill()
 
 
-class _Process(subprocess.Popen[str]):
+class _Process(subprocess.Popen[bytes]):
     """A command whose end is waited for, and not looked for."""
 
     def wait(self, timeout: float | None = None) -> int:

@@ -56,6 +56,18 @@ def test_input_status_and_errors():
     assert (done.status, done.output, done.error) == (3, "in\n", "a")
 
 
+def test_what_is_no_text_is_given_back_as_it_was():
+    odd = command.run("printf", "a\\351b\\r\\205").output
+    assert command.run("cat", text=odd).output == odd
+    counted = command.run("od", "-An", "-tx1", text=odd).output
+    assert counted.split() == ["61", "e9", "62", "0d", "85"]
+
+
+def test_what_is_no_text_is_told_in_text():
+    script = r"printf 'no \351\n' >&2"
+    assert command.run("sh", "-c", script).error == r"no \xe9"
+
+
 def test_words_reach_a_command_as_they_are():
     words = ("", "a b", "$PPID", "'\"", "-c", "--", "*")
     done = command.run("printf", "%s\n", *words)

@@ -35,7 +35,7 @@ BUILTINS = {
     "mangle": ("POSTROUTING",),
     "nat": ("POSTROUTING", "PREROUTING"),
 }
-_TARGET = re.compile(r"(?:^| )-[jg] (flatnet-\S+)")
+TARGET = re.compile(r"(?:^| )-[jg] (flatnet-\S+)")
 
 
 @dataclass(frozen=True)
@@ -76,36 +76,6 @@ class Edits:
     made: tuple[Effect, ...] = ()
     before: tuple[tuple[str, int], ...] = ()
     after: tuple[tuple[str, int], ...] = ()
-
-
-def parsed(save: str) -> dict[str, Existing]:
-    """Return what the output of iptables-save says, by table name."""
-    tables: dict[str, Existing] = {}
-    table = Existing()
-    for line in save.splitlines():
-        if line.startswith("*"):
-            table = tables.setdefault(line[1:], Existing())
-        elif line.startswith(":"):
-            name, policy = line[1:].split(" ")[:2]
-            if name.startswith(PREFIX):
-                table.chains[name] = []
-                table.texts[name] = []
-            elif policy != "-":
-                table.builtins[name] = []
-        elif line.startswith("-A "):
-            name, _, rule = line[3:].partition(" ")
-            _note_rule(table, name, rule)
-    return tables
-
-
-def _note_rule(table: Existing, name: str, rule: str) -> None:
-    if name in table.chains:
-        table.chains[name].append(mark_of(rule))
-        table.texts[name].append(rule)
-    elif name in table.builtins:
-        table.builtins[name].append(rule)
-    else:
-        table.referenced.update(_TARGET.findall(rule))
 
 
 def changed(existing: Existing, wanted: Table) -> tuple[Chain, ...]:
@@ -233,7 +203,7 @@ def jump_line(jump: Jump) -> str:
 
 
 def _is_ours(rule: str) -> bool:
-    return bool(mark_of(rule) or _TARGET.search(rule))
+    return bool(mark_of(rule) or TARGET.search(rule))
 
 
 def _jump_edits(

@@ -32,7 +32,9 @@ def marks(chain: Chain) -> list[str]:
 
 
 def _mark(before: str, rule: str) -> str:
-    return hashlib.sha256(f"{before}\n{rule}".encode()).hexdigest()[:16]
+    # What somebody put into a chain of ours may be no text.
+    text = f"{before}\n{rule}".encode(errors="surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def recognised(

@@ -18,9 +18,11 @@ from flatnet.apply.files import read_setting
 from flatnet.apply.filter.iptables.iptables import (
     BUILTINS,
     COMMANDS,
+    PREFIX,
+    TARGET,
     Existing,
-    parsed,
 )
+from flatnet.apply.filter.iptables.marks import mark_of
 from flatnet.apply.filter.iptables.native import (
     dormant_tables,
     odd_text,
@@ -57,7 +59,7 @@ def read_tables(family: int) -> Saved:
     outcome = run(f"{command}-save")
     error = f"{command}-save: {outcome.error or 'failed'}"
     if not outcome.status:
-        tables = parsed(outcome.output)
+        tables = _parsed(outcome.output)
     elif is_legacy(family):
         raise HostSetupError(error)
     else:
@@ -82,6 +84,47 @@ def read_tables(family: int) -> Saved:
     return Saved(
         {**tables, **dict.fromkeys(dormant, Existing())}, warnings, dormant
     )
+
+
+def _parsed(save: str) -> dict[str, Existing]:
+    """Return what the output of iptables-save says, by table name.
+
+    A foreign comment may be of several lines, whatever these look like, and
+    of characters that end lines elsewhere.
+    """
+    tables: dict[str, Existing] = {}
+    table = Existing()
+    are_rules = False
+    for line in save.split("\n"):
+        if line.startswith("-A "):
+            are_rules = True
+            name, _, rule = line[3:].partition(" ")
+            _note_rule(table, name, rule)
+        elif line == "COMMIT":
+            are_rules = False
+        elif line.startswith("*") and not are_rules:
+            table = tables.setdefault(line[1:], Existing())
+        elif line.startswith(":") and not are_rules:
+            _note_chain(table, *line[1:].split(" ")[:2])
+    return tables
+
+
+def _note_chain(table: Existing, name: str, policy: str) -> None:
+    if name.startswith(PREFIX):
+        table.chains[name] = []
+        table.texts[name] = []
+    elif policy != "-":
+        table.builtins[name] = []
+
+
+def _note_rule(table: Existing, name: str, rule: str) -> None:
+    if name in table.chains:
+        table.chains[name].append(mark_of(rule))
+        table.texts[name].append(rule)
+    elif name in table.builtins:
+        table.builtins[name].append(rule)
+    else:
+        table.referenced.update(TARGET.findall(rule))
 
 
 def known_tables(
@@ -205,7 +248,7 @@ def other_backend(family: int) -> Changes:
         return Changes()
     else:
         other = f"{command}-legacy"
-        tables = parsed(run(f"{other}-save").output)
+        tables = _parsed(run(f"{other}-save").output)
     if not any(each.holds_ours for each in tables.values()):
         return Changes()
     text = (

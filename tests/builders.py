@@ -4,7 +4,7 @@ from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
 from flatnet.passes.reconciler import Reconciler
 from flatnet.plan.kept import Kept
-from flatnet.state.plan import DhcpServer
+from flatnet.state.plan import DhcpHost, DhcpServer
 from flatnet.state.rows import Interface, Network, Snapshot
 from flatnet.state.scope import NOTHING
 
@@ -64,6 +64,12 @@ def dhcp_server(**fields):
         "lease_time": 86400,
     }
     return DhcpServer(**{**defaults, **fields})
+
+
+def dhcp_host(mac, address, name=None, number=1):
+    """The line of the hosts file of an interface."""
+    of = interface(number)
+    return DhcpHost(mac, address, of.uuid, of.instance_uuid, name)
 
 
 class NoRows:

@@ -62,7 +62,7 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
         port=mine,
         guarded=_guarded(mine, own, guest.filtered),
         filtered=guest,
-        dhcp=_dhcp(mine, rows.name) if rows.is_served else None,
+        dhcp=_dhcp(mine, interface, rows.name) if rows.is_served else None,
     )
     return PlannedGuest(part, outside + _warnings(interface))
 
@@ -119,11 +119,14 @@ def _guest(
     )
 
 
-def _dhcp(mine: Port, name: str | None) -> DhcpHost | None:
+def _dhcp(
+    mine: Port, interface: Interface, name: str | None
+) -> DhcpHost | None:
     """The line of the hosts file, for the first of its addresses."""
     if not mine.addresses:
         return None
-    return DhcpHost(mine.mac, mine.addresses[0], name)
+    address, instance = mine.addresses[0], interface.instance_uuid
+    return DhcpHost(mine.mac, address, interface.uuid, instance, name)
 
 
 def _warnings(interface: Interface) -> tuple[str, ...]:

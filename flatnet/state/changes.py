@@ -12,6 +12,11 @@ from flatnet.state.taken import Declined, Taken
 HOST = "host"
 
 
+def guest_key(interface_uuid: str) -> str:
+    """Return the key of a guest's interface."""
+    return f"guest:{interface_uuid}"
+
+
 def group_key(number: int) -> str:
     """Return the key of a security group."""
     return f"group:{number}"
@@ -30,7 +35,8 @@ class Failure:
     everybody here, and nobody is named; or `group:<id>` where the rules of a
     group are not in force, which then lets nothing in to the instances; or
     `network:<id>` where a bridge or its DHCP server is not as planned, which
-    those on it lack; or empty.
+    those on it lack; or `guest:<uuid>` where one interface lacks something
+    that its bridge has; or empty.
     """
 
     subject: Subject

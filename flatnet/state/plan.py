@@ -75,10 +75,15 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class DhcpHost:
-    """One line of the hosts file; `name` without a domain, or none."""
+    """One line of the hosts file; `name` without a domain, or none.
+
+    `uuid` is of the interface that it is about, its guest's key.
+    """
 
     mac: str
     address: str
+    uuid: str
+    instance_uuid: str
     name: str | None = None
 
 

@@ -17,7 +17,8 @@ from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
-from flatnet.state.plan import DhcpHost, DhcpServer
+from flatnet.state.plan import DhcpServer
+from tests.builders import dhcp_host
 from tests.effects import DHCP
 from tests.waiting import eventually
 
@@ -233,7 +234,7 @@ def _answer(packet):
 
 
 def line(number, name=None):
-    return DhcpHost(
+    return dhcp_host(
         f"fa:16:3e:00:00:{number:02x}", f"10.0.0.{number + 1}", name
     )
 

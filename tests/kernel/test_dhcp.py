@@ -15,8 +15,7 @@ from dhcp_hosts import (
     serving_host,
 )
 
-from flatnet.state.plan import DhcpHost
-from tests.builders import interface, settings, snapshot
+from tests.builders import dhcp_host, interface, settings, snapshot
 from tests.effects import released
 from tests.planned import servers
 from tests.waiting import eventually
@@ -131,7 +130,7 @@ def test_an_address_has_a_new_holder_at_once(host, namespaces, tmp_path):
     host.apply(line(1))
     first = host.guest(namespaces(), MAC_1, tmp_path / "old")
     assert first.lease()["ip"] == "10.0.0.2"
-    made = host.apply(DhcpHost(MAC_2, "10.0.0.2"))
+    made = host.apply(dhcp_host(MAC_2, "10.0.0.2"))
     assert released("10.0.0.2", MAC_1) in made
     second = host.guest(namespaces(), MAC_2, tmp_path / "new")
     assert second.lease()["ip"] == "10.0.0.2"

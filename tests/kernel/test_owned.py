@@ -12,8 +12,7 @@ from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
-from flatnet.state.plan import DhcpHost
-from tests.builders import dhcp_server
+from tests.builders import dhcp_host, dhcp_server
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
 
@@ -116,7 +115,7 @@ def test_what_is_missing_is_made_for_dnsmasq_to_enter(tree):
 
 SERVER = dhcp_server(
     lease_time=3600,
-    hosts=(DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "vm_1"),),
+    hosts=(dhcp_host("fa:16:3e:00:00:01", "10.0.0.2", "vm_1"),),
 )
 
 

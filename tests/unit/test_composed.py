@@ -14,8 +14,9 @@ from flatnet.state.parts import (
     NetworkPart,
     Parts,
 )
-from flatnet.state.plan import Bridge, DhcpHost, GuardedPort, Port
+from flatnet.state.plan import Bridge, GuardedPort, Port
 from flatnet.state.sources import Sources
+from tests.builders import dhcp_host
 
 HOST = HostPart("node1")
 GUARDED = HostPart("node1", is_guarded=True)
@@ -98,7 +99,7 @@ def some_guest(luck, number):
         port=Port(name, "tap", mac, uuid),
         guarded=luck.choice((None, GuardedPort(name, mac, (address,), uuid))),
         filtered=luck.choice((None, Guest(f"vif{number}", uuid, "br1"))),
-        dhcp=luck.choice((None, DhcpHost(mac, address))),
+        dhcp=luck.choice((None, dhcp_host(mac, address))),
     )
 
 

@@ -7,13 +7,13 @@ import pytest
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.grammar.plan import checked
 from flatnet.exceptions import HostSetupError
+from flatnet.state.changes import guest_key
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import Opening
-from flatnet.state.plan import DhcpHost
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from flatnet.state.sliced import SlicedSet
 from flatnet.state.taken import InUse
-from tests.builders import interface, network, settings, snapshot
+from tests.builders import dhcp_host, interface, network, settings, snapshot
 from tests.effects import DHCP, port
 from tests.planned import host_plan, in_groups
 
@@ -272,11 +272,12 @@ def test_a_port_of_another_name_is_left_out(name):
 @pytest.mark.parametrize(
     "host",
     [
-        DhcpHost("rubbish", "10.0.0.2"),
-        DhcpHost("fa:16:3e:00:00:01\n", "10.0.0.2"),
-        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a,ignore"),
-        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "_a"),
-        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2\n"),
+        dhcp_host("rubbish", "10.0.0.2"),
+        dhcp_host("rubbish", "rubbish"),
+        dhcp_host("fa:16:3e:00:00:01\n", "10.0.0.2"),
+        dhcp_host("fa:16:3e:00:00:01", "10.0.0.2", "a,ignore"),
+        dhcp_host("fa:16:3e:00:00:01", "10.0.0.2", "_a"),
+        dhcp_host("fa:16:3e:00:00:01", "10.0.0.2\n"),
     ],
 )
 def test_a_line_for_dnsmasq_that_is_odd_is_left_out(host):
@@ -284,4 +285,5 @@ def test_a_line_for_dnsmasq_that_is_odd_is_left_out(host):
     found, (failure,) = checked(given, Passed())
     assert found.dhcp_servers[0].hosts == ()
     assert failure.subject == DHCP
-    assert plan().bridges[0].ports[0].instance_uuid in failure.instances
+    assert failure.instances == (interface(1).instance_uuid,)
+    assert failure.key == guest_key(interface(1).uuid)

@@ -7,8 +7,8 @@ import pytest
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
-from flatnet.state.plan import DhcpHost
 from tests.builders import (
+    dhcp_host,
     dhcp_server,
     interface,
     network,
@@ -140,7 +140,9 @@ def test_who_may_not_have_a_name_takes_it_from_nobody():
         interfaces=(far, interface(2)), networks=(network(), other)
     )
     (server,), warnings = servers(rows, settings(), MTUS)
-    assert server.hosts == (DhcpHost("fa:16:3e:00:00:02", "10.0.0.3", "vm_2"),)
+    assert server.hosts == (
+        dhcp_host("fa:16:3e:00:00:02", "10.0.0.3", "vm_2", number=2),
+    )
     assert warnings == ()
 
 
@@ -212,11 +214,11 @@ def test_the_command_line():
 @pytest.mark.parametrize(
     "host",
     [
-        DhcpHost("rubbish", "10.0.0.2"),
-        DhcpHost("fa:16:3e:00:00:01\n", "10.0.0.2"),
-        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a,ignore"),
-        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "a\nb"),
-        DhcpHost("fa:16:3e:00:00:01", "10.0.0.2", "_a"),
+        dhcp_host("rubbish", "10.0.0.2"),
+        dhcp_host("fa:16:3e:00:00:01\n", "10.0.0.2"),
+        dhcp_host("fa:16:3e:00:00:01", "10.0.0.2", "a,ignore"),
+        dhcp_host("fa:16:3e:00:00:01", "10.0.0.2", "a\nb"),
+        dhcp_host("fa:16:3e:00:00:01", "10.0.0.2", "_a"),
     ],
 )
 def test_the_privileged_side_takes_no_text_on_trust(host):

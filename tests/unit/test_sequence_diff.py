@@ -12,8 +12,13 @@ from flatnet.apply.filter.iptables import rendering
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.link.strangers import Strangers
 from flatnet.apply.sequence_diff import differing, middle
-from flatnet.state.plan import DhcpHost
-from tests.builders import dhcp_server, interface, settings, snapshot
+from tests.builders import (
+    dhcp_host,
+    dhcp_server,
+    interface,
+    settings,
+    snapshot,
+)
 from tests.planned import host_plan
 
 SERVER = dhcp_server(domain="novalocal")
@@ -98,7 +103,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_equals_are_not_the_same():
-    one, other = (DhcpHost("fa:16:3e:00:00:01", "10.0.0.2") for _ in "ab")
+    one, other = (dhcp_host("fa:16:3e:00:00:01", "10.0.0.2") for _ in "ab")
     assert middle((one,), (other,)) == (slice(0, 1), slice(0, 1))
 
 
@@ -121,4 +126,4 @@ def test_a_text_is_the_same_whatever_came_before(seed):
 def a_host(chance):
     number = chance.randrange(256)
     name = chance.choice((None, f"vm-{number}"))
-    return DhcpHost(f"fa:16:3e:00:00:{number:02x}", f"10.0.0.{number}", name)
+    return dhcp_host(f"fa:16:3e:00:00:{number:02x}", f"10.0.0.{number}", name)

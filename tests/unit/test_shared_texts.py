@@ -17,7 +17,7 @@ def guest():
         port=Port("tap1", "tap", MAC, UUID, ADDRESSES),
         guarded=GuardedPort("tap1", MAC, ADDRESSES, UUID),
         filtered=Guest(VIF, UUID, "br100", ADDRESSES, True, (1, 2)),
-        dhcp=DhcpHost(MAC, ADDRESSES[0]),
+        dhcp=DhcpHost(MAC, ADDRESSES[0], VIF, UUID),
     )
 
 
@@ -34,7 +34,7 @@ def test_texts_of_a_guest_are_kept_once():
     shared_texts.share(guests)
     ((key, part),) = guests.items()
     assert part == guest()
-    assert part.filtered.uuid is key
+    assert part.filtered.uuid is part.dhcp.uuid is key
     assert part.guarded.mac is part.port.mac is part.dhcp.mac
     assert part.guarded.instance_uuid is part.port.instance_uuid
     assert part.guarded.addresses is part.port.addresses

@@ -75,8 +75,8 @@ class Instances:
         found = defaultdict(set)
         for bridge in self._plan.bridges:
             for port in bridge.ports:
-                for key in (port.mac, *port.addresses):
-                    found[key].add(port.instance_uuid)
+                for address in port.addresses:
+                    found[address].add(port.instance_uuid)
         return found
 
     @property
@@ -137,9 +137,9 @@ class Instances:
         """Note a failure, once."""
         self._failures[failure] = None
 
-    def holding(self, *keys: str) -> tuple[str, ...]:
-        """The instances that have one of these MACs and addresses."""
-        found = (self._holders.get(key, set()) for key in keys)
+    def holding(self, *addresses: str) -> tuple[str, ...]:
+        """The instances that have one of these addresses."""
+        found = (self._holders.get(each, set()) for each in addresses)
         return tuple(sorted(set().union(*found)))
 
 

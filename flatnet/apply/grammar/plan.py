@@ -19,7 +19,7 @@ from flatnet.apply.grammar.instances import Instances, Passed, subject
 from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
-from flatnet.state.changes import Failure, network_key
+from flatnet.state.changes import Failure, guest_key, network_key
 from flatnet.state.effects import Surface
 from flatnet.state.named import amended
 from flatnet.state.plan import (
@@ -239,8 +239,10 @@ def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
         values.address(each)
 
     def named(host: DhcpHost) -> Failure:
-        holders = found.holding(host.mac, host.address)
-        return Failure(subject(Surface.DHCP, server.bridge), _MEND, holders)
+        """What is left out is one guest's line, and no network's server."""
+        called = subject(Surface.DHCP, server.bridge)
+        uuids, key = (host.instance_uuid,), guest_key(host.uuid)
+        return Failure(called, _MEND, uuids, key)
 
     return replace(server, hosts=found.kept(server.hosts, _check_host, named))
 
@@ -248,6 +250,8 @@ def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
 def _check_host(host: DhcpHost) -> None:
     values.mac(host.mac)
     values.ipv4(host.address)
+    values.uuid(host.uuid)
+    values.uuid(host.instance_uuid)
     _each(values.hostname, host.name)
 
 

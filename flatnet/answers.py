@@ -106,7 +106,7 @@ def _failure(failure: Failure) -> Json:
         "subject": str(failure.subject),
         "message": failure.message,
         "instances": list(failure.instances),
-        "key": failure.key,
+        "key": str(failure.key or ""),
     }
 
 
@@ -114,6 +114,7 @@ def _fight(fight: Fight) -> Json:
     since = datetime.fromtimestamp(fight.since, UTC)
     return {
         **asdict(fight),
+        "what": str(fight.what),
         "since": since.isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
 

@@ -1,6 +1,6 @@
 """What appliers say that they did, and to what, named as tests need it."""
 
-from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.effects import Effect, Subject, Surface, TableKey, Verb
 
 BRIDGE = Subject(Surface.BRIDGE, "br100")
 DHCP = Subject(Surface.DHCP, "br100")
@@ -30,6 +30,11 @@ def was_set(name, value):
     return Effect(Surface.SYSCTL, Verb.SET, name, f"to {value}")
 
 
+def opened(device):
+    """A device was given to forward IPv4."""
+    return Effect(Surface.FORWARDING, Verb.SET, device, "to 1")
+
+
 def guard_set(name, detail):
     """Elements of a set of the guard came and went."""
     return Effect(Surface.GUARD, Verb.CHANGED, name, detail)
@@ -37,7 +42,7 @@ def guard_set(name, detail):
 
 def chain(verb, name, detail=""):
     """Something was done to a chain of iptables' filter table."""
-    key = f"iptables filter {name}"
+    key = TableKey("iptables", "filter", name)
     return Effect(Surface.FIREWALL, verb, key, detail)
 
 

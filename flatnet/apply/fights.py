@@ -64,7 +64,7 @@ class Fights:
         """
         return tuple(
             Fight(
-                what=str(each.what),
+                what=each.what,
                 who=each.who,
                 since=round(time - now + each.since),
                 times=each.times,

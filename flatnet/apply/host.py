@@ -268,7 +268,7 @@ def _apply_firewall(
 def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
     """Serve the bridges that are as planned; `bridges` says which are not."""
     broken = frozenset(
-        failure.subject.key
+        str(failure.subject.key)
         for failure in bridges.failures
         if failure.subject.surface is Surface.BRIDGE
     )

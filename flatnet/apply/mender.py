@@ -201,7 +201,7 @@ class Mender:
     def _note_undone(self, found: Concern, moved: DeviceChanges) -> None:
         ports = {Subject(Surface.PORT, name) for name in found.ports}
         for each in sorted(found.others | ports, key=str):
-            self._note_repair(each, self._who(each.key, moved))
+            self._note_repair(each, self._who(str(each.key), moved))
         now = time.monotonic()
         for name in found.external | found.carriers:
             if self._is_news(name):
@@ -226,7 +226,7 @@ class Mender:
         """Have a pass see what a port has, which no event told."""
         if what.surface == Surface.PORT:
             with contextlib.suppress(OSError):
-                self._watch.devices.reread(what.key)
+                self._watch.devices.reread(str(what.key))
 
     def _is_news(self, name: str) -> bool:
         """Whether a guest's carrier is another than was told."""
@@ -242,8 +242,7 @@ class Mender:
     def _look_at_forwarding(self, plan: Plan) -> None:
         known, self._closed = self._closed, frozenset(closed(plan.forwarding))
         for device in sorted(self._closed - known):
-            name = f"net.ipv4.conf.{device}.forwarding"
-            self._note_repair(Subject(Surface.SYSCTL, name))
+            self._note_repair(Subject(Surface.FORWARDING, device))
             self._tools.known.spared.forget()
 
     def _mend(
@@ -293,6 +292,7 @@ class Mender:
 
     def _asked(self, what: Subject) -> Happened:
         """What to ask for to have something repaired."""
-        if what.surface == Surface.PORT and what.key in self._subjects.ports:
-            return Happened(ports=(what.key,))
+        name = str(what.key)
+        if what.surface == Surface.PORT and name in self._subjects.ports:
+            return Happened(ports=(name,))
         return ANYTHING

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from flatnet.passes.outcome import Pass
-from flatnet.state.changes import Changes, Failure
+from flatnet.state.changes import Changes, Failure, Kind
 from flatnet.state.effects import Effect, Verb
 
 LOG = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def report(outcome: Pass, before: Pass) -> None:
     told_of = (
         effect
         for effect in outcome.changes.made
-        if str(effect.subject) not in fought or effect.verb is Verb.REMOVED
+        if effect.subject not in fought or effect.verb is Verb.REMOVED
     )
     for line in _lines(told_of):
         LOG.info("%s", line)
@@ -55,7 +55,7 @@ def _lines(made: Iterable[Effect]) -> Iterator[str]:
     for (surface, verb, detail), alike in groupby(
         made, lambda each: (each.surface, each.verb, each.detail)
     ):
-        keys = [each.key for each in alike]
+        keys = [str(each.key) for each in alike]
         for start in range(0, len(keys), _A_LINE):
             some = ", ".join(keys[start : start + _A_LINE])
             yield str(Effect(surface, verb, some, detail))
@@ -64,8 +64,8 @@ def _lines(made: Iterable[Effect]) -> Iterator[str]:
 def _sufferers(failure: Failure) -> str:
     if failure.is_of_host:
         return "all of this host"
-    if failure.is_of_network:
-        return f"all of {failure.key.replace(':', ' ')}"
+    if failure.key and failure.key.kind is Kind.NETWORK:
+        return f"all of network {failure.key.of}"
     return ", ".join(map(_shown, failure.instances)) or "none"
 
 

@@ -4,45 +4,66 @@ All is frozen, so that it can be compared, and carried to the daemon.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from flatnet.state.effects import Effect, Subject
 from flatnet.state.taken import Declined, Taken
 
+
+class Kind(StrEnum):
+    """What a failure may be about."""
+
+    GROUP = "group"
+    GUEST = "guest"
+    HOST = "host"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True)
+class PartKey:
+    """What a failure is about; `of` is which of its kind, but of the host."""
+
+    kind: Kind
+    of: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.of}" if self.of else self.kind.value
+
+
 # The key of what is said once for a host.
-HOST = "host"
+HOST = PartKey(Kind.HOST)
 
 
-def guest_key(interface_uuid: str) -> str:
+def guest_key(interface_uuid: str) -> PartKey:
     """Return the key of a guest's interface."""
-    return f"guest:{interface_uuid}"
+    return PartKey(Kind.GUEST, interface_uuid)
 
 
-def group_key(number: int) -> str:
+def group_key(number: int) -> PartKey:
     """Return the key of a security group."""
-    return f"group:{number}"
+    return PartKey(Kind.GROUP, str(number))
 
 
-def network_key(number: int) -> str:
+def network_key(number: int) -> PartKey:
     """Return the key of a network."""
-    return f"network:{number}"
+    return PartKey(Kind.NETWORK, str(number))
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A part of the plan that could not be applied.
 
-    `instances` are the uuids that suffer.  `key` is `host` where that is
-    everybody here, and nobody is named; or `group:<id>` where the rules of a
-    group are not in force, which then lets nothing in to the instances; or
-    `network:<id>` where a bridge or its DHCP server is not as planned, which
-    those on it lack; or `guest:<uuid>` where one interface lacks something
-    that its bridge has; or empty.
+    `instances` are the uuids that suffer.  `key` is the host where that is
+    everybody here, and nobody is named; or a group whose rules are not in
+    force, which then lets nothing in to the instances; or a network whose
+    bridge or DHCP server is not as planned, which those on it lack; or a
+    guest whose interface lacks something that its bridge has; or none.
     """
 
     subject: Subject
     message: str
     instances: tuple[str, ...] = ()
-    key: str = ""
+    key: PartKey | None = None
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.message}"
@@ -55,15 +76,10 @@ class Failure:
     @property
     def is_of_group(self) -> bool:
         """Whether a group lets nothing in, which opens nobody."""
-        return self.key.startswith("group:")
+        return self.key is not None and self.key.kind is Kind.GROUP
 
     @property
-    def is_of_network(self) -> bool:
-        """Whether those of a network lack its bridge or its DHCP server."""
-        return self.key.startswith("network:")
-
-    @property
-    def about(self) -> tuple[Subject, str, tuple[str, ...]]:
+    def about(self) -> tuple[Subject, PartKey | None, tuple[str, ...]]:
         """What failed and for whom, whatever the message says this time.
 
         Who comes to a network that failed, or goes, is no news of it.
@@ -93,11 +109,11 @@ class FoundPort:
 class Fight:
     """Something of ours that others undo again and again.
 
-    `what` names it (`port tap1`, `firewall`), `who` did it last, as far as the
-    kernel says; `since` is in seconds since 1970, `times` how often it was.
+    `who` did it last, as far as the kernel says; `since` is in seconds since
+    1970, `times` how often it was.
     """
 
-    what: str
+    what: Subject
     who: str
     since: int
     times: int

@@ -54,16 +54,27 @@ _WHOLE = {Surface.BRIDGE: "bridges", Surface.PORT: "ports"}
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A thing on a host: `key` is its name among those of its surface.
+class TableKey:
+    """A table that a command such as iptables writes, or a chain of it."""
 
-    Of the firewall it is a table (`iptables filter`) or a chain of one
-    (`iptables filter flatnet-g-1`), of the guard a set or a table.  Empty is
-    all of the surface.
+    command: str
+    table: str
+    chain: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.command} {self.table} {self.chain}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A thing on a host: `key` is which among those of its surface.
+
+    Nearly always that is a name; of forwarding it is the device, of the
+    guard a set or a table.  Empty is all of the surface.
     """
 
     surface: Surface
-    key: str = ""
+    key: str | TableKey = ""
 
     def __str__(self) -> str:
         if not self.key:
@@ -77,7 +88,7 @@ class Effect:
 
     surface: Surface
     verb: Verb
-    key: str = ""
+    key: str | TableKey = ""
     detail: str = ""
 
     def __str__(self) -> str:

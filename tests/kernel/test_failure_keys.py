@@ -157,7 +157,7 @@ def test_a_group_that_cannot_be_put_in_force_is_its_members_alone(
     chain, (first, second, third) = namespace.call(passes)
     for failures, told in (first, second):
         (only,) = failures
-        assert (only.key, only.instances) == ("group:1", (X.instance_uuid,))
+        assert (only.key, only.instances) == (group_key(1), (X.instance_uuid,))
         assert "lets nothing in" in told[1][0]
         assert [text for text, _ in (told[0], told[2])] == ["", ""]
         # It lets nothing in, so that nobody's port need be shut.
@@ -217,7 +217,7 @@ def test_a_group_whose_set_is_another_lets_nothing_in_and_shuts_nobody(
     namespace.run("ipset add flatnet-g4-7 10.0.0.77")
     apply = applier(namespace, tmp_path)
     (only,) = apply(BOTH).failures
-    assert (only.key, only.instances) == ("group:1", BOTH.instances)
+    assert (only.key, only.instances) == (group_key(1), BOTH.instances)
     assert up(namespace) == PORTS[:2]
     assert "-A" not in namespace.run("iptables -S flatnet-g-1")
     namespace.run("ipset destroy flatnet-g4-7")

@@ -15,7 +15,7 @@ from flatnet.state.changes import HOST, Changes
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Forwarding, Plan
 from tests.builders import settings, snapshot
-from tests.effects import was_set
+from tests.effects import opened
 from tests.planned import filter_plan, host_plan, parted
 
 OUTSIDE = ("tcp", "192.0.2.9", 80)
@@ -54,9 +54,7 @@ def test_one_device_that_was_closed_is_opened(net, device):
     assert net.node.run("sysctl", "-n", "net.ipv4.ip_forward") == "1\n"
     assert net.guests[1].reaches(OUTSIDE) == {}
     changes = net.node.call(apply_forwarding, plan)
-    assert changes == Changes(
-        made=(was_set(f"net.ipv4.conf.{device}.forwarding", "1"),)
-    )
+    assert changes == Changes(made=(opened(device),))
     assert net.guests[1].reaches(OUTSIDE) == {OUTSIDE: "open"}
     assert net.node.call(apply_forwarding, plan) == Changes()
 
@@ -69,7 +67,7 @@ def test_the_devices_of_default_routes_forward_where_all_do(net):
         named = planned(forward_bridge_interface=("eth7",))
         assert net.node.call(apply_forwarding, named) == Changes()
         assert net.node.call(apply_forwarding, planned()).made == (
-            was_set("net.ipv4.conf.ext0.forwarding", "1"),
+            opened("ext0"),
         )
         # What is neither named nor leads outside is the admin's.
         assert net.node.run(*setting("up0")) == "0\n"
@@ -82,16 +80,13 @@ def test_a_value_that_cannot_be_set_is_told_and_shuts_nobody(namespace):
     namespace.run(*setting("br100", 0))
     changes = namespace.call(apply_read_only, planned())
     (only,) = changes.failures
-    assert only.subject == Subject(
-        Surface.SYSCTL, "net.ipv4.conf.br100.forwarding"
-    )
+    assert only.subject == Subject(Surface.FORWARDING, "br100")
     assert only.message == (
         "guests cannot reach the outside, for it cannot be set to 1: "
         "Read-only file system"
     )
     assert (only.key, only.instances) == (HOST, ())
-    name = only.subject.key.split(".")[3]
-    assert left_closed(changes) == {name}
+    assert left_closed(changes) == {"br100"}
 
 
 def apply_read_only(plan):
@@ -142,6 +137,6 @@ def test_who_closes_a_device_or_brings_one_is_noticed(namespace, tmp_path):
             return made
 
     assert namespace.call(watched) == [
-        (was_set("net.ipv4.conf.br100.forwarding", "1"),),
-        (was_set("net.ipv4.conf.ext0.forwarding", "1"),),
+        (opened("br100"),),
+        (opened("ext0"),),
     ]

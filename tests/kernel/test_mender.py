@@ -11,8 +11,10 @@ from pyroute2 import IPRoute
 from test_watch import OPTIONS, PORT, ROWS, applier, output, rules
 
 from flatnet.apply.events import ANYTHING, HOST, Happened
+from flatnet.apply.fights import RULES
 from flatnet.apply.link.taps import opened
 from tests.builders import interface, network
+from tests.effects import BRIDGE, port
 from tests.planned import host_plan, parted
 from tests.waiting import eventually
 
@@ -171,7 +173,7 @@ def test_a_port_that_is_undone_again_and_again_waits(namespace, tmp_path):
             return changes.fights
 
     (fight,) = namespace.call(fought)
-    assert (fight.what, fight.who) == (f"port {PORT}", "somebody")
+    assert (fight.what, fight.who) == (port(PORT), "somebody")
     assert fight.times == 6
     told = log.read_text()
     assert told.count("undoes again and again") == 1
@@ -201,7 +203,7 @@ def test_who_undoes_addresses_is_named(namespace, tmp_path):
             assert fight.who == f"{name} ({os.getpid()})"
             return fight.what
 
-    assert namespace.call(fought) == "bridge br100"
+    assert namespace.call(fought) == BRIDGE
 
 
 def test_rules_are_put_back_each_time_and_told_a_few_times(
@@ -219,7 +221,7 @@ def test_rules_are_put_back_each_time_and_told_a_few_times(
             return serving.apply(PLAN, looked_at=()).fights
 
     (fight,) = namespace.call(fought)
-    assert fight.what == "firewall"
+    assert fight.what == RULES
     assert fight.who.startswith("iptables (")
     assert fight.times == 8
     told = log.read_text()

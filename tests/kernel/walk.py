@@ -276,7 +276,7 @@ def _is_of_profiles(effect):
     """Whether something of profiles or groups was removed, or led there."""
     if effect.verb is Verb.REMOVED:
         return effect.surface in (Surface.FIREWALL, Surface.IPSET)
-    name = effect.key.rpartition(" ")[2]
+    name = getattr(effect.key, "chain", effect.key)
     return effect.verb is Verb.WRITTEN and bool(_NODE.fullmatch(name))
 
 

@@ -77,7 +77,7 @@ def test_a_fight_is_told_once_and_shown_as_long_as_it_goes_on():
     undone(fights, [5, 6])
     assert fights.begun() == ()
     (shown,) = fights.shown(now=10, time=1010.4)
-    assert shown == Fight("port tap1", "somebody", since=1000, times=7)
+    assert shown == Fight(TAP, "somebody", since=1000, times=7)
 
 
 def test_the_end_of_a_fight_is_told_once():
@@ -124,7 +124,7 @@ def test_of_rules_passes_are_due_less_and_less():
         due += [now] * (fights.due(now) == {RULES})
     assert due == [0, 1, 2, 3, 4, 6, 10, 18, 34]
     (shown,) = fights.shown(now=20, time=20)
-    assert (shown.what, shown.who, shown.times) == ("firewall", "nft (59)", 60)
+    assert (shown.what, shown.who, shown.times) == (RULES, "nft (59)", 60)
     (line,) = fights.begun()
     assert "put back each time" in line
     assert fights.is_open(RULES)

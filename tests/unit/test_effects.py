@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from flatnet.apply import channel
-from flatnet.state.changes import Changes, Failure
-from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.changes import HOST, Changes, Failure, Fight, group_key
+from flatnet.state.effects import Effect, Subject, Surface, TableKey, Verb
 from tests.effects import BRIDGE, chain, cut, guard_set, port, was_set
 
 LINES = {
@@ -47,10 +47,14 @@ def test_what_was_done_is_told_apart_by_value():
 
 @pytest.mark.parametrize("surface", Surface)
 def test_the_daemon_gets_what_the_applier_did(surface):
-    subject = Subject(surface, "x")
     done = Changes(
         tuple(Effect(surface, verb, "x", "for people") for verb in Verb),
-        (Failure(subject, "refused", ("vm-1",)),),
+        tuple(
+            Failure(Subject(surface, which), "refused", ("vm-1",), key)
+            for which in ("x", TableKey("iptables", "filter", "INPUT"))
+            for key in (None, HOST, group_key(1))
+        ),
+        fights=(Fight(Subject(surface), "somebody", 0, 5),),
     )
     ours, theirs = socket.socketpair()
     with ours, theirs:

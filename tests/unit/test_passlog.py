@@ -6,7 +6,7 @@ from flatnet.passes import passlog
 from flatnet.passes.outcome import Pass
 from flatnet.state.changes import Changes, Failure, Fight, network_key
 from flatnet.state.effects import Effect, Surface, Verb
-from tests.effects import DHCP, RELOADED, guard_set, port
+from tests.effects import BRIDGE, DHCP, RELOADED, guard_set, port
 
 UP = Effect(Surface.BRIDGE, Verb.UP, "br100")
 GONE = Effect(Surface.PORT, Verb.REMOVED, "tap1")
@@ -27,7 +27,7 @@ def test_all_that_was_done_is_told(caplog):
 
 
 def test_repairs_of_what_is_fought_about_are_not_told_each_time(caplog):
-    assert logged(caplog, "bridge br100", "port tap1") == [
+    assert logged(caplog, BRIDGE, port("tap1")) == [
         str(GONE),
         str(OTHER),
     ]

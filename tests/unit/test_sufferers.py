@@ -8,7 +8,7 @@ from flatnet.state.changes import (
     group_key,
     network_key,
 )
-from flatnet.state.effects import Subject, Surface
+from flatnet.state.effects import Subject, Surface, TableKey
 from tests.builders import interface, settings, snapshot
 from tests.effects import DHCP, port
 from tests.planned import host_plan
@@ -16,7 +16,10 @@ from tests.planned import host_plan
 ROWS = snapshot(interfaces=(interface(1), interface(2)))
 PLAN = host_plan(ROWS, settings())
 ONE, TWO = (each.instance_uuid for each in ROWS.interfaces)
-RULES = Subject(Surface.FIREWALL, "iptables filter")
+RULES, NAT = (
+    Subject(Surface.FIREWALL, TableKey("iptables", table))
+    for table in ("filter", "nat")
+)
 
 
 def failed(*failures):
@@ -52,7 +55,7 @@ def test_an_unforeseen_error_is_one_failure_of_the_host():
 
 
 def test_who_lacks_what_nobody_owns_is_named_at_the_end():
-    translation = Failure(Subject(Surface.FIREWALL, "iptables nat"), "refused")
+    translation = Failure(NAT, "refused")
     leftover = Failure(Subject(Surface.IPSET, "flatnet-old"), "in use")
     changes = failed(translation, Failure(DHCP, "no dnsmasq"), leftover)
     assert affected(changes, PLAN) == frozenset()

@@ -20,10 +20,9 @@ itself deaf to its own router.
 from pathlib import Path
 
 from flatnet.apply.files import read_setting, write_setting
-from flatnet.apply.link.sysctl import OF_DEVICE, set_to
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST, Changes, Failure
-from flatnet.state.effects import Subject, Surface
+from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Forwarding, Plan
 
 _DEVICES = Path("/proc/sys/net/ipv4/conf")
@@ -42,15 +41,14 @@ def apply_forwarding(plan: Plan) -> Changes:
     made = []
     failures = []
     for device in closed(plan.forwarding):
-        name = f"net.ipv4.conf.{device}.forwarding"
         try:
             _open(device)
-            made.append(set_to(name, "1"))
+            made.append(Effect(Surface.FORWARDING, Verb.SET, device, "to 1"))
         except (OSError, HostSetupError) as error:
             text = getattr(error, "strerror", None) or str(error)
             failures.append(
                 Failure(
-                    Subject(Surface.SYSCTL, name),
+                    Subject(Surface.FORWARDING, device),
                     "guests cannot reach the outside, for it cannot be set "
                     f"to 1: {text}",
                     key=HOST,
@@ -61,15 +59,10 @@ def apply_forwarding(plan: Plan) -> Changes:
 
 def left_closed(changes: Changes) -> frozenset[str]:
     """The devices that a pass could not open."""
-    found = (
-        OF_DEVICE.fullmatch(each.subject.key)
-        for each in changes.failures
-        if each.subject.surface is Surface.SYSCTL
-    )
     return frozenset(
-        each["device"]
-        for each in found
-        if each and each["key"] == "forwarding"
+        str(each.subject.key)
+        for each in changes.failures
+        if each.subject.surface is Surface.FORWARDING and each.subject.key
     )
 
 

@@ -28,7 +28,7 @@ FIXED = re.compile(
     r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
     r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
 )
-OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
+_OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
 
 
 def apply_sysctls(plan: Plan) -> Changes:
@@ -63,7 +63,7 @@ def path(name: str, devices: frozenset[str]) -> Path:
     """
     if FIXED.fullmatch(name):
         return DIRECTORY.joinpath(*name.split("."))
-    match = OF_DEVICE.fullmatch(name)
+    match = _OF_DEVICE.fullmatch(name)
     if match and match["device"] in devices and "/" not in match["device"]:
         # A device's name may have dots of its own.
         return DIRECTORY.joinpath(

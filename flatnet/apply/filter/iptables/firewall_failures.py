@@ -30,7 +30,7 @@ def of_table(table: Table, error: str) -> Changes:
     But for the filter it keeps nobody out, so that it is for the end of the
     pass to say who lacks it.
     """
-    key = HOST if table.name == "filter" else ""
+    key = HOST if table.name == "filter" else None
     subject = Subject(Surface.FIREWALL, table_key(table))
     return Changes(failures=(Failure(subject, error, key=key),))
 

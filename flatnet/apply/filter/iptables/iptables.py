@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from flatnet.apply.filter.iptables.marks import lines, mark_of, marked, marks
 from flatnet.apply.filter.iptables.placement import Placement
 from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
-from flatnet.state.effects import Effect, Surface, Verb
+from flatnet.state.effects import Effect, Surface, TableKey, Verb
 
 PREFIX = "flatnet-"
 COMMANDS = {4: "iptables", 6: "ip6tables"}
@@ -141,9 +141,9 @@ def _effect(table: Table, verb: Verb, chain: str) -> Effect:
     return Effect(Surface.FIREWALL, verb, table_key(table, chain), detail)
 
 
-def table_key(table: Table, *chain: str) -> str:
-    """Return what a table, or a chain of it, is called in effects."""
-    return " ".join((COMMANDS[table.family], table.name, *chain))
+def table_key(table: Table, chain: str = "") -> TableKey:
+    """Return what a table, or a chain of it, is in effects."""
+    return TableKey(COMMANDS[table.family], table.name, chain)
 
 
 def chains_text(table: str, chains: tuple[Chain, ...]) -> str:

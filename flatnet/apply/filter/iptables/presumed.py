@@ -15,7 +15,7 @@ from flatnet.apply.filter.iptables.iptables import Edits, Existing
 from flatnet.apply.filter.iptables.marks import lines, mark_of
 from flatnet.apply.filter.iptables.saved import Saved
 from flatnet.apply.filter.iptables.tables import Chain, Table
-from flatnet.state.effects import Verb
+from flatnet.state.effects import TableKey, Verb
 
 _FORESEEN = {Verb.WRITTEN, Verb.REMOVED}
 
@@ -37,9 +37,9 @@ def presumed(
     if is_odd or is_told_of or not is_foreseen:
         return None
     written = {
-        each.key.rpartition(" ")[2]
+        each.key.chain
         for each in edits.made
-        if each.verb is Verb.WRITTEN
+        if each.verb is Verb.WRITTEN and isinstance(each.key, TableKey)
     }
     texts = {
         each.name: _text(before, existing, each)

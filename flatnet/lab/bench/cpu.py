@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # After the program's name in parentheses: proc(5), fields 4 and 14 to 17
-# counted from 1, the state being field 3; those of children that ended come
-# last.
-_PARENT, _TIMES = 1, slice(11, 15)
+# counted from 1, the state being field 3.
+_PARENT, _OWN, _CHILDREN = 1, slice(11, 13), slice(13, 15)
 _GONE = (FileNotFoundError, ProcessLookupError)
 Used = Mapping[str, Mapping[int, float]]
 
@@ -29,14 +28,14 @@ class Spent:
 def used_ms(processes: Mapping[str, Iterable[int]]) -> Used:
     """Milliseconds of processor time by role and pid, from the beginning.
 
-    The kernel counts them in hundredths of a second.
+    The kernel counts them in hundredths of a second, and in nanoseconds those
+    of threads that live.
     """
-    tick = 1000 / os.sysconf("SC_CLK_TCK")
     found: dict[str, dict[int, float]] = defaultdict(dict)
     for role, pids in processes.items():
         for pid in pids:
             with suppress(*_GONE):
-                found[role][pid] = sum(map(int, _stat(pid)[_TIMES])) * tick
+                found[role][pid] = _used(pid)
     return found
 
 
@@ -69,6 +68,15 @@ def parent(pid: int) -> int:
 def memory_mb(pids: Iterable[int]) -> float:
     """MB of processes, what they share being counted once (PSS)."""
     return sum(map(_pss, pids)) / 1024
+
+
+def _used(pid: int) -> float:
+    tick = 1000 / os.sysconf("SC_CLK_TCK")
+    fields = _stat(pid)
+    own, children = (
+        sum(map(int, fields[each])) * tick for each in (_OWN, _CHILDREN)
+    )
+    return max(own, running([pid]) * 1000) + children
 
 
 def _stat(pid: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Where two sequences differ that are mostly the same objects in order."""
 
 from collections.abc import Iterable, Sequence
-from itertools import compress, count
+from itertools import compress, count, filterfalse
 from operator import is_not
 from typing import TypeVar
 
@@ -35,11 +35,12 @@ def differing(
     Between the first that differs and the last, most may be the same.
     """
     went, came = middle(before, now)
-    old, new = before[went], now[came]
-    both = set(map(id, old)) & set(map(id, new))
+    # By what each is, and not what it says.
+    old = {id(each): each for each in before[went]}
+    new = {id(each): each for each in now[came]}
     return (
-        [each for each in old if id(each) not in both],
-        [each for each in new if id(each) not in both],
+        [old[each] for each in filterfalse(new.__contains__, old)],
+        [new[each] for each in filterfalse(old.__contains__, new)],
     )
 
 

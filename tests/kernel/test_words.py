@@ -205,7 +205,7 @@ def test_an_edit_that_is_made_anew_after_our_write_is_found_again(
             edit(*EDITS[0])
             return ""
 
-        known.words.writing(existing, table, known.proven, write)
+        known.words.writing((existing, table), table, known.proven, write)
         assert rules_of("filter") != good
         assert apply_firewall(PLAN, known).made
         return rules_of("filter") == good
@@ -260,7 +260,10 @@ def test_what_reads_otherwise_than_before_is_not_taken_for_ours(
             edit("flatnet-g-1", "filter", "--dport 23 ", "--dport 24 ")
             return ""
 
-        assert known.words.writing(before, table, known.proven, write) == ""
+        assert (
+            known.words.writing((before, table), table, known.proven, write)
+            == ""
+        )
         return [each.name for each in changed(found(known.words), table)]
 
     assert namespace.call(steps) == ["flatnet-g-1"]

@@ -38,11 +38,7 @@ from flatnet.apply.filter.iptables.firewall_failures import (
 )
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet
-from flatnet.apply.filter.iptables.iptables import (
-    Edits,
-    Existing,
-    edits,
-)
+from flatnet.apply.filter.iptables.iptables import Edits, Existing, edits
 from flatnet.apply.filter.iptables.narrowed import (
     by_chains,
     by_sets,
@@ -65,6 +61,7 @@ from flatnet.apply.filter.iptables.saved import (
     readable,
     tables_key,
 )
+from flatnet.apply.filter.iptables.settled import Compared
 from flatnet.apply.filter.iptables.tables import Rules, Table, emptied
 from flatnet.apply.filter.iptables.unclosed import shutting, unclosed
 from flatnet.apply.filter.proven import generation
@@ -210,12 +207,13 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
         return Changes()
     proven = task.known.proven
     count = proven.at((tables_key(table.family),))
-    existing = task.known.words.understood(existing, table)
-    plan = edits(existing, table, task.top)
+    there, wanted = settled.rest(found)
+    rest = task.known.words.understood(there, wanted), wanted
+    plan = edits(*rest, task.top)
     if plan == Edits():
         settled.note(found)
         return Changes()
-    plan, shut, error = _written(existing, table, plan, task)
+    plan, shut, error = _written(found, rest, plan, task)
     if error:
         return of_table(table, error)
     task.known.legacy.wrote(table)
@@ -224,20 +222,21 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     return Changes(
         plan.made,
         of_chains(table, shut, task.wanted),
-        judged=by_chains(existing, table, task.wanted, task.top, alone=alone),
+        judged=by_chains(*rest, task.wanted, task.top, alone=alone),
     )
 
 
 def _written(
-    existing: Existing, table: Table, plan: Edits, task: _Task
+    found: Compared, rest: tuple[Existing, Table], plan: Edits, task: _Task
 ) -> tuple[Edits, dict[str, str], str]:
     """Return the changes made, the errors of chains, and that of the rest."""
+    read, table, _ = found
     known, shut = task.known, dict[str, str]()
     first, key = plan, tables_key(table.family)
     count = known.proven.at((key,))
-    after = presumed(known.proven.last(key), existing, table, plan)
+    after = presumed(known.proven.last(key), read, rest, plan)
     write = partial(_write, table, first, known, after)
-    error = known.words.writing(existing, table, known.proven, write)
+    error = known.words.writing(rest, table, known.proven, write)
     if after and not error:
         known.settled.note((after.tables[table.name], table, task.top))
     met = count is not None and generation(known.proven.asking) != count + 1

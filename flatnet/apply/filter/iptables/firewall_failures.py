@@ -42,6 +42,8 @@ def of_chains(
 
     :param shut: why, by name
     """
+    if not shut:
+        return ()
     return tuple(
         Failure(
             Subject(Surface.FIREWALL, table_key(table, chain.name)),
@@ -69,6 +71,8 @@ def of_sets(
     :param edits: what was to be written
     :param unclosed: the groups that let nothing in for a set, by its name
     """
+    if not errors:
+        return ()
     found = []
     gone = {each.wanted.name: each.gone for each in edits}
     for each in (each for each in sets if each.name in errors):

@@ -39,8 +39,9 @@ from dataclasses import dataclass
 from flatnet.apply.filter import judged
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP
 from flatnet.apply.filter.iptables.outline import Outline
-from flatnet.apply.filter.iptables.profiles import ROOT, profile_chains
+from flatnet.apply.filter.iptables.profiles import ROOT
 from flatnet.apply.filter.iptables.tables import Chain
+from flatnet.apply.filter.iptables.tree import Tree
 from flatnet.state.filtering import FlatNetwork
 
 LOCAL = "flatnet-local"
@@ -71,8 +72,11 @@ class Isolation:
     chains: tuple[Chain, ...] = ()
 
 
-def isolation(outline: Outline, family: int) -> Isolation:
-    """Return what filters one family."""
+def isolation(outline: Outline, family: int, tree: Tree) -> Isolation:
+    """Return what filters one family.
+
+    :param tree: of that family
+    """
     networks = outline.filtered
     if not networks:
         return Isolation()
@@ -103,9 +107,7 @@ def isolation(outline: Outline, family: int) -> Isolation:
         judged.UNMARKED,
         DROP,
     )
-    profiles = profile_chains(
-        outline.profiles[family], outline.groups_by_id, family
-    )
+    profiles = tree.chains(outline.profiles[family], outline.groups_by_id)
     chains = (Chain(LOCAL, local), *profiles)
     return Isolation(forward, to_local, marking, chains)
 

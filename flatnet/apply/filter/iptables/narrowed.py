@@ -25,6 +25,7 @@ from flatnet.apply.filter.iptables.profiles import (
     GROUP_PREFIX,
     ROOT,
     TREE_PREFIX,
+    group_of,
 )
 from flatnet.apply.filter.iptables.tables import AddressSet, Chain, Table
 from flatnet.state.filtering import Filter
@@ -70,6 +71,7 @@ def by_chains(
     lets in, so that rules at its end are nobody's loss; nor are new ways in
     the tree, but for those whom they lead, and who had others before.
 
+    :param existing, table: what of them may differ is enough
     :param place: which foreign rules stay above our jumps
     :param alone: whether our write is proven to be the only one since the
         table was read as it is told here
@@ -77,11 +79,12 @@ def by_chains(
     if not all(leads(existing, jump, place) for jump in table.jumps):
         return filtered_addresses(wanted)
     groups: set[int] = set()
+    new = {each.name for each in table.chains} - existing.chains.keys()
     for chain in changed(existing, table):
-        if chain.name not in existing.chains:
+        if chain.name in new:
             continue
         if chain.group is None:
-            if not (alone and _leads_on(existing, chain)):
+            if not (alone and _leads_on(existing, chain, new)):
                 return filtered_addresses(wanted)
         elif not has_grown(existing, chain):
             groups.add(chain.group)
@@ -89,14 +92,17 @@ def by_chains(
     gone = existing.chains.keys() - planned
     if any(not name.startswith(GROUP_PREFIX) for name in gone):
         return filtered_addresses(wanted)
-    return _of_groups(wanted, groups) | _led_anew(existing, table, wanted)
+    ways = (each for each in table.chains if each.name in new)
+    return _of_groups(wanted, groups) | _led_anew(ways, wanted)
 
 
-def _leads_on(existing: Existing, chain: Chain) -> bool:
+def _leads_on(existing: Existing, chain: Chain, new: set[str]) -> bool:
     """Whether a chain of the tree leads on as it did, and to what is new.
 
     What it is to lead to and is there already, it may have led to before by
     other rules, which somebody took away.
+
+    :param new: the names of chains that are not there yet
     """
     if not chain.name.startswith((ROOT, TREE_PREFIX)):
         return False
@@ -110,39 +116,37 @@ def _leads_on(existing: Existing, chain: Chain) -> bool:
     for rule in chain.rules:
         if rule == before:
             before = next(rest, None)
-        elif not _is_new_way(existing, rule):
+        elif not _is_new_way(rule, new):
             return False
     return before is None
 
 
-def _is_new_way(existing: Existing, rule: str) -> bool:
+def _is_new_way(rule: str, new: set[str]) -> bool:
     target = _target(rule)
-    return target.startswith(TREE_PREFIX) and target not in existing.chains
+    return target.startswith(TREE_PREFIX) and target in new
 
 
 def _target(rule: str) -> str:
     return rule.rpartition("-j ")[2]
 
 
-def _led_anew(
-    existing: Existing, table: Table, wanted: Filter
-) -> frozenset[str]:
-    """Return who is led to his groups by a chain that is not there yet."""
-    groups = {c.name: c.group for c in table.chains if c.group is not None}
+def _led_anew(new: Iterable[Chain], wanted: Filter) -> frozenset[str]:
+    """Return who is led to his groups by chains that are not there yet."""
     led = [
-        {groups[name] for name in map(_target, chain.rules) if name in groups}
-        for chain in table.chains
+        {*filter(None, map(group_of, map(_target, chain.rules)))}
+        for chain in new
         if chain.name.startswith(TREE_PREFIX)
-        and chain.name not in existing.chains
     ]
     profiles = [each for each in led if each]
     # By most edits nobody is led anew, and nobody need be asked.
     if not profiles:
         return frozenset()
+    some = frozenset().union(*profiles)
     return frozenset(
         address
         for guest in wanted.guests
-        if any(each.issubset(guest.groups) for each in profiles)
+        if not some.isdisjoint(guest.groups)
+        and any(each.issubset(guest.groups) for each in profiles)
         for address in guest.addresses
     )
 

@@ -21,38 +21,35 @@ _FORESEEN = {Verb.WRITTEN, Verb.REMOVED}
 
 
 def presumed(
-    saved: object, existing: Existing, table: Table, edits: Edits
+    saved: object, found: Existing, rest: tuple[Existing, Table], edits: Edits
 ) -> Saved | None:
     """Return the tables of a family after edits; none if nobody can tell.
 
     :param saved: as they were read, if that is known
-    :param existing: the table that is written, as understood
+    :param found: the table that the edits are of, as it was read
+    :param rest: what may differ of it, as understood, and of the plan
     """
+    existing, table = rest
     if not isinstance(saved, Saved) or table.name not in saved.tables:
         return None
     before = saved.tables[table.name]
+    if before is not found:
+        # It was read again since.
+        return None
     is_odd = before.handles or before.texts.keys() != before.chains.keys()
     is_told_of = table.name in {*saved.warnings, *saved.dormant, *saved.woken}
     is_foreseen = all(each.verb in _FORESEEN for each in edits.made)
     if is_odd or is_told_of or not is_foreseen:
         return None
-    written = {
-        each.key.chain
-        for each in edits.made
-        if each.verb is Verb.WRITTEN and isinstance(each.key, TableKey)
-    }
-    texts = {
-        each.name: _text(before, existing, each)
-        if each.name in written
-        else before.texts[each.name]
-        for each in table.chains
-    }
-    chains = {
-        name: [mark_of(line) for line in text]
-        if name in written
-        else before.chains[name]
-        for name, text in texts.items()
-    }
+    chains, texts = dict(before.chains), dict(before.texts)
+    planned = {each.name: each for each in table.chains}
+    for each in edits.made:
+        name = each.key.chain if isinstance(each.key, TableKey) else ""
+        if each.verb is Verb.REMOVED:
+            del chains[name], texts[name]
+        else:
+            texts[name] = _text(before, existing, planned[name])
+            chains[name] = [mark_of(line) for line in texts[name]]
     after = replace(before, chains=chains, texts=texts)
     return replace(saved, tables={**saved.tables, table.name: after})
 

@@ -12,13 +12,8 @@ moves no other.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
-
-from flatnet.apply.filter.iptables.matches import accepted
-from flatnet.apply.filter.iptables.tables import Chain
-from flatnet.state.filtering import Group
 
 ROOT = "flatnet-tree"
 TREE_PREFIX = "flatnet-p-"
@@ -33,6 +28,12 @@ def tree_sets(family: int) -> str:
     return f"flatnet-p{family}-"
 
 
+def group_of(chain: str) -> int | None:
+    """Return the id of the group whose chain has this name; of others none."""
+    start, _, found = chain.rpartition(GROUP_PREFIX)
+    return int(found) if found != chain and not start else None
+
+
 def of_family(addresses: Iterable[str], family: int) -> tuple[str, ...]:
     """Return the addresses of one family."""
     return tuple(each for each in addresses if (":" in each) == (family == 6))
@@ -41,61 +42,13 @@ def of_family(addresses: Iterable[str], family: int) -> tuple[str, ...]:
 @lru_cache(_REMEMBERED)
 def path(profile: Profile, family: int) -> tuple[str, ...]:
     """Return the names of the sets that lead to a profile, its own last."""
-    name = _id(profile)
+    name = profile_id(profile)
     start = tree_sets(family)
     return tuple(f"{start}{node}" for node in (name[:1], name[:2], name))
 
 
-def profile_chains(
-    profiles: Iterable[Profile], groups: Mapping[int, Group], family: int
-) -> tuple[Chain, ...]:
-    """Return all chains from the tree's root down, by name.
-
-    :param groups: by id, at least those of the profiles
-    """
-    profiles = list(profiles)
-    used = {each for profile in profiles for each in profile}
-    found = [
-        *(_profile_chain(profile) for profile in profiles),
-        *_nodes(profiles, family),
-        *(_group_chain(groups[each], family) for each in used),
-    ]
-    return tuple(sorted(found, key=lambda chain: chain.name))
-
-
-def _nodes(profiles: Iterable[Profile], family: int) -> Iterator[Chain]:
-    nodes: dict[str, set[str]] = defaultdict(set)
-    nodes[""] = set()
-    for name in map(_id, profiles):
-        nodes[""].add(name[:1])
-        nodes[name[:1]].add(name[:2])
-        nodes[name[:2]].add(name)
-    start = tree_sets(family)
-    for node, below in nodes.items():
-        rules = (
-            f"-m set --match-set {start}{each} dst -j {_node(each)}"
-            for each in sorted(below)
-        )
-        yield Chain(_node(node), tuple(rules), any_order=True)
-
-
 @lru_cache(_REMEMBERED)
-def _profile_chain(profile: Profile) -> Chain:
-    steps = tuple(f"-j {GROUP_PREFIX}{each}" for each in profile)
-    return Chain(_node(_id(profile)), steps)
-
-
-@lru_cache(_REMEMBERED)
-def _group_chain(group: Group, family: int) -> Chain:
-    rules = (accepted(o) for o in group.openings if o.family == family)
-    return Chain(f"{GROUP_PREFIX}{group.id}", tuple(rules), group.id)
-
-
-def _node(name: str) -> str:
-    return f"{TREE_PREFIX}{name}" if name else ROOT
-
-
-@lru_cache(_REMEMBERED)
-def _id(profile: Profile) -> str:
+def profile_id(profile: Profile) -> str:
+    """Return what the chain and the sets of a profile are called by."""
     text = ",".join(map(str, profile))
     return hashlib.sha256(text.encode()).hexdigest()[:_PROFILE_DIGITS]

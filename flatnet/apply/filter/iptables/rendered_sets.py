@@ -148,10 +148,11 @@ class _TreeNames:
         """Return all, those that lead to others first."""
         found = self._departed.sets(self._family) | self._held
         if found != self._all:
+            # Nearly all are in order already.
+            kept = filter(found.__contains__, self._ordered)
+            by_name = sorted((*kept, *(found - self._all)))
             self._all = found
-            self._ordered = tuple(
-                sorted(found, key=lambda each: (len(each), each))
-            )
+            self._ordered = tuple(sorted(by_name, key=len))
         return self._ordered
 
 

@@ -6,21 +6,25 @@ jump into them.  Bridged packets meet FORWARD too, whose policy others
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 from flatnet.apply.filter.iptables import gateway
 from flatnet.apply.filter.iptables.host_services import services
 from flatnet.apply.filter.iptables.isolation import isolation
 from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
+from flatnet.apply.filter.iptables.tree import Tree
 
 
-def tables(outline: Outline) -> tuple[Table, ...]:
+def tables(outline: Outline, trees: Mapping[int, Tree]) -> tuple[Table, ...]:
     """Return the tables, by family and name.
 
     A table without a chain of ours is left out.
+
+    :param trees: what makes the chains of groups, by family
     """
     planned = (
-        _filter(outline, 4),
+        _filter(outline, 4, trees[4]),
         _table(4, "mangle", {"POSTROUTING": gateway.checksums(outline)}),
         _table(
             4,
@@ -30,13 +34,13 @@ def tables(outline: Outline) -> tuple[Table, ...]:
                 "POSTROUTING": gateway.source_nat(outline),
             },
         ),
-        _filter(outline, 6),
+        _filter(outline, 6, trees[6]),
     )
     return tuple(table for table in planned if table.chains)
 
 
-def _filter(outline: Outline, family: int) -> Table:
-    isolated = isolation(outline, family)
+def _filter(outline: Outline, family: int, tree: Tree) -> Table:
+    isolated = isolation(outline, family, tree)
     ours = services(outline, family)
     routed: tuple[str, ...] = ()
     turned: tuple[str, ...] = ()
@@ -78,6 +82,6 @@ def _table(
     return Table(
         family,
         name,
-        chains=tuple(sorted(ours, key=lambda chain: chain.name)),
+        chains=tuple(sorted(ours, key=attrgetter("name"))),
         jumps=tuple(Jump(builtin, f"flatnet-{builtin}") for builtin in used),
     )

@@ -9,7 +9,7 @@ Goals, and how each is met:
 * Who was the last of a profile leaves no work: see `Departed`.
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.iptables.departed import Departed
@@ -27,6 +27,7 @@ from flatnet.apply.filter.iptables.profiles import (
 from flatnet.apply.filter.iptables.rendered_sets import RenderedSets
 from flatnet.apply.filter.iptables.rendered_tables import tables
 from flatnet.apply.filter.iptables.tables import Rules, Table
+from flatnet.apply.filter.iptables.tree import Tree
 from flatnet.apply.sequence_diff import differing
 from flatnet.state.filtering import Filter, Group, Guest
 
@@ -54,6 +55,7 @@ class Rendering:
         self._ruled = _ruled(())
         self._used: tuple[tuple[int, int], ...] = ()
         self._outline = Outline()
+        self._trees = {each: Tree(each) for each in _FAMILIES}
         self._tables: tuple[Table, ...] = ()
         self._sets = RenderedSets(self._gathered, self._departed)
 
@@ -71,7 +73,7 @@ class Rendering:
         outline = self._outlined(wanted)
         if outline != self._outline:
             self._outline = outline
-            self._tables = _kept(self._tables, tables(outline))
+            self._tables = _kept(self._tables, tables(outline, self._trees))
         sets = self._sets.of(outline, self._used, wanted.members)
         if not outline.filtered:
             self._departed.forget()
@@ -85,10 +87,7 @@ class Rendering:
         other: frozenset[int] = frozenset()
         groups = self._departed.groups(wanted.groups)
         if groups is not self._groups:
-            ruled = _ruled(groups)
-            other = _others(self._ruled, ruled)
-            self._groups, self._ruled = groups, ruled
-            self._used = _used(groups)
+            other = self._note_groups(groups)
         went, came = differing(self._wanted, wanted.guests)
         if len(self._guests) < len(self._wanted):
             # Some bear the name of others.
@@ -114,6 +113,18 @@ class Rendering:
         touched |= self._claimants(differ)
         for uuid in touched & guests.keys():
             self._gathered.put(uuid, self._memberships(guests[uuid]))
+
+    def _note_groups(self, groups: tuple[Group, ...]) -> frozenset[int]:
+        """Return those that have rules in a family and had none, or had."""
+        went, came = differing(self._groups, groups)
+        before, self._groups = self._ruled, groups
+        gone, ruled = frozenset(each.id for each in went), _ruled(came)
+        self._ruled = {n: (before[n] - gone) | ruled[n] for n in _FAMILIES}
+        if _used(went) or _used(came):
+            self._used = _used(groups)
+        return frozenset(
+            each for n in _FAMILIES for each in before[n] ^ self._ruled[n]
+        )
 
     def _claimants(self, uuids: set[str]) -> set[str]:
         """Who else has an address of these guests."""
@@ -179,7 +190,7 @@ def _kept(
     return tuple(old if old == each else each for old, each in found)
 
 
-def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:
+def _ruled(groups: Iterable[Group]) -> Mapping[int, frozenset[int]]:
     """The groups that have rules, by family."""
     return {
         family: frozenset(
@@ -191,7 +202,7 @@ def _ruled(groups: tuple[Group, ...]) -> Mapping[int, frozenset[int]]:
     }
 
 
-def _used(groups: tuple[Group, ...]) -> tuple[tuple[int, int], ...]:
+def _used(groups: Iterable[Group]) -> tuple[tuple[int, int], ...]:
     """The groups that openings name, each with their families, sorted."""
     found = {
         (opening.group, opening.family)
@@ -200,15 +211,6 @@ def _used(groups: tuple[Group, ...]) -> tuple[tuple[int, int], ...]:
         if opening.group is not None
     }
     return tuple(sorted(found))
-
-
-def _others(
-    before: Mapping[int, frozenset[int]], now: Mapping[int, frozenset[int]]
-) -> frozenset[int]:
-    """The groups that have rules in a family and had none, or had."""
-    return frozenset(
-        group for family in _FAMILIES for group in before[family] ^ now[family]
-    )
 
 
 def _claims(guest: Guest) -> Iterator[tuple[str, Hashable]]:

@@ -105,17 +105,18 @@ class Words:
 
     def writing(
         self,
-        existing: Existing,
+        rest: tuple[Existing, Table],
         table: Table,
         proven: Proven,
         write: Callable[[], str],
     ) -> str:
         """Have a table written; return the error, or nothing.
 
-        :param existing: the table before, as understood
+        :param rest: what may differ of the table before, as understood, and
+            of the plan
         :param write: does it in one transaction; returns the error
         """
-        doubtful = _otherwise(existing, table)
+        doubtful = _otherwise(*rest)
         if not doubtful or is_legacy(table.family):
             return write()
         before = generation(proven.asking)

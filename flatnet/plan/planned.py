@@ -20,6 +20,7 @@ from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.openings import PlannedGroup, planned_group
 from flatnet.plan.port import port_name, with_ports
 from flatnet.state.filtering import Group
+from flatnet.state.mappings import difference, renewed
 from flatnet.state.parts import Member, Parts
 from flatnet.state.plan import Bridge, Uplink
 from flatnet.state.rows import GONE, Network, SecurityGroup, SourceMember
@@ -210,9 +211,13 @@ def _groups(
     before: Planned, rows: Kept
 ) -> Mapping[int, _Made[_GroupRows, PlannedGroup]]:
     known = before.rows
-    if rows.groups is known.groups and rows.members is known.members:
+    others, gone = difference(known.groups, rows.groups)
+    if rows.members is not known.members or rows.sources != known.sources:
+        others = rows.groups
+    if not others and not gone:
         return before.groups
-    return _made(before.groups, _group_rows(rows), _group)
+    made = _made(before.groups, _group_rows(rows, others), _group)
+    return renewed(before.groups, gone, made)
 
 
 def _group_parts(
@@ -223,8 +228,8 @@ def _group_parts(
     return {key: each.value.part for key, each in groups.items()}
 
 
-def _group_rows(rows: Kept) -> dict[int, _GroupRows]:
-    """Each group with the families of those that its rules name."""
+def _group_rows(rows: Kept, keys: Iterable[int]) -> dict[int, _GroupRows]:
+    """Groups, each with the families of those that its rules name."""
     six = frozenset[int]().union(
         *(found for _, found in rows.members.of_slices(_with_ipv6))
     )
@@ -234,15 +239,15 @@ def _group_rows(rows: Kept) -> dict[int, _GroupRows]:
     }
     return {
         key: (
-            group,
+            rows.groups[key],
             tuple(
                 (named, families[named])
                 for named in sorted(
-                    {r.group_id for r in group.rules if r.group_id}
+                    {r.group_id for r in rows.groups[key].rules if r.group_id}
                 )
             ),
         )
-        for key, group in sorted(rows.groups.items())
+        for key in sorted(keys)
     }
 
 

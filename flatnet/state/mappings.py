@@ -1,6 +1,8 @@
 """Values by key: which of them differ, and others in their place."""
 
 from collections.abc import Iterable, Mapping
+from itertools import compress, filterfalse
+from operator import is_not
 from typing import TypeVar
 
 from flatnet.state.sliced import SlicedMap
@@ -22,10 +24,10 @@ def difference(
         return after.differing(before)
     put = {
         key: value
-        for key, value in after.items()
-        if (known := before.get(key)) is not value and known != value
+        for key, value in _others(before, after)
+        if before.get(key) != value
     }
-    return put, tuple(key for key in before if key not in after)
+    return put, tuple(filterfalse(after.__contains__, before))
 
 
 def differing(before: Mapping[K, V], after: Mapping[K, V]) -> set[K]:
@@ -46,8 +48,8 @@ def renewed(
     gone = [key for key in covered if key in before and key not in new]
     other = {
         key: value
-        for key, value in new.items()
-        if (known := before.get(key)) is not value and known != value
+        for key, value in _others(before, new)
+        if before.get(key) != value
     }
     if not gone and not other:
         return before
@@ -55,3 +57,11 @@ def renewed(
     for key in gone:
         del found[key]
     return found
+
+
+def _others(
+    before: Mapping[K, V], after: Mapping[K, V]
+) -> Iterable[tuple[K, V]]:
+    """What is another object than before: of a thousand nearly nothing."""
+    differ = map(is_not, map(before.get, after), after.values())
+    return compress(after.items(), differ)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from flatnet.state.arranged import Arranged
 from flatnet.state.filtering import Group, Members
 from flatnet.state.held import Held
+from flatnet.state.mappings import difference
 from flatnet.state.parts import Member, Parts
 from flatnet.state.sliced import SlicedMap, sliced
 
@@ -28,7 +29,12 @@ class Sources:
     def groups(self, parts: Parts) -> tuple[Group, ...]:
         """Return them by id; where all are as before, the same object."""
         if parts.groups is not self._groups:
-            self._groups, self._named = parts.groups, _named(parts.groups)
+            before, self._groups = self._groups, parts.groups
+            put, _ = difference(before, parts.groups)
+            left, _ = difference(parts.groups, before)
+            # Nearly none does, of those that came, and of those that went.
+            if _named(put) or _named(left):
+                self._named = _named(parts.groups)
             self._sorted = tuple(g for _, g in sorted(parts.groups.items()))
         return self._sorted
 

@@ -13,6 +13,8 @@ ERROR, DONE = 2, 3
 HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _CODE = struct.Struct("=i")
+# A `struct timeval`.
+_TIME = struct.Struct("@ll")
 _TYPE = 0x3FFF
 
 
@@ -58,9 +60,15 @@ class KeptSocket:
 
 
 def connected(protocol: int, seconds: float) -> socket.socket:
-    """Return a socket to the kernel that waits for so long at most."""
+    """Return a socket to the kernel that waits for so long at most.
+
+    The kernel sees to that: with a timeout of its own Python asks before each
+    call whether there is anything, a quarter of what a short answer costs.
+    """
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-    kernel.settimeout(seconds)
+    wait = _TIME.pack(int(seconds), int(seconds % 1 * 1e6))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        kernel.setsockopt(socket.SOL_SOCKET, option, wait)
     return kernel
 
 

@@ -1,9 +1,9 @@
-"""How much of the time goes into looking at what nothing tells of.
+"""How much of a core goes into looking at what nothing tells of.
 
 Whole passes may come one after the other, and what has neither events nor a
 count grows with the host.  So each such look rests for a multiple of what it
-took: it is at most a small share of the time, and on a host where it is cheap
-it is done nearly always.
+took of a processor, whoever else wanted that: it is at most a small share of
+one, and on a host where it is cheap it is done nearly always.
 """
 
 import contextlib
@@ -18,7 +18,9 @@ _REST = 60
 class Ration:
     """Knows when one kind of look was done last, and how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: int = _REST) -> None:
+        """`rest`: for how many times as long as it took a look rests."""
+        self._rest = rest
         self._next = 0.0
 
     @property
@@ -29,7 +31,7 @@ class Ration:
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
         """Look within this."""
-        start = time.monotonic()
+        start = time.thread_time()
         yield
-        now = time.monotonic()
-        self._next = now + (now - start) * _REST
+        took = time.thread_time() - start
+        self._next = time.monotonic() + took * self._rest

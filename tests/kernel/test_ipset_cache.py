@@ -1,13 +1,15 @@
 """What is remembered of sets, held against what the kernel says of them."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.ipset_cache import Sets
-from flatnet.apply.filter.iptables.ipset_messages import count
+from flatnet.apply.filter.iptables.ipset_heads import count
 from flatnet.apply.filter.iptables.tables import AddressSet
+from tests.waiting import eventually
 
 WANTED = tuple(
     AddressSet(
@@ -23,16 +25,33 @@ def run(command):
     subprocess.run(command.split(), check=True, timeout=60)
 
 
-def settled():
+def settled(wanted=WANTED):
     """Sets that were written as they are wanted, and are known to be so."""
     sets = Sets()
+    written(sets, wanted)
+    return sets
+
+
+def written(sets, wanted):
     existing = sets.read()
-    edits, errors = ipset.differences(WANTED, existing)
+    edits, errors = ipset.differences(wanted, existing)
     _, more = ipset.close_sets(edits, sets.asking)
     assert not errors
     assert not more
     sets.note(existing, edits, gone=(), refused=())
-    return sets
+
+
+def many_wanted(number):
+    """Sets as above, and so many beside them."""
+    return WANTED + tuple(
+        replace(WANTED[0], name=f"flatnet-{each}") for each in range(number)
+    )
+
+
+def settled_again(sets):
+    """What the next look at all sets says, once that is due."""
+    eventually(lambda: sets.is_counting_due)
+    return sets.are_as_left()
 
 
 def test_sets_that_are_as_they_were_left_stay_settled(namespace):
@@ -105,3 +124,44 @@ def test_a_question_about_one_that_is_gone_spoils_no_other(namespace, lost):
 
     left = {WANTED[1].name}
     assert namespace.call(asked) == (False, left, 2, left)
+
+
+DAMAGES = (
+    "ipset add flatnet-one 10.0.0.9",
+    "ipset del flatnet-one 10.0.0.2",
+    "ipset flush flatnet-one",
+    "ipset destroy flatnet-one",
+    "ipset swap flatnet-one theirs",
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_set_of_many_is_counted_by_one_look(namespace, damage):
+    def counted():
+        run("ipset create theirs hash:net")
+        sets = settled(many_wanted(200))
+        first = sets.are_as_left()
+        run("ipset add theirs 10.9.9.9")
+        # What becomes of sets of others is nothing to us.
+        with_theirs = settled_again(sets)
+        run(damage)
+        return first, with_theirs, settled_again(sets)
+
+    assert namespace.call(counted) == (True, True, False)
+
+
+def test_what_we_changed_is_as_we_left_it(namespace):
+    def changed():
+        sets = settled(WANTED)
+        answers = [sets.are_as_left()]
+        fewer = replace(
+            WANTED[0], members=frozenset((ipset.packed("10.0.0.2"),))
+        )
+        written(sets, (fewer, WANTED[1]))
+        answers.append(settled_again(sets))
+        # As many as there were at the first look.
+        run("ipset add flatnet-one 10.0.0.9")
+        answers.append(settled_again(sets))
+        return answers
+
+    assert namespace.call(changed) == [True, True, False]

@@ -16,11 +16,21 @@ def test_what_was_never_done_is_due():
 def test_a_look_rests_for_much_longer_than_it_took():
     ration = Ration()
     with ration.taken():
-        time.sleep(SECONDS)
+        end = time.thread_time() + SECONDS
+        while time.thread_time() < end:
+            pass
     assert not ration.is_due
     time.sleep(10 * SECONDS)
     assert not ration.is_due
     time.sleep(70 * SECONDS)
+    assert ration.is_due
+
+
+def test_to_be_kept_waiting_takes_nothing():
+    ration = Ration()
+    with ration.taken():
+        time.sleep(SECONDS)
+    time.sleep(10 * SECONDS)
     assert ration.is_due
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from functools import partial
 
-from flatnet.apply.filter.iptables import ipset_messages
+from flatnet.apply.filter.iptables import ipset_heads, ipset_messages
 from flatnet.apply.netlink import KeptSocket
 from flatnet.exceptions import HostSetupError
 from flatnet.lab import answering
@@ -41,7 +41,7 @@ def _answer(asking: KeptSocket, question: Json) -> Json:
 def _count(name: str, asking: KeptSocket) -> int:
     """How many members a set has; -1 where it has gone."""
     try:
-        return ipset_messages.count(name, asking)
+        return ipset_heads.count(name, asking)
     except HostSetupError:
         return -1
 

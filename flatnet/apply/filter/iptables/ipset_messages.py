@@ -22,14 +22,16 @@ from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and ipset/ip_set.h.
 _SUBSYSTEM = 6
-_CREATE, _DESTROY, _LIST, _ADD, _DELETE, _TYPE = 2, 3, 7, 9, 10, 13
-_PROTOCOL, _NAME, _TYPE_NAME, _REVISION, _FAMILY = 1, 2, 3, 4, 5
-_FLAGS, _DATA, _MANY, _LINE = 6, 7, 8, 9
+_CREATE, _DESTROY, LIST, _ADD, _DELETE, _TYPE = 2, 3, 7, 9, 10, 13
+_PROTOCOL, NAME, _TYPE_NAME, _REVISION, _FAMILY = 1, 2, 3, 4, 5
+FLAGS, DATA, _MANY, _LINE = 6, 7, 8, 9
 _IP, _PREFIX, _MEMBER_FLAGS = 1, 3, 8
 _HASH_SIZE, _MAXIMUM = 18, 19
-_NAMES_ALONE, _HEADER_ALONE = 1 << 1, 1 << 2
-_ELEMENTS = 24
-_NESTED, _NETWORK_ORDER = 0x8000, 0x4000
+_NAMES_ALONE = 1 << 1
+_NESTED, NETWORK_ORDER = 0x8000, 0x4000
+# Bytes of what comes at once: the kernel makes no more than 32 KiB of an
+# answer, and twice that is malloc's own memory still, and not the kernel's.
+ANSWER = 1 << 16
 _VERSION = 6
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _KIND = "hash:net"
@@ -79,8 +81,8 @@ def names(asking: KeptSocket) -> list[str]:
     :raises HostSetupError: the kernel does not tell
     """
     flags = struct.pack(">I", _NAMES_ALONE)
-    asked = attribute(_FLAGS | _NETWORK_ORDER, flags)
-    return [_text(by_kind(each)[_NAME]) for each in _bodies(asked, asking)]
+    asked = attribute(FLAGS | NETWORK_ORDER, flags)
+    return [text(by_kind(each)[NAME]) for each in bodies(asked, asking)]
 
 
 def listed(only: Iterable[str] | None, asking: KeptSocket) -> dict[str, Told]:
@@ -88,12 +90,12 @@ def listed(only: Iterable[str] | None, asking: KeptSocket) -> dict[str, Told]:
 
     :raises HostSetupError: the kernel does not tell
     """
-    questions = [b""] if only is None else [_named(each) for each in only]
+    questions = [b""] if only is None else [named(each) for each in only]
     told: dict[str, list[bytes]] = {}
     for question in questions:
-        for body in _bodies(question, asking):
+        for body in bodies(question, asking):
             values = by_kind(body)
-            told.setdefault(_text(values[_NAME]), []).append(body)
+            told.setdefault(text(values[NAME]), []).append(body)
     return {name: tuple(bodies) for name, bodies in told.items()}
 
 
@@ -106,20 +108,6 @@ def found_set(name: str, told: Told) -> FoundSet:
         if _TYPE_NAME in values:
             family = _family(values)
     return FoundSet(name, family, frozenset(members))
-
-
-def count(name: str, asking: KeptSocket) -> int:
-    """Return how many members a set has, -1 where the kernel tells not.
-
-    :raises HostSetupError: there is no such set
-    """
-    flags = struct.pack(">I", _HEADER_ALONE)
-    asked = _named(name) + attribute(_FLAGS | _NETWORK_ORDER, flags)
-    for body in _bodies(asked, asking):
-        told = by_kind(by_kind(body).get(_DATA, b""))
-        if _ELEMENTS in told:
-            return int.from_bytes(told[_ELEMENTS])
-    return -1
 
 
 class SetSocket:
@@ -141,21 +129,21 @@ class SetSocket:
             found = self._asked(_TYPE, asked)
             self._revisions[family] = found[_REVISION]
         sizes = b"".join(
-            attribute(kind | _NETWORK_ORDER, struct.pack(">I", size))
+            attribute(kind | NETWORK_ORDER, struct.pack(">I", size))
             for kind, size in _SIZES
         )
         body = (
-            _named(name)
+            named(name)
             + attribute(_TYPE_NAME, _KIND.encode() + b"\0")
             + attribute(_REVISION, self._revisions[family])
             + attribute(_FAMILY, bytes([number]))
-            + attribute(_DATA | _NESTED, sizes)
+            + attribute(DATA | _NESTED, sizes)
         )
         self._asked(_CREATE, body)
 
     def destroy(self, name: str) -> None:
         """Remove a set; errors as for `create`."""
-        self._asked(_DESTROY, _named(name))
+        self._asked(_DESTROY, named(name))
 
     def add(self, name: str, members: Iterable[bytes]) -> None:
         """Add members that may be there; errors as for `create`."""
@@ -171,7 +159,7 @@ class SetSocket:
             now, left = left[:_AT_ONCE], left[_AT_ONCE:]
             many = b"".join(map(_element, now))
             body = (
-                _named(name)
+                named(name)
                 + attribute(_LINE, struct.pack("=I", 0))
                 + attribute(_MANY | _NESTED, many)
             )
@@ -181,10 +169,10 @@ class SetSocket:
         flags = netlink.REQUEST | netlink.ACK
         found: dict[int, bytes] = {}
         with self._asking.lent() as kernel:
-            kernel.send(_message(kind, flags, body))
+            kernel.send(message(kind, flags, body))
             number = -1
             while number < 0:
-                for answer, told in netlink.messages(kernel.recv(1 << 16)):
+                for answer, told in netlink.messages(kernel.recv(ANSWER)):
                     if answer == netlink.ERROR:
                         number = netlink.error(told)
                     else:
@@ -195,7 +183,7 @@ class SetSocket:
         return found
 
 
-def _bodies(question: bytes, asking: KeptSocket) -> list[bytes]:
+def bodies(question: bytes, asking: KeptSocket) -> list[bytes]:
     """All messages that answer a question; errors as the kernel tells them.
 
     It tells an error of these twice, and the second would be the answer to
@@ -207,10 +195,10 @@ def _bodies(question: bytes, asking: KeptSocket) -> list[bytes]:
 
 def _received(kernel: socket.socket, question: bytes) -> list[bytes]:
     flags = netlink.REQUEST | netlink.ACK | netlink.DUMP
-    kernel.send(_message(_LIST, flags, question))
+    kernel.send(message(LIST, flags, question))
     found: list[bytes] = []
     while True:
-        for kind, body in netlink.messages(kernel.recv(1 << 18)):
+        for kind, body in netlink.messages(kernel.recv(ANSWER)):
             if kind == netlink.DONE:
                 return found
             if kind == netlink.ERROR:
@@ -218,28 +206,28 @@ def _received(kernel: socket.socket, question: bytes) -> list[bytes]:
             found.append(body[4:])
 
 
-def _message(kind: int, flags: int, body: bytes) -> bytes:
+def message(kind: int, flags: int, body: bytes) -> bytes:
     head = struct.pack("=BBH", socket.AF_INET, 0, 0)
     whole = head + attribute(_PROTOCOL, bytes([_VERSION])) + body
     return netlink.message(_SUBSYSTEM << 8 | kind, flags, whole)
 
 
-def _named(name: str) -> bytes:
-    return attribute(_NAME, name.encode() + b"\0")
+def named(name: str) -> bytes:
+    return attribute(NAME, name.encode() + b"\0")
 
 
 def _element(member: bytes) -> bytes:
     """A member as the kernel takes it; what was added to it goes along."""
     size = 4 if len(member) < 16 else 16
-    kind = (1 if size == 4 else 2) | _NETWORK_ORDER
+    kind = (1 if size == 4 else 2) | NETWORK_ORDER
     data = attribute(_IP | _NESTED, attribute(kind, member[:size]))
     if len(member) > size:
         data += attribute(_PREFIX, member[size : size + 1])
     if len(member) > size + 1:
         flags = member[size + 1 :]
-        data += attribute(_MEMBER_FLAGS | _NETWORK_ORDER, flags)
+        data += attribute(_MEMBER_FLAGS | NETWORK_ORDER, flags)
     data += attribute(_LINE, struct.pack("=I", 0))
-    return attribute(_DATA | _NESTED, data)
+    return attribute(DATA | _NESTED, data)
 
 
 def _members(values: dict[int, bytes]) -> Iterator[bytes]:
@@ -260,13 +248,13 @@ def _members(values: dict[int, bytes]) -> Iterator[bytes]:
 
 def _family(values: dict[int, bytes]) -> int:
     """4 or 6 for a set of addresses as we make them, else 0."""
-    if _text(values[_TYPE_NAME]) != _KIND:
+    if text(values[_TYPE_NAME]) != _KIND:
         return 0
     number = values[_FAMILY][0]
     return next((f for f, n in _FAMILIES.items() if n == number), 0)
 
 
-def _text(value: bytes) -> str:
+def text(value: bytes) -> str:
     return value.rstrip(b"\0").decode(errors="replace")
 
 

@@ -20,7 +20,7 @@ Goals, and how each is met:
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from itertools import chain
 
@@ -32,8 +32,7 @@ from flatnet.apply.filter.connections import owed
 from flatnet.apply.foreign import Foreign
 from flatnet.apply.host import Tools, apply_rules
 from flatnet.apply.link.device_changes import DeviceChanges
-from flatnet.apply.link.forwarding import closed
-from flatnet.apply.link.own_routes import OwnRoutes
+from flatnet.apply.link.forwarding import closed, left_closed
 from flatnet.apply.link.relevant_events import (
     NOTHING,
     Concern,
@@ -42,7 +41,7 @@ from flatnet.apply.link.relevant_events import (
     subjects,
 )
 from flatnet.apply.link.strangers import Strangers, strangers, ways
-from flatnet.apply.probes import Probes
+from flatnet.apply.probes import Met, Probes
 from flatnet.apply.rule_writers import SOMEBODY, program
 from flatnet.apply.watch import Watch
 from flatnet.state.changes import Changes, Fight
@@ -73,8 +72,7 @@ class Mender:
         # Which devices should forward and were found not to.
         self._closed: frozenset[str] = frozenset()
         self._plugged: Mapping[str, bool] = {}
-        self._probes = Probes(tools.known)
-        self._routes = OwnRoutes()
+        self.probes = Probes(tools.known, tools.devices)
         self._fights = Fights()
         self._foreign = Foreign(tools)
         self._carriers = Backoff[str](freely=_FREELY)
@@ -103,14 +101,14 @@ class Mender:
         self._plan = plan
 
     def note(
-        self, plan: Plan, plugged: Mapping[str, bool], shut: frozenset[str]
+        self, plan: Plan, plugged: Mapping[str, bool], changes: Changes
     ) -> None:
         """Note what a pass left: carriers by port, what does not forward."""
         self._strangers = self._tools.known.guarding.strangers
         self._make_subjects = cache(partial(subjects, plan))
-        self._closed = shut
+        self._closed = left_closed(changes)
         self._plugged = plugged
-        self._probes.note()
+        self.probes.note(plan, changes.made)
 
     def look(self) -> None:
         """Mend what is not as the last plan has it, until it is.
@@ -118,6 +116,8 @@ class Mender:
         In a fight it is done once, and then there is a rest.
         """
         self.rest, start = 0.0, time.monotonic()
+        if self._plan is not None:
+            self._see_to(self.probes.noticed(self._plan))
         while self._look():
             if self._fights.is_open(RULES):
                 took = time.monotonic() - start
@@ -156,20 +156,26 @@ class Mender:
         self._teller.tell(events.NOTHING)
         if self._plan is None:
             return
-        if changed := self._probes.changed_rules():
+        if changed := self.probes.changed_rules():
             self._mend(self._plan, self._strangers, changed, is_lost=False)
-        routes = self._routes.mended(self._plan, self._tools.devices)
-        for each in (*self._probes.mended(self._plan), *routes):
-            if not self._fights.is_open(each.subject):
-                LOG.warning("not as the last pass left it: %s", each)
-            self._note_repair(each.subject)
-            self._reread(each.subject)
+        self._see_to(self.probes.mended(self._plan))
         now = time.monotonic()
         self._carriers.ended(now)
         for line in self._fights.ended(now):
             LOG.warning("%s", line)
             self._teller.tell(ANYTHING)
         self._ask()
+
+    def _see_to(self, met: Iterable[Met]) -> None:
+        """Have a pass look at what was met, and say so."""
+        for each in met:
+            if not self._fights.is_open(each.subject):
+                LOG.warning("not as the last pass left it: %s", each)
+            self._note_repair(each.subject)
+            # A pass is to see what a port has, which no event told.
+            if each.subject.surface == Surface.PORT:
+                with contextlib.suppress(OSError):
+                    self._watch.devices.reread(str(each.subject.key))
 
     def _concern(self, moved: DeviceChanges) -> Concern:
         devices = self._watch.devices
@@ -221,12 +227,6 @@ class Mender:
             if each and each.name == name and each.index in moved.askers
         ]
         return program(ports[-1]) if ports else SOMEBODY
-
-    def _reread(self, what: Subject) -> None:
-        """Have a pass see what a port has, which no event told."""
-        if what.surface == Surface.PORT:
-            with contextlib.suppress(OSError):
-                self._watch.devices.reread(str(what.key))
 
     def _is_news(self, name: str) -> bool:
         """Whether a guest's carrier is another than was told."""

@@ -1,4 +1,4 @@
-"""What changes without an event, looked at once a second.
+"""What changes without an event of netlink, looked at once a second.
 
 Goals, and how each is met:
 
@@ -7,26 +7,34 @@ Goals, and how each is met:
   of tables of iptables-legacy.
 * A DHCP server that has ended, or that somebody has stopped, is noticed, and
   so is who writes or removes its files.
+* Who writes a file, a setting, or ends a server is seen before that, as far
+  as the kernel tells (`file_events`, pidfds): what is looked at once a second
+  is what it may not tell.
 * It costs next to nothing, however many guests there are: of what there is
   one of each, a few are looked at, in turn.
 
-Given up: a guest's own device may have IPv6 for as many seconds as there are
-ports, divided by sixteen; whole passes look at all, where that is due
-(`ration`).
+Given up: where the kernel does not tell, a guest's own device may have IPv6
+for as many seconds as there are ports, divided by sixteen; whole passes
+look at all, where that is due (`ration`).
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
+from collections.abc import Collection, Iterable, Iterator
 
+from flatnet.apply.file_events import FileEvents
 from flatnet.apply.known import Known
-from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.apply.link.own_routes import OwnRoutes
+from flatnet.apply.link.reads import Reads
+from flatnet.apply.link.sysctl import apply_sysctls, setting_paths
 from flatnet.state.changes import Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
-from flatnet.state.plan import Plan
+from flatnet.state.plan import Plan, Port
+from flatnet.state.sliced import SlicedMap
 
 # Ports that are looked at by one probe.
 _AT_ONCE = 16
-_DEVICES = Path("/proc/sys/net/ipv6/conf")
+_DEVICES, _IPV6 = "/proc/sys/net/ipv6/conf/", "/disable_ipv6"
+_PORT = Surface.PORT
 # What had to be mended, and what only a pass can mend.
 Met = Effect | Failure
 
@@ -34,18 +42,46 @@ Met = Effect | Failure
 class Probes:
     """Looks at a plan, some of it at a time."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, devices: Reads) -> None:
         self._known = known
+        self._devices = devices
         self._turn: list[str] = []
         # What lasts is told once, until it was found well: each with what
         # tells it from the same that was done before, and mended.
         self._told: frozenset[tuple[Failure, object]] = frozenset()
         self._having_ipv6: frozenset[str] = frozenset()
         self._files: dict[str, object] = {}
+        self._events = FileEvents()
+        self._written: frozenset[str] = frozenset()
+        self._routes = OwnRoutes()
+        # Those whose settings are watched.
+        self._ports = SlicedMap[str, Port]()
 
-    def note(self) -> None:
-        """Note what a pass has left."""
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What becomes readable when there is something to look at."""
+        return *self._events.descriptors, self._known.daemons.descriptor
+
+    def note(self, plan: Plan, made: Iterable[Effect] = ()) -> None:
+        """Note what a pass has left, and `made`: a device may be another."""
+        before, self._ports = self._ports, plan.ports
+        new, gone = self._ports.differing(before)
+        for name in gone:
+            self._events.forget(_setting(name))
+        of_ports = {
+            str(e.subject.key) for e in made if e.subject.surface is _PORT
+        }
+        for name in {*new, *(of_ports & self._ports.keys())}:
+            if _is_ours(self._ports[name]):
+                self._events.watch(_setting(name))
+        for path in setting_paths(plan):
+            self._events.watch(path)
+        # What was written until now was the pass's work, or seen by it; for
+        # each port that is not sure.
+        self._written = frozenset(filter(_is_setting, self._events.written()))
         self._files = self._known.daemons.files()
+        for directory in {os.path.dirname(path) for path in self._files}:
+            self._events.watch(directory)
 
     def changed_rules(self) -> tuple[str, ...]:
         """Return who changed rules, as far as these have no events."""
@@ -63,9 +99,28 @@ class Probes:
         :returns: what was not as the last pass left it; what lasts, for it
             cannot be mended here, just once
         """
+        if not self._turn:
+            ports = plan.ports.items()
+            self._turn = [name for name, port in ports if _is_ours(port)]
+        turn, self._turn = self._turn[:_AT_ONCE], self._turn[_AT_ONCE:]
+        for name in turn:
+            self._events.watch(_setting(name))
+        routes = self._routes.mended(plan, self._devices)
+        return *self._met(plan, turn), *routes
+
+    def noticed(self, plan: Plan) -> tuple[Met, ...]:
+        """The same of what the kernel has told of, if it has."""
+        written = self._written | self._events.written()
+        self._written = frozenset()
+        if not self._known.daemons.have_news() and not written:
+            return ()
+        return self._met(plan, tuple(map(_port, filter(_is_setting, written))))
+
+    def _met(self, plan: Plan, ports: Collection[str]) -> tuple[Met, ...]:
+        """What is found, where these ports are looked at."""
         settings = apply_sysctls(plan)
         lasting = frozenset((each, None) for each in settings.failures).union(
-            self._of_servers(), self._of_ports(plan)
+            self._of_servers(), self._of_ports(ports)
         )
         new, self._told = lasting - self._told, lasting
         return (
@@ -88,24 +143,42 @@ class Probes:
                 subject = Subject(Surface.FILE, path)
                 yield Failure(subject, "written or removed"), now[path]
 
-    def _of_ports(self, plan: Plan) -> Iterator[tuple[Failure, object]]:
-        """Those that were found to have IPv6, when it was their turn."""
-        if not self._turn:
-            self._turn = [
-                port.name
-                for bridge in plan.bridges
-                for port in bridge.ports
-                if port.kind != "external"
-            ]
-        turn, self._turn = self._turn[:_AT_ONCE], self._turn[_AT_ONCE:]
-        found = frozenset(filter(_has_ipv6, turn))
-        self._having_ipv6 = self._having_ipv6.difference(turn) | found
+    def _of_ports(
+        self, looked_at: Collection[str]
+    ) -> Iterator[tuple[Failure, object]]:
+        """Those that were found to have IPv6, when they were looked at."""
+        found = frozenset(filter(_has_ipv6, looked_at))
+        self._having_ipv6 = self._having_ipv6.difference(looked_at) | found
         for name in self._having_ipv6:
-            yield Failure(Subject(Surface.PORT, name), "it has IPv6"), None
+            yield Failure(Subject(_PORT, name), "it has IPv6"), None
+
+
+def _setting(port: str) -> str:
+    return f"{_DEVICES}{port}{_IPV6}"
+
+
+def _port(setting: str) -> str:
+    return setting.removeprefix(_DEVICES).removesuffix(_IPV6)
+
+
+def _is_setting(path: str) -> bool:
+    """Whether it is that of a port, of all that is watched."""
+    return path.startswith(_DEVICES)
+
+
+def _is_ours(port: Port) -> bool:
+    return port.kind != "external"
 
 
 def _has_ipv6(name: str) -> bool:
+    """Whether a device has it; asked as seldom as the kernel can be."""
     try:
-        return (_DEVICES / name / "disable_ipv6").read_text().strip() == "0"
+        setting = os.open(_setting(name), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        return os.read(setting, 1) == b"0"
+    except OSError:
+        return False
+    finally:
+        os.close(setting)

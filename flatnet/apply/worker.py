@@ -35,7 +35,6 @@ from flatnet.apply.host import (
 from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import check_privilege
 from flatnet.apply.link.bridge_checks import uplink_trouble
-from flatnet.apply.link.forwarding import left_closed
 from flatnet.apply.link.stale import withdraw
 from flatnet.apply.link.uplinks import Uplinks, read_uplinks
 from flatnet.apply.link.usage import check_not_emptied
@@ -110,7 +109,11 @@ class Worker:
                 self._probe()
             if self._watch.devices.has_news:
                 return bool(self._ready(self._next_look))
-            heard = *self._watch.sockets, *self._declines.sockets
+            heard: tuple[socket.socket | int, ...] = (
+                *self._watch.sockets,
+                *self._declines.sockets,
+                *self._mender.probes.descriptors,
+            )
             ready = self._ready(min(self._next_probe, self._mender.due), heard)
             if not ready:
                 if time.monotonic() >= self._mender.due:
@@ -122,8 +125,8 @@ class Worker:
             return bool(self._ready(self._next_look))
 
     def _ready(
-        self, until: float, heard: Iterable[socket.socket] = ()
-    ) -> list[socket.socket]:
+        self, until: float, heard: Iterable[socket.socket | int] = ()
+    ) -> list[socket.socket | int]:
         """Wait for a request, or for something of this to be heard."""
         seconds = max(until - time.monotonic(), 0)
         ready, _, _ = select.select(
@@ -228,8 +231,7 @@ class Worker:
         self._owed = outcome.owed
         self._standing.note(plan, outcome.changes, ports)
         self._uplinks.note(plan, self._watch.devices)
-        closed = left_closed(outcome.changes)
-        self._mender.note(plan, self._standing.plugged, closed)
+        self._mender.note(plan, self._standing.plugged, outcome.changes)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
         return replace(

@@ -143,7 +143,7 @@ def test_a_member_that_comes_is_about_its_sets_alone(resting):
 def test_a_set_that_is_emptied_is_seen_by_a_probe(resting):
     def flushed(here):
         done("ipset flush")
-        assert Probes(here.known).changed_rules()
+        assert Probes(here.known, here.devices).changed_rules()
         assert here.a_pass().made
         eventually(here.rests)
 

@@ -24,6 +24,7 @@ _FILES = (
     _LEASES,
 )
 _REMEMBERED = 1 << 8
+_ONCE = select.EPOLLIN | select.EPOLLONESHOT
 # linux/capability.h
 _NET_ADMIN = 12
 
@@ -50,7 +51,18 @@ class Running:
     def __init__(self) -> None:
         self._found: dict[str, tuple[Dnsmasq, ...]] | None = None
         self._handles: dict[Dnsmasq, int] = {}
+        # Each that ends is told by it once, else it would be all the time.
+        self._ends = select.epoll()
         self._ration = Ration()
+
+    @property
+    def descriptor(self) -> int:
+        """What becomes readable when one of those that are held ends."""
+        return self._ends.fileno()
+
+    def have_news(self) -> bool:
+        """Whether one has ended since this was asked last."""
+        return bool(self._ends.poll(0))
 
     def find(self, networks_path: str) -> dict[str, tuple[Dnsmasq, ...]]:
         """Return them by bridge; see `our_daemons`."""
@@ -66,7 +78,9 @@ class Running:
         found = our_daemons(networks_path)
         for daemon in (each for ours in found.values() for each in ours):
             with contextlib.suppress(ProcessLookupError):
-                self._handles[daemon] = os.pidfd_open(daemon.pid)
+                handle = os.pidfd_open(daemon.pid)
+                self._handles[daemon] = handle
+                self._ends.register(handle, _ONCE)
         # They are held now: who is still there is who was meant.
         return our_daemons(networks_path)
 

@@ -7,6 +7,7 @@ plan says.
 
 import contextlib
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from flatnet.apply.command import run
@@ -28,6 +29,7 @@ FIXED = re.compile(
     r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
     r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
 )
+_REMEMBERED = 1 << 6
 _OF_DEVICE = re.compile(r"net\.ipv4\.conf\.(?P<device>.+)\.(?P<key>[a-z_]+)")
 
 
@@ -51,11 +53,22 @@ def apply_sysctls(plan: Plan) -> Changes:
     return Changes(tuple(made), tuple(failures))
 
 
+def setting_paths(plan: Plan) -> tuple[str, ...]:
+    """The files of the plan's settings that there are."""
+    devices = frozenset(bridge.name for bridge in plan.bridges)
+    found = []
+    for name, _ in plan.sysctls:
+        with contextlib.suppress(HostSetupError):
+            found.append(str(path(name, devices)))
+    return tuple(found)
+
+
 def set_to(name: str, value: str) -> Effect:
     """Return that a setting was given a value."""
     return Effect(Surface.SYSCTL, Verb.SET, name, f"to {value}")
 
 
+@lru_cache(_REMEMBERED)
 def path(name: str, devices: frozenset[str]) -> Path:
     """Return the file of a setting; `devices` are those it may concern.
 
@@ -74,6 +87,9 @@ def path(name: str, devices: frozenset[str]) -> Path:
 
 def _set(file: Path, name: str, value: str) -> bool:
     """Return whether the setting had to be written."""
+    with contextlib.suppress(FileNotFoundError):
+        if read_setting(file) == value:
+            return False
     for prefix, module in MODULES.items():
         if name.startswith(prefix) and not file.exists():
             _load(module)

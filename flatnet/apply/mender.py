@@ -4,8 +4,8 @@ Goals, and how each is met:
 
 * The last plan stays in force.  When somebody flushes rules, or a port joins
   a bridge of ours, what the last plan says is put back at once, rules and
-  guard only; then the daemon is asked for a pass: for a whole one where rules
-  were changed, else for one that need look at no guest.
+  guard only; then the daemon is asked for a pass that looks at no guest and
+  judges who connected meanwhile, or for a whole one where that has failed.
 * Nothing is missed between a look and the next: the subscription is older
   than the first pass, and what others do during a pass is told by device.
 * Events cost little: many fold into one look, a few each second, and each is
@@ -291,7 +291,9 @@ class Mender:
             LOG.error("%s", line)
 
     def _asked(self, what: Subject) -> Happened:
-        """What to ask for to have something repaired."""
+        """What to ask for to have something repaired; rules are by now."""
+        if what == RULES:
+            return HOST
         name = str(what.key)
         if what.surface == Surface.PORT and name in self._subjects.ports:
             return Happened(ports=(name,))

@@ -4,11 +4,17 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from host_state import output
+from rules import EMPTY, planned
 
 from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_heads import count
 from flatnet.apply.filter.iptables.tables import AddressSet
+from flatnet.apply.known import Known
+from flatnet.state.effects import Verb
+from tests.effects import ipset as ipset_effect
 from tests.waiting import eventually
 
 WANTED = tuple(
@@ -38,7 +44,7 @@ def written(sets, wanted):
     _, more = ipset.close_sets(edits, sets.asking)
     assert not errors
     assert not more
-    sets.note(existing, edits, gone=(), refused=())
+    sets.note(existing, edits, away=ipset.Removed(), refused=())
 
 
 def many_wanted(number):
@@ -165,3 +171,41 @@ def test_what_we_changed_is_as_we_left_it(namespace):
         return answers
 
     assert namespace.call(changed) == [True, True, False]
+
+
+RULE = "INPUT -m set --match-set flatnet-g4-7 src -j ACCEPT"
+
+
+def members():
+    lines = output("ipset", "save", "flatnet-g4-7").splitlines()
+    return [line for line in lines if line.startswith("add")]
+
+
+def test_one_that_a_rule_of_others_names_stays_empty(namespace):
+    """It is told of once, and not waited for again."""
+
+    def applied():
+        known, told = Known(), []
+        apply_firewall(planned(1), known)
+        before = members()
+        run(f"iptables -A {RULE}")
+        for _ in range(2):
+            told.append(apply_firewall(EMPTY, known).failures)
+            assert members() == []
+            assert known.sets.are_as_left()
+        assert apply_firewall(EMPTY, known).made == ()
+        apply_firewall(planned(1), known)
+        assert before
+        assert members() == before
+        apply_firewall(EMPTY, known)
+        run(f"iptables -D {RULE}")
+        known.sets.forget()
+        return told, apply_firewall(EMPTY, known)
+
+    (first, again), last = namespace.call(applied)
+    assert [str(each) for each in first] == [
+        "ipset flatnet-g4-7: it is in use"
+    ]
+    assert again == ()
+    assert last.made == (ipset_effect(Verb.REMOVED, "flatnet-g4-7"),)
+    assert last.failures == ()

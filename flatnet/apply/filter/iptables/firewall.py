@@ -131,15 +131,15 @@ def _apply_with_sets(
         of_sets(refused, edits, sets, wanted, odd),
         judged=by_sets(edits, sets, wanted),
     )
-    gone, errors = ipset.remove_sets(sets, existing, known.asking)
+    away = ipset.remove_sets(sets, existing, known.asking, known.needed)
     removed = Changes(
-        _done(Verb.REMOVED, gone),
+        _done(Verb.REMOVED, away.gone),
         tuple(
             Failure(Subject(Surface.IPSET, n), e)
-            for n, e in sorted(errors.items())
+            for n, e in sorted(away.errors.items())
         ),
     )
-    known.note(existing, edits, gone=gone, refused=refused)
+    known.note(existing, edits, away=away, refused=refused)
     return joined(written, done, removed)
 
 

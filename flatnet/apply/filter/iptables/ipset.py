@@ -10,13 +10,15 @@ Goals, and how each is met:
   meets a new member by an old rule or the reverse.  A set that is made meets
   no rule yet and is filled at once.
 * One bad set keeps no other from its members.
+* What somebody else's rule names stays, empty, as chains of ours do.
 """
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from flatnet.apply.filter.iptables.ipset_messages import (
@@ -179,24 +181,56 @@ def _written(steps: _Steps, asking: KeptSocket) -> Written:
     return frozenset(names - errors.keys()), errors
 
 
+@dataclass(frozen=True)
+class Removed:
+    """What became of sets that are not planned any more.
+
+    `gone` are those that were removed, and `needed` those that stay, without
+    members, because rules of somebody else's name them.
+    """
+
+    gone: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
+    errors: Errors = field(default_factory=dict)
+
+
 def remove_sets(
     wanted: tuple[AddressSet, ...],
     existing: Mapping[str, FoundSet],
     asking: KeptSocket,
-) -> Written:
-    """Remove what is ours and not planned; return as `close_sets` does."""
-    gone = existing.keys() - {each.name for each in wanted}
+    needed: AbstractSet[str],
+) -> Removed:
+    """Remove what is ours and not planned.
+
+    :param needed: those that stayed the last time: these are neither waited
+        for nor told of again
+    :raises HostSetupError: the kernel is not to be talked to
+    """
+    stale = existing.keys() - {each.name for each in wanted}
+    if not stale:
+        return Removed()
     errors: dict[str, str] = {}
-    if not gone:
-        return frozenset(), errors
+    staying = set()
     deadline = time.monotonic() + _PATIENCE
     kernel = SetSocket(asking)
-    for name in sorted(gone):
+    for name in sorted(stale):
+        is_known = name in needed
         try:
-            _destroy(kernel, name, deadline)
+            _destroy(kernel, name, 0.0 if is_known else deadline)
         except SetError as error:
-            errors[name] = str(error)
-    return frozenset(gone - errors.keys()), errors
+            if error.is_busy and _is_emptied(kernel, name):
+                staying.add(name)
+            if not is_known or name not in staying:
+                errors[name] = str(error)
+    gone = stale - errors.keys() - staying
+    return Removed(frozenset(gone), frozenset(staying), errors)
+
+
+def _is_emptied(kernel: SetSocket, name: str) -> bool:
+    with contextlib.suppress(SetError):
+        kernel.flush(name)
+        return True
+    return False
 
 
 def _destroy(kernel: SetSocket, name: str, deadline: float) -> None:

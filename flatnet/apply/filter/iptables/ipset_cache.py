@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from flatnet.apply.filter.iptables import ipset
-from flatnet.apply.filter.iptables.ipset import SetEdits
+from flatnet.apply.filter.iptables.ipset import Removed, SetEdits
 from flatnet.apply.filter.iptables.ipset_heads import count, counts, heads
 from flatnet.apply.filter.iptables.ipset_messages import (
     FoundSet,
@@ -41,6 +41,8 @@ class Sets:
         # Kept, for who closes one may have to wait (see `KeptSocket`).
         self.asking = socket_of_sets()
         self._found: dict[str, FoundSet] | None = None
+        # Those that are not planned, and that rules of others name.
+        self.needed: frozenset[str] = frozenset()
         # Those that are in the kernel just as planned, and how that is.
         self._settled: dict[str, tuple[AddressSet, FoundSet]] = {}
         # What the kernel said of sets, and what they were by that.
@@ -150,12 +152,13 @@ class Sets:
         before: Mapping[str, FoundSet],
         edits: Iterable[SetEdits],
         *,
-        gone: Iterable[str],
+        away: Removed,
         refused: Iterable[str],
     ) -> None:
         """Note how sets were changed.
 
         :param before: as they were read
+        :param away: what became of those that are not planned
         :param refused: those that are to be read again
         """
         found = dict(before)
@@ -170,7 +173,10 @@ class Sets:
             left = FoundSet(wanted.name, wanted.family, wanted.members)
             found[wanted.name] = left
             self._settled[wanted.name] = wanted, left
-        for name in gone:
-            found.pop(name, None)
+        for name in away.gone | away.needed:
+            family = found.pop(name).family
             self._settled.pop(name, None)
+            if name in away.needed:
+                found[name] = FoundSet(name, family)
+        self.needed = away.needed
         self._found = found

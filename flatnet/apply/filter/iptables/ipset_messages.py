@@ -22,7 +22,8 @@ from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink.h and ipset/ip_set.h.
 _SUBSYSTEM = 6
-_CREATE, _DESTROY, LIST, _ADD, _DELETE, _TYPE = 2, 3, 7, 9, 10, 13
+_CREATE, _DESTROY, _FLUSH, LIST = 2, 3, 4, 7
+_ADD, _DELETE, _TYPE = 9, 10, 13
 _PROTOCOL, NAME, _TYPE_NAME, _REVISION, _FAMILY = 1, 2, 3, 4, 5
 FLAGS, DATA, _MANY, _LINE = 6, 7, 8, 9
 _IP, _PREFIX, _MEMBER_FLAGS = 1, 3, 8
@@ -144,6 +145,10 @@ class SetSocket:
     def destroy(self, name: str) -> None:
         """Remove a set; errors as for `create`."""
         self._asked(_DESTROY, named(name))
+
+    def flush(self, name: str) -> None:
+        """Take all members from a set; errors as for `create`."""
+        self._asked(_FLUSH, named(name))
 
     def add(self, name: str, members: Iterable[bytes]) -> None:
         """Add members that may be there; errors as for `create`."""

@@ -104,13 +104,17 @@ class Daemon:
         """Whether somebody waits for a pass."""
         return self.reconciler._asks._asked > self.reconciler._asks._served
 
-    def kill_worker(self):
-        """Kill who serves the daemon, whatever he is at."""
+    def workers(self):
+        """Who serves the daemon, by pid."""
         pid = self._started.process.pid
         with open(f"/proc/{pid}/task/{pid}/children") as stream:
-            for worker in stream.read().split():
-                with suppress(ProcessLookupError):
-                    os.kill(int(worker), signal.SIGKILL)
+            return tuple(map(int, stream.read().split()))
+
+    def kill_worker(self):
+        """Kill who serves the daemon, whatever he is at."""
+        for worker in self.workers():
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
     def disconnect(self):
         """Lose the connection, so that another worker knows nothing."""

@@ -11,7 +11,15 @@ import signal
 from pathlib import Path
 
 from cloud_rows import UPLINKS
-from host_state import output, seen
+from targets import (
+    a_chain,
+    a_set,
+    run,
+    some_ports,
+    tried,
+    with_port,
+    with_uplink,
+)
 
 
 def settle_in(directory):
@@ -34,17 +42,6 @@ def settle_in(directory):
     ):
         run(command)
     more(directory, random.Random(0))
-
-
-def run(command):
-    """Run a command, which has to succeed."""
-    output(*command.split())
-
-
-def tried(command):
-    """Run a command that need not succeed."""
-    with contextlib.suppress(AssertionError):
-        run(command)
 
 
 def more(directory, chance):
@@ -72,17 +69,17 @@ def flush_rules(directory, chance):
 
 
 def flush_chain(directory, chance):
-    command, chain = _chain(directory, chance)
+    command, chain = a_chain(directory, chance)
     tried(f"{command} -F {chain}")
 
 
 def delete_rule(directory, chance):
-    command, chain = _chain(directory, chance)
+    command, chain = a_chain(directory, chance)
     tried(f"{command} -D {chain} 1")
 
 
 def let_all_in(directory, chance):
-    command, chain = _chain(directory, chance)
+    command, chain = a_chain(directory, chance)
     tried(f"{command} -I {chain} -j ACCEPT")
 
 
@@ -99,60 +96,65 @@ def flush_guard(directory, chance):
     tried("nft flush ruleset")
 
 
-def flush_guard_chain(directory, chance):
-    tried("nft flush chain bridge flatnet from_guest")
-
-
 def take_member(directory, chance):
-    name, members = _set(directory, chance)
+    name, members = a_set(directory, chance)
     if members:
         tried(f"ipset del {name} {chance.choice(members)}")
 
 
 def add_member(directory, chance):
-    name, _ = _set(directory, chance)
+    name, _ = a_set(directory, chance)
     if name:
         tried(f"ipset add {name} 10.0.0.{chance.randrange(2, 14)}")
 
 
-def exchange_member(directory, chance):
-    name, members = _set(directory, chance)
-    if members:
-        tried(f"ipset del {name} {chance.choice(members)}")
-        tried(f"ipset add {name} 10.0.0.{chance.randrange(2, 14)}")
-
-
 def flush_set(directory, chance):
-    name, _ = _set(directory, chance)
+    name, _ = a_set(directory, chance)
     tried(f"ipset flush {name}")
 
 
 def delete_port(directory, chance):
-    _with_port(directory, chance, "ip link delete {}")
+    with_port(directory, chance, "ip link delete {}")
 
 
 def port_down(directory, chance):
-    _with_port(directory, chance, "ip link set {} down")
+    with_port(directory, chance, "ip link set {} down")
 
 
 def port_off(directory, chance):
-    _with_port(directory, chance, "ip link set {} nomaster")
+    with_port(directory, chance, "ip link set {} nomaster")
 
 
 def port_mtu(directory, chance):
-    _with_port(directory, chance, "ip link set {} mtu 1300")
+    with_port(directory, chance, "ip link set {} mtu 1300")
 
 
 def port_mac(directory, chance):
-    _with_port(directory, chance, "ip link set {} address 02:00:00:00:00:77")
+    with_port(directory, chance, "ip link set {} address 02:00:00:00:00:77")
 
 
 def port_renamed(directory, chance):
-    _with_port(directory, chance, "ip link set {} down name renamed0")
+    down = chance.choice(("", "down"))
+    number = chance.randrange(1000)
+    with_port(directory, chance, f"ip link set {{}} {down} name other{number}")
+
+
+def ports_exchanged(directory, chance):
+    """Two ports have each other's name."""
+    names = some_ports(directory, chance, 2)
+    if len(names) == 2:
+        one, other = names
+        tried(f"ip link set {one} name between0")
+        tried(f"ip link set {other} name {one}")
+        tried(f"ip link set between0 name {other}")
+
+
+def port_unmarked(directory, chance):
+    with_port(directory, chance, "ip link set {} alias another")
 
 
 def port_ipv6(directory, chance):
-    _with_port(directory, chance, "sysctl -qw net.ipv6.conf.{}.disable_ipv6=0")
+    with_port(directory, chance, "sysctl -qw net.ipv6.conf.{}.disable_ipv6=0")
 
 
 def bridge_down(directory, chance):
@@ -161,6 +163,14 @@ def bridge_down(directory, chance):
 
 def bridge_gone(directory, chance):
     tried("ip link delete br100")
+
+
+def bridge_renamed(directory, chance):
+    tried("ip link set br100 name other100")
+
+
+def bridge_mtu(directory, chance):
+    tried("ip link set br101 mtu 1280")
 
 
 def bridge_options(directory, chance):
@@ -179,10 +189,30 @@ def uplink_off(directory, chance):
     tried(f"ip link set {chance.choice(UPLINKS)} nomaster")
 
 
+def uplink_renamed(directory, chance):
+    number = chance.randrange(1000)
+    with_uplink(directory, chance, f"ip link set {{}} name wan{number}")
+
+
 def truncate_file(directory, chance):
     files = sorted(Path(directory).glob("flatnet-*.hosts"))
     if files:
         chance.choice(files).write_text("")
+
+
+def remove_file(directory, chance):
+    files = sorted(Path(directory).glob("flatnet-*.hosts"))
+    if files:
+        chance.choice(files).unlink()
+
+
+def move_leases(directory, chance):
+    """Move or delete the file of leases, which is dnsmasq's own."""
+    for path in sorted(Path(directory).glob("flatnet-*.leases")):
+        if chance.random() < 0.5:
+            path.unlink()
+        else:
+            path.rename(path.with_suffix(".away"))
 
 
 def kill_server(directory, chance):
@@ -200,32 +230,12 @@ def unset(directory, chance):
             "net.bridge.bridge-nf-call-ip6tables",
             "net.ipv4.ip_forward",
             "net.ipv4.conf.br100.forwarding",
+            "net.ipv4.conf.br101.forwarding",
+            "net.ipv4.conf.out0.forwarding",
+            "net.ipv4.conf.all.forwarding",
         )
     )
     tried(f"sysctl -qw {name}=0")
-
-
-def _chain(directory, chance):
-    """A command and a chain of ours in the table that it is about."""
-    command = chance.choice(("iptables", "ip6tables"))
-    found = [
-        name.split()[1]
-        for name in seen(directory).ours[command]
-        if name.startswith("*filter flatnet-")
-    ]
-    return command, chance.choice(sorted(found) or ["flatnet-local"])
-
-
-def _set(directory, chance):
-    sets = seen(directory).ours["sets"]
-    return chance.choice(sorted(sets.items()) or [("", [])])
-
-
-def _with_port(directory, chance, command):
-    links = seen(directory).ours["links"]
-    ports = sorted(name for name in links if name.startswith("tap"))
-    if ports:
-        tried(command.format(chance.choice(ports)))
 
 
 def _signal_server(directory, chance, number):
@@ -239,10 +249,11 @@ def _signal_server(directory, chance, number):
 # What is seen by itself; of the others a whole pass knows.
 SEEN = (
     *(flush_rules, flush_chain, delete_rule, let_all_in, leave_out_jump),
-    *(stand_above, flush_guard, flush_guard_chain, take_member, add_member),
-    *(flush_set, delete_port, port_down, port_off, port_mtu, port_mac),
-    *(port_ipv6, port_renamed, bridge_down, bridge_gone, bridge_options),
-    address_off,
-    *(uplink_down, uplink_off, kill_server, stop_server, unset, more),
+    *(stand_above, flush_guard, take_member, add_member, flush_set),
+    *(delete_port, port_down, port_off, port_mtu, port_mac, port_ipv6),
+    *(port_renamed, ports_exchanged, port_unmarked),
+    *(bridge_down, bridge_gone, bridge_renamed, bridge_mtu, bridge_options),
+    *(address_off, uplink_down, uplink_off, uplink_renamed),
+    *(kill_server, stop_server, unset, more),
 )
-UNSEEN = (exchange_member, truncate_file)
+UNSEEN = (truncate_file, remove_file, move_leases)

@@ -85,7 +85,8 @@ def erase(cloud, chance):
     """
     found = cloud.all("virtual_interfaces")
     owners = sorted({each["instance_uuid"] for each in found})
-    if len(owners) < 4:
+    here = {e["uuid"] for e in cloud.all("instances", deleted=0, host=HOST)}
+    if len(owners) < 4 or len(here.intersection(owners)) < 2:
         return NOTHING
     uuid = chance.choice(owners)
     for statement in _INSTANCE:

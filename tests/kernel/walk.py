@@ -3,51 +3,41 @@
 import random
 import re
 import threading
-import time
 from contextlib import ExitStack
-from pathlib import Path
 
-import cloud_rows
 import meddling
-from cloud_rows import Cloud
-from driven import SOON, Daemon, options, started
+import tampering
+from deafness import deaf
+from driven import started
 from flows import can_connect, connect
 from host_state import differences, seen
+from living import Living, shared
 from namespaces import fresh_namespace
-from plugs import Made, Plugs
-from steps import MEDDLING, NAMES, WRITES
-from witness import Witness
+from steps import MEDDLING, NAMES, OF_PROCESS, SEEN
 
 from flatnet.apply.applier_client import Applier
-from flatnet.db import schema
-from flatnet.db.engine import Database
 from flatnet.plan.kept import Kept
 from flatnet.plan.planned import planned
 from flatnet.state.effects import Surface, Verb
-from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_instance
-from tests.db.conftest import a_daemon
+from flatnet.state.scope import EVERYTHING, NOTHING
 
-# Seconds in which what others did is put right, on a machine that is busy.
-PATIENCE = 30
 # Seconds into a pass at which its worker is killed, at most.
 MIDST = 0.06
-MOST_PASSES = 12
 # Changes that are followed one by one.
 SERIES = 5
 # Chains that lead on to profiles.
 _NODE = re.compile("flatnet-(tree|p-[0-9a-f]{1,2})")
 
 
-def walked(directory, steps, flags):
+def walked(directory, steps, host):
     """Take the steps on a fresh host, which is this network namespace.
 
-    :param flags: options of its daemon
+    :param host: what kind of host it is
     """
     taken = []
     with ExitStack() as stack:
-        walk = Walk(directory, stack, flags)
+        walk = Walk(directory, stack, host)
         try:
-            walk.begin()
             for kind, name, number in steps:
                 taken.append((kind, name, number))
                 getattr(walk, kind)(name, random.Random(number))
@@ -58,36 +48,8 @@ def walked(directory, steps, flags):
             raise
 
 
-class Walk:
-    """One host and its rows; each method without a dash is a step."""
-
-    def __init__(self, directory, stack, flags):
-        self._flags = flags
-        self._directory = Path(directory)
-        files = _shared(self._directory / "networks")
-        path = f"{directory}/flatnet.sqlite"
-        database = Database(f"sqlite:///{path}")
-        stack.callback(database.close)
-        schema.upgrade(database)
-        a_daemon(database, "node1")
-        self._cloud = Cloud(database, path)
-        self._cloud.build()
-        meddling.settle_in(files)
-        plug = flags.get("vif_plug")
-        self._plugs = Made(self._cloud) if plug == "external" else Plugs()
-        stack.callback(self._plugs.close)
-        self._witness = Witness(self._cloud, files, same=False)
-        self._daemon = Daemon(
-            database, options(files, allow_same_net_traffic=False, **flags)
-        )
-        stack.callback(lambda: self._daemon.stop())
-
-    def begin(self):
-        """Have some instances."""
-        chance = random.Random(7)
-        for write in (cloud_rows.come, cloud_rows.rule) * 5:
-            write(self._cloud, chance)
-        self._look()
+class Walk(Living):
+    """One that takes steps, each of which is a method without a dash."""
 
     def write(self, name, chance):
         """Change rows, and ask about that, about something else or all."""
@@ -125,7 +87,7 @@ class Walk:
     def meddle(self, name, chance):
         """Have others do something, and see it put right in some way."""
         dice, change = chance.random(), MEDDLING[name]
-        if dice < 0.3:
+        if dice < 0.3 and name not in OF_PROCESS:
             # A pass may come first that is about something else.
             self._meddled(change, chance)
             self._run_pass(self._written_any(chance))
@@ -133,15 +95,45 @@ class Walk:
         self._look()
         before = self._witness.state.ours
         self._meddled(change, chance)
-        if dice < 0.7 and change in meddling.SEEN:
+        if dice < 0.7 and name in SEEN:
             self._wait_for(before)
         self._look()
+        self._is_again(before)
+
+    def overflow(self, name, chance):
+        """Have others do more than the worker hears, and something of it."""
+        self._look()
+        before = self._witness.state.ours
+
+        def done():
+            with deaf(self._daemon.workers()):
+                self._meddled(MEDDLING[name], chance)
+
+        if chance.random() < 0.5:
+            done()
+            self._wait_for(before)
+        else:
+            # In the midst of a pass, which looks at the host after that.
+            self._daemon.rows.meanwhile = done
+            self._run_pass(EVERYTHING)
+        self._look()
+        self._is_again(before)
+
+    def be_away(self, name, chance):
+        """Have others do something while there is no daemon."""
+        self._look()
+        before = self._witness.state.ours
+        self._daemon.stop()
+        try:
+            self._meddled(MEDDLING[name], chance)
+        finally:
+            self._start_again()
+        self._look()
+        self._is_again(before)
+
+    def _is_again(self, before):
         text = differences(before, self._witness.state.ours)
         assert not text, f"not put right by a pass: {text}"
-
-    def _meddled(self, change, chance):
-        change(self._witness.files, chance)
-        self._witness.note_others()
 
     def kill(self, name, chance):
         """Have the worker die, so that all that it knew is lost."""
@@ -174,14 +166,9 @@ class Walk:
         same = chance.random() < 0.5
         self._daemon.stop()
         self._witness.note_option(same=same)
-        self._daemon = Daemon(
-            self._cloud.database,
-            options(
-                self._witness.files,
-                allow_same_net_traffic=same,
-                prevent_spoofing=chance.random() < 0.7,
-                **self._flags,
-            ),
+        self._start(
+            allow_same_net_traffic=same,
+            prevent_spoofing=chance.random() < 0.7,
         )
         self._run_pass(NOTHING)
 
@@ -207,69 +194,17 @@ class Walk:
         """Hold the host against a fresh one with the same rows."""
         # What somebody uses is kept, and a fresh host never had it.
         self._plugs.close()
+        tampering.give_up_renamed()
+        self._witness.note_others()
         self._look()
         settings = self._daemon.settings
         rows = self._daemon.rows.read(EVERYTHING, Kept())
         parts = planned(rows, settings, {}).parts
         with fresh_namespace() as fresh:
-            files = _shared(self._directory / fresh.name)
+            files = shared(self._directory / fresh.name)
             wanted = fresh.call(_made_afresh, parts, files)
         text = differences(wanted, self._witness.state.ours)
         assert not text, f"a fresh host is another: {text}"
-
-    def _written(self, name, chance):
-        scope = WRITES[name](self._cloud, chance)
-        self._witness.note_rows()
-        return scope
-
-    def _written_any(self, chance):
-        return self._written(chance.choice(NAMES["write"]), chance)
-
-    def _asked(self, scope, chance):
-        """What is asked for where an ask should have this scope."""
-        dice = chance.random()
-        if dice < 0.4:
-            return scope
-        if dice < 0.6 and scope.instances:
-            # Of two who changed one may be named alone.
-            return of_instance(chance.choice(sorted(scope.instances)))
-        if dice < 0.85:
-            living = self._cloud.living()
-            some = chance.sample(living, min(1, len(living)))
-            return Scope(instances=frozenset(some))
-        return EVERYTHING
-
-    def _wait_for(self, wanted):
-        """Serve what is asked for until the host is as it was."""
-        end = time.monotonic() + PATIENCE
-        while text := differences(wanted, seen(self._witness.files).ours):
-            assert time.monotonic() < end, f"not put right by itself: {text}"
-            self._daemon.hear(SOON)
-            if self._daemon.is_asked:
-                self._run_pass(NOTHING)
-
-    def _pass_over(self, scope):
-        outcome, covered = self._daemon.run_pass(scope)
-        self._witness.note_pass(outcome, covered)
-        return outcome
-
-    def _run_pass(self, scope):
-        outcome = self._pass_over(scope)
-        self._witness.check(outcome)
-        return outcome
-
-    def _look(self):
-        """Look at all, and find that it is as it should be."""
-        for _ in range(MOST_PASSES):
-            self._daemon.hear()
-            outcome = self._run_pass(EVERYTHING)
-            if not (self._daemon.is_asked or outcome.is_incomplete):
-                break
-        outcome = self._pass_over(EVERYTHING)
-        assert outcome.error is None, outcome.error
-        assert not outcome.changes.failures, outcome.changes.failures
-        assert not outcome.changes.made, outcome.changes.made
-        self._witness.check_open()
 
 
 def _is_of_profiles(effect):
@@ -278,13 +213,6 @@ def _is_of_profiles(effect):
         return effect.surface in (Surface.FIREWALL, Surface.IPSET)
     name = getattr(effect.key, "chain", effect.key)
     return effect.verb is Verb.WRITTEN and bool(_NODE.fullmatch(name))
-
-
-def _shared(directory):
-    """A new directory that dnsmasq, which is nobody, can enter."""
-    directory.mkdir()
-    directory.chmod(0o755)
-    return str(directory)
 
 
 def _made_afresh(parts, files):

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.lab.bench import bench, plot, table
+from flatnet.lab.bench import bench, cpu, plot, table
 from flatnet.lab.bench.calling import Calls
 from flatnet.lab.bench.coming import joined
+from flatnet.lab.bench.cpu import Process, Spent
 from flatnet.lab.bench.figure import (
     FIRST,
     FLOOR,
@@ -123,6 +124,41 @@ def test_json_has_the_keys_and_the_reason_of_what_failed():
     assert first["value"] == 15.04
     assert second["value"] is None
     assert second["error"] == "no port"
+
+
+def used(**processes):
+    """Roles, each with its processes as pid: (milliseconds, parent)."""
+    return {
+        role: {pid: Process(*each) for pid, each in of.items()}
+        for role, of in processes.items()
+    }
+
+
+def test_who_ended_is_counted_once():
+    before = used(
+        manager={1: (50, 0)},
+        applier={2: (10, 1), 3: (200, 2), 4: (20, 3)},
+        dnsmasq={5: (500, 0)},
+    )
+    # Of the applier's children one has ended, with a child of its own, and
+    # another one is new; it has the time of who ended.
+    after = used(
+        manager={1: (60, 0)},
+        applier={2: (215, 1), 6: (7, 2)},
+        dnsmasq={7: (30, 0)},
+        database={8: (4, 0)},
+    )
+    assert cpu.spent_ms(before, after) == {
+        "manager": 10,
+        "applier": 12,
+        "dnsmasq": 30,
+        "database": 4,
+    }
+
+
+def test_a_mean_is_by_role_and_call():
+    several = [Spent({"manager": 4.0}), Spent({"manager": 2.0, "applier": 8})]
+    assert cpu.mean(several, 2) == {"applier": 2.0, "manager": 1.5}
 
 
 def test_groups_are_given_out_in_turn():

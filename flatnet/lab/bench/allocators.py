@@ -2,11 +2,15 @@
 
 The daemons of many hosts allocate from one network; what that costs without a
 pass is measured by processes, for threads would wait for one another.  It is
-a program that reads one JSON object and prints the seconds of each round, from
-when the first process begins to when the last has what it asked for:
+a program that reads one JSON object and prints a list with one of each round:
 
     {"url": ..., "width": 32, "network": UUID or null, "uuids": [...],
-     "rounds": 8, "warm": UUID of a network, "warming": [...]}
+     "rounds": 8, "warm": UUID of a network, "warming": [...],
+     "servers": {"database": [PID]}}
+    [{"seconds": 0.1, "cpu_ms": {"allocators": 50.5, "database": 20}}]
+
+Seconds are from when the first process begins to when the last has what it
+asked for; the processor time is theirs and that of `servers`, by role.
 
 In each round all instances get an address, and between two it is taken from
 them as if it had never been, so that each begins with as many as the first.
@@ -31,6 +35,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from flatnet.db import allocation, engine, models
 from flatnet.db.engine import Database
 from flatnet.db.orders import Placing
+from flatnet.lab.bench import cpu
 
 HOST = "nowhere"
 _SECONDS = 120.0
@@ -45,8 +50,9 @@ def main() -> int:
     asked = json.load(sys.stdin)
     width = asked["width"]
     turns = multiprocessing.Barrier(width + 1)
-    # When each began, and when it had ended, by the one clock of the machine.
-    times = multiprocessing.Array("d", 2 * width, lock=False)
+    # When each began, and when it had ended, by the one clock of the machine;
+    # and the seconds of processor time that it had.
+    times = multiprocessing.Array("d", 3 * width, lock=False)
     processes = [
         multiprocessing.Process(
             target=_allocate_each, args=(asked, number, turns, times)
@@ -63,14 +69,18 @@ def main() -> int:
 
 def _rounds(
     asked: dict[str, Any], turns: Barrier, times: Sequence[float]
-) -> Iterator[float]:
-    width = asked["width"]
+) -> Iterator[dict[str, Any]]:
+    width, servers = asked["width"], asked["servers"]
     with contextlib.closing(Database(asked["url"])) as database:
         turns.wait(_SECONDS)
         for _ in range(asked["rounds"]):
+            before = cpu.used_ms(servers)
             turns.wait(_SECONDS)
             turns.wait(_SECONDS)
-            yield max(times[width:]) - min(times[:width])
+            spent = cpu.spent_ms(before, cpu.used_ms(servers))
+            began, ended = times[:width], times[width : 2 * width]
+            spent["allocators"] = sum(times[2 * width :]) * 1000
+            yield {"seconds": max(ended) - min(began), "cpu_ms": spent}
             if asked["network"]:
                 _take_back(database, asked["network"], asked["uuids"])
 
@@ -91,10 +101,12 @@ def _allocate_each(
         turns.wait(_SECONDS)
         for _ in range(asked["rounds"]):
             turns.wait(_SECONDS)
+            used = time.process_time()
             times[number] = time.monotonic()
             for uuid in asked["uuids"][number::width]:
                 one(instance_uuid=uuid)
             times[width + number] = time.monotonic()
+            times[2 * width + number] = time.process_time() - used
             turns.wait(_SECONDS)
 
 

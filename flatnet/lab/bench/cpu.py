@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,17 @@ from pathlib import Path
 # counted from 1, the state being field 3.
 _PARENT, _OWN, _CHILDREN = 1, slice(11, 13), slice(13, 15)
 _GONE = (FileNotFoundError, ProcessLookupError)
-Used = Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True)
+class Process:
+    """Milliseconds that it and its ended children have used; its parent."""
+
+    ms: float
+    parent: int
+
+
+Used = Mapping[str, Mapping[int, Process]]
 
 
 @dataclass
@@ -25,29 +35,46 @@ class Spent:
         return {role: ms / calls for role, ms in self.total.items()}
 
 
-def used_ms(processes: Mapping[str, Iterable[int]]) -> Used:
-    """Milliseconds of processor time by role and pid, from the beginning.
+def mean(several: Sequence[Spent], calls: int = 1) -> dict[str, float]:
+    """Milliseconds by role and call, on average of several times."""
+    found: dict[str, float] = defaultdict(float)
+    for each in several:
+        for role, ms in each.total.items():
+            found[role] += ms / len(several) / calls
+    return dict(sorted(found.items()))
 
-    The kernel counts them in hundredths of a second, and in nanoseconds those
-    of threads that live.
+
+def used_ms(processes: Mapping[str, Iterable[int]]) -> Used:
+    """What processes have used from the beginning, by role and pid.
+
+    The kernel counts it in hundredths of a second, and in nanoseconds that of
+    threads that live.
     """
-    found: dict[str, dict[int, float]] = defaultdict(dict)
+    found: dict[str, dict[int, Process]] = defaultdict(dict)
     for role, pids in processes.items():
         for pid in pids:
             with suppress(*_GONE):
-                found[role][pid] = _used(pid)
+                found[role][pid] = _process(pid)
     return found
 
 
 def spent_ms(before: Used, after: Used) -> dict[str, float]:
-    """Milliseconds of each role between two looks."""
-    return {
-        role: sum(
-            now - before.get(role, {}).get(pid, now)
-            for pid, now in pids.items()
+    """Milliseconds of each role between two looks.
+
+    What a process has used that ended is with who waited for it: what it had
+    used before is no part of that.
+    """
+    found = {}
+    for role, now in sorted(after.items()):
+        known = before.get(role, {})
+        ended = sum(
+            each.ms
+            for pid, each in known.items()
+            if pid not in now and each.parent in now
         )
-        for role, pids in sorted(after.items())
-    }
+        begun = sum(each.ms for pid, each in known.items() if pid in now)
+        found[role] = sum(each.ms for each in now.values()) - begun - ended
+    return found
 
 
 def program(pid: int) -> str:
@@ -70,13 +97,14 @@ def memory_mb(pids: Iterable[int]) -> float:
     return sum(map(_pss, pids)) / 1024
 
 
-def _used(pid: int) -> float:
+def _process(pid: int) -> Process:
     tick = 1000 / os.sysconf("SC_CLK_TCK")
-    fields = _stat(pid)
+    words = _stat(pid)
     own, children = (
-        sum(map(int, fields[each])) * tick for each in (_OWN, _CHILDREN)
+        sum(map(int, words[each])) * tick for each in (_OWN, _CHILDREN)
     )
-    return max(own, running([pid]) * 1000) + children
+    ms = max(own, running([pid]) * 1000) + children
+    return Process(ms, int(words[_PARENT]))
 
 
 def _stat(pid: int) -> list[str]:

@@ -10,7 +10,8 @@ from functools import partial
 
 from flatnet.db import networks
 from flatnet.lab import namespaces
-from flatnet.lab.bench import allocators, rows
+from flatnet.lab.bench import allocators, cpu, roles, rows
+from flatnet.lab.bench.cpu import Spent
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.rows import NewInstance
 from flatnet.lab.bench.site import Site
@@ -44,8 +45,9 @@ def allocate(
         network = undo.enter_context(_network(site, _LABEL, cidr))
         rows.hold_addresses(site.database, network, held)
         rows.renew_statistics(site.database)
-        value = _rate(site, uuids, network, rounds)
-    return Measured(value, _rate(site, uuids, None, rounds))
+        value, used = _rate(site, uuids, network, rounds)
+    floor, _ = _rate(site, uuids, None, rounds)
+    return Measured(value, floor, used)
 
 
 def create(site: Site, *, cidr: str) -> Measured:
@@ -54,12 +56,19 @@ def create(site: Site, *, cidr: str) -> Measured:
     def one() -> None:
         networks.create(site.database, label=_LABEL, cidr=cidr, bridge=_BRIDGE)
 
-    times = []
+    times, spent = [], []
     for _ in range(site.effort.calls):
-        times.append(_timed(one))
+        with site.spent() as used:
+            own = time.process_time()
+            times.append(_timed(one))
+            own = time.process_time() - own
+        used.total["callers"] += own * 1000
+        spent.append(used)
         networks.delete(site.database, _LABEL)
     least = [_timed(partial(_insert, site)) for _ in times]
-    return Measured(statistics.median(times), statistics.median(least))
+    return Measured(
+        statistics.median(times), statistics.median(least), cpu.mean(spent)
+    )
 
 
 FIGURES = (
@@ -121,8 +130,11 @@ def _network(site: Site, label: str, cidr: str) -> Iterator[str]:
 
 def _rate(
     site: Site, uuids: list[str], network: str | None, rounds: int
-) -> float:
-    """Allocations or, without a network, commits in a second of a round."""
+) -> tuple[float, dict[str, float]]:
+    """Allocations or, without a network, commits in a second of a round.
+
+    With that, milliseconds of processor time of one, by role.
+    """
     width = site.effort.allocators
     with (
         _instances(site, width) as warming,
@@ -136,6 +148,7 @@ def _rate(
             "rounds": rounds,
             "warm": warm,
             "warming": warming,
+            "servers": {roles.DATABASE: roles.pids(site.lab)[roles.DATABASE]},
         }
         said = namespaces.run(
             site.lab.inside_control(
@@ -144,8 +157,10 @@ def _rate(
             text=json.dumps(asked),
             timeout=_SECONDS,
         )
-    seconds: list[float] = json.loads(said)
-    return len(uuids) / statistics.median(seconds)
+    found = json.loads(said)
+    seconds = statistics.median(each["seconds"] for each in found)
+    spent = [Spent(each["cpu_ms"]) for each in found]
+    return len(uuids) / seconds, cpu.mean(spent, len(uuids))
 
 
 def _insert(site: Site) -> None:

@@ -1,12 +1,13 @@
 """The DHCP clients of many guests that boot at the same time.
 
 Each device whose name begins as is said is a guest; a packet socket on it asks
-for a lease as a client does that has no address.  It prints the seconds until
-the last one had its own.
+for a lease as a client does that has no address.  It prints JSON: the seconds
+until the last one had its own, and those of processor time that it took us.
 
 It takes: the beginning of the names, and the seconds after which it gives up.
 """
 
+import json
 import os
 import secrets
 import selectors
@@ -86,12 +87,13 @@ def main() -> int:
         for name in sorted(os.listdir("/sys/class/net"))
         if name.startswith(prefix)
     ]
-    start = time.monotonic()
+    start, used = time.monotonic(), time.process_time()
     left = _boot(clients, float(seconds))
     if left:
         print(f"{left} of {len(clients)} got no lease", file=sys.stderr)
         return 1
-    print(time.monotonic() - start)
+    took = time.monotonic() - start
+    print(json.dumps([took, time.process_time() - used]))
     return 0
 
 

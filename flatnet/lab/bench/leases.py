@@ -5,13 +5,14 @@ hear one another, as flatnet's do not.
 """
 
 import contextlib
+import json
 import statistics
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
 from flatnet.lab import namespaces
-from flatnet.lab.bench import dhcp_clients, script
+from flatnet.lab.bench import cpu, dhcp_clients, script
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
 from flatnet.lab.server_process import LabProcess
@@ -24,30 +25,42 @@ _VIF = "vif"
 
 
 def leases(site: Site) -> Measured:
-    """Milliseconds until the last of all guests has its lease."""
+    """Milliseconds until the last of all guests has its lease.
+
+    What it costs is that of a guest, with what plays the client.
+    """
     node = site.node.namespace
     found = site.node.run(["ls", "/sys/class/net"]).split()
     guests = [name for name in found if name.startswith(_VIF)]
     namespaces.configure(node, *(f"link set {name} up" for name in guests))
+    times, floors, spent = [], [], []
     with _dnsmasq(site, len(guests)):
-        times = [
-            (_boot(node, _VIF), _boot(site.floor_namespace, _GUEST))
-            for _ in range(_ROUNDS)
-        ]
-    values, floors = zip(*times, strict=True)
-    return Measured(statistics.median(values), statistics.median(floors))
+        for _ in range(_ROUNDS):
+            with site.spent() as used:
+                took, clients = _boot(node, _VIF)
+            used.total["clients"] = clients
+            times.append(took)
+            spent.append(used)
+            floors.append(_boot(site.floor_namespace, _GUEST)[0])
+    return Measured(
+        statistics.median(times),
+        statistics.median(floors),
+        cpu.mean(spent, len(guests)),
+    )
 
 
 FIGURES = (Figure("leases of all guests", "ms", leases, (Goal(1.1, FLOOR),)),)
 
 
-def _boot(namespace: str, prefix: str) -> float:
+def _boot(namespace: str, prefix: str) -> tuple[float, float]:
+    """Milliseconds until the last has its lease, and of the clients' CPU."""
     words = [prefix, str(_SECONDS)]
     said = namespaces.run(
         script.command(namespace, dhcp_clients.__file__, *words),
         timeout=2 * _SECONDS,
     )
-    return float(said) * 1000
+    took, used = json.loads(said)
+    return took * 1000, used * 1000
 
 
 @contextlib.contextmanager

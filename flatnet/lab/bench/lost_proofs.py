@@ -11,7 +11,7 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from flatnet.lab.bench import borrowed, roles
+from flatnet.lab.bench import borrowed, cpu, roles
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
 from flatnet.lab.namespaces import LabError
@@ -44,13 +44,17 @@ def whole_pass(site: Site) -> Measured:
     another one.  The floor is what it takes to have the kernel say what there
     is, by the programs that are made for it.
     """
-    times = []
+    times, spent = [], []
     for _ in range(site.effort.least):
-        times.append(_lost(site) * 1000)
+        with site.spent() as used:
+            times.append(_lost(site) * 1000)
+        spent.append(used)
         # What the applier told of the worker's end is served by that.
         _reconcile(site)
     dumps = [_dumps(site.node) for _ in times]
-    return Measured(statistics.median(times), statistics.median(dumps))
+    return Measured(
+        statistics.median(times), statistics.median(dumps), cpu.mean(spent)
+    )
 
 
 FIGURES = (

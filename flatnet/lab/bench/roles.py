@@ -6,12 +6,12 @@ from flatnet.lab.lab import Lab
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
 
+DATABASE, DNSMASQ = "database", "dnsmasq"
 _SERVERS = {
     "beam.smp": "broker",
-    "mariadbd": "database",
-    "postgres": "database",
+    "mariadbd": DATABASE,
+    "postgres": DATABASE,
 }
-DNSMASQ = "dnsmasq"
 # Of the daemon.
 OURS = ("manager", "applier")
 

@@ -6,6 +6,7 @@ import time
 
 from flatnet.db import snapshot
 from flatnet.lab import namespaces
+from flatnet.lab.bench import cpu
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import READY_SECONDS, Site
 from flatnet.lab.namespaces import LabError
@@ -20,9 +21,16 @@ _IMPORTS = (
 
 def start(site: Site) -> Measured:
     """From starting the daemon to its word that the host is ready."""
-    times = [_start(site) for _ in range(site.effort.starts)]
-    floors = [_import(site) for _ in range(site.effort.starts)]
-    return Measured(statistics.median(times), statistics.median(floors))
+    times, spent = [], []
+    for _ in range(site.effort.starts):
+        with site.spent() as used:
+            times.append(_start(site))
+        spent.append(used)
+        site.node.await_daemon(seconds=READY_SECONDS)
+    floors = [_import(site) for _ in times]
+    return Measured(
+        statistics.median(times), statistics.median(floors), cpu.mean(spent)
+    )
 
 
 def idle_pass(site: Site) -> Measured:
@@ -59,9 +67,7 @@ def _start(site: Site) -> float:
         if not node.daemon_runs or time.monotonic() > start + READY_SECONDS:
             raise LabError(f"{node.name}: the daemon does not get ready")
         time.sleep(_POLL_SECONDS)
-    took = time.monotonic() - start
-    node.await_daemon(seconds=READY_SECONDS)
-    return took * 1000
+    return (time.monotonic() - start) * 1000
 
 
 def _import(site: Site) -> float:

@@ -84,8 +84,18 @@ SUITE = (
         quick=(1,),
     ),
     Setting(
+        layout=_filtered(10, 10),
+        figures=one_caller("10 of 10 groups"),
+        quick=(1,),
+    ),
+    Setting(
         layout=_filtered(1, 1000),
         figures=(*one_caller("1 of 1000 groups"), *idle.FIGURES),
+        quick=(1,),
+    ),
+    Setting(
+        layout=_filtered(5, 1000),
+        figures=one_caller("5 of 1000 groups"),
         quick=(1,),
     ),
     Setting(

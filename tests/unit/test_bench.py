@@ -126,6 +126,16 @@ def test_json_has_the_keys_and_the_reason_of_what_failed():
     assert second["error"] == "no port"
 
 
+def test_the_worst_of_several_is_named():
+    parts = {"tap down": 4.04321, "dnsmasq killed": 900.0}
+    row = measured_row(FIGURE, 1, Measured(900.0, 1.0, parts=parts), [])
+    assert table.line(row) == (
+        "allocate at 1: 900 ms (dnsmasq killed), floor 1"
+    )
+    (found,) = json.loads(table.json_text([row]))
+    assert found["parts"] == {"tap down": 4.043, "dnsmasq killed": 900.0}
+
+
 def used(**processes):
     """Roles, each with its processes as pid: (milliseconds, parent)."""
     return {

@@ -65,6 +65,16 @@ def ports(node: Node) -> frozenset[str]:
     return frozenset(name for name in listed if name.startswith("tap"))
 
 
+def sets(node: Node) -> dict[str, set[str]]:
+    """The members of the sets of ipset, by the sets' names."""
+    found: dict[str, set[str]] = {}
+    for line in node.run("ipset save").splitlines():
+        verb, name, member, *_ = line.split()
+        if verb == "add":
+            found.setdefault(name, set()).add(member)
+    return found
+
+
 def check_there(nodes: Sequence[Node], wanted: Sequence[Guest]) -> None:
     """Look for each guest on its host.
 
@@ -128,10 +138,10 @@ def _places(
     named = _named(node, wanted, known)
     devices = set(node.run(["ls", "/sys/class/net"]).split())
     lines = set(node.hosts_text(BRIDGE).splitlines())
-    on_bridge, sets = ports(node), _sets(node)
+    on_bridge, members = ports(node), sets(node)
     senders, filtered = _elements(node, "ipv4"), _elements(node, "filtered")
     grouped = frozenset[str]().union(
-        *(each for name, each in sets.items() if name.startswith(_PROFILE))
+        *(each for name, each in members.items() if name.startswith(_PROFILE))
     )
 
     def places(of: Guest) -> frozenset[str]:
@@ -143,7 +153,7 @@ def _places(
             _KNOWN: named.get(of.name) == of.address,
             _SENDER: (of.device, of.address) in senders,
             _FILTERED: (of.device,) in filtered,
-            _MEMBER: of.address in sets.get(_FILTER, ()),
+            _MEMBER: of.address in members.get(_FILTER, ()),
             _GROUP: of.address in grouped,
         }
         return frozenset(
@@ -160,16 +170,6 @@ def _named(node: Node, wanted: Sequence[Guest], count: int) -> dict[str, str]:
         script.command(node.namespace, dns_names.__file__, *words)
     )
     found: dict[str, str] = json.loads(said)
-    return found
-
-
-def _sets(node: Node) -> dict[str, set[str]]:
-    """The members of the sets of ipset, by the sets' names."""
-    found: dict[str, set[str]] = {}
-    for line in node.run("ipset save").splitlines():
-        verb, name, member, *_ = line.split()
-        if verb == "add":
-            found.setdefault(name, set()).add(member)
     return found
 
 

@@ -19,13 +19,15 @@ class Measured:
     """A value with its floor, none where nothing is below it but zero.
 
     `cpu_ms` is what a call cost, by process, in milliseconds.  `libraries` is
-    a second floor: what the same libraries take without any logic.
+    a second floor: what the same libraries take without any logic.  `parts`
+    are the values that `value` is the worst of, by name.
     """
 
     value: float
     floor: float | None = None
     cpu_ms: Mapping[str, float] = field(default_factory=dict)
     libraries: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ class Figure:
 class Row:
     """One line of the answer; without a value where `error` says why.
 
-    `size` is the number of instances on a host.
+    `size` is the number of instances on a host, `parts` what the value is the
+    worst of.
     """
 
     figure: str
@@ -103,12 +106,17 @@ class Row:
     met: bool | None
     cpu_ms: Mapping[str, float]
     error: str = ""
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def primitives(self) -> dict[str, Any]:
         """The row as JSON has it; numbers with four digits that count."""
-        values = {**vars(self), "cpu_ms": dict(self.cpu_ms)}
-        if not self.error:
-            del values["error"]
+        values = {
+            key: dict(each) if isinstance(each, Mapping) else each
+            for key, each in vars(self).items()
+        }
+        for key in ("error", "parts"):
+            if not values[key]:
+                del values[key]
         return {key: _rounded(value) for key, value in values.items()}
 
 
@@ -129,6 +137,7 @@ def measured_row(
         goal=goal.text,
         met=goal.met(measured, (*earlier, measured.value)[0]),
         cpu_ms=measured.cpu_ms,
+        parts=measured.parts,
     )
 
 

@@ -1,76 +1,138 @@
 """How long what others destroy on a host stays destroyed."""
 
+import contextlib
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 
+from flatnet.lab.bench import complete, cpu, roles
+from flatnet.lab.bench.acts import KINDS, Act
 from flatnet.lab.bench.figure import Figure, Goal, Measured
+from flatnet.lab.bench.load import load
 from flatnet.lab.bench.site import Site
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
+from flatnet.lab.spec import BRIDGE
 
+UNDER_LOAD = "all of these to repaired, under load"
 _SECONDS = 120.0
 _POLL_SECONDS = 0.01
 _GOALS = (Goal(1000),)
-Look = Callable[[Node], object]
+# How the names of the sets begin that the members of groups are in.
+_GROUPS = "flatnet-p4-"
+Things = Mapping[str, str]
 
 
-def clobbered(site: Site, *, command: str, look: Look) -> Measured:
-    """From the end of a command to the host being as before.
+def repaired(site: Site, *, act: Act) -> Measured:
+    """From the end of an act to the host being as before: the worst of a few.
 
-    The look itself takes some milliseconds, which count.
+    The looks themselves take some milliseconds, which count.
     """
-    node = site.node
-    before = look(node)
-    node.run(command)
-    start = time.monotonic()
-    _await(node, look, before)
-    took = time.monotonic() - start
-    return Measured(took * 1000, _event_delay(site))
+    things = _things(site)
+    _begin_anew(site)
+    times, spent = [], []
+    for _ in range(site.effort.repairs):
+        with site.spent() as used:
+            times.append(_repaired(site.node, act, things))
+        spent.append(used)
+        _reconcile(site)
+    return Measured(max(times), _event_delay(site), cpu.mean(spent))
 
 
-def tap_deleted(site: Site) -> Measured:
-    """The same for a guest's port."""
-    port = min(site.ports(site.node))
-    return clobbered(site, command=f"ip link del {port}", look=site.ports)
+def under_load(site: Site) -> Measured:
+    """The worst of all acts, each once, while some callers allocate.
 
-
-def _rules(node: Node) -> list[str]:
-    """The rules and chains of iptables, without counters and comments."""
-    lines = node.run("iptables-save").splitlines()
-    return sorted(
-        line.partition(" [")[0] for line in lines if not line.startswith("#")
-    )
-
-
-def _tables(node: Node) -> object:
-    """The same, and the guard's tables."""
-    return _rules(node), sorted(node.run("nft list tables").splitlines())
+    In the end a guest is looked for in all places where it has to be.
+    """
+    things, times = _things(site), {}
+    with contextlib.closing(site.new_callers("load.log")) as callers:
+        for acts in KINDS:
+            _begin_anew(site)
+            with load(site, callers):
+                for act in acts:
+                    times[act.name] = _repaired(site.node, act, things)
+            _check(site)
+    return Measured(max(times.values()), _event_delay(site), parts=times)
 
 
 FIGURES = (
-    Figure(
-        "iptables -F to repaired",
-        "ms",
-        partial(clobbered, command="iptables -F", look=_rules),
-        _GOALS,
+    *(
+        Figure(
+            f"{act.name} to repaired", "ms", partial(repaired, act=act), _GOALS
+        )
+        for acts in KINDS
+        for act in acts
     ),
-    Figure(
-        "nft flush ruleset to repaired",
-        "ms",
-        partial(clobbered, command="nft flush ruleset", look=_tables),
-        _GOALS,
-    ),
-    Figure("tap deleted to repaired", "ms", tap_deleted, _GOALS),
+    Figure(UNDER_LOAD, "ms", under_load, _GOALS),
 )
 
 
-def _await(node: Node, look: Look, wanted: object) -> None:
-    end = time.monotonic() + _SECONDS
-    while look(node) != wanted:
-        if time.monotonic() > end:
-            raise LabError(f"{node.name} is not repaired in {_SECONDS:.0f} s")
+def _repaired(node: Node, act: Act, things: Things) -> float:
+    """Milliseconds from the end of an act to its repair.
+
+    :raises LabError: it is not repaired in time
+    """
+    look = ["sh", "-c", f"exec 2>&1; {act.look.format_map(things)}; true"]
+    before = node.run(look)
+    node.run(["sh", "-ec", act.script.format_map(things)])
+    start = time.monotonic()
+    while node.run(look) != before:
+        if time.monotonic() > start + _SECONDS:
+            raise LabError(
+                f"{act.name}: {node.name} is not repaired in {_SECONDS:.0f} s"
+            )
         time.sleep(_POLL_SECONDS)
+    return (time.monotonic() - start) * 1000
+
+
+def _things(site: Site) -> Things:
+    """What acts are done to, on a host with guests."""
+    node, here = site.node, site.lab.spec.directory
+    taps = sorted(site.ports(node))
+    addresses = [
+        line.rpartition(",")[2] for line in node.hosts_text().splitlines()
+    ]
+    for name, lines in (("taps", taps), ("addresses", addresses)):
+        (here / name).write_text("".join(f"{line}\n" for line in lines))
+    return {
+        "tap": taps[0],
+        "address": addresses[0],
+        "set": max(
+            name
+            for name, members in complete.sets(node).items()
+            if name.startswith(_GROUPS) and addresses[0] in members
+        ),
+        "taps": str(here / "taps"),
+        "addresses": str(here / "addresses"),
+        "stem": str(node.spec.networks_path / f"flatnet-{BRIDGE}"),
+    }
+
+
+def _begin_anew(site: Site) -> None:
+    """Have a worker that has not seen anything undone yet.
+
+    What is undone for the fifth time within a minute is a fight, in which
+    repairs wait.
+    """
+    os.kill(roles.worker(site.node), signal.SIGKILL)
+    _reconcile(site)
+    # What the applier told of the worker's end is served by that.
+    _reconcile(site)
+
+
+def _reconcile(site: Site) -> None:
+    site.ask("reconcile", {"host": site.node.name})
+
+
+def _check(site: Site) -> None:
+    """Look whether a guest has all that it had when it came.
+
+    :raises LabError: something is missing
+    """
+    guest = [site.first]
+    site.check_complete(guest, site.allocate_at_once(guest))
 
 
 def _event_delay(site: Site) -> float:

@@ -72,7 +72,7 @@ class Site:
             running.enter_context(self.lab)
             self.database = Database(self.lab.database_url)
             running.callback(self.database.close)
-            self.callers = self._started_callers()
+            self.callers = self.new_callers("callers.log")
             running.callback(self.callers.close)
             command = [sys.executable, "-m", floor.__name__]
             running.callback(
@@ -212,6 +212,14 @@ class Site:
             least=self.effort.least,
         )
 
+    def new_callers(self, log: str) -> Callers:
+        """Callers beside those that there are; `log` is a file's name."""
+        return Callers(
+            namespace=self.lab.spec.namespace(topology.CONTROL),
+            conf=self.lab.spec.control_conf,
+            log=self.lab.spec.directory / log,
+        )
+
     def ask(self, method: str, call: dict[str, Any]) -> None:
         """Make one call to the daemons."""
         self.callers.one_by_one(NETWORK, method, [call], seconds=0, least=1)
@@ -289,10 +297,3 @@ class Site:
         self._groups = []
         if self.layout.groups:
             self._groups = rows.add_groups(self.database, self.layout.groups)
-
-    def _started_callers(self) -> Callers:
-        return Callers(
-            namespace=self.lab.spec.namespace(topology.CONTROL),
-            conf=self.lab.spec.control_conf,
-            log=self.lab.spec.directory / "callers.log",
-        )

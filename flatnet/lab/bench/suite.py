@@ -66,7 +66,6 @@ SUITE = (
             *many_callers("many callers, 1 of 10 groups"),
             *start.FIGURES,
             *lost_proofs.FIGURES,
-            *repair.FIGURES,
             *writes.FIGURES,
             *whole_passes.FIGURES,
             group_rules.figure("a group"),
@@ -77,6 +76,12 @@ SUITE = (
         ),
         sizes=(0, *SIZES),
         quick=(0, 1),
+    ),
+    Setting(
+        layout=_filtered(1, 10),
+        figures=repair.FIGURES,
+        sizes=(1, 1000),
+        quick=(1,),
     ),
     Setting(
         layout=_filtered(5, 10),

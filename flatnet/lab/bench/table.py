@@ -14,7 +14,7 @@ COLUMNS = (
 
 
 def json_text(rows: Iterable[Row]) -> str:
-    """A list of objects with the keys COLUMNS, and `error` where one is."""
+    """A list of objects with the keys COLUMNS; `error`, `parts` if any."""
     return json.dumps([row.primitives() for row in rows], indent=1) + "\n"
 
 
@@ -29,6 +29,8 @@ def write_json(path: Path, rows: Iterable[Row]) -> None:
 def line(row: Row) -> str:
     """What a row says, while the others are still measured."""
     said = row.error or f"{short(row.value)} {row.unit}"
+    if row.parts:
+        said = f"{said} ({max(row.parts, key=row.parts.__getitem__)})"
     floor = f", floor {short(row.floor)}" if row.floor else ""
     return f"{row.figure} at {row.size}: {said}{floor}"
 

@@ -63,7 +63,10 @@ class Probes:
         return *self._events.descriptors, self._known.daemons.descriptor
 
     def note(self, plan: Plan, made: Iterable[Effect] = ()) -> None:
-        """Note what a pass has left, and `made`: a device may be another."""
+        """Note what a pass has left, and `made`: a device may be another.
+
+        It has seen to files: who removes one again does so to another.
+        """
         before, self._ports = self._ports, plan.ports
         new, gone = self._ports.differing(before)
         for name in gone:
@@ -82,6 +85,11 @@ class Probes:
         self._files = self._known.daemons.files()
         for directory in {os.path.dirname(path) for path in self._files}:
             self._events.watch(directory)
+        self._told = frozenset(
+            (failure, what)
+            for failure, what in self._told
+            if failure.subject.surface is not Surface.FILE
+        )
 
     def changed_rules(self) -> tuple[str, ...]:
         """Return who changed rules, as far as these have no events."""

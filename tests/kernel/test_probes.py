@@ -195,6 +195,26 @@ def test_what_is_done_to_files_of_a_server_is_seen_and_mended(
     assert before[2]
 
 
+def test_a_file_that_is_removed_again_is_missed_again(namespace, directory):
+    """Though no probe has seen it there in between."""
+    wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))
+    none = parted(host_plan(snapshot(networks=(), host_addresses=()), OPTIONS))
+    path = directory / "flatnet-br100.hosts"
+
+    def removed():
+        with applier(directory, directory / "log") as serving:
+            assert serving.apply(wanted).failures == ()
+            for _ in range(3):
+                path.unlink()
+                assert serving.wait_for_event()
+                assert serving.apply(wanted).failures == ()
+                assert path.exists()
+            gone = replace(none, gone={"1": PORT, "2": OTHER})
+            assert serving.apply(gone).failures == ()
+
+    namespace.call(removed)
+
+
 def test_a_route_that_is_flushed_is_back(namespace, directory):
     """Nobody tells of it, and the address stays."""
     wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))

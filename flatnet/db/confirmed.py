@@ -1,24 +1,24 @@
 """What a host found of ports whose rows are as it knew them.
 
 That is nearly all that a host ever finds: a port that was to be made is there,
-one that was to go went.  Of all that are alike it is one statement, which is
-also the question whether somebody else has written there since.
+one that was to go went.  All that stand are one statement, however they
+differ, which is also the question whether somebody else has written there
+since; and so are all that went.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar
 
 from sqlalchemy import (
-    BindParameter,
+    Column,
     ColumnElement,
     Connection,
-    Delete,
-    Update,
     and_,
-    bindparam,
+    case,
     exists,
+    literal,
     or_,
     update,
 )
@@ -31,6 +31,7 @@ from flatnet.state.rows import GONE, SERVING, Binding, Finding
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
 INSTANCES = models.instances
+K = TypeVar("K", str, int)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Found:
     plug: str | None
 
 
-def names(host: str | BindParameter[str]) -> ColumnElement[bool]:
+def names(host: str) -> ColumnElement[bool]:
     """That a binding's instance lives and its row may mean this host."""
     return exists().where(
         INSTANCES.c.uuid == BINDINGS.c.instance_uuid,
@@ -52,35 +53,43 @@ def names(host: str | BindParameter[str]) -> ColumnElement[bool]:
     )
 
 
-def is_asked_for(host: str | BindParameter[str]) -> ColumnElement[bool]:
+def is_asked_for(host: str) -> ColumnElement[bool]:
     """That a binding's interface is there and may be meant to be here."""
     is_there = exists().where(VIFS.c.uuid == BINDINGS.c.interface_uuid)
     return and_(names(host), is_there)
 
 
-_AT: BindParameter[str] = bindparam("at")
-_ALIKE = (
-    BINDINGS.c.host == _AT,
-    BINDINGS.c.interface_uuid.in_(bindparam("uuids", expanding=True)),
-)
-# What became of ports that serve, are of the kind that is known and so on.
-_CONFIRM = (
-    update(BINDINGS)
-    .where(
-        *_ALIKE,
-        BINDINGS.c.wanted == SERVING,
-        BINDINGS.c.plug == bindparam("new_plug"),
-    )
-    .values(
-        found=bindparam("new_found"),
-        carrier=bindparam("new_carrier"),
-        reason=bindparam("new_reason"),
-        seen_at=Now(),
-    )
-)
-_CONFIRM_GONE = delete_from(BINDINGS).where(
-    *_ALIKE, BINDINGS.c.wanted == GONE, ~is_asked_for(_AT)
-)
+def as_found(
+    key: ColumnElement[K], found: Mapping[K, Found]
+) -> dict[str, ColumnElement[Any]]:
+    """Return what columns become in rows that may be found differently.
+
+    Each value stands once, and the most frequent one without its rows, for
+    nearly always many are found alike.
+
+    :param key: the column that has the keys of `found`
+    """
+    return {
+        each.name: _by_row(key, BINDINGS.c[each.name], each.name, found)
+        for each in fields(Found)
+    }
+
+
+def _by_row(
+    key: ColumnElement[K],
+    column: Column[Any],
+    name: str,
+    found: Mapping[K, Found],
+) -> ColumnElement[Any]:
+    rows: defaultdict[Any, list[K]] = defaultdict(list)
+    for row, each in found.items():
+        rows[getattr(each, name)].append(row)
+    values = sorted(rows, key=lambda value: len(rows[value]))
+    *others, last = (literal(value, column.type) for value in values)
+    if not others:
+        return last
+    cases = zip(values, others, strict=False)
+    return case(*((key.in_(rows[v]), new) for v, new in cases), else_=last)
 
 
 def confirmed(
@@ -92,10 +101,10 @@ def confirmed(
     """Write what can be; return what became of these, by interface.
 
     That are ports that serve, and tombstones of ports that went.  Where a row
-    wants something else by now nothing is said of those that are like it, for
-    nobody knows which it was.
+    wants something else by now nothing is said of any of its kind, for nobody
+    knows which it was.
     """
-    alike: defaultdict[Found, dict[str, Binding | None]] = defaultdict(dict)
+    stand: dict[str, Found] = {}
     gone: dict[str, Binding | None] = {}
     for each in findings:
         was = known.get(each.interface_uuid)
@@ -105,25 +114,46 @@ def confirmed(
             gone[each.interface_uuid] = None
         elif was.wanted == SERVING and was.plug and each.found != "missing":
             found = Found(each.found, each.carrier, each.reason, was.plug)
-            alike[found][each.interface_uuid] = replace(was, **asdict(found))
+            stand[each.interface_uuid] = found
     done: dict[str, Binding | None] = {}
-    for found, bound in alike.items():
-        given = {f"new_{key}": value for key, value in asdict(found).items()}
-        if _are_all(connection, _CONFIRM, host, bound, **given):
-            done |= bound
-    if gone and _are_all(connection, _CONFIRM_GONE, host, gone):
+    if stand and _all_stand(connection, host, stand):
+        done |= {
+            uuid: replace(known[uuid], **asdict(found))
+            for uuid, found in stand.items()
+        }
+    if gone and _all_went(connection, host, gone):
         done |= gone
     return done
 
 
-def _are_all(
-    connection: Connection,
-    statement: Update | Delete,
-    host: str,
-    uuids: Iterable[str],
-    **given: Any,
+def _all_stand(
+    connection: Connection, host: str, stand: Mapping[str, Found]
 ) -> bool:
-    """Whether a statement was about the rows of all these interfaces."""
-    wanted = sorted(uuids)
-    given |= {"at": host, "uuids": wanted}
-    return connection.execute(statement, given).rowcount == len(wanted)
+    """Write of ports that serve, and are of the kind that is known."""
+    new = as_found(BINDINGS.c.interface_uuid, stand)
+    statement = (
+        update(BINDINGS)
+        .where(
+            *_of(host, stand),
+            BINDINGS.c.wanted == SERVING,
+            BINDINGS.c.plug == new.pop("plug"),
+        )
+        .values(**new, seen_at=Now())
+    )
+    return connection.execute(statement).rowcount == len(stand)
+
+
+def _all_went(
+    connection: Connection, host: str, gone: Collection[str]
+) -> bool:
+    statement = delete_from(BINDINGS).where(
+        *_of(host, gone), BINDINGS.c.wanted == GONE, ~is_asked_for(host)
+    )
+    return connection.execute(statement).rowcount == len(gone)
+
+
+def _of(host: str, uuids: Iterable[str]) -> tuple[ColumnElement[bool], ...]:
+    return (
+        BINDINGS.c.host == host,
+        BINDINGS.c.interface_uuid.in_(sorted(uuids)),
+    )

@@ -1,15 +1,20 @@
 """What a host made of its ports, written to `port_bindings`."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import bindings, engine, models
 from flatnet.db.clock import Now
-from flatnet.db.confirmed import Found, confirmed, is_asked_for, names
+from flatnet.db.confirmed import (
+    Found,
+    as_found,
+    confirmed,
+    is_asked_for,
+    names,
+)
 from flatnet.db.models import AnyRow
 from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
 
@@ -124,17 +129,13 @@ def _change(row: AnyRow, finding: Finding) -> Found:
 def _write(connection: Connection, changes: Mapping[int, Found]) -> None:
     """Write what became of rows, by their ids.
 
-    Nearly always many ports are found alike; and PyMySQL sends an UPDATE of
-    many rows as one of each.
+    As one statement: PyMySQL sends an UPDATE of many rows as one of each.
     """
-    alike: defaultdict[Found, list[int]] = defaultdict(list)
-    for row_id, change in changes.items():
-        alike[change].append(row_id)
-    for change, ids in alike.items():
+    if changes:
         connection.execute(
             update(BINDINGS)
-            .where(BINDINGS.c.id.in_(ids))
-            .values(**asdict(change), seen_at=Now())
+            .where(BINDINGS.c.id.in_(sorted(changes)))
+            .values(**as_found(BINDINGS.c.id, changes), seen_at=Now())
         )
 
 

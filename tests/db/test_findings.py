@@ -4,7 +4,9 @@ import pytest
 from sqlalchemy import update
 
 from flatnet.cmd.hostrows import DatabaseRows
-from flatnet.db import bindings, findings, models
+from flatnet.db import allocation, bindings, findings, models
+from flatnet.db.batch import Batch
+from flatnet.db.orders import Placing
 from flatnet.plan.kept import Kept
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
@@ -18,6 +20,7 @@ from tests.db.conftest import (
     bound_here,
     rows,
 )
+from tests.db.gathering import some, statements
 
 WANTED = {"host": "node1"}
 
@@ -85,6 +88,56 @@ def test_what_is_known_comes_to_what_is_compared(database, pair):
         reset = update(table).values(found=None, carrier=None, seen_at=None)
         database.write(lambda c, reset=reset: c.execute(reset).rowcount)
     assert seen[0] == seen[1]
+
+
+FIELDS = ("found", "carrier", "reason", "plug")
+
+
+def some_findings(bound):
+    """Of each that is bound something else, in one column or another."""
+    for number, (vif, each) in enumerate(sorted(bound.items())):
+        yield Finding(
+            vif,
+            each.instance_uuid,
+            ("up", "held")[number % 2],
+            number % 3 == 0,
+            None if number < 4 else f"no room for {number}",
+            each.plug,
+        )
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("number", [1, 12])
+def test_whatever_ports_are_found_to_be_is_one_statement(
+    database, number, is_known
+):
+    a_network(database)
+    allocation.allocate_all(
+        database, Batch(some(database, number)), Placing("node1")
+    )
+    plugs = update(models.port_bindings).where(
+        models.port_bindings.c.id % 2 == 0
+    )
+    database.write(lambda c: c.execute(plugs.values(plug="veth")).rowcount)
+    known = bound_here(database, "node1")
+    new = list(some_findings(known))
+    with statements(database) as sent:
+        findings.record(
+            database,
+            host="node1",
+            findings=new,
+            known=known if is_known else {},
+        )
+    assert len([each for each in sent if each.startswith("UPDATE")]) == 1
+    assert len(sent) == 2 or not is_known
+    written = rows(database, models.port_bindings)
+    assert {
+        row["interface_uuid"]: tuple(row[each] for each in FIELDS)
+        for row in written
+    } == {
+        each.interface_uuid: tuple(getattr(each, name) for name in FIELDS)
+        for each in new
+    }
 
 
 def test_a_port_that_stands_says_of_what_kind_it_is(database, pair):

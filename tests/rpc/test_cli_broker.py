@@ -21,6 +21,8 @@ IN_ORDER = (
     "sys.exit(main())\n"
 )
 WITH_TLS = "[oslo_messaging_rabbit]\nssl = true"
+# Too long for a name server to be asked.
+NO_NAME = 150 * "a." + "a"
 WORDS = ("instance", "allocate", "vm_1")
 
 
@@ -59,6 +61,12 @@ def silent():
         ("rabbit://", "frob://", "frob"),
         ("/\n", "/nowhere\n", "vhost nowhere not found"),
         ("/\n", f"/\n{WITH_TLS}\n", "wrong version number"),
+        (
+            "/\n",
+            f"/\n{WITH_TLS}\nssl_ca_file = /nonexistent\n",
+            "No such file",
+        ),
+        ("127.0.0.1", NO_NAME, "Name or service not known"),
     ],
 )
 def test_a_broker_that_does_not_let_us_in(tool, rabbit, old, new, says):
@@ -69,6 +77,20 @@ def test_a_broker_that_does_not_let_us_in(tool, rabbit, old, new, says):
     assert "transport_url" in line
     assert "secret" not in line
     assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "says"),
+    [
+        ("a..b", "", "label empty"),
+        ("127.0.0.1:1", f"{WITH_TLS}\nssl_version = frob", "frob"),
+    ],
+)
+def test_what_can_mean_no_broker(tool, host, more, says):
+    tool.configure(broker=f"rabbit://flatnet:secret@{host}/\n{more}\n")
+    line = tool.refused(*WORDS)
+    assert says in line
+    assert "secret" not in line
 
 
 def test_one_who_says_nothing(tool, silent):

@@ -74,6 +74,7 @@ def test_only_declared_packages_are_imported(setup_cfg):
         "amqp": "amqp",
         "cliff": "cliff",
         "eventlet": "eventlet",
+        "kombu": "kombu",
         "msgspec": "msgspec",
         "oslo_config": "oslo.config",
         "oslo_log": "oslo.log",

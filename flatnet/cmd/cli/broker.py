@@ -1,18 +1,13 @@
 """The daemons, over RPC, for a program that a person waits for.
 
 oslo.messaging has kombu try for ever to reach a broker, one of the list after
-the other, and tells only its log why it cannot.  A person wants to know at
-once, so that log is listened to, and an alarm ends what takes too long in any
-other way.
-
-A connection of kombu's own would say the same, and once: but what is in
-transport_url and in oslo.messaging's options for TLS and login would have to
-be made into one a second time, and what follows would try for ever still.
+the other.  A person wants to know at once why nobody can be reached: so the
+connection that oslo.messaging would make is made first, by kombu and with all
+that it is given, but once for each on the list.  An alarm ends what takes too
+long later, as where the broker goes away.
 """
 
-import logging
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,15 +15,21 @@ from typing import NoReturn
 
 import oslo_messaging as messaging
 from amqp import AMQPError
+from kombu.exceptions import OperationalError
 from oslo_config import cfg
+from oslo_messaging._drivers import common, impl_rabbit
 
 from flatnet import rpc
 from flatnet.cmd import serving
-from flatnet.exceptions import BrokerUnavailable, FlatnetError
+from flatnet.exceptions import (
+    BrokerUnavailable,
+    ConfigurationError,
+    FlatnetError,
+)
 
 # The answer is awaited for rpc_response_timeout; this long for the rest.
 GRACE = 10.0
-_DRIVERS_LOG = "oslo.messaging._drivers.impl_rabbit"
+_OPTIONS = "oslo_messaging_rabbit"
 
 
 @contextmanager
@@ -43,7 +44,8 @@ def network_api() -> Iterator[rpc.NetworkAPI]:
     name = rpc.broker_name(cfg.CONF)
     patience = cfg.CONF.rpc_response_timeout + GRACE
     try:
-        with _Impatience(name).at_most(patience):
+        with _at_most(patience, name):
+            _reach(cfg.CONF, name)
             yield api
             transport.cleanup()
     except BrokerUnavailable as error:
@@ -55,45 +57,45 @@ def network_api() -> Iterator[rpc.NetworkAPI]:
             f"the daemon failed with {error.exc_type}: {error.value}; its "
             "log says why"
         ) from error
-    except AMQPError as error:
-        raise BrokerUnavailable(
-            f"broker {name}: {error}; is transport_url right?"
-        ) from error
+    except (AMQPError, OperationalError) as error:
+        raise _unavailable(name, str(error)) from error
 
 
-class _Impatience(logging.Handler):
-    """Give up when every broker failed once, or when time is up."""
+def _reach(conf: cfg.ConfigOpts, name: str) -> None:
+    """Connect to one of the brokers, and leave it.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(logging.ERROR)
-        self._name = name
-        self._reason = "no answer in time"
+    :raises AMQPError: it does not let us in
+    :raises OperationalError: the last one on the list cannot be reached
+    :raises ConfigurationError: what is configured means none
+    """
+    url = messaging.TransportURL.parse(conf)
+    given = common.ConfigOptsProxy(conf, url, _OPTIONS)
+    others = max(len(url.hosts) - 1, 0)
+    purpose = common.PURPOSE_LISTEN
+    try:
+        impl_rabbit.Connection(given, url, purpose, retry=others).close()
+    except (RuntimeError, ValueError) as error:
+        raise ConfigurationError(f"broker {name}: {error}") from error
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Hear of a failure that the driver logs before it tries again."""
-        self._reason, _, pause = record.getMessage().partition(" (retrying in")
-        # While there is another broker on the list it is tried at once.
-        if not pause.startswith(" 0 "):
-            main = threading.main_thread().ident
-            signal.pthread_kill(main or 0, signal.SIGALRM)
 
-    @contextmanager
-    def at_most(self, seconds: float) -> Iterator[None]:
-        """Raise BrokerUnavailable within, at the latest after `seconds`."""
-        log = logging.getLogger(_DRIVERS_LOG)
-        before = signal.signal(signal.SIGALRM, self._give_up)
-        log.addHandler(self)
-        # Again each second: the first could be caught on its way.
-        signal.setitimer(signal.ITIMER_REAL, seconds, 1)
-        try:
-            yield
-        finally:
-            log.removeHandler(self)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+@contextmanager
+def _at_most(seconds: float, name: str) -> Iterator[None]:
+    """Raise BrokerUnavailable within, at the latest after `seconds`."""
 
-    def _give_up(self, _number: int, _frame: FrameType | None) -> NoReturn:
-        raise BrokerUnavailable(
-            f"broker {self._name}: {self._reason}; is it running, and is "
-            "transport_url right?"
-        )
+    def give_up(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise _unavailable(name, "no answer in time")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    # Again each second: the first could be caught on its way.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _unavailable(name: str, reason: str) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"broker {name}: {reason}; is it running, and is transport_url right?"
+    )

@@ -38,7 +38,7 @@ def checked(bridge):
         netlink=cast("IPRoute", None),
         devices=DUMP,
         links=DeviceView(DeviceIndex((bridge, others))),
-        addresses=[],
+        addresses=(),
     )
     check_bridge(found, PLANNED, planned=frozenset({"br100"}))
 

@@ -50,14 +50,19 @@ class BridgeData(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
         fields = (("optval", "I"), ("optmask", "I"))
 
 
-@dataclass
+@dataclass(frozen=True)
 class LinkPass:
-    """One pass over this host's links: what is there, and what was done."""
+    """One pass over this host's links: what is there, and what was done.
+
+    It ends with the pass, and none of it is replaced: devices are put into
+    `links` as they are reread, and what was done, failed or was met is
+    appended, in its order.
+    """
 
     netlink: IPRoute
     devices: Reads
     links: DeviceView
-    addresses: list[Address]
+    addresses: tuple[Address, ...]
     made: list[Effect] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -202,7 +207,7 @@ def link_pass(devices: Reads = DUMP) -> Iterator[LinkPass]:
             netlink=netlink,
             devices=devices,
             links=DeviceView(devices.device_index()),
-            addresses=list(devices.addresses()),
+            addresses=devices.addresses(),
         )
 
 

@@ -48,7 +48,7 @@ def remove_ports(
     :param ports: the names of those of the plan to be looked at, none for all
     """
     with link_pass(devices) as found:
-        for address in list(found.addresses):
+        for address in found.addresses:
             _remove_stale(found, address, plan)
         unplanned = _unplanned(found, plan.ports)
         warnings = _remove_ports(found, plan, unplanned, ports)
@@ -78,7 +78,7 @@ def withdraw(needed: tuple[InUse, ...]) -> Changes:
     around = Surroundings.read()
     wrong = {(each.index, each.value) for each in misplaced(around, needed)}
     with link_pass() as found:
-        for address in list(found.addresses):
+        for address in found.addresses:
             if address.ours and (address.index, address.value) in wrong:
                 _remove(found, address)
         return Changes(tuple(found.made), tuple(found.failures))

@@ -209,3 +209,39 @@ def test_one_that_a_rule_of_others_names_stays_empty(namespace):
     assert again == ()
     assert last.made == (ipset_effect(Verb.REMOVED, "flatnet-g4-7"),)
     assert last.failures == ()
+
+
+@pytest.mark.parametrize("was_changed", [False, True])
+def test_an_exchange_in_a_set_that_guards_is_seen_whoever_wrote_it(
+    namespace, was_changed
+):
+    one, other = WANTED
+
+    def exchanged():
+        guarding = replace(one, guards=True)
+        sets = settled((guarding, other))
+        if was_changed:
+            less = one.members - {ipset.packed("10.0.0.3")}
+            written(sets, (replace(guarding, members=less), other))
+        answers = [sets.are_as_left(), sets.are_as_left()]
+        run("ipset del flatnet-one 10.0.0.2")
+        run("ipset add flatnet-one 10.0.0.9")
+        eventually(lambda: not sets.are_as_left())
+        return answers
+
+    assert namespace.call(exchanged) == [True, True]
+
+
+def test_an_exchange_in_another_is_seen_when_it_is_its_turn(namespace):
+    def exchanged():
+        sets = settled(many_wanted(30))
+        # As a whole pass does.
+        sets.forget()
+        sets.read()
+        before = [sets.are_as_left() for _ in range(3)]
+        run("ipset del flatnet-two 10.0.0.2")
+        run("ipset add flatnet-two 10.0.0.9")
+        eventually(lambda: not sets.are_as_left())
+        return before
+
+    assert namespace.call(exchanged) == [True] * 3

@@ -56,7 +56,7 @@ def many_wanted(number):
 
 def settled_again(sets):
     """What the next look at all sets says, once that is due."""
-    eventually(lambda: sets.is_counting_due)
+    eventually(lambda: sets.is_counting_due, seconds=100)
     return sets.are_as_left()
 
 
@@ -226,7 +226,7 @@ def test_an_exchange_in_a_set_that_guards_is_seen_whoever_wrote_it(
         answers = [sets.are_as_left(), sets.are_as_left()]
         run("ipset del flatnet-one 10.0.0.2")
         run("ipset add flatnet-one 10.0.0.9")
-        eventually(lambda: not sets.are_as_left())
+        eventually(lambda: not sets.are_as_left(), seconds=100)
         return answers
 
     assert namespace.call(exchanged) == [True, True]
@@ -241,7 +241,8 @@ def test_an_exchange_in_another_is_seen_when_it_is_its_turn(namespace):
         before = [sets.are_as_left() for _ in range(3)]
         run("ipset del flatnet-two 10.0.0.2")
         run("ipset add flatnet-two 10.0.0.9")
-        eventually(lambda: not sets.are_as_left())
+        # Four looks, each after a rest of ten thousand times what one takes.
+        eventually(lambda: not sets.are_as_left(), seconds=100)
         return before
 
     assert namespace.call(exchanged) == [True] * 3

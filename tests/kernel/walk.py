@@ -78,9 +78,15 @@ class Walk(Living):
     def come_between(self, name, chance):
         """Have somebody write and ask while a whole pass reads rows."""
         self._look()
-        self._daemon.rows.meanwhile = lambda: self._daemon.reconciler.ask(
-            self._written_any(chance)
-        )
+
+        def asked():
+            before = self._witness.now
+            scope = self._written_any(chance)
+            if scope.everything:
+                self._witness.note_missed(before)
+            self._daemon.reconciler.ask(scope)
+
+        self._daemon.rows.meanwhile = asked
         self._run_pass(EVERYTHING)
         self._look()
 

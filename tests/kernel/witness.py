@@ -13,7 +13,8 @@ class Witness:
     """What may be believed of the rows of a cloud, and what is on the host.
 
     `files` is the directory of its DHCP servers.  `meddled`: what others did
-    need not be put right yet, so that nobody knows what passes.
+    need not be put right yet, so that nobody knows what passes.  `now` is
+    what rows said when one looked last.
     """
 
     def __init__(self, cloud, files, *, same):
@@ -21,6 +22,7 @@ class Witness:
         self.meddled = False
         self.state = seen(files)
         self.passed = frozenset()
+        self._missed = ()
         self._cloud = cloud
         self._beliefs = Beliefs({same})
         self._theirs = self.state.theirs
@@ -28,8 +30,15 @@ class Witness:
 
     def note_rows(self):
         """See what rows say, whoever wrote them."""
-        self._now = facts(self._cloud)
-        self._beliefs.observe(self._now)
+        self.now = facts(self._cloud)
+        self._beliefs.observe(self.now)
+
+    def note_missed(self, before):
+        """See that the pass that runs may know rows as they were before.
+
+        Who asks for all of them while it reads is served by the next.
+        """
+        self._missed = (before,)
 
     def note_others(self):
         """See what others made of the host."""
@@ -42,12 +51,13 @@ class Witness:
 
     def note_pass(self, outcome, scope):
         """See what a pass read, and what it wrote into rows."""
-        before, self._now = self._now, facts(self._cloud)
+        before, self.now = self.now, facts(self._cloud)
+        times, self._missed = (*self._missed, before, self.now), ()
         if outcome.error is None:
-            self._beliefs.cover(scope, before, self._now)
+            self._beliefs.cover(scope, *times)
             if scope.everything:
                 self.meddled = False
-        self._beliefs.observe(self._now)
+        self._beliefs.observe(self.now)
 
     def check(self, outcome):
         """Hold the host against what a pass may have made of it."""

@@ -102,6 +102,13 @@ class Living:
             if self._daemon.is_asked:
                 self._run_pass(NOTHING)
 
+    def _look_until(self, wanted):
+        """Have whole passes until the host is as it was."""
+        end = time.monotonic() + PATIENCE
+        while text := differences(wanted, seen(self._witness.files).ours):
+            assert time.monotonic() < end, f"not put right by passes: {text}"
+            self._pass_over(EVERYTHING)
+
     def _pass_over(self, scope):
         outcome, covered = self._daemon.run_pass(scope)
         self._witness.note_pass(outcome, covered)

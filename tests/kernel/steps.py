@@ -66,6 +66,10 @@ OF_SERVERS = frozenset(
 OF_PROCESS = frozenset(
     each.__name__ for each in (meddling.uplink_renamed, meddling.port_unmarked)
 )
+# What may have no event, so that a whole pass sees it where reading is due.
+RATIONED = frozenset(
+    each.__name__ for each in (meddling.port_ipv6, meddling.port_unmarked)
+)
 # What the kernel lets nobody do where the guard's tables have an owner.
 OF_GUARD = frozenset(each.__name__ for each in tampering.OF_GUARD)
 

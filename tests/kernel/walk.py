@@ -13,7 +13,7 @@ from flows import can_connect, connect
 from host_state import differences, seen
 from living import Living, shared
 from namespaces import fresh_namespace
-from steps import MEDDLING, NAMES, OF_PROCESS, SEEN
+from steps import MEDDLING, NAMES, OF_PROCESS, RATIONED, SEEN
 
 from flatnet.apply.applier_client import Applier
 from flatnet.plan.kept import Kept
@@ -101,7 +101,9 @@ class Walk(Living):
         self._look()
         before = self._witness.state.ours
         self._meddled(change, chance)
-        if dice < 0.7 and name in SEEN:
+        if name in RATIONED:
+            self._look_until(before)
+        elif dice < 0.7 and name in SEEN:
             self._wait_for(before)
         self._look()
         self._is_again(before)

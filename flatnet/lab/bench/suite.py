@@ -114,6 +114,12 @@ SUITE = (
         quick=(1,),
     ),
     Setting(
+        layout=Layout(same_net=False, each=1, groups=1000, fresh=True),
+        figures=one_caller("a new group beside 1000"),
+        sizes=(1, 1000),
+        quick=(1,),
+    ),
+    Setting(
         layout=Layout(),
         figures=(*many_callers("many callers of 4 hosts"), *database.FIGURES),
         sizes=(1, 100),

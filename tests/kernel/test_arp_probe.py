@@ -46,10 +46,12 @@ def seen_by(other, action):
     return other.call(look)
 
 
-def while_asked(segment, action):
+def while_asked(segment, action, *, times=1):
     """Apply, and do something once the segment, that is empty, was asked.
 
     Return what both return.
+
+    :param times: how often it was asked by then
     """
     host, other = segment
     other.run("ip addr flush dev eth0")
@@ -69,7 +71,8 @@ def while_asked(segment, action):
             ear.bind(("eth0", ARP))
             ear.settimeout(SECONDS)
             changes = thread.submit(passed)
-            ear.recv(2048)
+            for _ in range(times):
+                ear.recv(2048)
             return action(), changes.result()
 
     return other.call(look)
@@ -128,8 +131,14 @@ def test_guests_that_are_there_do_not_wait_for_answers(segment):
     other.run("ip addr flush dev eth0")
     reach(host, wanted())
     host.run("ip link delete br100")
-    port, changes = while_asked(segment, lambda: links(host)[tap(1).name])
+
+    def look():
+        return links(host)[tap(1).name], addresses(host, "br100")
+
+    # They are seen to after the first question.
+    (port, address), changes = while_asked(segment, look, times=2)
     assert port["master"] == "br100"
+    assert address == []
     assert changes.failures == ()
     reach(host, wanted())
 

@@ -12,9 +12,10 @@ Goals, and how each is met:
   their gateway there.
 """
 
+import contextlib
 import errno
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -79,15 +80,38 @@ def warn_of_conflict(
         found.warnings.append(text)
 
 
-def mend_address(found: LinkPass, link: Link, bridge: Bridge) -> None:
+@contextlib.contextmanager
+def asked_for_address(
+    found: LinkPass, link: Link, bridge: Bridge
+) -> Iterator[Callable[[], arp.Answer]]:
+    """Ask the segment for a bridge's address, if it is not there.
+
+    Yields what `mend_address` waits for.
+    """
+    if bridge.address is None or _stands(found, bridge):
+        yield lambda: None
+        return
+    wires = _wires(found, link, bridge)
+    ip = bridge.address.partition("/")[0]
+    with arp.asking(found, wires, address=ip, mac=link.mac) as answer:
+        yield answer
+
+
+def mend_address(
+    found: LinkPass,
+    link: Link,
+    bridge: Bridge,
+    answer: Callable[[], arp.Answer],
+) -> None:
     """Set a bridge's address if it is not there and nobody else has it.
 
+    :param answer: that of the segment, which was asked
     :raises HostSetupError: a machine on the segment answers for it
     """
     if bridge.address is None or _stands(found, bridge):
         return
     interface = ipaddress.ip_interface(bridge.address)
-    _check_segment(found, link, bridge, str(interface.ip))
+    _check_segment(found, bridge, str(interface.ip), answer())
     try:
         found.netlink.addr(
             "add",
@@ -110,11 +134,8 @@ def mend_address(found: LinkPass, link: Link, bridge: Bridge) -> None:
 
 
 def _check_segment(
-    found: LinkPass, link: Link, bridge: Bridge, ip: str
+    found: LinkPass, bridge: Bridge, ip: str, answer: arp.Answer
 ) -> None:
-    answer = arp.answer(
-        found, _wires(found, link, bridge), address=ip, mac=link.mac
-    )
     if answer is None:
         return
     mac, device = answer

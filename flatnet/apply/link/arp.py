@@ -16,6 +16,8 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from flatnet.apply.link.links import LinkPass
 from flatnet.apply.link.packets import ear
@@ -39,33 +41,50 @@ PROBES = 3
 _PAUSE, _PATIENCE = 0.2, 3.0
 
 
-def answer(
+Answer = tuple[str, str] | None
+Ears = dict[socket.socket, str]
+
+
+@contextlib.contextmanager
+def asking(
     found: LinkPass, devices: tuple[str, ...], *, address: str, mac: str
-) -> tuple[str, str] | None:
-    """Return (MAC, device) of who has an address on a segment, or none.
+) -> Iterator[Callable[[], Answer]]:
+    """Ask who has an address on a segment; yield what waits for the answer.
+
+    That returns (MAC, device) of who has it, or none, or raises
+    HostSetupError where nobody can be asked.  What is done before it is called
+    is done while answers are under way.
 
     :param devices: names of what leads there; one without a carrier leads
-        nowhere
+        nowhere, and a cable may take its time to come up
     :param mac: that of the bridge, who asks
-    :raises HostSetupError: it cannot be asked
     """
-    reached = _with_carrier(found, devices)
-    if not reached:
-        return None
+    probe = _probe(address, mac)
     with contextlib.ExitStack() as stack:
-        try:
-            ears = {
-                stack.enter_context(
-                    ear(name, kind=_EVERYTHING, program=_FILTER)
-                ): name
-                for name in reached
-            }
-            return _asked(ears, address, mac)
-        except OSError as error:
-            raise HostSetupError(
-                f"the segment cannot be asked who has {address}: "
-                f"{error.strerror}"
-            ) from error
+        ears: Ears = {}
+        # What is in the way is told by who waits.
+        with contextlib.suppress(OSError):
+            if len(_reached(found, devices)) == len(devices):
+                opened = _opened(stack, devices)
+                _send(opened, probe)
+                ears = opened
+        start = time.monotonic()
+
+        def wait() -> Answer:
+            begun = ears or _opened(stack, _with_carrier(found, devices))
+            if not begun:
+                return None
+            since = start if ears else 0.0
+            for number in range(PROBES):
+                if number or not ears:
+                    _send(begun, probe)
+                    since = time.monotonic()
+                heard = _heard(begun, address, mac, until=since + _PAUSE)
+                if heard:
+                    return heard
+            return None
+
+        yield partial(_told, wait, address)
 
 
 def claimed(frame: bytes, *, address: str, mac: str) -> str:
@@ -89,45 +108,63 @@ def claimed(frame: bytes, *, address: str, mac: str) -> str:
     return "" if who == mac else who
 
 
+def _told(wait: Callable[[], Answer], address: str) -> Answer:
+    try:
+        return wait()
+    except OSError as error:
+        raise HostSetupError(
+            f"the segment cannot be asked who has {address}: {error.strerror}"
+        ) from error
+
+
+def _reached(found: LinkPass, devices: Iterable[str]) -> list[str]:
+    """The devices that have a carrier."""
+    reached = []
+    for name in devices:
+        with contextlib.suppress(OSError):
+            if found.reread(name).carrier:
+                reached.append(name)
+    return reached
+
+
 def _with_carrier(found: LinkPass, devices: tuple[str, ...]) -> list[str]:
-    """The devices that have a carrier; a cable may take its time."""
+    """The same, once all have it or have taken their time."""
     deadline = time.monotonic() + _PATIENCE
     while True:
-        reached = []
-        for name in devices:
-            with contextlib.suppress(OSError):
-                if found.reread(name).carrier:
-                    reached.append(name)
+        reached = _reached(found, devices)
         if len(reached) == len(devices) or time.monotonic() > deadline:
             return reached
         time.sleep(_PAUSE)
 
 
-def _asked(
-    ears: dict[socket.socket, str], address: str, mac: str
-) -> tuple[str, str] | None:
+def _opened(stack: contextlib.ExitStack, devices: Iterable[str]) -> Ears:
+    return {
+        stack.enter_context(ear(name, kind=_EVERYTHING, program=_FILTER)): name
+        for name in devices
+    }
+
+
+def _probe(address: str, mac: str) -> bytes:
     own = bytes.fromhex(mac.replace(":", ""))
-    probe = _FRAME.pack(
+    return _FRAME.pack(
         *(_BROADCAST, own, *_FORM, _REQUEST),
         *(own, _NOBODY, bytes(6), socket.inet_aton(address)),
     )
-    for _ in range(PROBES):
-        for each in ears:
-            each.send(probe)
-        heard = _heard(ears, address, mac)
-        if heard:
-            return heard
-    return None
 
 
-def _heard(
-    ears: dict[socket.socket, str], address: str, mac: str
-) -> tuple[str, str] | None:
-    deadline = time.monotonic() + _PAUSE
-    while (left := deadline - time.monotonic()) > 0:
-        ready, _, _ = select.select([*ears], [], [], left)
+def _send(ears: Ears, probe: bytes) -> None:
+    for each in ears:
+        each.send(probe)
+
+
+def _heard(ears: Ears, address: str, mac: str, *, until: float) -> Answer:
+    """Who answers by then, or has by now."""
+    while True:
+        left = until - time.monotonic()
+        ready, _, _ = select.select([*ears], [], [], max(left, 0))
         for each in ready:
             who = claimed(each.recv(64), address=address, mac=mac)
             if who:
                 return who, ears[each]
-    return None
+        if left <= 0 and not ready:
+            return None

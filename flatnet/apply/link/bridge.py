@@ -24,6 +24,7 @@ from typing import Any
 
 from flatnet.apply.files import read_setting
 from flatnet.apply.link.addressing import (
+    asked_for_address,
     check_address,
     mend_address,
     warn_of_conflict,
@@ -168,13 +169,14 @@ def _apply_bridge(
     mtu = bridge.mtu
     if not is_ours(link, bridge):
         mtu = found.reread(bridge.name).mtu
-    # Guests that are there do not wait while the segment is asked.
+    # Guests that are there are seen to while the segment is asked.
     devices = found.devices.named()
     missing = [port for port in ports if port.name not in devices]
     absent = {port.name for port in missing}
     there = [port for port in ports if port.name not in absent]
-    unchanged.mend(found, bridge, there)
-    mend_address(found, link, bridge)
+    with asked_for_address(found, link, bridge) as answer:
+        unchanged.mend(found, bridge, there)
+        mend_address(found, link, bridge, answer)
     for port in missing:
         apply_port(found, bridge, port)
     # Linux may have lowered it when a port with a smaller one came.

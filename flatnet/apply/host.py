@@ -20,11 +20,13 @@ from dataclasses import dataclass, replace
 from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.filter.connections.conntrack import (
     cut_connections,
+    forget_connections,
     fresh_addresses,
     late_ports,
 )
 from flatnet.apply.filter.connections.owed import NOTHING, Owed, after
 from flatnet.apply.filter.guard.guard import apply_guard
+from flatnet.apply.filter.guard.handovers import nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.in_force import open_instances
@@ -158,9 +160,12 @@ def _filtered(plan: Plan, tools: Tools, on: Rests) -> tuple[Changes, ...]:
     guarded_by: list[Changes] = []
     step = tools.known.spared.step
 
+    def cut(addresses: frozenset[str]) -> Changes:
+        return forget_connections(plan, addresses, tools.session)
+
     def between() -> None:
         guarded_by.append(
-            step(Surface.GUARD, on, lambda: _apply_guard(plan, tools))
+            step(Surface.GUARD, on, lambda: _apply_guard(plan, tools, cut))
         )
 
     rules = step(
@@ -243,13 +248,18 @@ def apply_rules(plan: Plan, tools: Tools) -> Changes:
     )
 
 
-def _apply_guard(plan: Plan, tools: Tools) -> Changes:
+def _apply_guard(
+    plan: Plan,
+    tools: Tools,
+    cut: Callable[[frozenset[str]], Changes] = nobody,
+) -> Changes:
     return apply_guard(
         tools.session,
         tools.known.guarding,
         plan.guard,
         plan.in_use,
         tools.devices,
+        cut,
     )
 
 

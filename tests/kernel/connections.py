@@ -2,16 +2,22 @@
 
 import contextlib
 import socket
+from functools import partial
 
 import pytest
 from segment import guest, segment
 
-from flatnet.apply.filter.connections.conntrack import cut_connections
+from flatnet.apply.filter.connections.conntrack import (
+    cut_connections,
+    forget_connections,
+)
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.known import Known
 from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.state.changes import joined
+from flatnet.state.effects import Surface
 from flatnet.state.plan import Uplink
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
@@ -110,11 +116,20 @@ def apply(net, *rules, **options):
     return made
 
 
-def host(*rules, members=("10.0.0.9",), numbers=(1, 2, 3), **options):
-    """The plan of a host whose guests are in a group with these rules."""
+def host(
+    *rules, members=("10.0.0.9",), numbers=(1, 2, 3), addresses=(), **options
+):
+    """The plan of a host whose guests are in a group with these rules.
+
+    :param addresses: of guests by their numbers, where they are others
+    """
+    others = {
+        number: {"addresses": each} for number, each in dict(addresses).items()
+    }
     rows = snapshot(
         interfaces=tuple(
-            guest(number, security_group_ids=(1,)) for number in numbers
+            guest(number, security_group_ids=(1,), **others.get(number, {}))
+            for number in numbers
         ),
         security_groups=(SecurityGroup(1, "web", rules),),
         members=in_groups({7: members}),
@@ -133,10 +148,14 @@ def applied(plans, between=lambda: None):
                 between()
             apply_sysctls(plan)
             written = apply_firewall(plan.filter, Known(session.proven))
-            apply_guard(session, guarding, plan.guard)
+            forget = partial(forget_connections, plan, session=session)
+            guarded = apply_guard(session, guarding, plan.guard, cut=forget)
             cut = cut_connections(plan, written.judged, session)
-            assert (written.failures, cut.failures) == ((), ())
-            cuts.append(cut.made)
+            done = joined(written, guarded, cut)
+            assert done.failures == ()
+            cuts.append(
+                tuple(e for e in done.made if e.surface is Surface.CONNTRACK)
+            )
     return cuts
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from host_state import output
 from test_host import OPTIONS, ROWS, directory, emptied, tools
 
+from flatnet.apply import host
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.host import HostPaths, Task, apply_task
@@ -62,4 +63,35 @@ def test_an_address_leads_to_its_holder_before_he_is_let_in(
     before, meanwhile = namespace.call(exchanged)
     assert before == {(1, ONE), (2, TWO)}
     assert meanwhile == {(1, TWO), (2, ONE)}
+    emptied(namespace, directory)
+
+
+def test_what_its_last_holder_began_is_cut_while_nobody_has_it(
+    namespace, directory, monkeypatch
+):
+    opened, forget = ipset.open_sets, host.forget_connections
+    seen = []
+
+    def opening(*edits):
+        seen.append(("let in", leads()))
+        return opened(*edits)
+
+    def forgetting(plan, addresses, session):
+        seen.append((addresses, leads()))
+        return forget(plan, addresses, session)
+
+    def exchanged():
+        with Session() as session:
+            mine = tools(HostPaths(str(directory)), session)
+            monkeypatch.setattr(host, "forget_connections", forgetting)
+            assert not apply_task(Task(plan(ONE, TWO)), mine).changes.failures
+            assert seen == []
+            monkeypatch.setattr(ipset, "open_sets", opening)
+            assert not apply_task(Task(plan(TWO, ONE)), mine).changes.failures
+        return seen
+
+    assert namespace.call(exchanged) == [
+        ({ONE, TWO}, set()),
+        ("let in", {(1, TWO), (2, ONE)}),
+    ]
     emptied(namespace, directory)

@@ -12,7 +12,8 @@ Goals, and how each is met:
 * What was cut stays cut: see `severed`.
 * An address that is given out again brings no connections along: those of
   addresses whose port is about to be made are forgotten, whoever began
-  them; and until they are, the port is not made.
+  them; and until they are, the port is not made.  Where a port that is there
+  gets the address, it does not until they are (see `guard.handovers`).
 * One dump per pass that changed something, and none otherwise, nor for
   addresses that nobody had or asked for (see `peers`).
 * Nobody waits for another's.  What could not be cut is a failure of those
@@ -79,6 +80,25 @@ def cut_connections(
         flow: heirs for flow in tracked if (heirs := fresh & _ends(flow))
     }
     return _cut(plan, session, forbidden, inherited)
+
+
+def forget_connections(
+    plan: Plan, addresses: frozenset[str], session: Session
+) -> Changes:
+    """Forget all connections of addresses that go to another port.
+
+    Whoever began them; call it when the last holder does not send by them any
+    more, and before the next one may.  Of what could not be done `uncut` has
+    the addresses.
+    """
+    try:
+        flows = list(flows_of(session.proven.asking, all_packed(addresses)))
+    except HostSetupError as error:
+        return _none_cut(plan, addresses, error)
+    inherited = {
+        flow: heirs for flow in flows if (heirs := addresses & _ends(flow))
+    }
+    return _cut(plan, session, [], inherited)
 
 
 def _cut(

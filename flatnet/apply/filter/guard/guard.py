@@ -39,21 +39,23 @@ spoofing allowed a guest is not held to the limits by address.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from flatnet.apply.filter.guard import amendments, claims, nft, peers
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
+from flatnet.apply.filter.guard.handovers import Handovers, Wanted, nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_dump import elements
-from flatnet.apply.filter.guard.nft_elements import Change, write_elements
+from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.guard.nft_keys import Element
+from flatnet.apply.filter.guard.set_edits import mend_sets, table_key
 from flatnet.apply.filter.guard.sets import GuardSets
 from flatnet.apply.filter.proven import generation
 from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.strangers import Strangers, strangers
-from flatnet.state.changes import Changes
+from flatnet.state.changes import Changes, joined
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Guard
 from flatnet.state.taken import InUse
@@ -150,10 +152,12 @@ def apply_guard(
     guard: Guard | None,
     in_use: Iterable[InUse] = (),
     devices: Reads = DUMP,
+    cut: Callable[[frozenset[str]], Changes] = nobody,
 ) -> Changes:
     """Make the guard's tables as planned, any number of times.
 
     :param in_use: what the host itself depends on, and is not cut off from
+    :param cut: forgets all connections of addresses that change their port
     :raises HostSetupError: nothing could be changed; what was stays
     """
     if guard is None:
@@ -162,20 +166,23 @@ def apply_guard(
     found = guarding.strangers = strangers(guard, in_use, devices)
     tables = guarding.tables(guard, found)
     claimed = elements(session.proven.asking, ("bridge", TABLE), claims.SET)
+    handovers = Handovers(cut)
     for left in reversed(range(_TRIES)):
         try:
-            made = _written(session, guarding, tables)
+            made = _written(session, guarding, tables, handovers)
             break
         except OutdatedError:
             if not left:
                 raise
-    return Changes(
-        made, warnings=found.warnings + claims.claims(guard, claimed)
-    )
+    warnings = found.warnings + claims.claims(guard, claimed)
+    return joined(Changes(made, warnings=warnings), *handovers.done)
 
 
 def _written(
-    session: Session, guarding: Guarding, tables: tuple[nft.Table, ...]
+    session: Session,
+    guarding: Guarding,
+    tables: tuple[nft.Table, ...],
+    handovers: Handovers,
 ) -> tuple[Effect, ...]:
     found = {each: _known(session, each.family) for each in tables}
     session.adopt((table.family, table.name) for table in tables)
@@ -188,13 +195,14 @@ def _written(
     }
     guarding.note_rules(whole)
     if len(whole) == len(tables):
-        return _amended(session, guarding, whole)
+        return _amended(session, guarding, whole, handovers)
     lines, told = [], []
+    amended: dict[nft.Table, tuple[Change, ...]] = {}
     becomes: dict[Hashable, nft.Found | None] = {peers.PROOF: None}
     for table in tables:
         key = table_key(table.family)
         if table in whole:
-            changes = guarding.changes(table, whole[table])
+            changes = amended[table] = guarding.changes(table, whole[table])
             lines.append(amendments.text(changes))
             becomes[key] = amendments.amended(whole[table], changes)
             continue
@@ -204,7 +212,9 @@ def _written(
         told.append(Effect(Surface.GUARD, Verb.MADE, _named(table.family)))
         becomes[key] = None
     before = generation(session.proven.asking)
+    coming = handovers.coming(amended, whole)
     session.run("".join(lines), becomes)
+    handovers.ask(coming)
     made = [table for table in tables if table not in whole]
     _note_made(session, guarding, made, before)
     return tuple(told)
@@ -224,38 +234,27 @@ def _note_made(
 
 
 def _amended(
-    session: Session, guarding: Guarding, found: dict[nft.Table, nft.Found]
+    session: Session,
+    guarding: Guarding,
+    found: dict[nft.Table, nft.Found],
+    handovers: Handovers,
 ) -> tuple[Effect, ...]:
     """Mend the sets of tables that are whole.
 
     :raises OutdatedError: they may be something else by now
     """
-    changes = {
-        table: guarding.changes(table, present)
-        for table, present in found.items()
-    }
-    wanted = [change for those in changes.values() for change in those]
-    if wanted:
-        before = session.proven.at(table_key(each.family) for each in found)
-        if before is None:
-            raise OutdatedError
-        after = write_elements(session, wanted, before)
+
+    def changes() -> Wanted:
+        return {
+            table: guarding.changes(table, present)
+            for table, present in found.items()
+        }
+
+    made = mend_sets(session, found, changes, handovers)
+    if not handovers.are_kept:
         for table, present in found.items():
-            amendments.amend(present, changes[table])
-        session.proven.wrote(before, after)
-    for table, present in found.items():
-        guarding.settle(table, present)
-    # The same ports stand in all tables; once is enough for the log.
-    return tuple(
-        Effect(
-            Surface.GUARD,
-            Verb.CHANGED,
-            each.set,
-            f"+{len(each.added)} -{len(each.removed)}",
-        )
-        for each in wanted
-        if each.family == "bridge"
-    )
+            guarding.settle(table, present)
+    return made
 
 
 def read_tables(session: Session) -> None:
@@ -269,11 +268,6 @@ def _known(session: Session, family: str) -> nft.Found | None:
     return session.proven.read(
         table_key(family), lambda: nft.read(session, family, TABLE)
     )
-
-
-def table_key(family: str) -> Hashable:
-    """Return what a family's table is known by, where that is proven."""
-    return ("guard", family)
 
 
 def _named(family: str) -> str:

@@ -1,8 +1,9 @@
 """Whether anything that the guard's step looks at is another than it was."""
 
 from flatnet.apply.filter.guard import claims
-from flatnet.apply.filter.guard.guard import FAMILIES, TABLE, table_key
+from flatnet.apply.filter.guard.guard import FAMILIES, TABLE
 from flatnet.apply.filter.guard.nft_dump import elements
+from flatnet.apply.filter.guard.set_edits import table_key
 from flatnet.apply.filter.proven import Proven
 
 

@@ -1,0 +1,104 @@
+"""Addresses that go from one port to another that is there already.
+
+What the last holder of an address began is tracked, and passes as
+established: the next one would be sent its answers.  Of a port that is about
+to be made that is forgotten before it is (see `connections.conntrack`); where
+the port is there, its address is kept from it until it was: the guard takes
+it from the last holder, connections are cut, and then the guard lets the next
+one have it.
+
+Given up: where guests may use any address the guard knows of no holders.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from flatnet.apply.filter.guard import nft_keys
+from flatnet.apply.filter.guard.nft import Found, Table
+from flatnet.apply.filter.guard.nft_elements import Change
+from flatnet.apply.filter.guard.nft_keys import Element
+from flatnet.state.changes import Changes
+
+# The sets of (port, address), and that of ports.
+_HOLDERS, _PORTS = ("ipv4", "ipv6"), "ports"
+Wanted = Mapping[Table, tuple[Change, ...]]
+
+
+def nobody(_addresses: frozenset[str]) -> Changes:
+    """Cut nothing: for who puts back what was there, and moves no address."""
+    return Changes()
+
+
+class Handovers:
+    """Those of one pass: who was asked for, and what came of it."""
+
+    def __init__(self, cut: Callable[[frozenset[str]], Changes]) -> None:
+        """`cut` forgets all connections of some addresses."""
+        self._cut = cut
+        self._asked: frozenset[str] = frozenset()
+        self._kept: frozenset[str] = frozenset()
+        self.done: tuple[Changes, ...] = ()
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether a port lacks an address, whose connections are there."""
+        return bool(self._kept)
+
+    def coming(
+        self, wanted: Wanted, found: Mapping[Table, Found]
+    ) -> frozenset[str]:
+        """Return the addresses that come to ports which are there already.
+
+        :param found: the tables as they are
+        """
+        return frozenset(
+            address
+            for table, changes in wanted.items()
+            for port, address in _coming(changes, found[table])
+        ).difference(self._asked)
+
+    def ask(self, addresses: frozenset[str]) -> None:
+        """Have their connections cut, once nobody uses them any more."""
+        if not addresses:
+            return
+        self._asked |= addresses
+        done = self._cut(addresses)
+        self._kept |= done.uncut & addresses
+        self.done = *self.done, done
+
+    def without_kept(self, wanted: Wanted) -> Wanted:
+        """Return changes by which nobody gets what could not be cut."""
+        return without(wanted, self._kept)
+
+
+def without(wanted: Wanted, addresses: frozenset[str]) -> Wanted:
+    """Return changes by which no port gets one of these addresses."""
+    if not addresses:
+        return wanted
+    return {
+        table: tuple(_less(each, addresses) for each in changes)
+        for table, changes in wanted.items()
+    }
+
+
+def _less(change: Change, addresses: frozenset[str]) -> Change:
+    if change.set not in _HOLDERS:
+        return change
+    added = (each for each in change.added if each[1] not in addresses)
+    return replace(change, added=frozenset(added))
+
+
+def _coming(changes: Iterable[Change], found: Found) -> Iterator[Element]:
+    """Yield (port, address) of what comes to ports that are known here."""
+    for change in changes:
+        if change.set not in _HOLDERS:
+            continue
+        left = {address for _, address in change.removed}
+        for each in change.added:
+            if each[1] in left or _is_there(found, each[0]):
+                yield each
+
+
+def _is_there(found: Found, port: str) -> bool:
+    key = nft_keys.encoded("type ifname", (port,))
+    return key in found.elements.get(_PORTS, ())

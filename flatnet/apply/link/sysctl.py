@@ -68,20 +68,23 @@ def set_to(name: str, value: str) -> Effect:
     return Effect(Surface.SYSCTL, Verb.SET, name, f"to {value}")
 
 
-@lru_cache(_REMEMBERED)
 def path(name: str, devices: frozenset[str]) -> Path:
     """Return the file of a setting; `devices` are those it may concern.
 
     :raises HostSetupError: the name is not one that flatnet sets
     """
+    return DIRECTORY / _relative(name, devices)
+
+
+# Asked for each second.
+@lru_cache(_REMEMBERED)
+def _relative(name: str, devices: frozenset[str]) -> Path:
     if FIXED.fullmatch(name):
-        return DIRECTORY.joinpath(*name.split("."))
+        return Path(*name.split("."))
     match = _OF_DEVICE.fullmatch(name)
     if match and match["device"] in devices and "/" not in match["device"]:
         # A device's name may have dots of its own.
-        return DIRECTORY.joinpath(
-            "net/ipv4/conf", match["device"], match["key"]
-        )
+        return Path("net/ipv4/conf", match["device"], match["key"])
     raise HostSetupError("not a setting that flatnet may change")
 
 

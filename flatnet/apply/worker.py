@@ -21,7 +21,8 @@ from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
-from flatnet.apply.filter.guard.guard import read_tables
+from flatnet.apply.filter.guard.digests import KeptDigests
+from flatnet.apply.filter.guard.guard import FAMILIES, Guarding, read_tables
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.saved import confirm, read_back, tables_key
@@ -67,7 +68,11 @@ class Worker:
         """`events` is a descriptor: what happens is told there."""
         self._connection = connection
         self._watch = Watch(has_rules_above=bool(paths.top_regex))
-        known = Known(session.proven, rendering=Rendering(_MOST_DEPARTED))
+        known = Known(
+            session.proven,
+            rendering=Rendering(_MOST_DEPARTED),
+            guarding=Guarding(KeptDigests(paths.networks_path, FAMILIES)),
+        )
         self._tools = Tools(paths, session, known, self._watch.devices)
         self._standing = Standing()
         self._teller = Teller(events)

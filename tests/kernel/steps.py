@@ -34,7 +34,7 @@ SEEN = [
 AWAY = [
     each.__name__
     for each in (
-        *(tampering.SEEN + tampering.UNSEEN),
+        *(tampering.SEEN + tampering.OF_GUARD + tampering.UNSEEN),
         *(meddling.flush_rules, meddling.flush_chain, meddling.delete_rule),
         *(meddling.let_all_in, meddling.leave_out_jump, meddling.flush_guard),
         *(meddling.take_member, meddling.add_member, meddling.delete_port),
@@ -90,6 +90,10 @@ class Host:
             return False
         return name not in OF_SERVERS or self.flags.get("dhcp", True)
 
+    def can_miss(self, name):
+        """Whether it can be done here while there is no daemon, nor owner."""
+        return name in OF_GUARD or self.can_meet(name)
+
 
 def some_steps(chance, number):
     """A list of steps."""
@@ -134,8 +138,11 @@ def _dealt(hosts, seed):
         dealt = min((found[place] for place in places), key=len)
         dealt.append(("meddle", name))
     for host, dealt in zip(hosts, found, strict=True):
-        for kind in ("overflow", "be_away"):
-            possible = [each for each in NAMES[kind] if host.can_meet(each)]
+        for kind, can in (
+            ("overflow", host.can_meet),
+            ("be_away", host.can_miss),
+        ):
+            possible = [each for each in NAMES[kind] if can(each)]
             dealt.append((kind, chance.choice(possible)))
     return found
 

@@ -39,11 +39,12 @@ spoofing allowed a guest is not held to the limits by address.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 
 from flatnet.apply.filter.guard import amendments, claims, nft, peers
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
+from flatnet.apply.filter.guard.digests import Digests
 from flatnet.apply.filter.guard.handovers import Handovers, Wanted, nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
@@ -69,7 +70,8 @@ _Place = tuple[str, str]
 class Guarding:
     """What is remembered of a guard, so that another costs what differs."""
 
-    def __init__(self) -> None:
+    def __init__(self, digests: Digests | None = None) -> None:
+        self.digests = Digests() if digests is None else digests
         # Who was on the bridges, as the tables were written for.
         self.strangers = Strangers()
         self._held = GuardSets()
@@ -77,19 +79,6 @@ class Guarding:
         # be planned otherwise since.
         self._settled: dict[_Place, set[bytes]] = {}
         self._moved: dict[_Place, set[Element]] = defaultdict(set)
-        # What the kernel made of the rules of each family's table.
-        self._digests: dict[str, str] = {}
-
-    def recognises(self, family: str, present: nft.Found) -> bool:
-        """Whether the rules of a table are not known to have been others."""
-        return self._digests.get(family, present.digest) == present.digest
-
-    def note_rules(self, found: Mapping[nft.Table, nft.Found | None]) -> None:
-        """Note how tables are that are ours; none for what is not known."""
-        for table, present in found.items():
-            self._digests.pop(table.family, None)
-            if present is not None:
-                self._digests[table.family] = present.digest
 
     def tables(self, guard: Guard, found: Strangers) -> tuple[nft.Table, ...]:
         """Return the tables, that of the bridge first."""
@@ -191,9 +180,9 @@ def _written(
         for table, present in found.items()
         if present is not None
         and nft.matches(table, present)
-        and guarding.recognises(table.family, present)
+        and guarding.digests.recognise(table.family, present)
     }
-    guarding.note_rules(whole)
+    guarding.digests.note(whole)
     if len(whole) == len(tables):
         return _amended(session, guarding, whole, handovers)
     lines, told = [], []
@@ -230,7 +219,7 @@ def _note_made(
     found = {table: _known(session, table.family) for table in made}
     if generation(session.proven.asking) != before + 1:
         found = dict.fromkeys(found)
-    guarding.note_rules(found)
+    guarding.digests.note(found)
 
 
 def _amended(

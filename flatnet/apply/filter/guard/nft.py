@@ -5,10 +5,10 @@ text and place; a table whose chains and marks are not exactly those wanted
 (flushed, edited, of an older version) is replaced whole, and in a table
 that is whole only the set elements that differ are written.  What the kernel
 makes of our rules nobody can tell but it: what it made of them is told by a
-digest, which is to stay the same.
+digest, which is to stay the same (`digests`).
 
-Given up: a foreign hand that replaces a rule and keeps its comment is not
-noticed by who has not written the table himself, or seen it before.
+Given up: where others wrote while a table of ours was written, nobody knows
+what was made of it, and what is read next is taken for that.
 """
 
 import hashlib

@@ -51,7 +51,8 @@ class TableDump:
     without a hook; `rules` chains' names to the comments of their rules, in
     order; `sets` names to (key, is plain) of their elements, none of those
     that rules fill for ever.  `bodies` are the rules as the kernel has them,
-    comments aside.
+    with their chains and without comments, and what sets hold that are
+    written out in rules.
     """
 
     is_dormant: bool = False
@@ -213,11 +214,13 @@ def _dumped(table: Reading) -> TableDump:
         found.rules[name] = []
     for values in table.mine(GET_RULE, table.table):
         found.rules[text(values[2])].append(_comment(values.get(7, b"")))
-        found.bodies.append(values.get(_EXPRESSIONS, b""))
-    filled = set()
+        found.bodies.append(values[2] + values.get(_EXPRESSIONS, b""))
+    filled, written_out = set(), set()
     for values in table.mine(_GET_SET, table.table):
         flags = _number(values, 3)
-        if not flags & _ANONYMOUS:
+        if flags & _ANONYMOUS:
+            written_out.add(values[2])
+        else:
             found.sets[text(values[2])] = []
         # What rules put there for ever may be more than all the rest.
         if flags & (_TIMEOUT | _DYNAMIC) == _DYNAMIC:
@@ -225,9 +228,18 @@ def _dumped(table: Reading) -> TableDump:
     for name, elements in found.sets.items():
         if name in filled:
             continue
-        asked = {**table.table, 2: name.encode() + b"\0"}
-        for values in table.asked(_GET_ELEMENT, _DUMP, asked):
-            elements += _elements(values.get(3, b""))
+        elements += _members(table, name.encode() + b"\0")
+    for each in sorted(written_out):
+        # The kernel has them in an order that is another in each table.
+        held = sorted(_members(table, each))
+        found.bodies += (each, repr(held).encode())
+    return found
+
+
+def _members(table: Reading, name: bytes) -> list[tuple[bytes, bool]]:
+    found: list[tuple[bytes, bool]] = []
+    for values in table.asked(_GET_ELEMENT, _DUMP, {**table.table, 2: name}):
+        found += _elements(values.get(3, b""))
     return found
 
 

@@ -21,7 +21,7 @@ MEDDLING = {
     each.__name__: each
     for some in (
         *(meddling.SEEN, meddling.UNSEEN),
-        *(tampering.SEEN, tampering.OF_GUARD, tampering.UNSEEN),
+        *(tampering.SEEN, tampering.OF_GUARD),
     )
     for each in some
 }
@@ -34,7 +34,7 @@ SEEN = [
 AWAY = [
     each.__name__
     for each in (
-        *(tampering.SEEN + tampering.OF_GUARD + tampering.UNSEEN),
+        *(tampering.SEEN + tampering.OF_GUARD),
         *(meddling.flush_rules, meddling.flush_chain, meddling.delete_rule),
         *(meddling.let_all_in, meddling.leave_out_jump, meddling.flush_guard),
         *(meddling.take_member, meddling.add_member, meddling.delete_port),

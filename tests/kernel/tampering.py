@@ -262,10 +262,12 @@ def _kinds():
     return found
 
 
-SEEN = (edit_rule, edit_jump, replace_rule, rename_chain, rename_set)
+SEEN = (
+    *(edit_rule, edit_jump, replace_rule, rename_chain, rename_set),
+    *(swap_sets, swap_with_theirs, exchange_member),
+)
 # Of the guard where nobody owns it.
 OF_GUARD = (
     *(edit_guard, take_from_guard, exchange_in_guard, flush_guard_set),
     flush_guard_chain,
 )
-UNSEEN = (swap_sets, swap_with_theirs, exchange_member)

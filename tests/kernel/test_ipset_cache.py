@@ -232,16 +232,40 @@ def test_an_exchange_in_a_set_that_guards_is_seen_whoever_wrote_it(
     assert namespace.call(exchanged) == [True, True]
 
 
-def test_an_exchange_in_another_is_seen_when_it_is_its_turn(namespace):
+@pytest.mark.parametrize("was_read", [False, True])
+def test_an_exchange_after_our_own_write_is_seen_by_the_next_probe(
+    namespace, was_read
+):
+    """Of a host with few sets, as large as before, that lets somebody in."""
+    less = WANTED[1].members - {ipset.packed("10.0.0.3")}
+
     def exchanged():
-        sets = settled(many_wanted(30))
-        # As a whole pass does.
-        sets.forget()
-        sets.read()
+        sets = settled()
+        if was_read:
+            # As a whole pass does.
+            sets.forget()
+            sets.read()
+            written(sets, (WANTED[0], replace(WANTED[1], members=less)))
+        run("ipset del flatnet-two 10.0.0.2")
+        run("ipset add flatnet-two 10.0.0.9")
+        return sets.are_as_left()
+
+    assert namespace.call(exchanged) is False
+
+
+@pytest.mark.parametrize("was_read", [False, True])
+def test_an_exchange_in_one_of_many_is_seen_when_it_is_its_turn(
+    namespace, was_read
+):
+    def exchanged():
+        sets = settled(many_wanted(60))
+        if was_read:
+            sets.forget()
+            sets.read()
         before = [sets.are_as_left() for _ in range(3)]
         run("ipset del flatnet-two 10.0.0.2")
         run("ipset add flatnet-two 10.0.0.9")
-        # Four looks, each after a rest of ten thousand times what one takes.
+        # Many looks, each after a rest.
         eventually(lambda: not sets.are_as_left(), seconds=100)
         return before
 

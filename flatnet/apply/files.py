@@ -166,3 +166,12 @@ def write_setting(path: str | Path, value: str) -> None:
 def _write(handle: int, body: bytes) -> None:
     while body:
         body = body[os.write(handle, body) :]
+
+
+def stamp(path: str) -> tuple[int, ...] | None:
+    """Return what is another once a file was written; none without one."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns

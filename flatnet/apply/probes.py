@@ -6,7 +6,8 @@ Goals, and how each is met:
   packets pass iptables, the sets whose members are kept out, and the size
   of tables of iptables-legacy.
 * A DHCP server that has ended, or that somebody has stopped, is noticed, and
-  so is who writes or removes its files.
+  so is who writes or removes its files; where it could not start because
+  somebody had its port, that this is free again.
 * Who writes a file, a setting, or ends a server is seen before that, as far
   as the kernel tells (`file_events`, pidfds): what is looked at once a second
   is what it may not tell.
@@ -145,6 +146,9 @@ class Probes:
         for bridge, daemon in daemons.lost():
             text = f"dnsmasq with pid {daemon.pid} has ended"
             yield Failure(Subject(Surface.DHCP, bridge), text), daemon
+        for bridge in daemons.taken.freed():
+            text = "the ports that dnsmasq waits for are free again"
+            yield Failure(Subject(Surface.DHCP, bridge), text), None
         now = daemons.files()
         for path in sorted(self._files.keys() & now.keys()):
             if now[path] != self._files[path]:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import tempfile
 import time
 from dataclasses import replace
@@ -145,6 +146,50 @@ def test_a_server_that_stops_or_ends_is_noticed(namespace, directory, number):
             return again
 
     assert namespace.call(hit) == (number == signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "port"),
+    [
+        (socket.SOCK_DGRAM, ("", 67)),
+        (socket.SOCK_DGRAM, ("10.0.0.1", 53)),
+        (socket.SOCK_STREAM, ("10.0.0.1", 53)),
+    ],
+)
+def test_a_port_of_a_server_that_is_free_again_asks_for_a_pass(
+    namespace, directory, kind, port
+):
+    wanted = parted(host_plan(ROWS, replace(OPTIONS, dhcp=True)))
+    none = parted(host_plan(snapshot(networks=(), host_addresses=()), OPTIONS))
+    log = directory / "log"
+
+    def bound(theirs):
+        with contextlib.suppress(OSError):
+            theirs.bind(port)
+            return True
+        return False
+
+    def taken():
+        with applier(directory, log) as serving:
+            assert serving.apply(wanted).failures == ()
+            with socket.socket(socket.AF_INET, kind) as theirs:
+                os.kill(
+                    int((directory / "flatnet-br100.pid").read_text()),
+                    signal.SIGKILL,
+                )
+                eventually(lambda: bound(theirs))
+                if kind == socket.SOCK_STREAM:
+                    theirs.listen()
+                failures = serving.apply(wanted).failures
+                early = "free again" in log.read_text()
+            eventually(lambda: "free again" in log.read_text())
+            assert serving.wait_for_event()
+            assert serving.apply(wanted).failures == ()
+            gone = replace(none, gone={"1": PORT, "2": OTHER})
+            assert serving.apply(gone).failures == ()
+            return early, len(failures)
+
+    assert namespace.call(taken) == (False, 1)
 
 
 @pytest.mark.parametrize(

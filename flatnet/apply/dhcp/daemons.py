@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from flatnet.apply import files
+from flatnet.apply.dhcp.taken_ports import TakenPorts
 from flatnet.apply.ration import Ration
 from flatnet.exceptions import HostSetupError
 
@@ -50,6 +51,8 @@ class Running:
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[Dnsmasq, ...]] | None = None
+        # For whom those that do not run wait.
+        self.taken = TakenPorts()
         self._handles: dict[Dnsmasq, int] = {}
         # Each that ends is told by it once, else it would be all the time.
         self._ends = select.epoll()
@@ -180,17 +183,8 @@ def _identity(path: str, option: str) -> object:
 
     Leases are written by the server itself, in place.
     """
-    found = stamp(path)
+    found = files.stamp(path)
     return found[:1] if found and option == _LEASES else found
-
-
-def stamp(path: str) -> tuple[int, ...] | None:
-    """Return what is another once a file was written; none without one."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
 def our_daemons(networks_path: str) -> dict[str, tuple[Dnsmasq, ...]]:

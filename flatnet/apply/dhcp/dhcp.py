@@ -29,28 +29,22 @@ and dnsmasq's having read the file gets its answer at its next try.
 import os
 import signal
 import socket
-import time
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from flatnet.apply import files
-from flatnet.apply.command import run
 from flatnet.apply.dhcp import config as dnsmasq_config
 from flatnet.apply.dhcp import dnsmasq, dnsmasq_files
 from flatnet.apply.dhcp.daemons import Dnsmasq, Running, status, stopped
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.sockets import dhcp_devices
+from flatnet.apply.dhcp.starting import start
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import DhcpServer
-
-# dnsmasq's exit status, among others, if its address is in use.
-_ADDRESS_TAKEN = 2
-# Seconds that one that ends has to let go of its sockets.
-_PATIENCE = 0.5
 
 
 def apply_dhcp(
@@ -68,11 +62,11 @@ def apply_dhcp(
     :param known: the processes found before, `texts` and `leases` their files
     :param config_file: a further file for dnsmasq, or empty
     """
+    known.taken.clear()
     running, wanted = known.find(networks_path), {s.bridge: s for s in servers}
     parts, used = list(_resumed(known)), dict[str, str]()
     for bridge in sorted({*running, *wanted} - (skip & set(wanted))):
-        present = running.get(bridge, ())
-        server = wanted.get(bridge)
+        present, server = running.get(bridge, ()), wanted.get(bridge)
         try:
             if server is None:
                 parts.append(_stopped(bridge, present, known))
@@ -213,7 +207,7 @@ def _apply_server(
     if running:
         _stop(running, known)
         made.append(_done(Verb.STOPPED, server.bridge, "one that differs"))
-    _start(arguments)
+    start(server, arguments, known.taken)
     known.forget()
     files.remove(mark)
     return (*made, _done(Verb.STARTED, server.bridge))
@@ -278,21 +272,3 @@ def _stopped(
     """Stop those of a bridge that is served no more."""
     _stop(daemons, known)
     return Changes((_done(Verb.STOPPED, bridge),))
-
-
-def _start(arguments: tuple[str, ...]) -> None:
-    """Start a dnsmasq; it has bound its sockets when this returns.
-
-    dnsmasq goes to the background only after that, and says on stderr what
-    kept it from it.  One that is ending has no command line any more, so
-    that nobody finds it, but for a moment still its sockets.
-    """
-    deadline = time.monotonic() + _PATIENCE
-    done = run(*arguments)
-    while done.status == _ADDRESS_TAKEN and time.monotonic() < deadline:
-        time.sleep(0.02)
-        done = run(*arguments)
-    if done.status:
-        raise HostSetupError(
-            done.error or f"dnsmasq ended with status {done.status}"
-        )

@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterable
 
 from flatnet.apply.dhcp import dnsmasq
-from flatnet.apply.dhcp.daemons import Running, stamp
+from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.files import stamp
 from flatnet.state.plan import DhcpServer
 
 

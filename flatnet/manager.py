@@ -245,20 +245,20 @@ class FlatManager:
     ) -> None:
         """Ask for a pass, if these groups matter here, and do not wait.
 
-        As the last pass had them, or by the rows now where the hint does not
-        say whose membership it is; for the rest see `scope.of_hint`.
+        By the last pass, and by the rows now if `instances` is none.
         """
         scope, last = of_hint(groups, instances), self._reconciler.last
-        if last.error is None and not last.knows(groups, scope.instances):
-            known = frozenset[int]()
-            if instances is None:
-                known = snapshot.groups(self._database, self._settings.host)
-            if known.isdisjoint(groups):
-                self._reconciler.ask_if_known(groups, scope)
-                return
-        self._reconciler.ask(scope)
-        # On a cluster of databases a hint may come before its commit.
-        self._reconciler.ask_again(scope, _ONCE_MORE)
+        matters = last.error is not None or last.knows(groups, scope.instances)
+        if instances is None and not matters:
+            here = snapshot.groups(self._database, self._settings.host)
+            matters = not here.isdisjoint(groups)
+        if matters:
+            self._reconciler.ask(scope)
+        else:
+            self._reconciler.ask_if_known(groups, scope)
+        if matters or instances is None:
+            # On a cluster of databases a hint may come before its commit.
+            self._reconciler.ask_again(scope, _ONCE_MORE)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:

@@ -233,6 +233,16 @@ def test_a_hint_that_came_before_its_commit_is_heard_once_more(
     wait_for(lambda: node.applier.parts.members)
 
 
+def test_so_is_one_that_does_not_say_whose_before_any_row_is_seen(
+    api, node, database, web
+):
+    mine = new_instance(database)
+    api.allocate_for_instance(CONTEXT, instance_id=mine, host="node1")
+    assert Asks(node).of(hint(node, web["web"])) == 0
+    join(database, web["web"], mine)
+    wait_for(lambda: web["web"] in node.reconciler.last.groups)
+
+
 def test_nobody_hears_of_members_that_no_rule_names(
     api, node, other, database, web
 ):

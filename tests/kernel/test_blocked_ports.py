@@ -11,7 +11,15 @@ from test_watch import PORT, applier, output
 from flatnet.apply.link.taps import opened
 from flatnet.state.effects import Effect, Surface, Verb
 
-KEPT = ("state 0", "state 1", "locked on", "bcast_flood off")
+KEPT = (
+    "state 0",
+    "state 1",
+    "locked on",
+    "bcast_flood off",
+    "mcast_flood off",
+    "flood off learning off",
+)
+UNBLOCKED = (False, True, True, True)
 PASSING = "what its bridge passes"
 
 
@@ -19,7 +27,9 @@ def passes(namespace, name):
     """What a bridge does with a port, of that which cuts guests off."""
     command = f"bridge -j -d link show dev {name}"
     (port,) = json.loads(namespace.run(command))
-    return port["state"], port["locked"], port["bcast_flood"]
+    gets_unknown = port["flood"] or port["learning"]
+    floods = port["bcast_flood"], port["mcast_flood"], gets_unknown
+    return port["state"], port["locked"], *floods
 
 
 @pytest.mark.parametrize("how", KEPT)
@@ -28,13 +38,13 @@ def test_a_port_gets_what_its_bridge_kept_from_it(namespace, how):
     reach(namespace, wanted)
     process = hold(namespace, tap(1))
     namespace.run(f"bridge link set dev {tap(1).name} {how}")
-    assert passes(namespace, tap(1).name) != ("forwarding", False, True)
+    assert passes(namespace, tap(1).name) != ("forwarding", *UNBLOCKED)
     changes = apply(namespace, wanted)
     assert changes.failures == ()
     assert changes.made == (
         Effect(Surface.PORT, Verb.SET, tap(1).name, PASSING),
     )
-    assert passes(namespace, tap(1).name) == ("forwarding", False, True)
+    assert passes(namespace, tap(1).name) == ("forwarding", *UNBLOCKED)
     reach(namespace, wanted)
     process.kill()
     process.wait()
@@ -45,7 +55,7 @@ def test_one_that_nobody_uses_yet_does_too(namespace):
     namespace.run(f"bridge link set dev {tap(1).name} locked on")
     changes = apply(namespace, plan(tap(1)))
     assert changes.failures == ()
-    assert passes(namespace, tap(1).name) == ("disabled", False, True)
+    assert passes(namespace, tap(1).name) == ("disabled", *UNBLOCKED)
 
 
 def test_so_does_the_uplink(namespace):
@@ -55,7 +65,7 @@ def test_so_does_the_uplink(namespace):
     namespace.run("bridge link set dev eth1 state 0")
     (effect,) = apply(namespace, wanted).made
     assert effect == Effect(Surface.UPLINK, Verb.SET, "eth1", PASSING)
-    assert passes(namespace, "eth1") == ("forwarding", False, True)
+    assert passes(namespace, "eth1") == ("forwarding", *UNBLOCKED)
 
 
 def test_what_an_admin_may_choose_stays(namespace):
@@ -64,7 +74,7 @@ def test_what_an_admin_may_choose_stays(namespace):
         "hairpin on",
         "isolated on",
         "flood off",
-        "mcast_flood off",
+        "flood on learning off",
     ):
         namespace.run(f"bridge link set dev {tap(1).name} {choice}")
     reach(namespace, plan(tap(1)))
@@ -75,7 +85,7 @@ def test_a_spanning_tree_says_itself_who_passes(namespace):
     namespace.run("ip link set br100 up")
     reach(namespace, plan(tap(1)))
     process = hold(namespace, tap(1))
-    (state, _, _) = passes(namespace, tap(1).name)
+    state, *_ = passes(namespace, tap(1).name)
     assert state in ("listening", "learning")
     assert apply(namespace, plan(tap(1))).made == ()
     process.kill()

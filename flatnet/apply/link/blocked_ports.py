@@ -2,9 +2,15 @@
 
 A port that is up and has a carrier is cut off all the same where somebody has
 set it to pass nothing (`bridge link set dev TAP state 0`), to know no sender
-(`locked on`), or to get no broadcasts, by which its guest is asked for its
-address (`bcast_flood off`).  With a spanning tree the first is the tree's to
-say.  What else can be set on a port cuts nobody off, and is left to its admin.
+(`locked on`), to get no broadcasts or no multicasts, by which its guest is
+asked for its addresses (`bcast_flood off`, `mcast_flood off`), or to get
+nothing for who is not known there where nobody gets known (`flood off` with
+`learning off`).  With a spanning tree the first is the tree's to say.
+
+What else can be set on a port is left to its admin: either of the last two
+alone cuts nobody off, nor does `hairpin on`, which hosts set for guests that
+reach themselves by another address; and `isolated on` keeps ports from each
+other that were both set so.
 """
 
 import struct
@@ -15,7 +21,8 @@ from flatnet.apply.netlink import attribute, by_kind
 
 # From linux/if.h, linux/if_bridge.h, linux/if_link.h and linux/rtnetlink.h.
 _LOWER_UP = 1 << 16
-_STATE, _BROADCASTS, _LOCKED = 1, 30, 39
+_STATE, _LEARNING, _UNKNOWN = 1, 8, 9
+_MULTICASTS, _BROADCASTS, _LOCKED = 27, 30, 39
 _FORWARDING = b"\3"
 _PORT_KIND, _PORT_DATA, _PORT = 4, 5, 12
 _NESTED = 0x8000
@@ -47,7 +54,9 @@ def unblock(index: int, *, carrier: bool) -> None:
     :param carrier: whether the port has one; Linux sets no state without
     :raises NetlinkError: the kernel refused
     """
-    wanted = attribute(_BROADCASTS, b"\1") + attribute(_LOCKED, b"\0")
+    flooded = (_UNKNOWN, _MULTICASTS, _BROADCASTS)
+    wanted = b"".join(attribute(kind, b"\1") for kind in flooded)
+    wanted += attribute(_LOCKED, b"\0")
     if carrier:
         wanted += attribute(_STATE, _FORWARDING)
     request = _LINK.pack(_OF_BRIDGES, 0, index, 0, 0)
@@ -59,6 +68,7 @@ def _is_blocked(data: bytes, flags: int) -> bool:
     values = by_kind(data)
     return (
         (bool(flags & _LOWER_UP) and values.get(_STATE) != _FORWARDING)
-        or values.get(_BROADCASTS) == b"\0"
+        or b"\0" in (values.get(_BROADCASTS), values.get(_MULTICASTS))
+        or values.get(_UNKNOWN) == values.get(_LEARNING) == b"\0"
         or values.get(_LOCKED) == b"\1"
     )

@@ -1,7 +1,8 @@
 """From oslo.config to the frozen Settings that all other layers get.
 
-Nothing outside `flatnet.cmd` sees oslo.config: what is read here is whole
-and checked.
+Called `conf` as oslo.config calls what it reads; which options there are
+stands in `flatnet.config.options`.  Nothing outside `flatnet.cmd` sees
+oslo.config: what is read here is whole and checked.
 """
 
 import grp

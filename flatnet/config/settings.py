@@ -8,7 +8,7 @@ class Settings:
     """The options as values, checked; one field per option.
 
     `dhcp` is true for FlatDHCPManager.  What each field means and its unit
-    stand in the help texts of `flatnet.config.conf`.
+    stand in the help texts of `flatnet.config.options`.
     """
 
     host: str

@@ -71,7 +71,7 @@ class Kernel:
                 )
                 for each in table.sets
             }
-            found = nft.Found(nft.outline(table), elements)
+            found = nft.FoundTable(nft.outline(table), elements)
             self.held[table.family] = found
         return found
 

@@ -5,13 +5,18 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from flatnet.apply.filter.guard import nft_keys
-from flatnet.apply.filter.guard.nft import Found, Set, Table, elements_text
+from flatnet.apply.filter.guard.nft import (
+    FoundTable,
+    NftTable,
+    Set,
+    elements_text,
+)
 from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.guard.nft_keys import Element
 
 
 def amendment(
-    table: Table, wanted: Set, held: AbstractSet[bytes]
+    table: NftTable, wanted: Set, held: AbstractSet[bytes]
 ) -> tuple[Change, ...]:
     """Return what mends a set; `held` is what it holds now."""
     if wanted.is_dynamic:
@@ -31,7 +36,7 @@ def amendment(
 
 
 def change(
-    table: Table,
+    table: NftTable,
     wanted: Set,
     held: AbstractSet[bytes],
     moved: Iterable[Element],
@@ -57,7 +62,7 @@ def change(
 
 
 def _change(
-    table: Table,
+    table: NftTable,
     wanted: Set,
     added: frozenset[Element],
     removed: frozenset[Element],
@@ -83,7 +88,7 @@ def text(changes: Iterable[Change]) -> str:
     )
 
 
-def amended(present: Found, changes: Iterable[Change]) -> Found:
+def amended(present: FoundTable, changes: Iterable[Change]) -> FoundTable:
     """Return what a table will be once it is amended by these."""
     held = {name: set(keys) for name, keys in present.elements.items()}
     found = replace(present, elements=held)
@@ -91,7 +96,7 @@ def amended(present: Found, changes: Iterable[Change]) -> Found:
     return found
 
 
-def amend(present: Found, changes: Iterable[Change]) -> None:
+def amend(present: FoundTable, changes: Iterable[Change]) -> None:
     """Note in what a table is that it was amended by these.
 
     In place: a set of the guard may hold thousands, of which few are moved.

@@ -7,7 +7,7 @@ not what the tag hides.
 
 from flatnet.apply.filter import judged
 from flatnet.apply.filter.guard import claims
-from flatnet.apply.filter.guard.nft import Chain
+from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.filter.guard.senders import (
     ANY_SENDER,
     ETHERNET_ARP,
@@ -58,7 +58,7 @@ _DISCOVERY = (
     "ip6 daddr ff00::/8 icmpv6 type { nd-neighbor-solicit, "
     "nd-neighbor-advert, mld-listener-query } accept"
 )
-_FROM_UPLINK = Chain(
+_FROM_UPLINK = NftChain(
     "from_uplink",
     (
         _RESERVED_IP,
@@ -77,7 +77,7 @@ _FROM_UPLINK = Chain(
         "@local_targets drop",
     ),
 )
-_TO_GUEST = Chain(
+_TO_GUEST = NftChain(
     "to_guest",
     (
         f"ether type arp {ETHERNET_ARP} arp operation "
@@ -110,12 +110,12 @@ _ALL_OF_DHCP = (
     f"{IP6} udp dport {{ 546, 547 }}",
 )
 _BETWEEN = (
-    Chain("to_neighbour", tuple(f"{each} drop" for each in _REQUESTS)),
-    Chain(
+    NftChain("to_neighbour", tuple(f"{each} drop" for each in _REQUESTS)),
+    NftChain(
         "to_uplink",
         tuple(f"{each} oifname @dhcp_uplinks drop" for each in _REQUESTS),
     ),
-    Chain(
+    NftChain(
         "uplink_to_guest",
         tuple(f"{each} iifname @dhcp_uplinks drop" for each in _ALL_OF_DHCP),
     ),
@@ -142,7 +142,7 @@ _POSTROUTING = ("oifname @ports goto to_guest", "oifname @closed drop")
 
 def bridge_chains(
     *, prevent_spoofing: bool, isolated: bool
-) -> tuple[Chain, ...]:
+) -> tuple[NftChain, ...]:
     """Return the chains of the table of family bridge."""
     return (
         *(OWN_SENDER if prevent_spoofing else ANY_SENDER),
@@ -152,7 +152,7 @@ def bridge_chains(
         _TO_GUEST,
         *_BETWEEN,
         *(
-            Chain(hook, rules, hook=hook, priority=FIRST)
+            NftChain(hook, rules, hook=hook, priority=FIRST)
             for hook, rules in (
                 ("prerouting", _PREROUTING),
                 ("input", _INPUT),
@@ -160,11 +160,11 @@ def bridge_chains(
                 ("postrouting", _POSTROUTING),
             )
         ),
-        Chain("judged", _JUDGED, hook="forward", priority=AFTER_RULES),
+        NftChain("judged", _JUDGED, hook="forward", priority=AFTER_RULES),
     )
 
 
-def _to_ip(family: int, *, prevent_spoofing: bool, isolated: bool) -> Chain:
+def _to_ip(family: int, *, prevent_spoofing: bool, isolated: bool) -> NftChain:
     """What a guest gets: what is for its own addresses, and little else."""
     header, name, general = {
         4: ("ip", "to_ip", _ANSWER),
@@ -172,6 +172,6 @@ def _to_ip(family: int, *, prevent_spoofing: bool, isolated: bool) -> Chain:
     }[family]
     own = f"oifname . {header} daddr @ipv{family} accept"
     if isolated:
-        return Chain(name, (own, general, "drop"))
+        return NftChain(name, (own, general, "drop"))
     rest = ("drop",) if prevent_spoofing else ("oifname @filtered drop",)
-    return Chain(name, (own, f"{_TO_GROUP} accept", *rest))
+    return NftChain(name, (own, f"{_TO_GROUP} accept", *rest))

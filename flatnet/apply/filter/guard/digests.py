@@ -15,7 +15,7 @@ import os
 from collections.abc import Mapping
 
 from flatnet.apply import files
-from flatnet.apply.filter.guard.nft import Found, Table
+from flatnet.apply.filter.guard.nft import FoundTable, NftTable
 from flatnet.apply.owned import make_owned
 from flatnet.exceptions import HostSetupError
 
@@ -34,11 +34,11 @@ class Digests:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
-    def recognise(self, family: str, present: Found) -> bool:
+    def recognise(self, family: str, present: FoundTable) -> bool:
         """Whether the rules of a table are not known to have been others."""
         return self._known.get(family, present.digest) == present.digest
 
-    def note(self, found: Mapping[Table, Found | None]) -> None:
+    def note(self, found: Mapping[NftTable, FoundTable | None]) -> None:
         """Note how tables are that are ours; none for what is not known."""
         for table, present in found.items():
             self._known.pop(table.family, None)
@@ -58,7 +58,7 @@ class KeptDigests(Digests):
         self._directory = directory
         self._known = {**dict.fromkeys(families, _UNKNOWN), **self._read()}
 
-    def note(self, found: Mapping[Table, Found | None]) -> None:
+    def note(self, found: Mapping[NftTable, FoundTable | None]) -> None:
         """Note it, for the next process too where it can be kept."""
         before = self._known.copy()
         super().note(found)

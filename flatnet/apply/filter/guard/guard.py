@@ -80,7 +80,9 @@ class Guarding:
         self._settled: dict[_Place, set[bytes]] = {}
         self._moved: dict[_Place, set[Element]] = defaultdict(set)
 
-    def tables(self, guard: Guard, found: Strangers) -> tuple[nft.Table, ...]:
+    def tables(
+        self, guard: Guard, found: Strangers
+    ) -> tuple[nft.NftTable, ...]:
         """Return the tables, that of the bridge first."""
         moved = self._held.note(guard, found)
         # Also of those that are not in these tables: nobody knows yet
@@ -99,7 +101,7 @@ class Guarding:
         )
 
     def changes(
-        self, table: nft.Table, present: nft.Found
+        self, table: nft.NftTable, present: nft.FoundTable
     ) -> tuple[Change, ...]:
         """Return what mends the sets of a table that is whole."""
         found: list[Change] = []
@@ -114,7 +116,7 @@ class Guarding:
                 found += amendments.change(table, each, held, moved)
         return tuple(found)
 
-    def settle(self, table: nft.Table, present: nft.Found) -> None:
+    def settle(self, table: nft.NftTable, present: nft.FoundTable) -> None:
         """Note that the kernel has a table as planned."""
         for each in table.sets:
             place = table.family, each.name
@@ -124,15 +126,15 @@ class Guarding:
     def _table(
         self,
         family: str,
-        chains: tuple[nft.Chain, ...],
+        chains: tuple[nft.NftChain, ...],
         keys: dict[str, str],
-    ) -> nft.Table:
+    ) -> nft.NftTable:
         names = sorted(nft.set_names(chains))
         sets = (
             nft.Set(name, keys[name], self._held.elements(name))
             for name in names
         )
-        return nft.Table(family, TABLE, chains, tuple(sets))
+        return nft.NftTable(family, TABLE, chains, tuple(sets))
 
 
 def apply_guard(
@@ -170,7 +172,7 @@ def apply_guard(
 def _written(
     session: Session,
     guarding: Guarding,
-    tables: tuple[nft.Table, ...],
+    tables: tuple[nft.NftTable, ...],
     handovers: Handovers,
 ) -> tuple[Effect, ...]:
     found = {each: _known(session, each.family) for each in tables}
@@ -186,8 +188,8 @@ def _written(
     if len(whole) == len(tables):
         return _amended(session, guarding, whole, handovers)
     lines, told = [], []
-    amended: dict[nft.Table, tuple[Change, ...]] = {}
-    becomes: dict[Hashable, nft.Found | None] = {peers.PROOF: None}
+    amended: dict[nft.NftTable, tuple[Change, ...]] = {}
+    becomes: dict[Hashable, nft.FoundTable | None] = {peers.PROOF: None}
     for table in tables:
         key = table_key(table.family)
         if table in whole:
@@ -212,7 +214,7 @@ def _written(
 def _note_made(
     session: Session,
     guarding: Guarding,
-    made: Iterable[nft.Table],
+    made: Iterable[nft.NftTable],
     before: int,
 ) -> None:
     """Note what the kernel made of our rules, if nobody else wrote since."""
@@ -225,7 +227,7 @@ def _note_made(
 def _amended(
     session: Session,
     guarding: Guarding,
-    found: dict[nft.Table, nft.Found],
+    found: dict[nft.NftTable, nft.FoundTable],
     handovers: Handovers,
 ) -> tuple[Effect, ...]:
     """Mend the sets of tables that are whole.
@@ -252,7 +254,7 @@ def read_tables(session: Session) -> None:
         _known(session, family)
 
 
-def _known(session: Session, family: str) -> nft.Found | None:
+def _known(session: Session, family: str) -> nft.FoundTable | None:
     """What the kernel has of a table, from memory where that is proven."""
     return session.proven.read(
         table_key(family), lambda: nft.read(session, family, TABLE)

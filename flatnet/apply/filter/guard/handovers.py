@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from flatnet.apply.filter.guard import nft_keys
-from flatnet.apply.filter.guard.nft import Found, Table
+from flatnet.apply.filter.guard.nft import FoundTable, NftTable
 from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.state.changes import Changes
 
 # The sets of (port, address), and that of ports.
 _HOLDERS, _PORTS = ("ipv4", "ipv6"), "ports"
-Wanted = Mapping[Table, tuple[Change, ...]]
+Wanted = Mapping[NftTable, tuple[Change, ...]]
 
 
 def nobody(_addresses: frozenset[str]) -> Changes:
@@ -45,7 +45,7 @@ class Handovers:
         return bool(self._kept)
 
     def coming(
-        self, wanted: Wanted, found: Mapping[Table, Found]
+        self, wanted: Wanted, found: Mapping[NftTable, FoundTable]
     ) -> frozenset[str]:
         """Return the addresses that come to ports which are there already.
 
@@ -88,7 +88,7 @@ def _less(change: Change, addresses: frozenset[str]) -> Change:
     return replace(change, added=frozenset(added))
 
 
-def _coming(changes: Iterable[Change], found: Found) -> Iterator[Element]:
+def _coming(changes: Iterable[Change], found: FoundTable) -> Iterator[Element]:
     """Yield (port, address) of what comes to ports that are known here."""
     for change in changes:
         if change.set not in _HOLDERS:
@@ -99,6 +99,6 @@ def _coming(changes: Iterable[Change], found: Found) -> Iterator[Element]:
                 yield each
 
 
-def _is_there(found: Found, port: str) -> bool:
+def _is_there(found: FoundTable, port: str) -> bool:
     key = nft_keys.encoded("type ifname", (port,))
     return key in found.elements.get(_PORTS, ())

@@ -17,7 +17,7 @@ from flatnet.apply.link.strangers import Strangers, strangers
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Guard, GuardedPort, Plan
 
-_Found = dict[str, nft.Found]
+_Found = dict[str, nft.FoundTable]
 _MARK = "flatnet:"
 _NAME_SIZE = 16
 
@@ -63,7 +63,7 @@ def unguarded(
     )
 
 
-def _present(session: Session, tables: tuple[nft.Table, ...]) -> _Found:
+def _present(session: Session, tables: tuple[nft.NftTable, ...]) -> _Found:
     found = {
         table.family: nft.read(session, table.family, table.name)
         for table in tables
@@ -118,7 +118,7 @@ def _place(rule: tuple[object, ...]) -> tuple[str, int]:
 
 
 def _by_port(
-    tables: tuple[nft.Table, ...], present: nft.Found
+    tables: tuple[nft.NftTable, ...], present: nft.FoundTable
 ) -> dict[tuple[str, bytes], set[bytes]]:
     """What the sets that are about ports hold, by set and port."""
     found: dict[tuple[str, bytes], set[bytes]] = {}
@@ -136,7 +136,7 @@ def _is_about_ports(each: nft.Set) -> bool:
 def _has_elements(
     guard: Guard,
     port: GuardedPort,
-    tables: tuple[nft.Table, ...],
+    tables: tuple[nft.NftTable, ...],
     present: _Found,
     held: dict[str, dict[tuple[str, bytes], set[bytes]]],
 ) -> bool:

@@ -31,7 +31,7 @@ _SET_NAME = re.compile(r"@([a-z][a-z0-9_]*)(?![a-z0-9_,])")
 
 
 @dataclass(frozen=True)
-class Chain:
+class NftChain:
     """A chain; with a hook and its priority it is a base chain."""
 
     name: str
@@ -64,17 +64,17 @@ class Set:
 
 
 @dataclass(frozen=True)
-class Table:
+class NftTable:
     """A table that is ours as a whole."""
 
     family: str
     name: str
-    chains: tuple[Chain, ...]
+    chains: tuple[NftChain, ...]
     sets: tuple[Set, ...] = ()
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundTable:
     """A table as the kernel has it: its outline, and what its sets hold.
 
     `odd` are sets with elements that no plan has; `digest` tells the rules
@@ -89,7 +89,7 @@ class Found:
 
 
 @lru_cache(_REMEMBERED)
-def set_names(chains: Iterable[Chain]) -> frozenset[str]:
+def set_names(chains: Iterable[NftChain]) -> frozenset[str]:
     """Return the names of the sets that these chains look up."""
     return frozenset(
         name
@@ -99,7 +99,7 @@ def set_names(chains: Iterable[Chain]) -> frozenset[str]:
     )
 
 
-def read(session: Session, family: str, name: str) -> Found | None:
+def read(session: Session, family: str, name: str) -> FoundTable | None:
     """Return a table of the kernel, none if it does not exist.
 
     :raises HostSetupError: the kernel cannot tell
@@ -111,7 +111,7 @@ def read(session: Session, family: str, name: str) -> Found | None:
     return found(present)
 
 
-def outline(table: Table) -> frozenset[tuple[Any, ...]]:
+def outline(table: NftTable) -> frozenset[tuple[Any, ...]]:
     """Return all of a table but its elements, as `found` gives it."""
     keys = tuple((each.name, each.key) for each in table.sets)
     return _outline(table.chains, keys)
@@ -119,7 +119,7 @@ def outline(table: Table) -> frozenset[tuple[Any, ...]]:
 
 @lru_cache(_REMEMBERED)
 def _outline(
-    chains: tuple[Chain, ...], keys: tuple[tuple[str, str], ...]
+    chains: tuple[NftChain, ...], keys: tuple[tuple[str, str], ...]
 ) -> frozenset[tuple[Any, ...]]:
     entries: set[tuple[Any, ...]] = {("set", name) for name, _ in keys}
     for chain in chains:
@@ -130,7 +130,7 @@ def _outline(
     return frozenset(entries)
 
 
-def found(present: TableDump) -> Found:
+def found(present: TableDump) -> FoundTable:
     """Return what a table of the kernel is, to be compared."""
     entries: set[tuple[Any, ...]] = {("set", name) for name in present.sets}
     if present.is_dormant:
@@ -139,7 +139,7 @@ def found(present: TableDump) -> Found:
         entries.add(("chain", name, *base))
         for place, comment in enumerate(present.rules[name]):
             entries.add(("rule", name, place, comment))
-    return Found(
+    return FoundTable(
         frozenset(entries),
         {
             name: {key for key, _ in elements}
@@ -154,13 +154,13 @@ def found(present: TableDump) -> Found:
     )
 
 
-def matches(table: Table, present: Found) -> bool:
+def matches(table: NftTable, present: FoundTable) -> bool:
     """Whether a table of the kernel is ours in all but its elements."""
     plain = {each.name for each in table.sets if not each.is_dynamic}
     return present.outline == outline(table) and not plain & present.odd
 
 
-def mark(table: Table, chain: Chain, rule: str) -> str:
+def mark(table: NftTable, chain: NftChain, rule: str) -> str:
     """Return the comment that a rule of ours carries.
 
     It stands for the rule's text, its place, and the sets that it names.
@@ -169,14 +169,16 @@ def mark(table: Table, chain: Chain, rule: str) -> str:
     return _mark(chain, rule, keys)
 
 
-def _mark(chain: Chain, rule: str, keys: tuple[tuple[str, str], ...]) -> str:
+def _mark(
+    chain: NftChain, rule: str, keys: tuple[tuple[str, str], ...]
+) -> str:
     named = set(_SET_NAME.findall(rule))
     lines = sorted(f"{name} {key}" for name, key in keys if name in named)
     text = "\n".join((chain.name, rule, *lines)).encode()
     return f"flatnet:{hashlib.sha256(text).hexdigest()[:12]}"
 
 
-def replacement(table: Table, present: Found | None) -> str:
+def replacement(table: NftTable, present: FoundTable | None) -> str:
     """Return the text that makes a table, which exists, hold just ours.
 
     Without a gap: packets meet the old rules or the new ones.
@@ -203,7 +205,7 @@ def replacement(table: Table, present: Found | None) -> str:
     return "\n".join([*lines, ""])
 
 
-def _kept(each: Set, present: Found | None) -> frozenset[Element]:
+def _kept(each: Set, present: FoundTable | None) -> frozenset[Element]:
     """What the table that is replaced has in a set that is kept."""
     if present is None or not each.is_kept:
         return frozenset()
@@ -211,7 +213,7 @@ def _kept(each: Set, present: Found | None) -> frozenset[Element]:
     return frozenset(nft_keys.decoded(each.key, key) for key in keys)
 
 
-def _clearing(name: str, present: Found) -> list[str]:
+def _clearing(name: str, present: FoundTable) -> list[str]:
     """The lines that empty a table; chains first, for they name the rest."""
     things = sorted(
         {

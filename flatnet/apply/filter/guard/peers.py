@@ -29,7 +29,7 @@ from ipaddress import ip_address, ip_network
 
 from flatnet.apply.filter.guard import nft_keys
 from flatnet.apply.filter.guard.libnftables import Session
-from flatnet.apply.filter.guard.nft import Chain
+from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.filter.guard.nft_dump import elements, held
 from flatnet.apply.filter.guard.nft_elements import Change, put_elements
 from flatnet.exceptions import HostSetupError
@@ -52,9 +52,9 @@ SET_KEYS = {
 PROOF = ("met",)
 
 
-def chain(guard: Guard) -> Chain:
+def chain(guard: Guard) -> NftChain:
     """Return the chain that notes who is at the ends of a connection."""
-    return Chain(
+    return NftChain(
         CHAIN,
         tuple(
             rule

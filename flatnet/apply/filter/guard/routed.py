@@ -8,7 +8,7 @@ host may be asked to route.
 from flatnet.apply.filter import judged
 from flatnet.apply.filter.guard import peers, severed
 from flatnet.apply.filter.guard.bridge_rules import FIRST
-from flatnet.apply.filter.guard.nft import Chain
+from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.link.link import SWITCHES
 from flatnet.apply.link.strangers import Strangers
 from flatnet.state.plan import Guard, GuardedNetwork
@@ -59,12 +59,12 @@ _BEGUN = "ct state ! established,related jump unjudged"
 _STRAYS = ("iifname @ports drop", "iifname @closed drop")
 
 
-def arp_chains() -> tuple[Chain, ...]:
+def arp_chains() -> tuple[NftChain, ...]:
     """Return the chains that drop ARP that reached the host off the bridge."""
-    return (Chain("input", _STRAYS, hook="input", priority=FIRST),)
+    return (NftChain("input", _STRAYS, hook="input", priority=FIRST),)
 
 
-def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
+def inet_chains(guard: Guard, strangers: Strangers) -> tuple[NftChain, ...]:
     """Return the chains that judge what is routed, or for the host."""
     outside = tuple(
         rule
@@ -72,7 +72,7 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
         for rule in _from_outside(network, strangers.holders(network))
     )
     return (
-        Chain(
+        NftChain(
             "prerouting",
             _STRAYS + outside,
             hook="prerouting",
@@ -80,7 +80,7 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
         ),
         peers.chain(guard),
         *(
-            Chain(hook, rules, hook=hook, priority=BEFORE_FILTER)
+            NftChain(hook, rules, hook=hook, priority=BEFORE_FILTER)
             for hook, rules in (
                 ("output", (peers.JUMP,)),
                 ("forward", (peers.JUMP, *severed.RULES, *_flows())),
@@ -90,7 +90,7 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[Chain, ...]:
         ),
         _unjudged(guard),
         *(
-            Chain(
+            NftChain(
                 f"judged_{hook}",
                 (_BEGUN, *rules),
                 hook=hook,
@@ -156,13 +156,13 @@ def _astray(guard: Guard, strangers: Strangers) -> tuple[str, ...]:
     )
 
 
-def _unjudged(guard: Guard) -> Chain:
+def _unjudged(guard: Guard) -> NftChain:
     """Drop what begins with a filtered guest and was judged by no rule.
 
     Who flushed iptables opens nothing, and cuts nobody.
     """
     networks = () if guard.has_rules_above else guard.networks
-    return Chain(
+    return NftChain(
         "unjudged",
         tuple(
             f'{judged.IS_MISSING} oifname "{network.bridge}" '

@@ -5,7 +5,7 @@ on the wire (`ether type`): a tagged frame then is what it is, 0x8100, and
 not what the tag hides.
 """
 
-from flatnet.apply.filter.guard.nft import Chain
+from flatnet.apply.filter.guard.nft import NftChain
 
 # Of a port: what it asks of the host's one dnsmasq.  A resolver that works
 # hard stays below the first; a boot sends about ten messages of the second.
@@ -28,7 +28,7 @@ _DISCOVERY_FORMS = {
     "router_solicitation": (8, "0x0101", "64", "80"),
 }
 
-_OWN_IPV4 = Chain(
+_OWN_IPV4 = NftChain(
     "own_ip",
     (
         # Its first fragment, which has the ports or the type, was judged.
@@ -45,7 +45,7 @@ _OWN_IPV4 = Chain(
         "drop",
     ),
 )
-_OWN_IPV6 = Chain(
+_OWN_IPV6 = NftChain(
     "own_ip6",
     (
         "ip6 nexthdr 44 goto own_fragment6",
@@ -65,7 +65,7 @@ _OWN_IPV6 = Chain(
 )
 # What a first fragment hides, nobody has judged: of ICMP only echoes come in
 # pieces, none of it for a group, and no header follows the fragment's own.
-_OWN_FRAGMENT6 = Chain(
+_OWN_FRAGMENT6 = NftChain(
     "own_fragment6",
     (
         "frag nexthdr { 0, 43, 44, 60, 135, 139, 140 } drop",
@@ -77,7 +77,7 @@ _OWN_FRAGMENT6 = Chain(
         "drop",
     ),
 )
-_OWN_UDP = Chain(
+_OWN_UDP = NftChain(
     "own_udp",
     (
         "udp sport != { 67, 547 } udp dport != { 67, 68, 546 } accept",
@@ -86,7 +86,7 @@ _OWN_UDP = Chain(
 )
 # Whole, by Ethernet, and for no other's MAC: what a server does with it
 # goes by what is written inside.
-_OWN_DHCP = Chain(
+_OWN_DHCP = NftChain(
     "own_dhcp",
     (
         "ip frag-off & 0x3fff != 0 drop",
@@ -96,7 +96,7 @@ _OWN_DHCP = Chain(
     ),
 )
 _OWN_DISCOVERY = tuple(
-    Chain(
+    NftChain(
         f"own_{name}",
         (
             f"ip6 nexthdr ipv6-icmp ip6 length {length} accept",
@@ -108,7 +108,7 @@ _OWN_DISCOVERY = tuple(
     for name, (length, kind, option, mac) in _DISCOVERY_FORMS.items()
 )
 _FROM_CHAINS = (
-    Chain(
+    NftChain(
         "from_arp",
         (
             f"{ETHERNET_ARP} arp operation {{ request, reply }} iifname . "
@@ -116,7 +116,7 @@ _FROM_CHAINS = (
             "drop",
         ),
     ),
-    Chain(
+    NftChain(
         "from_arp_own",
         (
             "iifname . arp saddr ip @ipv4 accept",
@@ -126,7 +126,7 @@ _FROM_CHAINS = (
             "drop",
         ),
     ),
-    Chain(
+    NftChain(
         "from_ip",
         (
             "iifname . ip saddr @ipv4 goto own_ip",
@@ -135,7 +135,7 @@ _FROM_CHAINS = (
             "drop",
         ),
     ),
-    Chain(
+    NftChain(
         "from_ip6",
         (
             "iifname . ip6 saddr @ipv6 goto own_ip6",
@@ -149,7 +149,7 @@ _FROM_CHAINS = (
     ),
 )
 # RFC 7527 adds a nonce, by which one knows one's own question.
-_FROM_NOBODY6 = Chain(
+_FROM_NOBODY6 = NftChain(
     "from_nobody6",
     (
         "ip6 nexthdr ipv6-icmp ip6 length 24 accept",
@@ -172,7 +172,7 @@ OWN_SENDER = (
     _OWN_IPV6,
     _FROM_NOBODY6,
     *_FROM_CHAINS,
-    Chain(
+    NftChain(
         "from_guest",
         (
             RESERVED_GROUP,
@@ -188,7 +188,7 @@ OWN_SENDER = (
 # Where spoofing is allowed, the form of frames is judged alone.
 ANY_SENDER = (
     _OWN_DHCP,
-    Chain(
+    NftChain(
         "from_guest",
         (
             RESERVED_GROUP,

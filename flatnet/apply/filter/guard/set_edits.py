@@ -9,7 +9,7 @@ from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_elements import write_elements
 from flatnet.state.effects import Effect, Surface, Verb
 
-Present = dict[nft.Table, nft.Found]
+Present = dict[nft.NftTable, nft.FoundTable]
 
 
 def mend_sets(

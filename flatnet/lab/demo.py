@@ -13,7 +13,7 @@ from typing import Any
 from flatnet.db import instances
 from flatnet.db.engine import Database
 from flatnet.lab.client import RpcClient
-from flatnet.lab.guest import Guest
+from flatnet.lab.guest import LabGuest
 from flatnet.lab.lab import Lab
 from flatnet.lab.lease import Lease
 from flatnet.lab.node import Node
@@ -35,7 +35,7 @@ PLACEMENT = (
 class Placed:
     """A guest where it is, with what it was allocated and what it got."""
 
-    guest: Guest
+    guest: LabGuest
     node: Node
     gateway: str
     address: str

@@ -22,7 +22,7 @@ _SECONDS = 15.0
 _UUID_CHARACTERS = 11
 
 
-class Guest:
+class LabGuest:
     """A guest on a veth port; it lives until the lab goes down."""
 
     def __init__(

@@ -19,7 +19,7 @@ from flatnet.db import schema
 from flatnet.db.engine import Database
 from flatnet.lab import namespaces, owner, servers, topology
 from flatnet.lab.client import RpcClient
-from flatnet.lab.guest import Guest
+from flatnet.lab.guest import LabGuest
 from flatnet.lab.image import image
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node, give_to, program
@@ -164,9 +164,9 @@ class Lab:
         self._endings.append(client.close)
         return client
 
-    def guest(self, hostname: str, *, node: Node, vif_uuid: str) -> Guest:
+    def guest(self, hostname: str, *, node: Node, vif_uuid: str) -> LabGuest:
         """A guest on the veth port of an interface; not yet with a lease."""
-        guest = Guest(self.spec, hostname, node_namespace=node.namespace)
+        guest = LabGuest(self.spec, hostname, node_namespace=node.namespace)
         guest.plug(vif_uuid)
         return guest
 

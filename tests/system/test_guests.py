@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flatnet.lab import namespaces
-from flatnet.lab.guest import Guest
+from flatnet.lab.guest import LabGuest
 from flatnet.lab.image import image
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.qemu import QemuGuest
@@ -70,7 +70,7 @@ def _make_host(namespace):
 
 @pytest.fixture
 def guest(lab):
-    guest = Guest(lab, "vm_1", node_namespace=lab.namespace("host"))
+    guest = LabGuest(lab, "vm_1", node_namespace=lab.namespace("host"))
     guest.plug(VIF)
     return guest
 
@@ -106,7 +106,7 @@ def test_guest_without_a_server_says_that_it_has_no_lease(guest):
 
 
 def test_guest_needs_its_port(lab):
-    guest = Guest(lab, "vm_9", node_namespace=lab.namespace("host"))
+    guest = LabGuest(lab, "vm_9", node_namespace=lab.namespace("host"))
     with pytest.raises(LabError, match="vifffffffff"):
         guest.plug("ffffffff-ffff-ffff-ffff-ffffffffffff")
 

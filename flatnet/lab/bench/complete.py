@@ -29,7 +29,7 @@ _FILTER, _PROFILE = "flatnet-filtered4", "flatnet-p4-"
 
 
 @dataclass(frozen=True)
-class Guest:
+class ServedGuest:
     """A guest of a host as an answer has it; `server` is its DNS server's.
 
     `places` are where it has to be found.
@@ -46,7 +46,7 @@ class Guest:
 
 def guests(
     instances: Iterable[NewInstance], answers: Iterable[Any], *, same_net: bool
-) -> list[Guest]:
+) -> list[ServedGuest]:
     """The guests that answers are about.
 
     :param same_net: whether who is in no group is not filtered
@@ -75,7 +75,7 @@ def sets(node: Node) -> dict[str, set[str]]:
     return found
 
 
-def check_there(nodes: Sequence[Node], wanted: Sequence[Guest]) -> None:
+def check_there(nodes: Sequence[Node], wanted: Sequence[ServedGuest]) -> None:
     """Look for each guest on its host.
 
     :raises LabError: something of it is missing
@@ -90,7 +90,7 @@ def check_there(nodes: Sequence[Node], wanted: Sequence[Guest]) -> None:
                 )
 
 
-def check_gone(nodes: Sequence[Node], wanted: Sequence[Guest]) -> None:
+def check_gone(nodes: Sequence[Node], wanted: Sequence[ServedGuest]) -> None:
     """Look whether nothing of any guest is left on its host.
 
     :raises LabError: something is
@@ -105,7 +105,7 @@ def check_gone(nodes: Sequence[Node], wanted: Sequence[Guest]) -> None:
                 )
 
 
-def _guest(instance: NewInstance, vif: Any, *, same_net: bool) -> Guest:
+def _guest(instance: NewInstance, vif: Any, *, same_net: bool) -> ServedGuest:
     if not vif["active"]:
         raise LabError(f"{vif['devname']} is not up on its bridge")
     subnet = vif["network"]["subnets"][0]
@@ -114,7 +114,7 @@ def _guest(instance: NewInstance, vif: Any, *, same_net: bool) -> Guest:
         places |= {_FILTERED, _MEMBER}
     if instance.groups:
         places.add(_GROUP)
-    return Guest(
+    return ServedGuest(
         host=instance.host,
         name=f"{instance.hostname}.{_DOMAIN}",
         device=vif["devname"],
@@ -126,8 +126,8 @@ def _guest(instance: NewInstance, vif: Any, *, same_net: bool) -> Guest:
 
 
 def _places(
-    node: Node, wanted: Sequence[Guest], *, known: int
-) -> list[tuple[Guest, frozenset[str]]]:
+    node: Node, wanted: Sequence[ServedGuest], *, known: int
+) -> list[tuple[ServedGuest, frozenset[str]]]:
     """Where each of some guests of a host is found.
 
     :param known: of how many dnsmasq should know the names; it has had the
@@ -144,7 +144,7 @@ def _places(
         *(each for name, each in members.items() if name.startswith(_PROFILE))
     )
 
-    def places(of: Guest) -> frozenset[str]:
+    def places(of: ServedGuest) -> frozenset[str]:
         line = f"{of.mac},{of.name},{of.address}"
         found = {
             _DEVICE: of.device in devices,
@@ -163,7 +163,9 @@ def _places(
     return [(each, places(each)) for each in wanted]
 
 
-def _named(node: Node, wanted: Sequence[Guest], count: int) -> dict[str, str]:
+def _named(
+    node: Node, wanted: Sequence[ServedGuest], count: int
+) -> dict[str, str]:
     """The addresses of the names that dnsmasq knows."""
     words = [wanted[0].server, str(count), *(each.name for each in wanted)]
     said = namespaces.run(

@@ -28,7 +28,7 @@ from flatnet.lab.bench import (
 )
 from flatnet.lab.bench.callers import FLOOR, NETWORK
 from flatnet.lab.bench.calling import Callers, Calls
-from flatnet.lab.bench.complete import Guest
+from flatnet.lab.bench.complete import ServedGuest
 from flatnet.lab.bench.effort import Effort
 from flatnet.lab.bench.layout import CIDR, Layout
 from flatnet.lab.bench.libraries_nodes import Libraries
@@ -259,7 +259,7 @@ class Site:
 
     def check_complete(
         self, wanted: Sequence[NewInstance], calls: Calls
-    ) -> list[Guest]:
+    ) -> list[ServedGuest]:
         """Look whether what was answered is so, on each host.
 
         :raises LabError: something is missing
@@ -270,7 +270,7 @@ class Site:
         complete.check_there(self.lab.nodes, guests)
         return guests
 
-    def check_gone(self, guests: Sequence[Guest]) -> None:
+    def check_gone(self, guests: Sequence[ServedGuest]) -> None:
         """Look whether nothing of guests is left.
 
         :raises LabError: something is

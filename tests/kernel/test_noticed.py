@@ -88,6 +88,12 @@ def test_a_setting_is_put_back_at_once(resting):  # noqa: F811
     resting(flipped)
 
 
+def assert_noticed(probes):
+    """That the port has IPv6 is all that is noticed."""
+    (met,) = probes.noticed(PLAN)
+    assert met.subject == Subject(Surface.PORT, PORT)
+
+
 def test_a_device_that_was_made_anew_is_watched(resting):  # noqa: F811
     def made_anew(here):
         probes = begun(here)
@@ -96,8 +102,7 @@ def test_a_device_that_was_made_anew_is_watched(resting):  # noqa: F811
         probes.note(PLAN, made)
         eventually(lambda: quiet(probes))
         done(f"sysctl -qw {ENABLED}")
-        (met,) = probes.noticed(PLAN)
-        assert met.subject == Subject(Surface.PORT, PORT)
+        assert_noticed(probes)
 
     resting(made_anew)
 
@@ -107,8 +112,7 @@ def test_what_is_written_while_a_pass_works_is_looked_at(resting):  # noqa: F811
         probes = begun(here)
         done(f"sysctl -qw {ENABLED}")
         probes.note(PLAN)
-        (met,) = probes.noticed(PLAN)
-        assert met.subject == Subject(Surface.PORT, PORT)
+        assert_noticed(probes)
 
     resting(meanwhile)
 

@@ -90,17 +90,12 @@ def _relative(name: str, devices: frozenset[str]) -> Path:
 
 def _set(file: Path, name: str, value: str) -> bool:
     """Return whether the setting had to be written."""
-    with contextlib.suppress(FileNotFoundError):
-        if read_setting(file) == value:
-            return False
-    for prefix, module in MODULES.items():
-        if name.startswith(prefix) and not file.exists():
-            _load(module)
     try:
-        if read_setting(file) == value:
-            return False
-    except FileNotFoundError as error:
-        raise HostSetupError(_missing(name)) from error
+        found = read_setting(file)
+    except FileNotFoundError:
+        found = _read_once_loaded(file, name)
+    if found == value:
+        return False
     write_setting(file, value)
     actual = read_setting(file)
     if actual != value:
@@ -108,6 +103,20 @@ def _set(file: Path, name: str, value: str) -> bool:
             f"{value} was written, but it reads {actual or 'nothing'}"
         )
     return True
+
+
+def _read_once_loaded(file: Path, name: str) -> str:
+    """Return a setting that may come with a module.
+
+    :raises HostSetupError: it does not
+    """
+    for prefix, module in MODULES.items():
+        if name.startswith(prefix) and not file.exists():
+            _load(module)
+    try:
+        return read_setting(file)
+    except FileNotFoundError as error:
+        raise HostSetupError(_missing(name)) from error
 
 
 def _load(module: str) -> None:

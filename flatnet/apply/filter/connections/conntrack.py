@@ -69,17 +69,7 @@ def cut_connections(
     fresh &= known
     if not fresh and not judged:
         return Changes()
-    asking = session.proven.asking
-    try:
-        tracked = list(flows_of(asking, all_packed(judged | fresh)))
-    except HostSetupError as error:
-        return _none_cut(plan, judged | fresh, error)
-    judge = Judge(plan.filter, judged)
-    forbidden = [flow for flow in tracked if judge.forbids(flow)]
-    inherited = {
-        flow: heirs for flow in tracked if (heirs := fresh & _ends(flow))
-    }
-    return _cut(plan, session, forbidden, inherited)
+    return _cut(plan, session, judged, fresh)
 
 
 def forget_connections(
@@ -91,17 +81,30 @@ def forget_connections(
     more, and before the next one may.  Of what could not be done `uncut` has
     the addresses.
     """
-    try:
-        flows = list(flows_of(session.proven.asking, all_packed(addresses)))
-    except HostSetupError as error:
-        return _none_cut(plan, addresses, error)
-    inherited = {
-        flow: heirs for flow in flows if (heirs := addresses & _ends(flow))
-    }
-    return _cut(plan, session, [], inherited)
+    return _cut(plan, session, frozenset(), addresses)
 
 
 def _cut(
+    plan: Plan,
+    session: Session,
+    judged: frozenset[str],
+    fresh: frozenset[str],
+) -> Changes:
+    """Cut what is not allowed to those judged, and all of who is `fresh`."""
+    asking = session.proven.asking
+    try:
+        tracked = list(flows_of(asking, all_packed(judged | fresh)))
+    except HostSetupError as error:
+        return _none_cut(plan, judged | fresh, error)
+    judge = Judge(plan.filter, judged)
+    forbidden = [flow for flow in tracked if judge.forbids(flow)]
+    inherited = {
+        flow: heirs for flow in tracked if (heirs := fresh & _ends(flow))
+    }
+    return _deleted(plan, session, forbidden, inherited)
+
+
+def _deleted(
     plan: Plan,
     session: Session,
     forbidden: list[Flow],

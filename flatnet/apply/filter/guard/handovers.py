@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from flatnet.apply.filter.guard import nft_keys
+from flatnet.apply.filter.guard.bridge_rules import SET_KEYS
 from flatnet.apply.filter.guard.nft import FoundTable, NftTable
 from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.guard.nft_keys import Element
@@ -100,5 +101,5 @@ def _coming(changes: Iterable[Change], found: FoundTable) -> Iterator[Element]:
 
 
 def _is_there(found: FoundTable, port: str) -> bool:
-    key = nft_keys.encoded("type ifname", (port,))
+    key = nft_keys.encoded(SET_KEYS[_PORTS], (port,))
     return key in found.elements.get(_PORTS, ())

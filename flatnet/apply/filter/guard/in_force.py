@@ -1,4 +1,4 @@
-"""Whose part of the guard is in force in the kernel: see iptables.
+"""Whose part of the guard is in force in the kernel; as `iptables.in_force`.
 
 A rule of the guard carries a mark of its own text.  Those that an instance
 needs are all but the rules about the networks of others, so a guard is made

@@ -25,7 +25,7 @@ _KNOWN = "name that dnsmasq knows"
 _SENDER, _FILTERED = "element of the guard", "element of the guard's filter"
 _MEMBER, _GROUP = "member of the filter's set", "member of a group's set"
 # Sets of ipset: whose traffic is filtered, and by which rules.
-_FILTER, _PROFILE = "flatnet-filtered4", "flatnet-p4-"
+_FILTER, PROFILE = "flatnet-filtered4", "flatnet-p4-"
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _places(
     on_bridge, members = ports(node), sets(node)
     senders, filtered = _elements(node, "ipv4"), _elements(node, "filtered")
     grouped = frozenset[str]().union(
-        *(each for name, each in members.items() if name.startswith(_PROFILE))
+        *(each for name, each in members.items() if name.startswith(PROFILE))
     )
 
     def places(of: ServedGuest) -> frozenset[str]:

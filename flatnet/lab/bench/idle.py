@@ -7,6 +7,7 @@ from flatnet.lab.bench import cpu, interpreters, roles
 from flatnet.lab.bench.figure import Figure, Goal, Measured
 from flatnet.lab.bench.interpreters import READY
 from flatnet.lab.bench.site import Site
+from flatnet.lab.bench.whole_passes import reconcile
 
 # In which the worker reads back what a pass has left.
 _SETTLING_SECONDS = 1.0
@@ -42,7 +43,7 @@ FIGURES = (
 
 
 def _settle(site: Site) -> None:
-    site.ask("reconcile", {"host": site.node.name})
+    reconcile(site)
     time.sleep(_SETTLING_SECONDS)
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from flatnet.lab.bench import borrowed, cpu, roles
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import Site
+from flatnet.lab.bench.whole_passes import reconcile
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
 
@@ -50,7 +51,7 @@ def whole_pass(site: Site) -> Measured:
             times.append(_lost(site) * 1000)
         spent.append(used)
         # What the applier told of the worker's end is served by that.
-        _reconcile(site)
+        reconcile(site)
     dumps = [_dumps(site.node) for _ in times]
     return Measured(
         statistics.median(times), statistics.median(dumps), cpu.mean(spent)
@@ -77,17 +78,13 @@ def _lost(site: Site) -> float:
             with borrowed.connection(worker, address) as asked:
                 os.kill(worker, signal.SIGKILL)
                 start = time.monotonic()
-                answer = beside.submit(_reconcile, site)
+                answer = beside.submit(reconcile, site)
                 if not select.select([asked], [], [], _SECONDS)[0]:
                     raise LabError(f"{node.name}: no pass begins")
         finally:
             os.kill(applier, signal.SIGCONT)
         answer.result()
     return time.monotonic() - start
-
-
-def _reconcile(site: Site) -> None:
-    site.ask("reconcile", {"host": site.node.name})
 
 
 def _dumps(node: Node) -> float:

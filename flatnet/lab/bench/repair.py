@@ -12,6 +12,7 @@ from flatnet.lab.bench.acts import KINDS, Act
 from flatnet.lab.bench.figure import Figure, Goal, Measured
 from flatnet.lab.bench.load import load
 from flatnet.lab.bench.site import Site
+from flatnet.lab.bench.whole_passes import reconcile
 from flatnet.lab.namespaces import LabError
 from flatnet.lab.node import Node
 from flatnet.lab.spec import BRIDGE
@@ -20,8 +21,6 @@ UNDER_LOAD = "all of these to repaired, under load"
 _SECONDS = 120.0
 _POLL_SECONDS = 0.01
 _GOALS = (Goal(1000),)
-# How the names of the sets begin that the members of groups are in.
-_GROUPS = "flatnet-p4-"
 Things = Mapping[str, str]
 
 
@@ -37,7 +36,7 @@ def repaired(site: Site, *, act: Act) -> Measured:
         with site.spent() as used:
             times.append(_repaired(site.node, act, things))
         spent.append(used)
-        _reconcile(site)
+        reconcile(site)
     return Measured(max(times), _event_delay(site), cpu.mean(spent))
 
 
@@ -102,7 +101,7 @@ def _things(site: Site) -> Things:
         "set": max(
             name
             for name, members in complete.sets(node).items()
-            if name.startswith(_GROUPS) and addresses[0] in members
+            if name.startswith(complete.PROFILE) and addresses[0] in members
         ),
         "taps": str(here / "taps"),
         "addresses": str(here / "addresses"),
@@ -117,13 +116,9 @@ def _begin_anew(site: Site) -> None:
     repairs wait.
     """
     os.kill(roles.worker(site.node), signal.SIGKILL)
-    _reconcile(site)
+    reconcile(site)
     # What the applier told of the worker's end is served by that.
-    _reconcile(site)
-
-
-def _reconcile(site: Site) -> None:
-    site.ask("reconcile", {"host": site.node.name})
+    reconcile(site)
 
 
 def _check(site: Site) -> None:

@@ -9,6 +9,7 @@ from flatnet.lab import namespaces
 from flatnet.lab.bench import cpu
 from flatnet.lab.bench.figure import FLOOR, Figure, Goal, Measured
 from flatnet.lab.bench.site import READY_SECONDS, Site
+from flatnet.lab.bench.whole_passes import reconcile
 from flatnet.lab.namespaces import LabError
 
 _READY = "READY=1"
@@ -39,7 +40,7 @@ def idle_pass(site: Site) -> Measured:
     with site.spent() as spent:
         for _ in range(site.effort.least):
             start = time.monotonic()
-            site.ask("reconcile", {"host": site.node.name})
+            reconcile(site)
             times.append((time.monotonic() - start) * 1000)
     reads = [_read(site) for _ in times]
     return Measured(

@@ -19,6 +19,11 @@ from flatnet.lab.bench.site import Site
 _TIMES = 5
 
 
+def reconcile(site: Site) -> None:
+    """Ask for a pass of the whole host, and wait for it."""
+    site.ask("reconcile", {"host": site.node.name})
+
+
 def slowest(site: Site) -> Measured:
     """The 99th percentile of allocations that meet whole passes.
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flatnet.config.settings import Settings
-from flatnet.db import attached
+from flatnet.db import instance_info
 from flatnet.db.engine import Database
 from flatnet.db.orders import Served
 from flatnet.passes.outcome import Pass
@@ -31,7 +31,7 @@ def network_info(
     :param last: the last pass of this host, which knows its mtus
     :raises InstanceNotFound: no living instance has that uuid
     """
-    found = attached.of_instance(
+    found = instance_info.of_instance(
         database, instance_uuid=instance_uuid, host=host
     )
     return nwinfo.network_info(

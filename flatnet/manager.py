@@ -33,7 +33,7 @@ from flatnet.rpc.arguments import Requested
 from flatnet.rpc.client import NetworkAPI
 from flatnet.state.rows import Instance, Network
 from flatnet.state.scope import EVERYTHING, Scope, of_hint, of_instance
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 LOG = logging.getLogger(__name__)
 Json = dict[str, Any]

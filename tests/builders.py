@@ -3,7 +3,7 @@
 from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
 from flatnet.passes.reconciler import Reconciler
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.state.plan import DhcpHost, DhcpServer
 from flatnet.state.rows import Interface, Network, Snapshot
 from flatnet.state.scope import NOTHING

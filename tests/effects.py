@@ -1,6 +1,6 @@
 """What appliers say that they did, and to what, named as tests need it."""
 
-from flatnet.state.effects import Effect, Subject, Surface, TableKey, Verb
+from flatnet.state.effects import Effect, Subject, Surface, Verb
 
 BRIDGE = Subject(Surface.BRIDGE, "br100")
 DHCP = Subject(Surface.DHCP, "br100")
@@ -42,7 +42,7 @@ def guard_set(name, detail):
 
 def chain(verb, name, detail=""):
     """Something was done to a chain of iptables' filter table."""
-    key = TableKey("iptables", "filter", name)
+    key = "iptables", "filter", name
     return Effect(Surface.FIREWALL, verb, key, detail)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from flatnet.cmd.planner import HostPlanner
-from flatnet.plan.kept import Kept, kept
+from flatnet.plan.kept_rows import Kept, kept
 from flatnet.plan.planned import planned
 from flatnet.state.composed import composed
 from flatnet.state.parts import GuestPart, HostPart, Member, NetworkPart, Parts

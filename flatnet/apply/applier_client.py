@@ -15,7 +15,7 @@ from flatnet.exceptions import ApplierUnavailable, HostSetupError
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.parts import Parts, difference
 from flatnet.state.plan import Uplink
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 LOG = logging.getLogger(__name__)
 # Seconds that an answer is waited for: far more than the largest host's first

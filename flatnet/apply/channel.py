@@ -17,7 +17,7 @@ from flatnet.exceptions import ApplierUnavailable
 from flatnet.state.changes import Changes
 from flatnet.state.parts import Delta
 from flatnet.state.plan import Uplink
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 _LENGTH = struct.Struct(">I")
 # The parts of 1000 instances in ten groups each are below 4 MiB.

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from flatnet.apply.owned import make_owned
+from flatnet.apply.safe_directory import make_safe_directory
 from flatnet.exceptions import HostSetupError
 
 _AT_ONCE = 1 << 16
@@ -28,9 +28,9 @@ def make_readable_directory(path: str) -> None:
     to read them again, so that a directory closed to others would cost only
     the guests that come later.
 
-    :raises HostSetupError: others cannot enter it; or as `make_owned`
+    :raises HostSetupError: others cannot enter it; or as `make_safe_directory`
     """
-    directory = make_owned(path)
+    directory = make_safe_directory(path)
     for each in (directory, *directory.parents):
         if not each.stat().st_mode & stat.S_IXOTH:
             raise HostSetupError(

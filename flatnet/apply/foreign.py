@@ -5,7 +5,7 @@ Rules of others that come before ours have a moment to go again.
 
 import time
 
-from flatnet.apply.filter.iptables.overtaken import Overtaken
+from flatnet.apply.filter.iptables.rules_above import RulesAbove
 from flatnet.apply.filter.iptables.saved import tables_key
 from flatnet.apply.host import Tools
 from flatnet.apply.rule_writers import UNKNOWN, Writer
@@ -17,12 +17,12 @@ class Foreign:
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
-        self._overtaken = Overtaken(tools.known.proven.asking)
+        self._rules_above = RulesAbove(tools.known.proven.asking)
 
     @property
     def due(self) -> float:
         """When somebody's moment has passed, by the clock of `monotonic`."""
-        return self._overtaken.due
+        return self._rules_above.due
 
     def heard(self, noticed: Noticed) -> tuple[tuple[str, ...], bool]:
         """Return who left rules to mend, and whether more may have happened.
@@ -49,13 +49,13 @@ class Foreign:
         known, now = self._tools.known, time.monotonic()
         for each in noticed.transactions:
             if each.touched.above and not self._is_own(each.writer):
-                self._overtaken.note(
+                self._rules_above.note(
                     each.touched.above,
                     each.writer.name,
                     known.rendering.tables,
                     now,
                 )
-        stayed = self._overtaken.stayed(now)
+        stayed = self._rules_above.stayed(now)
         for place in stayed:
             known.proven.drop(tables_key(place.family))
         return tuple(stayed.values())

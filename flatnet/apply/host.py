@@ -17,6 +17,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from flatnet.apply.affected_instances import (
+    affected,
+    guarded,
+    named,
+    perhaps_open,
+)
 from flatnet.apply.dhcp.dhcp import apply_dhcp
 from flatnet.apply.filter.connections.conntrack import (
     cut_connections,
@@ -24,20 +30,19 @@ from flatnet.apply.filter.connections.conntrack import (
     fresh_addresses,
     late_ports,
 )
-from flatnet.apply.filter.connections.owed import NOTHING, Owed, after
+from flatnet.apply.filter.connections.owed_cuts import NOTHING, Owed, after
 from flatnet.apply.filter.guard.guard import apply_guard
 from flatnet.apply.filter.guard.handovers import nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.in_force import open_instances
-from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.forwarding import apply_forwarding
-from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.sysctl import apply_sysctls
-from flatnet.apply.rests import rests
-from flatnet.apply.spared import Rests
-from flatnet.apply.sufferers import affected, guarded, named, perhaps_open
+from flatnet.apply.skipped_steps import StepInputs
+from flatnet.apply.step_inputs import step_inputs
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
@@ -69,7 +74,7 @@ class Tools:
 
     paths: HostPaths
     session: Session
-    known: Known
+    known: WorkerCache
     devices: Reads = DUMP
 
 
@@ -99,7 +104,7 @@ class Outcome:
 def apply_task(task: Task, tools: Tools) -> Outcome:
     """Make this host look like the plan of a task, any number of times."""
     plan, devices, own = task.plan, tools.devices, tools.known.ports
-    on, step = _rests(task, tools), tools.known.spared.step
+    on, step = _step_inputs(task, tools), tools.known.skipped_steps.step
     steps = joined(
         step(Surface.SYSCTL, on, lambda: apply_sysctls(plan)),
         guarded(Surface.PORT, lambda: own.restore(plan, devices, task.ports)),
@@ -137,11 +142,11 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     return Outcome(replace(done, ports=ports), Owed(cut.uncut))
 
 
-def _rests(task: Task, tools: Tools) -> Rests:
+def _step_inputs(task: Task, tools: Tools) -> StepInputs:
     """What steps rest on in a pass about no port; others take all steps."""
     if task.ports is None or task.ports:
         return {}
-    return rests(
+    return step_inputs(
         task.plan,
         tools.known,
         tools.devices,
@@ -150,7 +155,7 @@ def _rests(task: Task, tools: Tools) -> Rests:
     )
 
 
-def _filtered(plan: Plan, tools: Tools, on: Rests) -> tuple[Changes, ...]:
+def _filtered(plan: Plan, tools: Tools, on: StepInputs) -> tuple[Changes, ...]:
     """Bring rules and guard to the plan; what drops comes first in both.
 
     Who gets an address that another has is let in by his own groups once the
@@ -158,7 +163,7 @@ def _filtered(plan: Plan, tools: Tools, on: Rests) -> tuple[Changes, ...]:
     and before what they come to have.
     """
     guarded_by: list[Changes] = []
-    step = tools.known.spared.step
+    step = tools.known.skipped_steps.step
 
     def cut(addresses: frozenset[str]) -> Changes:
         return forget_connections(plan, addresses, tools.session)
@@ -241,7 +246,7 @@ def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
 
 def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
-    tools.known.spared.forget()
+    tools.known.skipped_steps.forget()
     return joined(
         guarded(Surface.GUARD, lambda: _apply_guard(plan, tools)),
         guarded(Surface.FIREWALL, lambda: _apply_firewall(plan, tools)),

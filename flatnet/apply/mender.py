@@ -28,7 +28,7 @@ from flatnet.apply import events
 from flatnet.apply.backoff import Backoff
 from flatnet.apply.events import ANYTHING, HOST, Happened, Teller
 from flatnet.apply.fights import RULES, Fights
-from flatnet.apply.filter.connections import owed
+from flatnet.apply.filter.connections import owed_cuts
 from flatnet.apply.foreign import Foreign
 from flatnet.apply.host import Tools, apply_rules
 from flatnet.apply.link.device_changes import DeviceChanges
@@ -80,7 +80,7 @@ class Mender:
         self.rest = 0.0
         # Who may have been open while rules were missing, and nobody has
         # judged since who connected meanwhile.
-        self.owed = owed.NOTHING
+        self.owed = owed_cuts.NOTHING
 
     @property
     def _subjects(self) -> Subjects:
@@ -243,7 +243,7 @@ class Mender:
         known, self._closed = self._closed, frozenset(closed(plan.forwarding))
         for device in sorted(self._closed - known):
             self._note_repair(Subject(Surface.FORWARDING, device))
-            self._tools.known.spared.forget()
+            self._tools.known.skipped_steps.forget()
 
     def _mend(
         self,
@@ -268,9 +268,9 @@ class Mender:
                 LOG.error("%s changed rules of flatnet: %s", who, _OPEN)
         # Who connected while rules were missing is judged by the next pass;
         # nobody can tell what somebody else had made of them.
-        self.owed |= owed.after(changes, plan.filter)
+        self.owed |= owed_cuts.after(changes, plan.filter)
         if foreign or is_lost:
-            self.owed = owed.EVERYTHING
+            self.owed = owed_cuts.EVERYTHING
         mended = [f"mended: {effect}" for effect in changes.made]
         for line in () if is_told else (*mended, *changes.warnings):
             LOG.warning("%s", line)

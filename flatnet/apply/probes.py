@@ -16,21 +16,21 @@ Goals, and how each is met:
 
 Given up: where the kernel does not tell, a guest's own device may have IPv6
 for as many seconds as there are ports, divided by sixteen; whole passes
-look at all, where that is due (`ration`).
+look at all, where that is due (`cpu_budget`).
 """
 
 import os
 from collections.abc import Collection, Iterable, Iterator
 
 from flatnet.apply.file_events import FileEvents
-from flatnet.apply.known import Known
+from flatnet.apply.link.device_reads import Reads
 from flatnet.apply.link.own_routes import OwnRoutes
-from flatnet.apply.link.reads import Reads
 from flatnet.apply.link.sysctl import apply_sysctls, setting_paths
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Plan, Port
-from flatnet.state.sliced import SlicedMap
+from flatnet.state.sliced_collections import SlicedMap
 
 # Ports that are looked at by one probe.
 _AT_ONCE = 16
@@ -43,7 +43,7 @@ Met = Effect | Failure
 class Probes:
     """Looks at a plan, some of it at a time."""
 
-    def __init__(self, known: Known, devices: Reads) -> None:
+    def __init__(self, known: WorkerCache, devices: Reads) -> None:
         self._known = known
         self._devices = devices
         self._turn: list[str] = []

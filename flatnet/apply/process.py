@@ -25,12 +25,12 @@ from collections.abc import Callable
 import msgspec
 
 from flatnet import heap, stderr
-from flatnet.apply import channel, lock
-from flatnet.apply.claim import claim_host
+from flatnet.apply import channel, files_lock
 from flatnet.apply.events import ANYTHING, Teller
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths
 from flatnet.apply.link.bridge import check_privilege
+from flatnet.apply.netns_lock import lock_namespace
 from flatnet.apply.worker import Worker
 from flatnet.exceptions import FlatnetError
 
@@ -84,8 +84,8 @@ def _service(
     """Return what serves a connection: the work, or why there is none."""
     try:
         check_privilege()
-        claimed = claim_host(lifeline=arguments.lifeline, seconds=PATIENCE)
-        lock.hold(
+        claimed = lock_namespace(lifeline=arguments.lifeline, seconds=PATIENCE)
+        files_lock.hold(
             arguments.networks_path,
             lifeline=arguments.lifeline,
             seconds=PATIENCE,

@@ -22,9 +22,9 @@ from flatnet.apply.filter.guard.nft_dump import (
     text,
 )
 from flatnet.apply.filter.guard.nft_dump import FAMILIES as NUMBERS
-from flatnet.apply.filter.iptables import touched
-from flatnet.apply.filter.iptables.native import NFT_FAMILIES
-from flatnet.apply.filter.iptables.touched import NOTHING, Told, Touched
+from flatnet.apply.filter.iptables import touched_tables
+from flatnet.apply.filter.iptables.kernel_tables import NFT_FAMILIES
+from flatnet.apply.filter.iptables.touched_tables import NOTHING, Told, Touched
 from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.devices import Devices
 from flatnet.apply.link.subscription import received, subscribed
@@ -85,9 +85,9 @@ _ANYTHING = Transaction(UNKNOWN, is_guards=True)
 class Watch:
     """The subscriptions of one process; open them before the first look."""
 
-    def __init__(self, *, has_rules_above: bool = False) -> None:
-        """`has_rules_above`: foreign rules may stand above our jumps."""
-        self._has_rules_above = has_rules_above
+    def __init__(self, *, has_foreign_openings: bool = False) -> None:
+        """`has_foreign_openings`: foreign rules may stand above our jumps."""
+        self._has_foreign_openings = has_foreign_openings
         self.devices = Devices()
         self._rules = subscribed(NETFILTER, (CHANGES,))
 
@@ -131,9 +131,9 @@ class Watch:
         return Transaction(
             UNKNOWN,
             is_guards=any(map(_is_guards, told)),
-            touched=touched.touched(
+            touched=touched_tables.touched(
                 [each for each in told if each.family in _OF_IPTABLES],
-                has_rules_above=self._has_rules_above,
+                has_foreign_openings=self._has_foreign_openings,
             ),
         )
 

@@ -17,10 +17,11 @@ import msgspec
 
 from flatnet import heap
 from flatnet.apply import channel
+from flatnet.apply.applied import Applied
 from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
 from flatnet.apply.events import ANYTHING, Teller
-from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
+from flatnet.apply.filter.connections.owed_cuts import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard.digests import KeptDigests
 from flatnet.apply.filter.guard.guard import FAMILIES, Guarding, read_tables
 from flatnet.apply.filter.guard.libnftables import Session
@@ -33,15 +34,14 @@ from flatnet.apply.host import (
     Tools,
     apply_task,
 )
-from flatnet.apply.known import Known
 from flatnet.apply.link.bridge import check_privilege
 from flatnet.apply.link.bridge_checks import uplink_trouble
-from flatnet.apply.link.stale import withdraw
+from flatnet.apply.link.port_usage import check_not_emptied
+from flatnet.apply.link.stale_ports import withdraw
 from flatnet.apply.link.uplinks import Uplinks, read_uplinks
-from flatnet.apply.link.usage import check_not_emptied
 from flatnet.apply.mender import Mender
-from flatnet.apply.standing import Standing
 from flatnet.apply.watch import Watch
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.exceptions import FlatnetError
 from flatnet.state.changes import Changes
 from flatnet.state.plan import Plan
@@ -67,14 +67,14 @@ class Worker:
     ) -> None:
         """`events` is a descriptor: what happens is told there."""
         self._connection = connection
-        self._watch = Watch(has_rules_above=bool(paths.top_regex))
-        known = Known(
+        self._watch = Watch(has_foreign_openings=bool(paths.top_regex))
+        known = WorkerCache(
             session.proven,
             rendering=Rendering(_MOST_DEPARTED),
             guarding=Guarding(KeptDigests(paths.networks_path, FAMILIES)),
         )
         self._tools = Tools(paths, session, known, self._watch.devices)
-        self._standing = Standing()
+        self._applied = Applied()
         self._teller = Teller(events)
         self._mender = Mender(self._tools, self._watch, self._teller)
         # The worker before may have died between the rules and the rest.
@@ -186,7 +186,7 @@ class Worker:
             if request.work is None:
                 self._uplinks.restore(request.uplinks, self._watch.devices)
                 return channel.Reply(uplinks=read_uplinks(request.uplinks))
-            if not self._standing.has(request.work.base):
+            if not self._applied.has(request.work.base):
                 return channel.Reply(lacks_base=True)
             return self._worked(request.work)
         except FlatnetError as error:
@@ -200,7 +200,7 @@ class Worker:
 
     def _worked(self, work: channel.Work) -> channel.Reply:
         changes = self._work(work)
-        if self._standing.is_as_found(work, changes.ports):
+        if self._applied.is_as_found(work, changes.ports):
             changes = replace(changes, ports=())
             return channel.Reply(changes=changes, as_found=True)
         return channel.Reply(changes=changes)
@@ -219,8 +219,8 @@ class Worker:
             self._tools.known.sets.forget()
             self._tools.known.rendering.collect()
             self._tools.known.daemons.doubt()
-        changes = self._apply(*self._standing.begun(work))
-        self._standing.done(work)
+        changes = self._apply(*self._applied.begun(work))
+        self._applied.done(work)
         return changes
 
     def _apply(self, wanted: Plan, ports: frozenset[str] | None) -> Changes:
@@ -234,9 +234,9 @@ class Worker:
         self._owed, self._mender.owed = EVERYTHING, NOTHING
         outcome = apply_task(Task(plan, unfit, owed, ports), self._tools)
         self._owed = outcome.owed
-        self._standing.note(plan, outcome.changes, ports)
+        self._applied.note(plan, outcome.changes, ports)
         self._uplinks.note(plan, self._watch.devices)
-        self._mender.note(plan, self._standing.plugged, outcome.changes)
+        self._mender.note(plan, self._applied.plugged, outcome.changes)
         self._declines.forget(outcome.changes.reloaded)
         self._declines.listen(plan.dhcp_servers)
         return replace(

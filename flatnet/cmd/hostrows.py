@@ -11,15 +11,15 @@ from flatnet.db import (
     snapshot,
 )
 from flatnet.db.engine import Database
-from flatnet.db.remembered import Remembered
+from flatnet.db.row_cache import RowCache
 from flatnet.exceptions import Conflict, NotFound
 from flatnet.plan import findings as found
-from flatnet.plan.holders import former_holders
-from flatnet.plan.kept import Kept, kept, rebound
+from flatnet.plan.former_holders import former_holders
+from flatnet.plan.kept_rows import Kept, kept, rebound
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import Snapshot
 from flatnet.state.scope import NOTHING, Covered, Scope
-from flatnet.state.taken import Taken
+from flatnet.state.taken_addresses import Taken
 
 LOG = logging.getLogger(__name__)
 BINARY = "flatnet-manager"
@@ -45,7 +45,7 @@ class DatabaseRows:
         self._host = host
         self._holder = holder
         self._told: tuple[str, str | None] | None = None
-        self._last = Remembered()
+        self._last = RowCache()
         # The last snapshot of all, and what it came to.
         self._whole = Snapshot(host), Kept()
         # Rows, and what a pass found that was nothing new to them.

@@ -22,7 +22,7 @@ from oslo_messaging import InvalidTransportURL, TransportURL
 from flatnet.apply.link.routes import routers
 from flatnet.config.settings import Settings
 from flatnet.exceptions import FlatnetError
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 LOG = logging.getLogger(__name__)
 # Seconds for all names together.

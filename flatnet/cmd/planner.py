@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from flatnet.config.settings import Settings
 from flatnet.plan.bridge import uplink_name
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.planned import Planned, planned
 from flatnet.state.plan import Uplink
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 
 @dataclass(frozen=True)

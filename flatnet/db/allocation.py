@@ -11,6 +11,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from flatnet.db import (
+    allocation_state,
     checks,
     draft,
     drafts,
@@ -20,8 +21,8 @@ from flatnet.db import (
     networks,
     releases,
     requests,
-    situation,
 )
+from flatnet.db.allocation_state import AllocationState
 from flatnet.db.batch import Batch
 from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
@@ -31,7 +32,6 @@ from flatnet.db.orders import (
     Placing,
     Served,
 )
-from flatnet.db.situation import Situation
 from flatnet.db.tenants import Tenants
 from flatnet.exceptions import (
     FixedIpNotFoundForSpecificInstance,
@@ -116,7 +116,7 @@ def add_address(
     """
     order = Order(instance_uuid, requested=((network_uuid, None),))
     locked = requests.locked_networks(connection, [order])
-    found = situation.read(connection, [order], locked, placement)
+    found = allocation_state.read(connection, [order], locked, placement)
     order, wanted = _checked(order, locked, found.tenants, placement)
     made = drafts.read(connection, [(order, wanted)], found, placement)
     ((network, _),) = wanted
@@ -148,14 +148,14 @@ def remove_address(
 
 def _allocate(
     connection: Connection, batch: Batch[Order], placement: Placing
-) -> tuple[tuple[Answer, ...], Situation]:
+) -> tuple[tuple[Answer, ...], AllocationState]:
     """Serve orders in their turn, and write what they got."""
     locked = requests.locked_networks(connection, batch.items)
     batch.join(requests.are_served_by(locked, batch.items))
     orders = batch.items
     # Now that nobody else can get at the networks: a call that waited may be
     # late, and its instance gone.
-    found = situation.read(connection, orders, locked, placement)
+    found = allocation_state.read(connection, orders, locked, placement)
     answers: dict[int, Answer] = {}
     wanted: dict[int, tuple[Order, Wanted]] = {}
     for number, order in enumerate(orders):

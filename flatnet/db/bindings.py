@@ -23,7 +23,7 @@ from sqlalchemy import (
 from flatnet.db import engine, models, tombstones
 from flatnet.db.clock import stamps
 from flatnet.db.models import AnyRow
-from flatnet.db.remembered import intern_or_none
+from flatnet.db.row_cache import intern_or_none
 from flatnet.db.tenants import Tenant
 from flatnet.db.tombstones import NOT_FOUND
 from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding

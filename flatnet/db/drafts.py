@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select
 
 from flatnet.db import bindings, fixed_ips, models, vifs
+from flatnet.db.allocation_state import AllocationState
 from flatnet.db.candidates import Asked
 from flatnet.db.draft import Draft, Wanted
 from flatnet.db.orders import Order, Placing
-from flatnet.db.situation import Situation
 from flatnet.db.tenants import Tenants
 
 NETWORKS = models.networks
@@ -20,7 +20,7 @@ NETWORKS = models.networks
 def read(
     connection: Connection,
     wanted: Sequence[tuple[Order, Wanted]],
-    found: Situation,
+    found: AllocationState,
     placement: Placing,
 ) -> Draft:
     """Return what orders are served from, of the networks that are wanted.

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import URL, Engine, exc, make_url
 
-from flatnet.db import pings, waits
+from flatnet.db import pings, timeouts
 from flatnet.exceptions import ConfigurationError
 
 _DRIVERS = {
@@ -63,7 +63,7 @@ def new_engine(
     :param isolation: of its transactions, but on SQLite, which has one level
     :raises ConfigurationError: there is no such driver
     """
-    arguments: dict[str, Any] = {"connect_timeout": int(waits.CONNECT_TIMEOUT)}
+    arguments: dict[str, Any] = {"connect_timeout": int(timeouts.CONNECT)}
     # Every transaction is ended by us: there is nothing to undo on return.
     options: dict[str, Any] = {"pool_reset_on_return": None}
     if dialect == "sqlite":

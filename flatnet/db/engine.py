@@ -5,7 +5,7 @@ is called with a `Database`: it runs whole in one transaction, and again
 from the start when another transaction got in its way.  So it must have no
 effect but in the database.
 
-Each has an end, with all its retries: see `waits`.
+Each has an end, with all its retries: see `timeouts`.
 
 Writers are serialised where it matters by locking the network's row (on
 SQLite by BEGIN IMMEDIATE), and read what is committed.  Readers see one
@@ -28,7 +28,7 @@ from tenacity import (
 )
 
 from flatnet import deadline
-from flatnet.db import drivers, failures, waits
+from flatnet.db import drivers, failures, timeouts
 from flatnet.exceptions import DatabaseUnavailable
 
 P = ParamSpec("P")
@@ -50,7 +50,9 @@ class Database:
     Nothing is connected before the first transaction.
     """
 
-    def __init__(self, url: str, *, patience: float = waits.PATIENCE) -> None:
+    def __init__(
+        self, url: str, *, patience: float = timeouts.PATIENCE
+    ) -> None:
         parsed = drivers.parsed_url(url)
         self.url = url
         self.name = drivers.printable(parsed)
@@ -148,7 +150,9 @@ class Database:
         """Whether a transaction that failed is not tried once more."""
         error = state.outcome.exception() if state.outcome else None
         if failures.is_lock(error):
-            needed = 0.0 if self.dialect == "sqlite" else waits.ONE_MORE_LOCK
+            needed = (
+                0.0 if self.dialect == "sqlite" else timeouts.ONE_MORE_LOCK
+            )
             return deadline.left() <= needed
         return deadline.left() <= 0 or state.attempt_number >= ATTEMPTS
 
@@ -169,17 +173,17 @@ class Database:
         budget = deadline.left()
         engine = self._writing if writes else self._reading
         with engine.connect() as fresh:
-            connection = fresh.execution_options(**{waits.WRITES: writes})
+            connection = fresh.execution_options(**{timeouts.WRITES: writes})
             transaction = connection.begin()
             answer = function(connection)
             if writes:
-                waits.check_commit(self.name, budget)
+                timeouts.check_commit(self.name, budget)
             try:
                 transaction.commit()
             except exc.DBAPIError as error:
                 if error.connection_invalidated:
                     # Not ours to repeat.
-                    raise waits.lost_commit(self.name, error) from error
+                    raise timeouts.lost_commit(self.name, error) from error
                 # Refused, and so not done; nor ever, once it is closed.
                 connection.invalidate(error)
                 raise

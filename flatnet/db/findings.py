@@ -8,14 +8,14 @@ from sqlalchemy import delete as delete_from
 
 from flatnet.db import bindings, engine, models
 from flatnet.db.clock import Now
-from flatnet.db.confirmed import (
+from flatnet.db.models import AnyRow
+from flatnet.db.unchanged_findings import (
     Found,
     as_found,
     confirmed,
     is_asked_for,
     names,
 )
-from flatnet.db.models import AnyRow
 from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
 
 BINDINGS = models.port_bindings

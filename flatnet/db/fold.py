@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from flatnet import deadline
-from flatnet.db import waits
+from flatnet.db import timeouts
 from flatnet.db.batch import Batch
 from flatnet.exceptions import DatabaseUnavailable, FlatnetError
 
@@ -64,7 +64,7 @@ class Fold(Generic[Item, Answer]):
         self,
         work: Callable[[Batch[Item]], Sequence[Answer | Exception]],
         *,
-        patience: float = waits.PATIENCE,
+        patience: float = timeouts.PATIENCE,
         late: Callable[[], FlatnetError] = _late,
     ) -> None:
         self._work = work
@@ -188,7 +188,7 @@ def _still_to_do(
         for call in calls:
             call.is_alone = True
         return calls
-    late = [each for each in calls if each.left <= waits.ONE_MORE_LOCK]
+    late = [each for each in calls if each.left <= timeouts.ONE_MORE_LOCK]
     if error.may_be_written or not late:
         return ()
     return [each for each in calls if each not in late]

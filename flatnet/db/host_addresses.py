@@ -10,7 +10,7 @@ from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.db.pool import Owner, Pool
 from flatnet.state.rows import LONGEST_REASON
-from flatnet.state.taken import InUse, Taken
+from flatnet.state.taken_addresses import InUse, Taken
 
 FIXED_IPS = models.fixed_ips
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Concerned
-from flatnet.db.remembered import Remembered, intern_or_none
+from flatnet.db.row_cache import RowCache, intern_or_none
 from flatnet.state.rows import Interface, Network
 
 VIFS = models.virtual_interfaces
@@ -138,7 +138,7 @@ def list_all(
 def from_rows(
     rows: Iterable[AnyRow],
     groups: Mapping[str, Sequence[int]],
-    last: Remembered | None = None,
+    last: RowCache | None = None,
 ) -> tuple[Interface, ...]:
     """Return the interfaces that rows of `ATTACHED` are of.
 
@@ -146,7 +146,7 @@ def from_rows(
     :param last: has those that were made before
     """
     of_each = (list(its) for _, its in groupby(rows, key=attrgetter("uuid")))
-    return (last or Remembered()).each(
+    return (last or RowCache()).each(
         "interfaces",
         (
             ((*map(tuple, its), *groups.get(its[0].instance_uuid, ())), its)

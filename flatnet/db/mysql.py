@@ -13,7 +13,7 @@ from pymysql.err import OperationalError
 from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
-from flatnet.db import server_addresses, waits
+from flatnet.db import server_addresses, timeouts
 from flatnet.db.tls import SharedContext
 
 # Rows, and with the second what `FLUSH TABLES WITH READ LOCK` and a change
@@ -55,8 +55,8 @@ class BoundConnection(Plain):  # type: ignore[misc]
     def _read_timeout(self) -> float:
         now = time.monotonic()
         if now >= self._known_until:
-            self._timeout = waits.answer_seconds()
-            self._known_until = now + waits.STEP
+            self._timeout = timeouts.answer_seconds()
+            self._known_until = now + timeouts.STEP
         return self._timeout
 
     @_read_timeout.setter
@@ -142,20 +142,20 @@ def _unreachable(
 
 
 def _seconds() -> float:
-    return max(deadline.left(waits.CONNECT_TIMEOUT), 0.1)
+    return max(deadline.left(timeouts.CONNECT), 0.1)
 
 
 def _prepare(connection: Any, _record: Any) -> None:
     # MySQL takes the second part for a comment: it knows no such timeout.
-    waits.execute(
+    timeouts.execute(
         connection,
-        _LOCK_TIMEOUT.format(waits.LOCK_TIMEOUT)
-        + f" /*M!100300 , idle_transaction_timeout = {waits.IDLE_TIMEOUT} */",
+        _LOCK_TIMEOUT.format(timeouts.LOCK)
+        + f" /*M!100300 , idle_transaction_timeout = {timeouts.IDLE} */",
     )
 
 
 def _begin(connection: Connection) -> None:
-    waits.told(connection, _LOCK_TIMEOUT, begins=True)
+    timeouts.told(connection, _LOCK_TIMEOUT, begins=True)
 
 
 def _before(connection: Connection, *_: Any) -> None:
@@ -163,4 +163,4 @@ def _before(connection: Connection, *_: Any) -> None:
 
 
 def _tell(connection: Connection) -> None:
-    waits.told(connection, _LOCK_TIMEOUT, begins=False)
+    timeouts.told(connection, _LOCK_TIMEOUT, begins=False)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from flatnet.state.rows import Interface, Network
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 Requested = tuple[tuple[str, str | None], ...]
 

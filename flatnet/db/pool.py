@@ -20,7 +20,7 @@ from flatnet.exceptions import (
     NoMoreFixedIps,
 )
 from flatnet.state.rows import LONGEST_REASON
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from psycopg2 import extensions
 from sqlalchemy import Connection, Engine, event
 
 from flatnet import deadline
-from flatnet.db import server_addresses, waits
+from flatnet.db import server_addresses, timeouts
 
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '{}s'"
 _DIRECTIONS = {
@@ -29,7 +29,7 @@ def listen(engine: Engine) -> None:
     extensions.set_wait_callback(_wait)
     event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", waits.forget)
+    event.listen(engine, "begin", timeouts.forget)
     event.listen(engine, "before_cursor_execute", _before)
     event.listen(engine, "commit", _tell)
 
@@ -39,9 +39,9 @@ def _wait(connection: Any) -> None:
 
     psycopg2 closes the connection on which this raises.
     """
-    at_most = waits.UPGRADE_PATIENCE
+    at_most = timeouts.UPGRADE_PATIENCE
     if connection.status == extensions.STATUS_SETUP:
-        at_most = waits.CONNECT_TIMEOUT
+        at_most = timeouts.CONNECT
     while (state := connection.poll()) != extensions.POLL_OK:
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), _DIRECTIONS[state])
@@ -98,10 +98,10 @@ def _addresses(host: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _prepare(connection: Any, _record: Any) -> None:
-    waits.execute(
+    timeouts.execute(
         connection,
-        f"SET lock_timeout = '{waits.LOCK_TIMEOUT}s'",
-        f"SET idle_in_transaction_session_timeout = '{waits.IDLE_TIMEOUT}s'",
+        f"SET lock_timeout = '{timeouts.LOCK}s'",
+        f"SET idle_in_transaction_session_timeout = '{timeouts.IDLE}s'",
     )
     connection.commit()
 
@@ -111,4 +111,4 @@ def _before(connection: Connection, *_: Any) -> None:
 
 
 def _tell(connection: Connection) -> None:
-    waits.told(connection, _LOCK_TIMEOUT, begins=False)
+    timeouts.told(connection, _LOCK_TIMEOUT, begins=False)

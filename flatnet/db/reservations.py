@@ -13,7 +13,7 @@ from flatnet.db import engine, fixed_ips, models, ranges, requests
 from flatnet.db.candidates import Asked
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 FIXED_IPS = models.fixed_ips
 # What machines on a segment say, nobody vouches for: so many of a network's

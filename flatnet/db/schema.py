@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 import flatnet
 from flatnet.db.engine import Database
-from flatnet.db.waits import UPGRADE_PATIENCE
+from flatnet.db.timeouts import UPGRADE_PATIENCE
 from flatnet.exceptions import DatabaseUnavailable, SchemaMismatch
 
 # Any number: it names the lock that keeps two upgrades apart.

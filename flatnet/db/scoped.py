@@ -16,7 +16,14 @@ from sqlalchemy import (
     select,
 )
 
-from flatnet.db import bindings, engine, interfaces, kinds, models, selects
+from flatnet.db import (
+    bindings,
+    combined_select,
+    engine,
+    interfaces,
+    models,
+    selects,
+)
 from flatnet.db.models import AnyRow
 from flatnet.db.selects import ALIVE, HOST, IDS, INSTANCE_UUIDS
 from flatnet.db.snapshot import (
@@ -75,7 +82,7 @@ _OF_INSTANCES = (
 )
 _OF_GROUPS = (("group", selects.groups_among(IDS)),)
 # Of instances, of groups, or of both.
-_together = lru_cache(kinds.together)
+_together = lru_cache(combined_select.together)
 
 
 @engine.reads
@@ -149,8 +156,10 @@ def _rows(
         wanted += _OF_GROUPS
         given |= {"ids": sorted(groups)}
     if not wanted:
-        return kinds.by_kind(())
-    return kinds.by_kind(connection.execute(_together(*wanted), given))
+        return combined_select.by_kind(())
+    return combined_select.by_kind(
+        connection.execute(_together(*wanted), given)
+    )
 
 
 def _bound(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from flatnet import deadline
-from flatnet.db import waits
+from flatnet.db import timeouts
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -46,7 +46,7 @@ def addresses(host: str) -> tuple[str, ...]:
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
-    thread.join(deadline.left(waits.CONNECT_TIMEOUT))
+    thread.join(deadline.left(timeouts.CONNECT))
     outcome = found[0] if found else TimeoutError("no name server answers")
     if isinstance(outcome, OSError):
         raise outcome

@@ -21,7 +21,7 @@ from flatnet.db import (
     selects,
 )
 from flatnet.db.models import AnyRow
-from flatnet.db.remembered import Remembered, plain
+from flatnet.db.row_cache import RowCache, plain
 from flatnet.state.rows import (
     GONE,
     SERVING,
@@ -53,7 +53,7 @@ class _Here:
 
 @engine.reads
 def read(
-    connection: Connection, host: str, last: Remembered | None = None
+    connection: Connection, host: str, last: RowCache | None = None
 ) -> Snapshot:
     """Return all that the database says about a host.
 
@@ -63,7 +63,7 @@ def read(
     :param last: what was read of the same host before; where all is as it
         was then, the snapshot is the same object
     """
-    last = last or Remembered()
+    last = last or RowCache()
     held = connection.execute(bindings.OF_HOST, {"host": host}).all()
     answer = plain(held)
     bound = last.made("bindings", answer, lambda: _bound(answer, held, last))
@@ -92,7 +92,7 @@ def read(
 
 
 def _bound(
-    answer: Iterable[object], rows: Iterable[AnyRow], last: Remembered
+    answer: Iterable[object], rows: Iterable[AnyRow], last: RowCache
 ) -> tuple[Binding, ...]:
     """All bindings of a host."""
     of_each = zip(answer, rows, strict=True)
@@ -126,7 +126,7 @@ def _here(
     joined: Iterable[AnyRow],
     bound: Collection[Binding],
     host: str,
-    last: Remembered,
+    last: RowCache,
 ) -> _Here:
     found = interfaces.from_rows(attached, interfaces.grouped(joined), last)
     living = {(each.uuid, each.instance_uuid) for each in found}
@@ -147,7 +147,7 @@ def _groups(connection: Connection, used: Sequence[int]) -> Sequence[AnyRow]:
 
 
 def _members(
-    connection: Connection, named: Collection[int], last: Remembered
+    connection: Connection, named: Collection[int], last: RowCache
 ) -> tuple[SourceMember, ...]:
     """All members of the groups that rules name."""
     if not named:

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-from flatnet.db import waits
+from flatnet.db import timeouts
 
 
 def listen(engine: Engine) -> None:
@@ -16,11 +16,11 @@ def listen(engine: Engine) -> None:
 def _prepare(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions: _begin does.
     connection.isolation_level = None
-    waits.execute(
+    timeouts.execute(
         connection, "PRAGMA journal_mode = WAL", "PRAGMA foreign_keys = ON"
     )
 
 
 def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get(waits.WRITES)
+    write = connection.get_execution_options().get(timeouts.WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
-from flatnet.passes.agenda import Agenda
 from flatnet.passes.outcome import Pass
+from flatnet.passes.schedule import Schedule
 from flatnet.state.scope import EVERYTHING, NOTHING, Scope
 
 # Passes whose outcome is kept for who waited for them.
@@ -42,7 +42,7 @@ class Asks:
     """
 
     def __init__(self, interval: float) -> None:
-        self._agenda = Agenda(interval)
+        self._schedule = Schedule(interval)
         self._changed = threading.Condition()
         self._scope = NOTHING
         # How many there were, and how many the present pass serves; how many
@@ -83,7 +83,7 @@ class Asks:
     def ask_again(self, scope: Scope, seconds: float) -> None:
         """Ask for a pass after a while, and nobody waits for it."""
         with self._changed:
-            self._agenda.put(scope, seconds)
+            self._schedule.put(scope, seconds)
             self._changed.notify_all()
 
     @property
@@ -119,10 +119,10 @@ class Asks:
         """Wait until there is something to do; false once it is to stop."""
         with self._changed:
             while not (self._stopping or self._asked > self._served):
-                self._scope |= (due := self._agenda.taken())
-                if due != NOTHING or self._agenda.whole() != NOTHING:
+                self._scope |= (due := self._schedule.taken())
+                if due != NOTHING or self._schedule.whole() != NOTHING:
                     break
-                self._changed.wait(self._agenda.seconds())
+                self._changed.wait(self._schedule.seconds())
             return not self._stopping
 
     def stop(self) -> None:
@@ -133,7 +133,7 @@ class Asks:
 
     def due(self) -> Scope:
         """Everything, if the clock says so."""
-        return self._agenda.whole()
+        return self._schedule.whole()
 
     def begin(self, scope: Scope) -> Scope:
         """Begin a pass; return its scope with that of all asks so far."""
@@ -147,7 +147,7 @@ class Asks:
         :param scope: what it was asked for
         """
         with self._changed:
-            self._agenda.note(scope, outcome, self.last)
+            self._schedule.note(scope, outcome, self.last)
             self.last, self.begun = outcome, None
             doubted, self._doubted = self._doubted, []
             for groups, doubt in doubted:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from flatnet.exceptions import FlatnetError
 from flatnet.passes import passlog
-from flatnet.passes.partners import AppliesPlans
+from flatnet.passes.protocols import AppliesPlans
 from flatnet.state.changes import Changes
 from flatnet.state.parts import Parts
 from flatnet.state.plan import Uplink

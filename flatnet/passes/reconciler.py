@@ -22,8 +22,8 @@ from flatnet.passes import passlog
 from flatnet.passes.asks import Asks, Ticket
 from flatnet.passes.keeper import Keeper
 from flatnet.passes.outcome import Pass, looked_at
-from flatnet.passes.partners import AppliesPlans, HostRows, MakesPlans
-from flatnet.plan.kept import Kept
+from flatnet.passes.protocols import AppliesPlans, HostRows, MakesPlans
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.planned import Planned
 from flatnet.state.effects import Effect
 from flatnet.state.plan import Uplink

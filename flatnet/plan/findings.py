@@ -1,6 +1,6 @@
 """What a pass found, as rows are to have it: only what they do not say yet."""
 
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.port import port_name, with_ports
 from flatnet.state.changes import FoundPort
 from flatnet.state.rows import (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import is_mac, made_by, of_family
-from flatnet.plan.fit import Fit, fit_interface
 from flatnet.plan.port import port
+from flatnet.plan.usable_rows import Fit, fit_interface
 from flatnet.state.filtering import Guest
 from flatnet.state.parts import GuestPart
 from flatnet.state.plan import DhcpHost, GuardedPort, Port

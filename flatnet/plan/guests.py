@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from flatnet.config.settings import Settings
 from flatnet.plan.dns_names import Names, renamed
 from flatnet.plan.guest import GuestRows, PlannedGuest, planned_guest
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.network import PlannedNetwork
 from flatnet.state.mappings import differing
 from flatnet.state.parts import GuestPart

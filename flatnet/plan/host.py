@@ -9,7 +9,7 @@ from flatnet.plan.network import PlannedNetwork, forwarders
 from flatnet.state.filtering import Outside
 from flatnet.state.parts import HostPart
 from flatnet.state.plan import Bridge, Forwarding
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 
 def host_part(
@@ -33,7 +33,7 @@ def host_part(
         is_guarded=bool(made),
         prevent_spoofing=settings.prevent_spoofing,
         isolated=not settings.allow_same_net_traffic,
-        has_rules_above=bool(settings.iptables_top_regex),
+        has_foreign_openings=bool(settings.iptables_top_regex),
         in_use=in_use,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flatnet.config.settings import Settings
 from flatnet.plan.bridge import bridge, unfit_bridge
-from flatnet.plan.fit import Fit, fit_network
+from flatnet.plan.usable_rows import Fit, fit_network
 from flatnet.state.filtering import FlatNetwork, Gateway
 from flatnet.state.parts import NetworkPart
 from flatnet.state.plan import Bridge, DhcpServer, GuardedNetwork, Uplink

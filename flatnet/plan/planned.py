@@ -15,7 +15,7 @@ from flatnet.plan.bridge import uplink_name
 from flatnet.plan.dns_names import Names
 from flatnet.plan.guests import Ground, Guests, guests
 from flatnet.plan.host import host_part
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.openings import PlannedGroup, planned_group
 from flatnet.plan.port import port_name, with_ports
@@ -25,8 +25,8 @@ from flatnet.state.parts import Member, Parts
 from flatnet.state.plan import Bridge, Uplink
 from flatnet.state.rows import GONE, Network, SecurityGroup, SourceMember
 from flatnet.state.scope import EVERYTHING, Scope
-from flatnet.state.sliced import SlicedMap, sliced
-from flatnet.state.taken import InUse
+from flatnet.state.sliced_collections import SlicedMap, sliced
+from flatnet.state.taken_addresses import InUse
 
 K = TypeVar("K")
 C = TypeVar("C")

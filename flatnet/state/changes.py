@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flatnet.state.effects import Effect, Subject
-from flatnet.state.taken import Declined, Taken
+from flatnet.state.taken_addresses import Declined, Taken
 
 
 class Kind(StrEnum):

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from flatnet.state.arranged import Arranged
 from flatnet.state.filtering import Filter
-from flatnet.state.named import Named
+from flatnet.state.guest_orders import Arranged
+from flatnet.state.name_index import NameIndex
 from flatnet.state.parts import Parts
 from flatnet.state.plan import Bridge, Guard, Plan, Port
 from flatnet.state.sources import Sources
@@ -48,12 +48,14 @@ def composed(
     )
 
 
-def _named(bridges: Iterable[Bridge], guests: Arranged) -> Named[Port] | None:
+def _named(
+    bridges: Iterable[Bridge], guests: Arranged
+) -> NameIndex[Port] | None:
     """All ports by name, if there are none of a network that is not here."""
     of = tuple(each.ports for each in bridges)
     if sum(map(len, of)) != guests.count:
         return None
-    return Named(of, guests.ports_named)
+    return NameIndex(of, guests.ports_named)
 
 
 def _guard(parts: Parts, guests: Arranged) -> Guard | None:
@@ -65,8 +67,8 @@ def _guard(parts: Parts, guests: Arranged) -> Guard | None:
         networks=tuple(sorted(networks, key=lambda each: each.bridge)),
         prevent_spoofing=parts.host.prevent_spoofing,
         isolated=parts.host.isolated,
-        has_rules_above=parts.host.has_rules_above,
-        arranged=Named((guests.guarded.values,), guests.guarded_named),
+        has_foreign_openings=parts.host.has_foreign_openings,
+        arranged=NameIndex((guests.guarded.values,), guests.guarded_named),
     )
 
 

@@ -53,16 +53,8 @@ class Verb(StrEnum):
 _WHOLE = {Surface.BRIDGE: "bridges", Surface.PORT: "ports"}
 
 
-@dataclass(frozen=True, slots=True)
-class TableKey:
-    """A table that a command such as iptables writes, or a chain of it."""
-
-    command: str
-    table: str
-    chain: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.command} {self.table} {self.chain}".rstrip()
+# A name among those of a surface, or the names that lead to what is within.
+Key = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +62,18 @@ class Subject:
     """A thing on a host: `key` is which among those of its surface.
 
     Nearly always that is a name; of forwarding it is the device, of the
-    guard a set or a table.  Empty is all of the surface.
+    guard a set or a table, of a firewall the names down to a part of it.
+    Empty is all of the surface.
     """
 
     surface: Surface
-    key: str | TableKey = ""
+    key: Key = ""
 
     def __str__(self) -> str:
         if not self.key:
             return _WHOLE.get(self.surface, self.surface.value)
-        return f"{self.surface} {self.key}"
+        names = (self.key,) if isinstance(self.key, str) else self.key
+        return " ".join((self.surface, *names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +82,7 @@ class Effect:
 
     surface: Surface
     verb: Verb
-    key: str | TableKey = ""
+    key: Key = ""
     detail: str = ""
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ are sorted, but those of openings and networks, which are tried in order.
 
 from dataclasses import dataclass, field
 
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.sliced_collections import SlicedSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from itertools import compress, filterfalse
 from operator import is_not
 from typing import TypeVar
 
-from flatnet.state.sliced import SlicedMap
+from flatnet.state.sliced_collections import SlicedMap
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -31,8 +31,8 @@ from flatnet.state.plan import (
     GuardedPort,
     Port,
 )
-from flatnet.state.sliced import SlicedMap
-from flatnet.state.taken import InUse
+from flatnet.state.sliced_collections import SlicedMap
+from flatnet.state.taken_addresses import InUse
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class HostPart:
 
     `sysctls` are (name, value) pairs.  `same_network` and `isolated` are
     both sides of `allow_same_net_traffic`; `is_guarded` says that there is a
-    bridge, `has_rules_above` that others' rules of iptables may let in what
-    ours do not.  `in_use` is what this host needs and no network may take.
+    bridge, `has_foreign_openings` that rules of others may let in what ours do
+    not.  `in_use` is what this host needs and no network may take.
     """
 
     host: str
@@ -53,7 +53,7 @@ class HostPart:
     is_guarded: bool = False
     prevent_spoofing: bool = True
     isolated: bool = False
-    has_rules_above: bool = False
+    has_foreign_openings: bool = False
     in_use: tuple[InUse, ...] = ()
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from flatnet.state.filtering import Filter
-from flatnet.state.named import Named, named
-from flatnet.state.sliced import SlicedMap
-from flatnet.state.taken import InUse
+from flatnet.state.name_index import NameIndex, named
+from flatnet.state.sliced_collections import SlicedMap
+from flatnet.state.taken_addresses import InUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +147,16 @@ class GuardedNetwork:
 class Guard:
     """The guard's tables; `isolated` is not `allow_same_net_traffic`.
 
-    `has_rules_above` says that rules of iptables that are not ours may let in
-    what ours do not.  `arranged` are its ports by name, where that is known.
+    `has_foreign_openings` says that rules of others may let in what ours do
+    not.  `arranged` are its ports by name, where that is known.
     """
 
     ports: tuple[GuardedPort, ...] = ()
     networks: tuple[GuardedNetwork, ...] = ()
     prevent_spoofing: bool = True
     isolated: bool = False
-    has_rules_above: bool = False
-    arranged: Named[GuardedPort] | None = field(
+    has_foreign_openings: bool = False
+    arranged: NameIndex[GuardedPort] | None = field(
         default=None, compare=False, repr=False
     )
 
@@ -199,7 +199,7 @@ class Plan:
     gone: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()
     in_use: tuple[InUse, ...] = ()
-    arranged: Named[Port] | None = field(
+    arranged: NameIndex[Port] | None = field(
         default=None, compare=False, repr=False
     )
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from flatnet.state.arranged import Arranged
 from flatnet.state.filtering import Group, Members
-from flatnet.state.held import Held
+from flatnet.state.guest_orders import Arranged
 from flatnet.state.mappings import difference
 from flatnet.state.parts import Member, Parts
-from flatnet.state.sliced import SlicedMap, sliced
+from flatnet.state.shared_members import Held
+from flatnet.state.sliced_collections import SlicedMap, sliced
 
 
 class Sources:

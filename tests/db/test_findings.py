@@ -7,7 +7,7 @@ from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.db import allocation, bindings, findings, models
 from flatnet.db.batch import Batch
 from flatnet.db.orders import Placing
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import GONE, SERVING, Finding

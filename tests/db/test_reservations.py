@@ -9,7 +9,7 @@ from flatnet.exceptions import (
     NetworkNotFound,
     NoMoreFixedIps,
 )
-from flatnet.state.taken import InUse, Taken
+from flatnet.state.taken_addresses import InUse, Taken
 from tests.db.conftest import (
     a_network,
     addresses_of,

@@ -10,7 +10,7 @@ from flatnet.cmd.planner import HostPlanner
 from flatnet.config.settings import Settings
 from flatnet.db import bindings, deallocation, models, security_groups
 from flatnet.plan.findings import findings
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort

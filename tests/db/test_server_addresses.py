@@ -12,7 +12,7 @@ from flatnet import deadline
 from flatnet.db import networks, server_addresses
 from flatnet.db.engine import Database
 from flatnet.exceptions import DatabaseUnavailable
-from tests.db.test_waits import BOUND, PATIENCE
+from tests.db.test_timeouts import BOUND, PATIENCE
 
 NAME = "db.example"
 DEAD = "127.0.0.9"

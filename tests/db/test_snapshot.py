@@ -10,7 +10,7 @@ from flatnet.db import (
     security_groups,
     snapshot,
 )
-from flatnet.db.remembered import Remembered
+from flatnet.db.row_cache import RowCache
 from flatnet.state.rows import SecurityGroup, SecurityRule, Snapshot
 from tests.db.conftest import a_network, allocate, an_instance
 
@@ -201,7 +201,7 @@ def test_what_is_as_it_was_read_last_is_the_same_object(database):
     a_network(database)
     instance = an_instance(database)
     allocate(database, instance)
-    last = Remembered()
+    last = RowCache()
     before = snapshot.read(database, "node1", last)
     assert snapshot.read(database, "node1", last) is before
 
@@ -210,7 +210,7 @@ def test_of_what_was_written_since_that_alone_is_made(database):
     a_network(database)
     first, second = (an_instance(database, hostname=f"vm_{n}") for n in (1, 2))
     allocate(database, first)
-    last = Remembered()
+    last = RowCache()
     before = snapshot.read(database, "node1", last)
     allocate(database, second)
     after = snapshot.read(database, "node1", last)
@@ -247,7 +247,7 @@ def test_what_was_written_since_is_read(database, table, values):
     instance = an_instance(database)
     memberships.add_instance(database, group=group, instance=instance.uuid)
     allocate(database, instance)
-    last = Remembered()
+    last = RowCache()
     before = snapshot.read(database, "node1", last)
     changed = delete(table) if values is None else update(table)
     if table is models.fixed_ips:

@@ -14,8 +14,8 @@ from flatnet.apply.filter.connections.conntrack import (
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
 from flatnet.apply.link.sysctl import apply_sysctls
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import joined
 from flatnet.state.effects import Surface
 from flatnet.state.plan import Uplink
@@ -147,7 +147,7 @@ def applied(plans, between=lambda: None):
             if cuts:
                 between()
             apply_sysctls(plan)
-            written = apply_firewall(plan.filter, Known(session.proven))
+            written = apply_firewall(plan.filter, WorkerCache(session.proven))
             forget = partial(forget_connections, plan, session=session)
             guarded = apply_guard(session, guarding, plan.guard, cut=forget)
             cut = cut_connections(plan, written.judged, session)

@@ -10,7 +10,7 @@ from flatnet.state.filtering import (
     Opening,
     Outside,
 )
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.sliced_collections import SlicedSet
 
 SOURCES = {
     4: ("10.1.0.0/16", "10.1.2.3/32"),

@@ -3,7 +3,7 @@
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import joined
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import network, settings, snapshot
@@ -40,7 +40,7 @@ def twice(planned, guarded):
     with Session() as session:
         first, again = (
             joined(
-                apply_firewall(planned, Known(session.proven)),
+                apply_firewall(planned, WorkerCache(session.proven)),
                 apply_guard(session, Guarding(), guarded),
             )
             for _ in range(2)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan, in_groups
@@ -82,7 +82,8 @@ def applier(namespace, directory):
             with Session() as session:
                 paths = HostPaths(str(directory))
                 return apply_task(
-                    Task(wanted), Tools(paths, session, Known(session.proven))
+                    Task(wanted),
+                    Tools(paths, session, WorkerCache(session.proven)),
                 ).changes
 
         return namespace.call(here)

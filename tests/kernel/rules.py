@@ -3,7 +3,7 @@
 from segment import guest
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.filtering import Filter
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
@@ -46,7 +46,7 @@ def address(number):
 
 def applied(namespace, plan, **options):
     """Apply a plan, which must succeed; return what was done."""
-    changes = namespace.call(apply_firewall, plan, Known(), **options)
+    changes = namespace.call(apply_firewall, plan, WorkerCache(), **options)
     assert changes.failures == ()
     return changes.made
 

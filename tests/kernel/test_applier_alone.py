@@ -12,7 +12,7 @@ import time
 import pytest
 from test_applier import FILTERED, PLAN, with_applier, worker_of
 
-from flatnet.apply import channel, claim, lock
+from flatnet.apply import channel, files_lock, netns_lock
 from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.exceptions import HostSetupError
 from flatnet.state.parts import Delta
@@ -60,7 +60,7 @@ def test_a_new_applier_waits_for_the_last_step_of_the_old(namespace, tmp_path):
 def test_who_waits_too_long_says_for_whom(namespace, tmp_path, monkeypatch):
     def second():
         with lock_of(tmp_path), pytest.raises(HostSetupError) as error:
-            lock.hold(str(tmp_path), lifeline=os.pipe()[0], seconds=0.2)
+            files_lock.hold(str(tmp_path), lifeline=os.pipe()[0], seconds=0.2)
         return str(error.value)
 
     text = namespace.call(second)
@@ -74,7 +74,7 @@ def test_others_cannot_take_the_lock(tmp_path):
     path = tmp_path / "flatnet-applier.lock"
     path.touch(mode=0o644)
     lifeline, _ = os.pipe()
-    os.close(lock.hold(str(tmp_path), lifeline=lifeline, seconds=1))
+    os.close(files_lock.hold(str(tmp_path), lifeline=lifeline, seconds=1))
     assert oct(path.stat().st_mode) == "0o100600"
 
 
@@ -84,7 +84,7 @@ def lock_of(directory):
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        lock.hold(str(directory), lifeline=reader, seconds=1)
+        files_lock.hold(str(directory), lifeline=reader, seconds=1)
         os.write(writer, b"!")
         signal.pause()
     os.read(reader, 1)
@@ -166,7 +166,7 @@ def test_two_daemons_with_files_of_their_own_are_two_too_many(
     def second(applier, started):
         applier.apply(parted(PLAN))
         with pytest.raises(HostSetupError) as error:
-            claim.claim_host(lifeline=os.pipe()[0], seconds=0.2)
+            netns_lock.lock_namespace(lifeline=os.pipe()[0], seconds=0.2)
         return str(error.value), started.process.pid
 
     text, pid = namespace.call(with_applier, second, tmp_path)
@@ -179,7 +179,7 @@ def test_nobody_else_keeps_an_applier_from_working(
 ):
     script = (
         "import socket, time; s = socket.socket(socket.AF_UNIX);"
-        f"s.bind({claim.NAME!r}); {'s.listen(0);' * listens}"
+        f"s.bind({netns_lock.NAME!r}); {'s.listen(0);' * listens}"
         "print('ready', flush=True); time.sleep(60)"
     )
     squatter = namespace.start(

@@ -10,7 +10,7 @@ from dhcp_pair import ADDRESSES, MACS, SERVER, Pair, about
 
 from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
-from flatnet.state.taken import Declined
+from flatnet.state.taken_addresses import Declined
 from tests.effects import RELOADED
 from tests.waiting import eventually
 

@@ -7,7 +7,7 @@ from rules import EMPTY, planned
 from test_watch import applier
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from tests.waiting import eventually
 
 # All that a plan may have.
@@ -61,10 +61,10 @@ def test_who_starts_wakes_all(namespace, tmp_path):
 @pytest.mark.parametrize(("family", "table"), TABLES)
 def test_a_pass_wakes_it_tells_and_writes_nothing(namespace, family, table):
     def steps():
-        known = Known()
+        known = WorkerCache()
         assert apply_firewall(PLAN, known).failures == ()
         # Who remembers, and who has just been started.
-        for each in (known, Known()):
+        for each in (known, WorkerCache()):
             before = shown(family)
             put_to_sleep(family, table)
             changes = apply_firewall(PLAN, each)
@@ -86,9 +86,9 @@ def test_another_programs_table_before_our_first_pass(namespace):
 
     def steps():
         # Where nothing is planned it may be as it is meant to be.
-        assert apply_firewall(EMPTY, Known()).warnings == ()
+        assert apply_firewall(EMPTY, WorkerCache()).warnings == ()
         assert is_dormant("ip", "filter")
-        changes = apply_firewall(PLAN, Known())
+        changes = apply_firewall(PLAN, WorkerCache())
         assert len(changes.warnings) == 1
         return is_dormant("ip", "filter")
 
@@ -97,10 +97,10 @@ def test_another_programs_table_before_our_first_pass(namespace):
 
 def test_what_cannot_be_read_is_woken_too(namespace):
     def steps():
-        apply_firewall(PLAN, Known())
+        apply_firewall(PLAN, WorkerCache())
         output("nft", "add rule ip filter INPUT ct state established accept")
         put_to_sleep("ip", "filter")
-        (told,) = apply_firewall(PLAN, Known()).warnings
+        (told,) = apply_firewall(PLAN, WorkerCache()).warnings
         assert "was dormant" in told
         assert "cannot read its table ip filter" in told
         return is_dormant("ip", "filter")

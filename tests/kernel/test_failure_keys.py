@@ -12,7 +12,7 @@ from flatnet.apply import command
 from flatnet.apply import host as appliers
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.plan.port import port_name
 from flatnet.state.changes import HOST, Failure, group_key
 from flatnet.state.effects import Subject, Surface
@@ -202,7 +202,7 @@ def test_a_group_that_no_rules_are_made_of_shuts_nobody(namespace, tmp_path):
     def once():
         with Session() as session:
             tools = Tools(
-                HostPaths(str(tmp_path)), session, Known(session.proven)
+                HostPaths(str(tmp_path)), session, WorkerCache(session.proven)
             )
             return apply_task(Task(BOTH, unfit=(odd, bad)), tools).changes
 

@@ -11,7 +11,7 @@ from flatnet.apply.command import _PATH
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.ipset_messages import SetError, SetSocket
 from flatnet.apply.filter.iptables.rendering import Rendering
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import group_key
 from flatnet.state.effects import Subject, Surface, Verb
 from tests.effects import chain, ipset
@@ -46,7 +46,7 @@ def test_a_bad_chain_shuts_its_group_and_no_other(namespace, monkeypatch):
     written = chain(Verb.WRITTEN, BAD)
     spoil(monkeypatch)
     for _ in range(2):
-        changes = namespace.call(apply_firewall, good, Known())
+        changes = namespace.call(apply_firewall, good, WorkerCache())
         (failure,) = changes.failures
         assert failure.subject == written.subject
         assert "70000" in failure.message
@@ -67,7 +67,7 @@ def test_a_chain_that_grows_beside_a_bad_one_has_each_rule_once(
     )
     applied(namespace, before)
     spoil(monkeypatch)
-    changes = namespace.call(apply_firewall, after, Known())
+    changes = namespace.call(apply_firewall, after, WorkerCache())
     (failure,) = changes.failures
     assert failure.subject == chain(Verb.WRITTEN, BAD).subject
     rules = namespace.run("iptables -S flatnet-g-2").splitlines()[1:]
@@ -78,7 +78,7 @@ def test_a_set_of_another_type_is_reported(namespace):
     """It would let in whoever is in it."""
     namespace.run("ipset create flatnet-g4-7 hash:ip")
     namespace.run("ipset add flatnet-g4-7 10.0.0.77")
-    changes = namespace.call(apply_firewall, planned(1), Known())
+    changes = namespace.call(apply_firewall, planned(1), WorkerCache())
     (failure,) = changes.failures
     assert "group 1 lets nothing in" in failure.message
     assert failure.key == group_key(1)
@@ -106,7 +106,7 @@ def test_a_set_that_keeps_who_left_lets_nobody_in(namespace, monkeypatch):
     delete = SetSocket.delete
     monkeypatch.setattr(SetSocket, "delete", refused)
     less = planned(1, members=("10.0.0.9",))
-    (failure,) = namespace.call(apply_firewall, less, Known()).failures
+    (failure,) = namespace.call(apply_firewall, less, WorkerCache()).failures
     assert (failure.key, failure.instances) == (
         group_key(1),
         (guest(1).instance_uuid,),
@@ -120,7 +120,7 @@ def test_a_set_that_keeps_who_left_lets_nobody_in(namespace, monkeypatch):
 def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
     namespace.run("ipset create flatnet-g4-7 hash:net hashsize 64 maxelem 1")
     plan = planned(1, members=("10.0.0.8", "10.0.0.9"))
-    changes = namespace.call(apply_firewall, plan, Known())
+    changes = namespace.call(apply_firewall, plan, WorkerCache())
     (failure,) = changes.failures
     assert failure.subject == Subject(Surface.IPSET, "flatnet-g4-7")
     assert "full" in failure.message
@@ -131,7 +131,7 @@ def test_a_set_that_takes_no_more_is_no_other_set_s_loss(namespace):
 
 def test_leftovers_in_the_other_backend_are_told(namespace):
     namespace.run("iptables-legacy -N flatnet-local")
-    changes = namespace.call(apply_firewall, planned(1), Known())
+    changes = namespace.call(apply_firewall, planned(1), WorkerCache())
     assert "iptables-legacy" in changes.failures[0].message
 
 
@@ -156,7 +156,7 @@ def test_the_legacy_backend_does_as_well(namespace, monkeypatch, tmp_path):
 
 def test_without_iptables_one_line_says_so(namespace, monkeypatch):
     monkeypatch.setattr("flatnet.apply.command._PATH", "/nonexistent")
-    changes = namespace.call(apply_firewall, planned(1), Known())
+    changes = namespace.call(apply_firewall, planned(1), WorkerCache())
     messages = {failure.message for failure in changes.failures}
     assert "iptables is not installed: apt-get install iptables" in messages
-    assert namespace.call(apply_firewall, EMPTY, Known()).failures == ()
+    assert namespace.call(apply_firewall, EMPTY, WorkerCache()).failures == ()

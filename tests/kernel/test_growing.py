@@ -5,7 +5,7 @@ import re
 from rules import RULES, address, applied, planned
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.effects import Verb
 from flatnet.state.rows import SecurityRule
 from tests.effects import chain
@@ -20,7 +20,7 @@ def rule_handles(namespace):
 def test_a_rule_at_the_end_touches_no_other(namespace):
     """No rule before it is written again, and nobody is judged anew."""
     last = SecurityRule(9, "tcp", 443, 443, "0.0.0.0/0")
-    known = Known()
+    known = WorkerCache()
     namespace.call(apply_firewall, planned(1, 2), known)
     before = rule_handles(namespace)
     longer = planned(1, 2, rules=(*RULES, last))
@@ -38,7 +38,7 @@ def test_a_rule_at_the_end_touches_no_other(namespace):
 
 
 def test_rules_at_the_end_of_an_edited_chain_are_not_enough(namespace):
-    known = Known()
+    known = WorkerCache()
     namespace.call(apply_firewall, planned(1, rules=RULES[:1]), known)
     namespace.run("iptables -I flatnet-g-1 -j ACCEPT")
     longer = planned(1, rules=RULES[:2])

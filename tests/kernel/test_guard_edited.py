@@ -22,7 +22,7 @@ from flatnet.apply.host import (
     Tools,
     apply_task,
 )
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.effects import Effect, Surface, Verb
 from tests.waiting import eventually
 
@@ -86,7 +86,7 @@ def test_who_is_guarded_by_an_edited_rule_counts_as_open(namespace, tmp_path):
 
     def steps():
         with Session() as session:
-            known = Known(session.proven)
+            known = WorkerCache(session.proven)
             tools = Tools(HostPaths(str(tmp_path)), session, known)
             assert apply_task(Task(ALL), tools).changes.failures == ()
             before = unguarded(ALL, session, known.guarding)

@@ -10,15 +10,15 @@ import pytest
 
 from flatnet.apply import channel, host
 from flatnet.apply.filter.connections import conntrack
-from flatnet.apply.filter.connections.owed import EVERYTHING, NOTHING
+from flatnet.apply.filter.connections.owed_cuts import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard import peers
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables import firewall
-from flatnet.apply.filter.iptables.narrowed import filtered_addresses
+from flatnet.apply.filter.iptables.revoked_access import filtered_addresses
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
-from flatnet.apply.known import Known
-from flatnet.apply.link.found import Finder
+from flatnet.apply.link.found_ports import Finder
 from flatnet.apply.worker import Worker
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST
 from flatnet.state.effects import Subject, Surface
@@ -29,7 +29,7 @@ from tests.planned import host_plan, parts_of
 
 
 def tools(paths, session):
-    return Tools(paths, session, Known(session.proven))
+    return Tools(paths, session, WorkerCache(session.proven))
 
 
 def in_session(wanted, paths, *, owed=EVERYTHING):

@@ -12,7 +12,7 @@ from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_heads import count
 from flatnet.apply.filter.iptables.tables import AddressSet
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.effects import Verb
 from tests.effects import ipset as ipset_effect
 from tests.waiting import eventually
@@ -185,7 +185,7 @@ def test_one_that_a_rule_of_others_names_stays_empty(namespace):
     """It is told of once, and not waited for again."""
 
     def applied():
-        known, told = Known(), []
+        known, told = WorkerCache(), []
         apply_firewall(planned(1), known)
         before = members()
         run(f"iptables -A {RULE}")

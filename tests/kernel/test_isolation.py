@@ -16,7 +16,7 @@ from segment import (
 )
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.filtering import Filter
 from flatnet.state.rows import SecurityRule
 
@@ -257,7 +257,7 @@ def test_ipv6_needs_a_rule_on_both_sides_to_be_answered(net):
 
 def test_nothing_of_the_rules_is_left_when_nothing_is_planned(net):
     plan(net, (guest(1), guest(2)), allow_same_net_traffic=False)
-    changes = net.node.call(apply_firewall, Filter(), Known())
+    changes = net.node.call(apply_firewall, Filter(), WorkerCache())
     assert changes.failures == ()
     assert "flatnet" not in net.node.run("iptables-save")
     assert "flatnet" not in net.node.run("ip6tables-save")

@@ -5,7 +5,7 @@ from edited import output
 from rules import planned
 
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 
 pytestmark = pytest.mark.parametrize("backend", ["legacy"], indirect=True)
 # What somebody does as soon as a program of IPv6 is run.
@@ -46,7 +46,7 @@ def test_what_comes_after_the_reading_is_seen(namespace, meddle, damage):
     happens = meddle("ip6tables-save", damage)
 
     def steps():
-        known = Known()
+        known = WorkerCache()
         assert apply_firewall(planned(1), known).failures == ()
         assert known.legacy.are_as_left()
         happens()
@@ -63,7 +63,7 @@ def test_what_comes_after_our_write_is_seen(namespace, meddle, damage):
     happens = meddle("ip6tables-restore", damage)
 
     def steps():
-        known = Known()
+        known = WorkerCache()
         assert apply_firewall(planned(1), known).failures == ()
         output("iptables", "-F", "flatnet-local")
         output("ip6tables", "-F", "flatnet-local")
@@ -78,7 +78,7 @@ def test_what_comes_after_our_write_is_seen(namespace, meddle, damage):
 
 def test_what_was_written_is_as_it_was_left(namespace, backend):
     def steps():
-        known = Known()
+        known = WorkerCache()
         for plan in (planned(1), planned(1, 2, rules=()), planned(1)):
             assert apply_firewall(plan, known).failures == ()
             assert known.legacy.are_as_left()

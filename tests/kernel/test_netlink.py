@@ -6,7 +6,7 @@ import pytest
 
 from flatnet.apply import netlink
 from flatnet.apply.filter.guard import nft_dump
-from flatnet.apply.filter.proven import generation
+from flatnet.apply.filter.nft_proof import generation
 
 
 def test_a_forked_process_asks_by_itself(namespace):

@@ -8,8 +8,8 @@ from tree_edits import MEDDLING, OF_PORTS, did
 
 from flatnet.apply import command
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.filter.iptables.narrowed import filtered_addresses
-from flatnet.apply.known import Known
+from flatnet.apply.filter.iptables.revoked_access import filtered_addresses
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.effects import Verb
 from flatnet.state.rows import SecurityGroup, SecurityRule
 from tests.builders import settings, snapshot
@@ -62,7 +62,7 @@ def judged(namespace, plans, between=lambda: None):
     """Apply plans one after the other; return who is judged by the last."""
 
     def passes():
-        known = Known()
+        known = WorkerCache()
         for plan in plans[:-1]:
             assert apply_firewall(plan, known).failures == ()
         between()
@@ -79,7 +79,7 @@ def judged(namespace, plans, between=lambda: None):
 
 
 def test_nobody_else_is_judged_for_a_group_that_comes(namespace):
-    known, groups = Known(), {}
+    known, groups = WorkerCache(), {}
     written = set()
     for number, group in enumerate(COMING, 1):
         groups[number] = (group,)

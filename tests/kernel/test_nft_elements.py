@@ -13,7 +13,7 @@ from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_elements import Change
-from flatnet.apply.filter.proven import generation
+from flatnet.apply.filter.nft_proof import generation
 from flatnet.exceptions import HostSetupError
 
 put, write = nft_elements.put_elements, nft_elements.write_elements

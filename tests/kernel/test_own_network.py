@@ -18,11 +18,11 @@ from guarded import guard, guarded_network
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.link.addressing import conflicts
-from flatnet.apply.link.reads import DUMP
-from flatnet.apply.link.stale import withdraw
+from flatnet.apply.link.device_reads import DUMP
+from flatnet.apply.link.stale_ports import withdraw
 from flatnet.apply.link.strangers import Strangers, strangers, ways
 from flatnet.state.effects import Effect, Surface, Verb
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 from tests.effects import BRIDGE
 
 BROKER = InUse("10.0.0.9", "the broker")

@@ -19,7 +19,7 @@ from bridged import (
 )
 
 from flatnet.apply.link.links import link_pass
-from flatnet.apply.link.usage import unused
+from flatnet.apply.link.port_usage import unused
 from flatnet.state.changes import Changes
 from tests.effects import BRIDGE
 

@@ -7,9 +7,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 from test_devices import ip
 
 from flatnet.apply.link import taps
+from flatnet.apply.link.device_reads import DUMP
 from flatnet.apply.link.devices import Devices
 from flatnet.apply.link.link import NO_OPENER, read_links
-from flatnet.apply.link.reads import DUMP
 from flatnet.apply.link.removal import remove, remove_group
 
 GROUP = 77

@@ -7,12 +7,12 @@ from rules import RULES, applied
 from test_new_groups import STANDING, addresses, grouped
 from tree_edits import MEDDLING, OF_PORTS, did
 
+from flatnet.apply.filter.iptables.compared_tables import ComparedTables
 from flatnet.apply.filter.iptables.firewall import apply_firewall
-from flatnet.apply.filter.iptables.native import NFT_FAMILIES
+from flatnet.apply.filter.iptables.kernel_tables import NFT_FAMILIES
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.saved import confirm, read_back
-from flatnet.apply.filter.iptables.settled import Settled
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.effects import Verb
 from flatnet.state.rows import SecurityRule
 from tests.effects import chain
@@ -43,7 +43,7 @@ def jump_away():
     did("iptables -D FORWARD 1")
 
 
-class Unsettled(Settled):
+class Unsettled(ComparedTables):
     """Knows nothing, so that all is compared each time."""
 
     def has(self, compared):
@@ -63,7 +63,7 @@ def lived(namespace, settled, steps, *, departed, is_read):
     """
 
     def live():
-        known = Known(rendering=Rendering(departed), settled=settled)
+        known = WorkerCache(rendering=Rendering(departed), settled=settled)
         found = []
         for step in steps:
             if callable(step):
@@ -86,7 +86,7 @@ def check(namespaces, steps, *, departed, is_read):
     """Have two hosts live the same, one of which knows nothing."""
     one, other = namespaces(), namespaces()
     options = {"departed": departed, "is_read": is_read}
-    found = lived(one, Settled(), steps, **options)
+    found = lived(one, ComparedTables(), steps, **options)
     assert found == lived(other, Unsettled(), steps, **options)
     # Where profiles stay there is more than the plan has.
     assert departed or applied(one, steps[-1]) == ()
@@ -159,7 +159,7 @@ def test_what_somebody_edited_is_found_where_another_group_comes(namespaces):
 def test_of_a_group_that_comes_its_own_chains_are_compared(namespace):
     """And those above it, but none of other groups."""
 
-    class Told(Settled):
+    class Told(ComparedTables):
         def rest(self, compared):
             found = super().rest(compared)
             seen.append({each.name for each in found[1].chains})
@@ -168,7 +168,7 @@ def test_of_a_group_that_comes_its_own_chains_are_compared(namespace):
     seen: list[set[str]] = []
 
     def compared():
-        known = Known(settled=Told())
+        known = WorkerCache(settled=Told())
         for plan in (STOOD, STOOD, NEW):
             seen.clear()
             assert apply_firewall(plan, known).failures == ()

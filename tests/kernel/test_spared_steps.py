@@ -14,9 +14,9 @@ from test_host import directory, emptied  # noqa: F401
 from flatnet.apply import host
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.host import HostPaths, Task, Tools, apply_task
-from flatnet.apply.known import Known
 from flatnet.apply.link.devices import Devices
 from flatnet.apply.probes import Probes
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.rows import SecurityGroup
 from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan, in_groups
@@ -52,7 +52,7 @@ class Host:
     """Passes of one process over its host, and the steps they took."""
 
     def __init__(self, session, files):
-        self.known, self.devices = Known(session.proven), Devices()
+        self.known, self.devices = WorkerCache(session.proven), Devices()
         self._tools = Tools(
             HostPaths(str(files)), session, self.known, self.devices
         )
@@ -65,7 +65,7 @@ class Host:
         assert changes.failures == ()
         return changes
 
-    def rests(self, wanted=PLAN):
+    def step_inputs(self, wanted=PLAN):
         """Whether a pass has no step to take."""
         return self.a_pass(wanted).made == () and not self.taken
 
@@ -89,7 +89,7 @@ def resting(namespace, directory, monkeypatch):  # noqa: F811
                 step = here.note(name, getattr(host, name))
                 monkeypatch.setattr(host, name, step)
             here.a_pass(ports=None)
-            eventually(here.rests)
+            eventually(here.step_inputs)
             does(here)
             here.devices.close()
             done("ip link delete beside")
@@ -123,7 +123,7 @@ def test_what_others_do_is_looked_at(resting, directory, meddling, steps):  # no
         done(command)
         # Who is killed may take a moment to end.
         eventually(lambda: here.a_pass() and steps <= set(here.taken))
-        eventually(here.rests)
+        eventually(here.step_inputs)
         if "/25" in meddling:
             assert "overlaps" in str(here.a_pass().warnings)
 
@@ -145,7 +145,7 @@ def test_a_set_that_is_emptied_is_seen_by_a_probe(resting):
         done("ipset flush")
         assert Probes(here.known, here.devices).changed_rules()
         assert here.a_pass().made
-        eventually(here.rests)
+        eventually(here.step_inputs)
 
     resting(flushed)
 

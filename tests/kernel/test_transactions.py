@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from test_watch import applier, output
 
 from flatnet.apply import watch
-from flatnet.apply.filter.iptables.touched import NOTHING
+from flatnet.apply.filter.iptables.touched_tables import NOTHING
 from flatnet.apply.rule_writers import UNKNOWN
 
 

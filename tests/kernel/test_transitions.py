@@ -6,7 +6,7 @@ from segment import guest, probe, segment
 
 from flatnet.apply.filter.iptables import firewall
 from flatnet.apply.filter.iptables.ipset_messages import SetSocket
-from flatnet.apply.known import Known
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.rows import SecurityGroup
 from tests.builders import settings, snapshot
 from tests.planned import filter_plan, in_groups
@@ -73,12 +73,12 @@ def passing(net, before, after):
         for (place, name), write in writes.items():
             setattr(place, name, looking(write))
         wanted = planned(**after, **options)
-        changes = firewall.apply_firewall(wanted, Known())
+        changes = firewall.apply_firewall(wanted, WorkerCache())
         assert changes.failures == ()
         return seen
 
     wanted = planned(**before, **options)
-    first = net.node.call(firewall.apply_firewall, wanted, Known())
+    first = net.node.call(firewall.apply_firewall, wanted, WorkerCache())
     assert first.failures == ()
     old = reached()
     on_the_way = net.node.call(observed)

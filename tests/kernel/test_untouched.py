@@ -11,7 +11,7 @@ from rules import RULES
 from test_watch import output
 
 from flatnet.apply.applier_client import Applier, start_applier
-from flatnet.apply.filter.proven import generation
+from flatnet.apply.filter.nft_proof import generation
 from flatnet.apply.netlink import NETFILTER, KeptSocket
 from flatnet.state.effects import Verb
 from flatnet.state.rows import SecurityGroup

@@ -13,7 +13,7 @@ from test_host import OPTIONS, ROWS, Path, tempfile
 from test_watch import applier, rules
 
 from flatnet.apply.link.links import link_pass
-from flatnet.apply.link.usage import is_used
+from flatnet.apply.link.port_usage import is_used
 from flatnet.exceptions import HostSetupError
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Plan

@@ -16,7 +16,7 @@ from namespaces import fresh_namespace
 from steps import MEDDLING, NAMES, OF_PROCESS, RATIONED, SEEN
 
 from flatnet.apply.applier_client import Applier
-from flatnet.plan.kept import Kept
+from flatnet.plan.kept_rows import Kept
 from flatnet.plan.planned import planned
 from flatnet.state.effects import Surface, Verb
 from flatnet.state.scope import EVERYTHING, NOTHING

@@ -14,7 +14,7 @@ from test_rpc import (
 )
 
 from flatnet.db import networks
-from flatnet.state.taken import Taken
+from flatnet.state.taken_addresses import Taken
 
 __all__ = ("api", "broker", "database", "node")
 

@@ -8,10 +8,10 @@ from pyroute2 import IPRoute
 
 from flatnet.apply.link.bridge_checks import check_bridge
 from flatnet.apply.link.device_index import DeviceIndex
+from flatnet.apply.link.device_reads import DUMP
 from flatnet.apply.link.device_view import DeviceView
 from flatnet.apply.link.link import Link
 from flatnet.apply.link.links import LinkPass
-from flatnet.apply.link.reads import DUMP
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import Bridge
 

@@ -8,7 +8,7 @@ import pytest
 from flatnet.apply.link.device_index import DeviceIndex
 from flatnet.apply.link.device_view import DeviceView
 from flatnet.apply.link.link import MARK, SWITCHES, Link
-from flatnet.state.sliced import SlicedMap
+from flatnet.state.sliced_collections import SlicedMap
 
 
 def some_device(luck):

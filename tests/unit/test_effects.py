@@ -7,7 +7,7 @@ import pytest
 
 from flatnet.apply import channel
 from flatnet.state.changes import HOST, Changes, Failure, Fight, group_key
-from flatnet.state.effects import Effect, Subject, Surface, TableKey, Verb
+from flatnet.state.effects import Effect, Subject, Surface, Verb
 from tests.effects import BRIDGE, chain, cut, guard_set, port, was_set
 
 LINES = {
@@ -51,7 +51,7 @@ def test_the_daemon_gets_what_the_applier_did(surface):
         tuple(Effect(surface, verb, "x", "for people") for verb in Verb),
         tuple(
             Failure(Subject(surface, which), "refused", ("vm-1",), key)
-            for which in ("x", TableKey("iptables", "filter", "INPUT"))
+            for which in ("x", ("iptables", "filter", "INPUT"))
             for key in (None, HOST, group_key(1))
         ),
         fights=(Fight(Subject(surface), "somebody", 0, 5),),

@@ -5,7 +5,7 @@ import pytest
 from flatnet.apply.filter.connections.flows import Flow, Judge
 from flatnet.state.filtering import Filter, Group, Guest, Members, Opening
 from flatnet.state.rows import SecurityGroup, SecurityRule
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.sliced_collections import SlicedSet
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import filter_plan, in_groups
 

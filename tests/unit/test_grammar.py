@@ -11,8 +11,8 @@ from flatnet.state.changes import guest_key
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import Opening
 from flatnet.state.rows import SecurityGroup, SecurityRule
-from flatnet.state.sliced import SlicedSet
-from flatnet.state.taken import InUse
+from flatnet.state.sliced_collections import SlicedSet
+from flatnet.state.taken_addresses import InUse
 from tests.builders import dhcp_host, interface, network, settings, snapshot
 from tests.effects import DHCP, port
 from tests.planned import host_plan, in_groups

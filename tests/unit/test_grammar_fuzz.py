@@ -24,7 +24,7 @@ from flatnet.apply.grammar.plan import checked
 from flatnet.apply.link import sysctl
 from flatnet.apply.link.strangers import Strangers
 from flatnet.exceptions import HostSetupError
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.sliced_collections import SlicedSet
 from tests.unit.test_grammar import plan
 
 PLANS = 20_000

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.apply.filter.guard import amendments, nft, nft_keys
+from flatnet.apply.filter.guard import nft, nft_keys, set_repairs
 from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.link.strangers import Strangers
 from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
@@ -71,7 +71,7 @@ class Kernel:
                 )
                 for each in table.sets
             }
-            found = nft.FoundTable(nft.outline(table), elements)
+            found = nft.FoundTable(nft.layout(table), elements)
             self.held[table.family] = found
         return found
 
@@ -81,7 +81,7 @@ class Kernel:
         for table in tables:
             present = self.present(table)
             changes = guarding.changes(table, present)
-            self.held[table.family] = amendments.amended(present, changes)
+            self.held[table.family] = set_repairs.amended(present, changes)
             guarding.settle(table, self.held[table.family])
             count += sum(len(e.added) + len(e.removed) for e in changes)
         return count

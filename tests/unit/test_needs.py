@@ -10,7 +10,7 @@ from oslo_messaging import TransportURL
 from flatnet.cmd import needs
 from flatnet.db.engine import Database
 from flatnet.exceptions import HostSetupError
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 from tests.builders import settings
 
 

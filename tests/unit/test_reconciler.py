@@ -200,9 +200,9 @@ def test_what_others_ask_for_uses_up_no_retry():
     begun = time.monotonic()
     for _ in range(6):
         reconciler.run_pass(of_instance("vm-2"))
-    assert reconciler._asks._agenda.whole_due < begun + 2
+    assert reconciler._asks._schedule.whole_due < begun + 2
     reconciler.run_pass()
-    assert reconciler._asks._agenda.whole_due < time.monotonic() + 2.5
+    assert reconciler._asks._schedule.whole_due < time.monotonic() + 2.5
 
 
 def test_who_waits_is_told_of_the_pass_that_served_him(running):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from flatnet.plan.kept import Kept, kept
+from flatnet.plan.kept_rows import Kept, kept
 from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort

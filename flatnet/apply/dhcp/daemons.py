@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from flatnet.apply import files
+from flatnet.apply.cpu_budget import CpuBudget
 from flatnet.apply.dhcp.taken_ports import TakenPorts
-from flatnet.apply.ration import Ration
 from flatnet.exceptions import HostSetupError
 
 # Milliseconds until a dnsmasq that does not end is killed, and then waited
@@ -56,7 +56,7 @@ class Running:
         self._handles: dict[Dnsmasq, int] = {}
         # Each that ends is told by it once, else it would be all the time.
         self._ends = select.epoll()
-        self._ration = Ration()
+        self._budget = CpuBudget()
 
     @property
     def descriptor(self) -> int:
@@ -71,7 +71,7 @@ class Running:
         """Return them by bridge; see `our_daemons`."""
         if self._found is None or self.ended():
             self.forget()
-            with self._ration.taken():
+            with self._budget.taken():
                 self._found = self._looked_for(networks_path)
         return self._found
 
@@ -96,7 +96,7 @@ class Running:
 
     def doubt(self) -> None:
         """The same, where looking is due."""
-        if self._ration.is_due:
+        if self._budget.is_due:
             self.forget()
 
     def signal(

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 from flatnet.apply.link.packets import ear
 from flatnet.state.plan import DhcpServer
-from flatnet.state.taken import Declined
+from flatnet.state.taken_addresses import Declined
 
 _IP = 0x0800
 # struct sock_filter: IPv4, UDP, not a later fragment, destination port 67;

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
-from flatnet.state.held import Held
+from flatnet.state.shared_members import Held
 
 
 class Gathered(Held):

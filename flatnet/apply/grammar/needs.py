@@ -3,7 +3,7 @@
 import re
 
 from flatnet.apply.grammar import values
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 # Part of a line for people, and so free of what ends one.
 _WHAT = re.compile(r"[A-Za-z0-9_ .()-]{1,80}")

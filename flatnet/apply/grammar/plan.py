@@ -21,7 +21,7 @@ from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure, guest_key, network_key
 from flatnet.state.effects import Surface
-from flatnet.state.named import amended
+from flatnet.state.name_index import amended
 from flatnet.state.plan import (
     Bridge,
     DhcpHost,
@@ -191,7 +191,7 @@ def _guard(guard: Guard, found: Instances) -> Guard:
     for each in (
         guard.prevent_spoofing,
         guard.isolated,
-        guard.has_rules_above,
+        guard.has_foreign_openings,
     ):
         values.choice(each, (True, False))
     ports = found.kept(guard.ports, _check_guarded, _port_failure)

@@ -27,7 +27,7 @@ from flatnet.apply.link.links import LinkPass
 from flatnet.exceptions import HostSetupError
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Bridge
-from flatnet.state.taken import InUse, Taken
+from flatnet.state.taken_addresses import InUse, Taken
 
 
 def check_address(

@@ -16,7 +16,7 @@ other that were both set so.
 import struct
 from collections.abc import Mapping
 
-from flatnet.apply.link.setting import changed
+from flatnet.apply.link.set_link import changed
 from flatnet.apply.netlink import attribute, by_kind
 
 # From linux/if.h, linux/if_bridge.h, linux/if_link.h and linux/rtnetlink.h.

@@ -31,11 +31,11 @@ from flatnet.apply.link.addressing import (
 )
 from flatnet.apply.link.bridge_checks import check_bridge, is_ours
 from flatnet.apply.link.conflicts import Surroundings
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link
 from flatnet.apply.link.links import ERRORS, LinkPass, disable_ipv6, link_pass
 from flatnet.apply.link.ports import apply_port, is_device, shut_port
-from flatnet.apply.link.reads import DUMP, Reads
-from flatnet.apply.link.stale import remove_ports
+from flatnet.apply.link.stale_ports import remove_ports
 from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes

@@ -28,8 +28,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.link import Address
-from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.routes import (
     Route,
     device_index,
@@ -37,7 +37,7 @@ from flatnet.apply.link.routes import (
     routes,
 )
 from flatnet.exceptions import HostSetupError
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 _ONE_ADDRESS = 32
 _DISCARD_PORT = 9

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from flatnet.apply.link.link import SWITCHES, Link
-from flatnet.state.sliced import SlicedMap
+from flatnet.state.sliced_collections import SlicedMap
 
 _NOBODY: frozenset[str] = frozenset()
 

@@ -12,7 +12,7 @@ read a device again once we changed it.
 Given up: who may open a tap, that a device without a carrier got IPv6, and
 the alias of one that is down change without an event.  Our own changes are
 followed by a reading of the device; those of others are seen when all are
-read, which a whole pass does where it is due (`ration`).  An IPv6 address
+read, which a whole pass does where it is due (`cpu_budget`).  An IPv6 address
 that the kernel makes itself is told of once nobody else has it.
 """
 
@@ -25,6 +25,7 @@ from dataclasses import replace
 from typing import Any
 
 from flatnet.apply import netlink
+from flatnet.apply.cpu_budget import CpuBudget
 from flatnet.apply.link.blocked_ports import blocked_by_bridge
 from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.device_index import DeviceIndex
@@ -40,7 +41,6 @@ from flatnet.apply.link.link import (
     read_link,
 )
 from flatnet.apply.link.subscription import received, subscribed
-from flatnet.apply.ration import Ration
 
 # From linux/rtnetlink.h: devices, addresses of both families, who got IPv6,
 # forwarding; and from linux/socket.h.
@@ -68,7 +68,7 @@ class Devices:
         self._moved = DeviceChanges()
         self._askers: dict[int, int] = {}
         self._connection: Any = None
-        self._ration = Ration()
+        self._budget = CpuBudget()
 
     @property
     def socket(self) -> socket.socket:
@@ -179,7 +179,7 @@ class Devices:
 
     def doubt(self) -> None:
         """Have the devices read again the next time, where that is due."""
-        if self._ration.is_due:
+        if self._budget.is_due:
             self._is_current = False
 
     def moved(self) -> DeviceChanges:
@@ -216,7 +216,7 @@ class Devices:
         if self._is_current:
             return
         is_first = not self._known
-        with self._ration.taken():
+        with self._budget.taken():
             there = {each.index: each for each in self._dumps.read()}
             self._is_current = True
             for index in {*self._known, *there}:

@@ -19,16 +19,16 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from flatnet.apply.files import read_setting, write_setting
 from flatnet.apply.link.blocked_ports import unblock
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.device_view import DeviceView
 from flatnet.apply.link.link import Address, Link, lets_pass
-from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.removal import remove, remove_group
-from flatnet.apply.link.setting import set_link
+from flatnet.apply.link.set_link import set_link
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure, network_key
 from flatnet.state.effects import Effect, Subject, Surface
 from flatnet.state.plan import Bridge
-from flatnet.state.taken import Taken
+from flatnet.state.taken_addresses import Taken
 
 ERRORS = (NetlinkError, OSError, HostSetupError)
 # Numbers that nobody gives to a group of his own.

@@ -13,13 +13,13 @@ Given up: what was written before a worker began, for it has seen nothing.
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+from flatnet.apply.link.device_reads import Reads
 from flatnet.apply.link.link import MARK, Link
 from flatnet.apply.link.links import ERRORS, link_pass
-from flatnet.apply.link.reads import Reads
 from flatnet.state.changes import Changes
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Plan, Port
-from flatnet.state.sliced import SlicedMap
+from flatnet.state.sliced_collections import SlicedMap
 
 # The names of the ports that a pass is about, none for all.
 Names = frozenset[str] | None

@@ -15,7 +15,7 @@ import struct
 from collections.abc import Iterator
 
 from flatnet.apply import netlink
-from flatnet.apply.link.reads import Reads
+from flatnet.apply.link.device_reads import Reads
 from flatnet.apply.link.routes import device_index
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Plan

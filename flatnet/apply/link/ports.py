@@ -15,8 +15,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.link.link import MARK, Link
 from flatnet.apply.link.links import ERRORS, LinkPass, disable_ipv6
+from flatnet.apply.link.port_usage import is_used
 from flatnet.apply.link.taps import drop_tap, loses, set_tap, wanted_owner
-from flatnet.apply.link.usage import is_used
 from flatnet.exceptions import HostSetupError
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import Bridge, Port

@@ -14,7 +14,7 @@ import threading
 from pyroute2.netlink.exceptions import NetlinkError
 
 from flatnet.apply.link import rtnl
-from flatnet.apply.link.reads import Reads
+from flatnet.apply.link.device_reads import Reads
 from flatnet.apply.netlink import attribute
 
 # From linux/rtnetlink.h and linux/if_link.h.

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from flatnet.apply.grammar import values as grammar_values
 from flatnet.apply.link.conflicts import Surroundings, own_ways
 from flatnet.apply.link.device_index import DeviceIndex
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.link import Address, Link
-from flatnet.apply.link.reads import DUMP, Reads
 from flatnet.apply.link.routes import device_name
 from flatnet.state.plan import Guard, GuardedNetwork
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 from pyroute2.netlink.exceptions import NetlinkError
 
+from flatnet.apply.link.device_reads import Reads
 from flatnet.apply.link.link import Link, read_link
 from flatnet.apply.link.links import ERRORS, LinkPass, link_pass, reason
-from flatnet.apply.link.reads import Reads
 from flatnet.state.plan import Plan, Uplink
 
 LOG = logging.getLogger("flatnet.applier")

@@ -12,7 +12,7 @@ import sys
 import time
 
 from flatnet.apply.filter.guard.nft_dump import CHANGES
-from flatnet.apply.filter.iptables.native import marks_in
+from flatnet.apply.filter.iptables.kernel_tables import marks_in
 from flatnet.apply.link.subscription import received, subscribed
 from flatnet.apply.netlink import NETFILTER, KeptSocket
 from flatnet.exceptions import HostSetupError

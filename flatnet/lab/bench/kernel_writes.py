@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 from flatnet.apply import netlink
-from flatnet.apply.filter import proven
+from flatnet.apply.filter import nft_proof
 from flatnet.apply.link import subscription
 from flatnet.apply.netlink import KeptSocket
 from flatnet.lab import answering
@@ -34,12 +34,12 @@ class Kernel:
     def __init__(self) -> None:
         self._events = subscription.subscribed(netlink.ROUTE, _GROUPS)
         self._asking = KeptSocket(netlink.NETFILTER, _SECONDS)
-        self._generation = proven.generation(self._asking)
+        self._generation = nft_proof.generation(self._asking)
         self._sets = _sets()
 
     def changes(self, _question: Json) -> Json:
         """What was written since the question before."""
-        generation, sets = proven.generation(self._asking), _sets()
+        generation, sets = nft_proof.generation(self._asking), _sets()
         found = {
             "nftables": generation - self._generation,
             **_told(self._events),

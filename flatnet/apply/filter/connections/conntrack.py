@@ -3,7 +3,7 @@
 Goals, and how each is met:
 
 * A rule that went is gone: what passes as established is judged anew for the
-  addresses that a pass let less reach (see `narrowed`), and what nothing
+  addresses that a pass let less reach (see `revoked_access`), and what nothing
   allows is forgotten by the kernel, so that its next packet is judged as the
   first of a connection.
 * Nobody else is hurt: only connections that lead to a filtered instance of
@@ -17,9 +17,9 @@ Goals, and how each is met:
 * One dump per pass that changed something, and none otherwise, nor for
   addresses that nobody had or asked for (see `peers`).
 * Nobody waits for another's.  What could not be cut is a failure of those
-  whose address it leads to, and owed to that address (see `owed`); the first
-  pass of a process judges all, for the one before may have died between the
-  rules and this.
+  whose address it leads to, and owed to that address (see `owed_cuts`); the
+  first pass of a process judges all, for the one before may have died between
+  the rules and this.
 
 Given up: what the last holder of an address began goes on where the next
 one's port is `external`: others make it, when nobody knows.  A UDP peer that
@@ -29,13 +29,17 @@ for any packet that it sends first.
 
 from collections.abc import Iterable, Mapping
 
+from flatnet.apply.filter.connections.conntrack_table import (
+    all_ends,
+    flows_of,
+    forget,
+)
 from flatnet.apply.filter.connections.flows import Flow, Judge
-from flatnet.apply.filter.connections.tracked import all_ends, flows_of, forget
 from flatnet.apply.filter.guard import peers, severed
 from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.ipset import all_packed
-from flatnet.apply.link.reads import DUMP, Reads
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.netlink import KeptSocket
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure

@@ -5,7 +5,7 @@ on the wire (`ether type`): a tagged frame then is what it is, 0x8100, and
 not what the tag hides.
 """
 
-from flatnet.apply.filter import judged
+from flatnet.apply.filter import judged_mark
 from flatnet.apply.filter.guard import claims
 from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.filter.guard.senders import (
@@ -133,9 +133,10 @@ _FORWARD = (
 )
 # What bridge-nf showed nobody was judged by nobody.
 _JUDGED = (
-    f"{judged.IS_MISSING} oifname @filtered ether type {{ ip, ip6 }} drop",
-    f"{judged.IS_THERE} iifname @ports {judged.CLEARED}",
-    f"{judged.IS_THERE} iifname @uplinks {judged.CLEARED}",
+    f"{judged_mark.IS_MISSING} oifname @filtered "
+    "ether type { ip, ip6 } drop",
+    f"{judged_mark.IS_THERE} iifname @ports {judged_mark.CLEARED}",
+    f"{judged_mark.IS_THERE} iifname @uplinks {judged_mark.CLEARED}",
 )
 _POSTROUTING = ("oifname @ports goto to_guest", "oifname @closed drop")
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from flatnet.apply import files
 from flatnet.apply.filter.guard.nft import FoundTable, NftTable
-from flatnet.apply.owned import make_owned
+from flatnet.apply.safe_directory import make_safe_directory
 from flatnet.exceptions import HostSetupError
 
 LOG = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class KeptDigests(Digests):
     def _read(self) -> dict[str, str]:
         # What others may write there is nothing to go by.
         with contextlib.suppress(HostSetupError, OSError):
-            path = os.path.join(make_owned(self._directory), NAME)
+            path = os.path.join(make_safe_directory(self._directory), NAME)
             pairs = (line.split() for line in files.read(path).splitlines())
             return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
         return {}
@@ -76,7 +76,7 @@ class KeptDigests(Digests):
     def _write(self) -> None:
         text = "".join(f"{each} {self._known[each]}\n" for each in self._known)
         try:
-            path = os.path.join(make_owned(self._directory), NAME)
+            path = os.path.join(make_safe_directory(self._directory), NAME)
             files.replace(path, text, mode=_MODE)
         except (HostSetupError, OSError) as error:
             LOG.warning(

@@ -41,7 +41,7 @@ spoofing allowed a guest is not held to the limits by address.
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
-from flatnet.apply.filter.guard import amendments, claims, nft, peers
+from flatnet.apply.filter.guard import claims, nft, peers, set_repairs
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
 from flatnet.apply.filter.guard.digests import Digests
@@ -53,13 +53,13 @@ from flatnet.apply.filter.guard.nft_elements import Change
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.filter.guard.set_edits import mend_sets, table_key
 from flatnet.apply.filter.guard.sets import GuardSets
-from flatnet.apply.filter.proven import generation
-from flatnet.apply.link.reads import DUMP, Reads
+from flatnet.apply.filter.nft_proof import generation
+from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.strangers import Strangers, strangers
 from flatnet.state.changes import Changes, joined
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.plan import Guard
-from flatnet.state.taken import InUse
+from flatnet.state.taken_addresses import InUse
 
 TABLE = "flatnet"
 FAMILIES = ("bridge", "inet", "arp")
@@ -111,9 +111,9 @@ class Guarding:
             settled = self._settled.get(place)
             # What was read again is nearly always what it was.
             if settled is not held and settled != held:
-                found += amendments.amendment(table, each, held)
+                found += set_repairs.amendment(table, each, held)
             elif moved := self._moved.get(place):
-                found += amendments.change(table, each, held, moved)
+                found += set_repairs.change(table, each, held, moved)
         return tuple(found)
 
     def settle(self, table: nft.NftTable, present: nft.FoundTable) -> None:
@@ -194,8 +194,8 @@ def _written(
         key = table_key(table.family)
         if table in whole:
             changes = amended[table] = guarding.changes(table, whole[table])
-            lines.append(amendments.text(changes))
-            becomes[key] = amendments.amended(whole[table], changes)
+            lines.append(set_repairs.text(changes))
+            becomes[key] = set_repairs.amended(whole[table], changes)
             continue
         # With what rules put into its sets since.
         present = nft.read(session, table.family, table.name)

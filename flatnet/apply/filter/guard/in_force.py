@@ -87,10 +87,10 @@ def _has_rules(guard: Guard, found: Strangers, present: _Found) -> bool:
     """Whether all rules of this guard are there, in their order."""
     for table in Guarding().tables(guard, found):
         there = present[table.family]
-        wanted = nft.outline(table)
-        if _frame(wanted) != _frame(there.outline):
+        wanted = nft.layout(table)
+        if _frame(wanted) != _frame(there.layout):
             return False
-        marks = _marks(there.outline)
+        marks = _marks(there.layout)
         if not all(each[1].startswith(_MARK) for each in marks):
             return False
         needed = _marks(wanted)
@@ -102,14 +102,14 @@ def _has_rules(guard: Guard, found: Strangers, present: _Found) -> bool:
     return True
 
 
-def _frame(outline: Iterable[tuple[object, ...]]) -> set[tuple[object, ...]]:
+def _frame(layout: Iterable[tuple[object, ...]]) -> set[tuple[object, ...]]:
     """All of an outline but its rules."""
-    return {entry for entry in outline if entry[0] != "rule"}
+    return {entry for entry in layout if entry[0] != "rule"}
 
 
-def _marks(outline: Iterable[tuple[object, ...]]) -> list[tuple[str, str]]:
+def _marks(layout: Iterable[tuple[object, ...]]) -> list[tuple[str, str]]:
     """The (chain, mark) of the rules, by their place in each chain."""
-    rules = [entry[1:] for entry in outline if entry[0] == "rule"]
+    rules = [entry[1:] for entry in layout if entry[0] == "rule"]
     return [(str(c), str(m)) for c, _, m in sorted(rules, key=_place)]
 
 

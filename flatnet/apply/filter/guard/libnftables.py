@@ -29,7 +29,7 @@ from typing import Self
 from flatnet import heap
 from flatnet.apply.filter.guard.nft_batch import transacted
 from flatnet.apply.filter.guard.nft_dump import request
-from flatnet.apply.filter.proven import Proven, generation
+from flatnet.apply.filter.nft_proof import Proven, generation
 from flatnet.apply.netlink import NETFILTER
 from flatnet.exceptions import HostSetupError
 

@@ -79,10 +79,10 @@ class FoundTable:
 
     `odd` are sets with elements that no plan has; `digest` tells the rules
     themselves from any others.  Elements are kept up as they are written
-    (`amendments`).
+    (`set_repairs`).
     """
 
-    outline: frozenset[tuple[Any, ...]]
+    layout: frozenset[tuple[Any, ...]]
     elements: dict[str, set[bytes]]
     odd: frozenset[str] = frozenset()
     digest: str = ""
@@ -111,14 +111,14 @@ def read(session: Session, family: str, name: str) -> FoundTable | None:
     return found(present)
 
 
-def outline(table: NftTable) -> frozenset[tuple[Any, ...]]:
+def layout(table: NftTable) -> frozenset[tuple[Any, ...]]:
     """Return all of a table but its elements, as `found` gives it."""
     keys = tuple((each.name, each.key) for each in table.sets)
-    return _outline(table.chains, keys)
+    return _chain_layout(table.chains, keys)
 
 
 @lru_cache(_REMEMBERED)
-def _outline(
+def _chain_layout(
     chains: tuple[NftChain, ...], keys: tuple[tuple[str, str], ...]
 ) -> frozenset[tuple[Any, ...]]:
     entries: set[tuple[Any, ...]] = {("set", name) for name, _ in keys}
@@ -157,7 +157,7 @@ def found(present: TableDump) -> FoundTable:
 def matches(table: NftTable, present: FoundTable) -> bool:
     """Whether a table of the kernel is ours in all but its elements."""
     plain = {each.name for each in table.sets if not each.is_dynamic}
-    return present.outline == outline(table) and not plain & present.odd
+    return present.layout == layout(table) and not plain & present.odd
 
 
 def mark(table: NftTable, chain: NftChain, rule: str) -> str:
@@ -218,7 +218,7 @@ def _clearing(name: str, present: FoundTable) -> list[str]:
     things = sorted(
         {
             (entry[0] != "chain", entry[0], entry[1])
-            for entry in present.outline
+            for entry in present.layout
             if entry[0] not in ("rule", "flags")
         }
     )

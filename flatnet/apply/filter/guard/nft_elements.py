@@ -24,7 +24,7 @@ from flatnet.apply.filter.guard.nft_batch import (
 )
 from flatnet.apply.filter.guard.nft_dump import request
 from flatnet.apply.filter.guard.nft_keys import Element
-from flatnet.apply.filter.proven import generation
+from flatnet.apply.filter.nft_proof import generation
 from flatnet.apply.netlink import attribute
 from flatnet.exceptions import HostSetupError
 
@@ -59,7 +59,7 @@ def write_elements(
     It is the one after `before`, or `before` itself if nothing had to be
     changed.
 
-    :param before: the generation (`proven.generation`) that they stand for
+    :param before: the generation (`nft_proof.generation`) that they stand for
     :raises OutdatedError: it is another by now, so read again; nothing was
         changed
     :raises HostSetupError: the kernel refused, and so nothing was changed;

@@ -11,7 +11,7 @@ Goals, and how each is met:
 * Never less than the truth.  It is noted before the connection is confirmed.
   Those that are older than the notes are listed once; that this was done is
   known as long as it is proven that nobody else wrote to the table (see
-  `proven`): who takes notes away, or puts older ones back, has them listed
+  `nft_proof`): who takes notes away, or puts older ones back, has them listed
   again.  A set that is full says so, and then everybody may have been met.
 * It costs nobody who is connected: one comparison.
 

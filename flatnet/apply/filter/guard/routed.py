@@ -5,7 +5,7 @@ they came in by: the bridge for what crossed it, anything else for what the
 host may be asked to route.
 """
 
-from flatnet.apply.filter import judged
+from flatnet.apply.filter import judged_mark
 from flatnet.apply.filter.guard import peers, severed
 from flatnet.apply.filter.guard.bridge_rules import FIRST
 from flatnet.apply.filter.guard.nft import NftChain
@@ -161,11 +161,11 @@ def _unjudged(guard: Guard) -> NftChain:
 
     Who flushed iptables opens nothing, and cuts nobody.
     """
-    networks = () if guard.has_rules_above else guard.networks
+    networks = () if guard.has_foreign_openings else guard.networks
     return NftChain(
         "unjudged",
         tuple(
-            f'{judged.IS_MISSING} oifname "{network.bridge}" '
+            f'{judged_mark.IS_MISSING} oifname "{network.bridge}" '
             f"{header} daddr @judged{family} drop"
             for network in networks
             for family, header in _HEADERS
@@ -179,8 +179,8 @@ def _left(guard: Guard) -> tuple[str, ...]:
         f'oifname "{network.bridge}" {rule}'
         for network in guard.networks
         for rule in (
-            f'iifname "{network.bridge}" {judged.SET}',
-            f'iifname != "{network.bridge}" {judged.CLEARED}',
+            f'iifname "{network.bridge}" {judged_mark.SET}',
+            f'iifname != "{network.bridge}" {judged_mark.CLEARED}',
         )
     )
 
@@ -188,7 +188,7 @@ def _left(guard: Guard) -> tuple[str, ...]:
 def _sent(guard: Guard) -> tuple[str, ...]:
     """Take the bit from what the host sends itself."""
     return tuple(
-        f'oifname "{network.bridge}" {judged.CLEARED}'
+        f'oifname "{network.bridge}" {judged_mark.CLEARED}'
         for network in guard.networks
     )
 

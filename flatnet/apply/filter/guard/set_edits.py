@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 
-from flatnet.apply.filter.guard import amendments, nft
+from flatnet.apply.filter.guard import nft, set_repairs
 from flatnet.apply.filter.guard.handovers import Handovers, Wanted, without
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
@@ -53,7 +53,7 @@ def _write(
             raise OutdatedError
         after = write_elements(session, wanted, before)
         for table, present in found.items():
-            amendments.amend(present, changes[table])
+            set_repairs.amend(present, changes[table])
         session.proven.wrote(before, after)
     # The same ports stand in all tables; once is enough for the log.
     return tuple(

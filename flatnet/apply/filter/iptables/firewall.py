@@ -11,7 +11,7 @@ Goals, and how each is met:
   a set leaves it before rules change and comes to it after (see `ipset`).
 * Fail closed: if a table's transaction is refused, the chains of groups are
   tried in halves until the bad ones are known; those let in nothing and
-  their members are reported, the rest is applied as planned (see `unclosed`
+  their members are reported, the rest is applied as planned (see `open_groups`
   for those that a set would let in others by).
 * Nobody is blamed for what failed once: it is tried a second time first, and
   a lock that somebody holds is waited for (see `restore`).
@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.compared_tables import Compared
 from flatnet.apply.filter.iptables.firewall_failures import (
     of_chains,
     of_host,
@@ -39,19 +40,19 @@ from flatnet.apply.filter.iptables.firewall_failures import (
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet
 from flatnet.apply.filter.iptables.iptables import Edits, Existing, edits
-from flatnet.apply.filter.iptables.narrowed import (
-    by_chains,
-    by_sets,
-    by_waking,
-)
-from flatnet.apply.filter.iptables.native import delete_rules
+from flatnet.apply.filter.iptables.kernel_tables import delete_rules
+from flatnet.apply.filter.iptables.open_groups import shutting, unclosed
 from flatnet.apply.filter.iptables.placement import Placement, placement
-from flatnet.apply.filter.iptables.presumed import presumed
 from flatnet.apply.filter.iptables.restore import (
     LockHeldError,
     candidates,
     refused_chains,
     restore,
+)
+from flatnet.apply.filter.iptables.revoked_access import (
+    by_chains,
+    by_sets,
+    by_waking,
 )
 from flatnet.apply.filter.iptables.saved import (
     Readable,
@@ -61,11 +62,10 @@ from flatnet.apply.filter.iptables.saved import (
     readable,
     tables_key,
 )
-from flatnet.apply.filter.iptables.settled import Compared
 from flatnet.apply.filter.iptables.tables import Rules, Table, emptied
-from flatnet.apply.filter.iptables.unclosed import shutting, unclosed
-from flatnet.apply.filter.proven import generation
-from flatnet.apply.known import Known
+from flatnet.apply.filter.iptables.written_tables import presumed
+from flatnet.apply.filter.nft_proof import generation
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -74,7 +74,7 @@ from flatnet.state.filtering import Filter
 
 def apply_firewall(
     wanted: Filter,
-    known: Known,
+    known: WorkerCache,
     *,
     top_regex: str = "",
     bottom_regex: str = "",
@@ -151,7 +151,7 @@ class _Task:
     wanted: Filter
     top: Placement
     found: Mapping[int, Readable]
-    known: Known
+    known: WorkerCache
     between: Callable[[], None] | None
 
 
@@ -256,7 +256,7 @@ def _written(
     return plan, shut, error
 
 
-def _read_again(table: Table, known: Known) -> Existing:
+def _read_again(table: Table, known: WorkerCache) -> Existing:
     """Return a table as it is by now, in the words of its plan."""
     planned = frozenset((table.name,))
     tables = known_tables(table.family, known.proven, planned).tables
@@ -264,12 +264,12 @@ def _read_again(table: Table, known: Known) -> Existing:
 
 
 def _write(
-    table: Table, plan: Edits, known: Known, after: Saved | None = None
+    table: Table, plan: Edits, known: WorkerCache, after: Saved | None = None
 ) -> str:
     """Make the changes to a table; return the error, or nothing.
 
     What else is known of nftables is so after a transaction of ours; what
-    iptables has made of it is read again, at once or soon (`presumed`).
+    iptables has made of it is read again, at once or soon (`written_tables`).
 
     :param after: what the family's tables are then, until they are read
     :raises HostSetupError: somebody's lock, or not even iptables can be run

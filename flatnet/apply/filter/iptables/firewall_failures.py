@@ -10,9 +10,9 @@ from collections.abc import Set as AbstractSet
 
 from flatnet.apply.filter.iptables.ipset import SetEdits, all_packed
 from flatnet.apply.filter.iptables.iptables import table_key
-from flatnet.apply.filter.iptables.narrowed import naming
+from flatnet.apply.filter.iptables.open_groups import Unclosed
+from flatnet.apply.filter.iptables.revoked_access import naming
 from flatnet.apply.filter.iptables.tables import AddressSet, Table
-from flatnet.apply.filter.iptables.unclosed import Unclosed
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST, Changes, Failure, group_key
 from flatnet.state.effects import Subject, Surface

@@ -2,14 +2,14 @@
 
 import ipaddress
 
+from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP, bound_for
-from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.state.filtering import Gateway, Outside
 
 _METADATA = "169.254.169.254/32"
 
 
-def turned_back(outline: Outline) -> tuple[str, ...]:
+def turned_back(layout: ChainLayout) -> tuple[str, ...]:
     """Drop what the host would route back into the bridge it came from.
 
     Guests of a flat network reach each other across it.  By way of the
@@ -19,26 +19,26 @@ def turned_back(outline: Outline) -> tuple[str, ...]:
     return tuple(
         f"-i {each.bridge} -o {each.bridge} -m physdev "
         f"! --physdev-is-bridged -m conntrack ! --ctstate SNAT,DNAT {DROP}"
-        for each in outline.gateways
+        for each in layout.gateways
     )
 
 
-def crossing(outline: Outline, family: int) -> tuple[str, ...]:
+def crossing(layout: ChainLayout, family: int) -> tuple[str, ...]:
     """Let guests talk across a bridge that the host is no router for."""
-    routed = {each.bridge for each in outline.gateways} if family == 4 else ()
+    routed = {each.bridge for each in layout.gateways} if family == 4 else ()
     return tuple(
         f"-i {each.bridge} -o {each.bridge} {ACCEPT}"
-        for each in outline.networks
+        for each in layout.networks
         if each.bridge not in routed
     )
 
 
-def forwarding(outline: Outline) -> tuple[str, ...]:
+def forwarding(layout: ChainLayout) -> tuple[str, ...]:
     """What bridges may forward to."""
-    devices = outline.outside.forwards
+    devices = layout.outside.forwards
     return tuple(
         rule
-        for each in outline.gateways
+        for each in layout.gateways
         for rule in _forwarding(each.bridge, devices)
     )
 
@@ -64,7 +64,7 @@ def _forwarding(
     )
 
 
-def checksums(outline: Outline) -> tuple[str, ...]:
+def checksums(layout: ChainLayout) -> tuple[str, ...]:
     """Fill UDP checksums that a virtual NIC would leave to hardware.
 
     DHCP clients that read raw frames discard answers without.
@@ -72,34 +72,32 @@ def checksums(outline: Outline) -> tuple[str, ...]:
     return tuple(
         f"-o {each.bridge} -p udp -m udp --dport 68 "
         "-j CHECKSUM --checksum-fill"
-        for each in outline.gateways
+        for each in layout.gateways
     )
 
 
-def metadata(outline: Outline) -> tuple[str, ...]:
+def metadata(layout: ChainLayout) -> tuple[str, ...]:
     """Lead 169.254.169.254 port 80 to the metadata service."""
-    if not outline.outside.metadata:
+    if not layout.outside.metadata:
         return ()
-    address, port = outline.outside.metadata
+    address, port = layout.outside.metadata
     target = f"DNAT --to-destination {address}:{port}"
     if ipaddress.ip_address(address).is_loopback:
         # Loopback is no destination for what came from elsewhere.
         target = f"REDIRECT --to-ports {port}"
     return tuple(
         f"-d {_METADATA} -i {each.bridge} -p tcp -m tcp --dport 80 -j {target}"
-        for each in outline.gateways
+        for each in layout.gateways
     )
 
 
-def source_nat(outline: Outline) -> tuple[str, ...]:
+def source_nat(layout: ChainLayout) -> tuple[str, ...]:
     """Give guests' traffic to the outside an address that is known there."""
-    outside = outline.outside
+    outside = layout.outside
     if not outside.source_ip:
         return ()
     return tuple(
-        rule
-        for each in outline.gateways
-        for rule in _source_nat(each, outside)
+        rule for each in layout.gateways for rule in _source_nat(each, outside)
     )
 
 

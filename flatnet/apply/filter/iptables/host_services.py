@@ -12,8 +12,8 @@ a name server may be a guest.
 
 from dataclasses import dataclass
 
+from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.matches import ACCEPT
-from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import of_family
 from flatnet.state.filtering import Gateway
 
@@ -37,12 +37,12 @@ class Services:
     last: tuple[str, ...] = ()
 
 
-def services(outline: Outline, family: int) -> Services:
+def services(layout: ChainLayout, family: int) -> Services:
     """Return what one family needs."""
-    served = [each for each in outline.gateways if each.serves]
+    served = [each for each in layout.gateways if each.serves]
     if not served:
         return Services()
-    outside = outline.outside
+    outside = layout.outside
     servers = of_family(outside.name_servers, family)
     anybody = ("",) * outside.any_name_server
     asked: tuple[str, ...] = ()

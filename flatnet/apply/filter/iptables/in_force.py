@@ -9,8 +9,8 @@ Goals, and how each is met:
 * Fail closed.  What cannot be read is not in force.
 * Rules are never parsed.  What stands on the way to an instance must be
   planned rules alone, which their marks tell of each by itself (see
-  `marks`) and their words confirm (see `words`), and must end as planned; so
-  must the sets that it is a member of.
+  `marks`) and their words confirm (see `rule_comparison`), and must end as
+  planned; so must the sets that it is a member of.
 """
 
 import contextlib
@@ -35,11 +35,11 @@ from flatnet.apply.filter.iptables.profiles import (
     tree_sets,
 )
 from flatnet.apply.filter.iptables.rendering import rules
+from flatnet.apply.filter.iptables.rule_comparison import RuleComparison
 from flatnet.apply.filter.iptables.saved import read_kernel, read_tables
 from flatnet.apply.filter.iptables.tables import Rules, Table
-from flatnet.apply.filter.iptables.words import Words
-from flatnet.apply.known import Known
 from flatnet.apply.link.sysctl import BRIDGE_NETFILTER, DIRECTORY
+from flatnet.apply.worker_cache import WorkerCache
 from flatnet.exceptions import HostSetupError
 from flatnet.state.filtering import Filter, Guest
 from flatnet.state.plan import Plan
@@ -48,7 +48,7 @@ from flatnet.state.plan import Plan
 def open_instances(
     plan: Plan,
     session: Session,
-    known: Known,
+    known: WorkerCache,
     *,
     top_regex: str = "",
     bottom_regex: str = "",
@@ -81,7 +81,7 @@ def _is_set(name: str, value: str) -> bool:
 
 
 def _unfiltered(
-    wanted: Filter, place: Placement, remembered: Known
+    wanted: Filter, place: Placement, remembered: WorkerCache
 ) -> frozenset[str]:
     filtered = [guest for guest in wanted.guests if guest.filtered]
     if not filtered:
@@ -171,7 +171,7 @@ class _Way:
         existing: Existing,
         table: Table,
         place: Placement,
-        words: Words,
+        words: RuleComparison,
     ) -> None:
         self._existing, self._table, self._words = existing, table, words
         self._chains = {chain.name: chain for chain in table.chains}

@@ -21,6 +21,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
+from flatnet.apply.cpu_budget import CpuBudget
 from flatnet.apply.filter.iptables import ipset
 from flatnet.apply.filter.iptables.ipset import Removed, SetEdits
 from flatnet.apply.filter.iptables.ipset_heads import count, counts, heads
@@ -33,7 +34,6 @@ from flatnet.apply.filter.iptables.ipset_messages import (
     socket_of_sets,
 )
 from flatnet.apply.filter.iptables.tables import AddressSet
-from flatnet.apply.ration import Ration
 from flatnet.exceptions import HostSetupError
 
 # To ask for all takes 2 or 3 us a set: so long as there are not much more than
@@ -64,9 +64,9 @@ class Sets:
         self._told: dict[str, tuple[Told, FoundSet]] = {}
         # Those of which nobody knows what became of them.
         self._doubted: frozenset[str] = frozenset()
-        self._ration = Ration(_REST)
-        self._of_guarding = Ration(_REST_OF_GUARDING)
-        self._of_others = Ration(_REST_OF_OTHERS)
+        self._budget = CpuBudget(_REST)
+        self._of_guarding = CpuBudget(_REST_OF_GUARDING)
+        self._of_others = CpuBudget(_REST_OF_OTHERS)
         # Those of the others that were not read lately, the next one last.
         self._turn: list[str] = []
         # What the kernel said of all, but for members, when they were so many
@@ -91,7 +91,7 @@ class Sets:
     @property
     def is_counting_due(self) -> bool:
         """Whether the next probe counts the members of all sets."""
-        return self._ration.is_due
+        return self._budget.is_due
 
     def _guarding(self) -> Iterator[str]:
         """Those that keep somebody out."""
@@ -103,7 +103,7 @@ class Sets:
         """Whether all have as many members as they should, if it is time."""
         if not self.is_counting_due:
             return True
-        with self._ration.taken():
+        with self._budget.taken():
             return self._are_counted(heads(self.asking))
 
     def _keep_out(self, guarding: Iterable[str]) -> bool:

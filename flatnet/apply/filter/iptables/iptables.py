@@ -3,10 +3,10 @@
 Goals, and how each is met:
 
 * Rules are never parsed.  They are compared as text with what iptables-save
-  is to print (see `words`).  Each rule of ours carries, as a comment, a hash
-  over its own text and the hash before it, so that where there is no text
-  (see `native`) the marks of a chain equal the planned ones only if no rule
-  was inserted, removed or moved.
+  is to print (see `rule_comparison`).  Each rule of ours carries, as a
+  comment, a hash over its own text and the hash before it, so that where
+  there is no text (see `kernel_tables`) the marks of a chain equal the
+  planned ones only if no rule was inserted, removed or moved.
 * Only what differs is written.  `iptables-restore --noflush` takes whole
   chains; those that it does not name keep their counters.  A chain that got
   rules at its end, or leads on by one more, gets these alone: for what takes
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from flatnet.apply.filter.iptables.marks import lines, mark_of, marked, marks
 from flatnet.apply.filter.iptables.placement import Placement
 from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
-from flatnet.state.effects import Effect, Surface, TableKey, Verb
+from flatnet.state.effects import Effect, Key, Surface, Verb
 
 PREFIX = "flatnet-"
 COMMANDS = {4: "iptables", 6: "ip6tables"}
@@ -47,7 +47,7 @@ class Existing:
     `builtins` each built-in chain to its rules' text.
     `referenced` are chains of ours that foreign user chains lead to.
     `handles` numbers the rules of built-in chains as the kernel does, where
-    they were read from it and foreign ones have no text (see `native`).
+    they were read from it and foreign ones have no text (see `kernel_tables`).
     """
 
     chains: dict[str, list[str | None]] = field(default_factory=dict)
@@ -141,9 +141,15 @@ def _effect(table: Table, verb: Verb, chain: str) -> Effect:
     return Effect(Surface.FIREWALL, verb, table_key(table, chain), detail)
 
 
-def table_key(table: Table, chain: str = "") -> TableKey:
+def table_key(table: Table, chain: str = "") -> Key:
     """Return what a table, or a chain of it, is in effects."""
-    return TableKey(COMMANDS[table.family], table.name, chain)
+    of_table = COMMANDS[table.family], table.name
+    return (*of_table, chain) if chain else of_table
+
+
+def chain_of(key: Key) -> str:
+    """Return the chain that a `table_key` is of, or an empty name."""
+    return key[2] if isinstance(key, tuple) and len(key) > 2 else ""
 
 
 def chains_text(table: str, chains: tuple[Chain, ...]) -> str:

@@ -20,7 +20,7 @@ Goals, and how each is met:
 * Where these rules are gone, or one of them is, or a member of the set of
   those that are filtered, nothing is let in.  They mark what they have judged,
   and the guard, whose tables others' flushes leave alone, lets nothing begin
-  without that (see `judged`).
+  without that (see `judged_mark`).
 * The DHCP server's answers are let out in OUTPUT: only this host's own
   processes are there, whatever a guest or a neighbour forges.
 * IPv6.  Guests have link-local addresses that no row holds, so the sets
@@ -36,9 +36,9 @@ Given up: this host routes no IPv6 to instances of others.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flatnet.apply.filter import judged
+from flatnet.apply.filter import judged_mark
+from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP
-from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import ROOT
 from flatnet.apply.filter.iptables.tables import Chain
 from flatnet.apply.filter.iptables.tree import Tree
@@ -72,42 +72,42 @@ class Isolation:
     chains: tuple[Chain, ...] = ()
 
 
-def isolation(outline: Outline, family: int, tree: Tree) -> Isolation:
+def isolation(layout: ChainLayout, family: int, tree: Tree) -> Isolation:
     """Return what filters one family.
 
     :param tree: of that family
     """
-    networks = outline.filtered
+    networks = layout.filtered
     if not networks:
         return Isolation()
     to_local = tuple(f"-o {each.bridge} -j {LOCAL}" for each in networks)
     # The DHCP server's answers are let out before they come there.
     marking = tuple(
-        f"-o {each.bridge} {_DHCP_ANSWER} {judged.MARKED}"
+        f"-o {each.bridge} {_DHCP_ANSWER} {judged_mark.MARKED}"
         for each in networks
         if family == 4
     )
     forward = to_local
     if family == 6:
         for each in networks:
-            forward += _unfiltered(each, outline)
+            forward += _unfiltered(each, layout)
     local = (
         _FIRST,
         # Who is missing in the set is not marked either, so that whoever takes
         # a member away opens nothing.
-        f"-m set --match-set {filtered_set(family)} dst {judged.MARKED}",
+        f"-m set --match-set {filtered_set(family)} dst {judged_mark.MARKED}",
         *(_DISCOVERY if family == 6 else ()),
-        *_open(outline, family),
+        *_open(layout, family),
         f"-m set ! --match-set {filtered_set(family)} dst "
         f"-m set --match-set {every_set(family)} dst -j RETURN",
         _INVALID,
-        *(rule for each in networks for rule in _same(each, outline, family)),
+        *(rule for each in networks for rule in _same(each, layout, family)),
         f"-j {ROOT}",
         # The guard drops it too, if somebody deletes the rule that does.
-        judged.UNMARKED,
+        judged_mark.UNMARKED,
         DROP,
     )
-    profiles = tree.chains(outline.profiles[family], outline.groups_by_id)
+    profiles = tree.chains(layout.profiles[family], layout.groups_by_id)
     chains = (Chain(LOCAL, local), *profiles)
     return Isolation(forward, to_local, marking, chains)
 
@@ -139,21 +139,21 @@ def every(family: int) -> frozenset[str]:
     return frozenset(("0.0.0.0/1", "128.0.0.0/1"))
 
 
-def _open(outline: Outline, family: int) -> tuple[str, ...]:
+def _open(layout: ChainLayout, family: int) -> tuple[str, ...]:
     """Let in to guests that are not filtered what would be dropped below.
 
     Of IPv6 nothing is routed to a bridge but to addresses that are known.
     """
-    if family == 4 or not outline.has_open:
+    if family == 4 or not layout.has_open:
         return ()
     return (f"-m set --match-set {open_set(family)} dst {ACCEPT}",)
 
 
 def _same(
-    network: FlatNetwork, outline: Outline, family: int
+    network: FlatNetwork, layout: ChainLayout, family: int
 ) -> Iterator[str]:
     """What counts as the same network, for its bridge."""
-    if not outline.same_network:
+    if not layout.same_network:
         return
     cidrs = [network.cidr]
     if family == 6:
@@ -162,13 +162,13 @@ def _same(
         yield f"-s {cidr} -o {network.bridge} {ACCEPT}"
 
 
-def _unfiltered(network: FlatNetwork, outline: Outline) -> tuple[str, ...]:
+def _unfiltered(network: FlatNetwork, layout: ChainLayout) -> tuple[str, ...]:
     """IPv6 to what is no guest's address: bridged it is others' affair."""
     start = f"-o {network.bridge}"
     same: tuple[str, ...] = ()
-    if outline.same_network:
+    if layout.same_network:
         # Duplicate address detection has no source address yet.
-        same = (f"-s ::/128 {start} {ACCEPT}", *_same(network, outline, 6))
+        same = (f"-s ::/128 {start} {ACCEPT}", *_same(network, layout, 6))
     return (
         *same,
         f"{start} {_BRIDGED} {ACCEPT}",

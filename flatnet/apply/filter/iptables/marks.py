@@ -75,7 +75,8 @@ def mark_of(line: str) -> str | None:
 def lines(chain: Chain) -> tuple[str, ...]:
     """Return the rules of a planned chain with their marks.
 
-    They are as iptables-save prints them, but for what `words` knows.
+    They are as iptables-save prints them, but for what `rule_comparison`
+    knows.
     """
     found = zip(chain.rules, marks(chain), strict=True)
     return tuple(marked(rule, mark) for rule, mark in found)

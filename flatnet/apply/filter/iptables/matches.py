@@ -1,7 +1,7 @@
 """What is let in, as the matches of one iptables rule.
 
 In the words of iptables-save, and in their order, so that what stands in the
-kernel can be held against the plan as text (see `words`).
+kernel can be held against the plan as text (see `rule_comparison`).
 """
 
 from flatnet.state.filtering import Opening

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from flatnet.apply.filter.gathered import Gathered
-from flatnet.apply.filter.iptables.departed import Departed
+from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.ipset import packed
 from flatnet.apply.filter.iptables.isolation import (
     every,
@@ -17,11 +17,11 @@ from flatnet.apply.filter.iptables.isolation import (
     open_set,
 )
 from flatnet.apply.filter.iptables.matches import source_set
-from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import of_family, tree_sets
 from flatnet.apply.filter.iptables.tables import AddressSet
+from flatnet.apply.filter.iptables.unused_profiles import UnusedProfiles
 from flatnet.state.filtering import Members
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.sliced_collections import SlicedSet
 
 _FAMILIES = (4, 6)
 
@@ -33,7 +33,7 @@ class RenderedSets:
     :param departed: which sets stay that no guest is a member of
     """
 
-    def __init__(self, gathered: Gathered, departed: Departed) -> None:
+    def __init__(self, gathered: Gathered, departed: UnusedProfiles) -> None:
         self._gathered = gathered
         self._tree = {each: _TreeNames(each, departed) for each in _FAMILIES}
         self._sets: dict[str, AddressSet] = {}
@@ -41,7 +41,7 @@ class RenderedSets:
 
     def of(
         self,
-        outline: Outline,
+        layout: ChainLayout,
         used: Iterable[tuple[int, int]],
         members: Iterable[Members],
     ) -> tuple[AddressSet, ...]:
@@ -55,14 +55,14 @@ class RenderedSets:
         touched = self._gathered.touched()
         for each in self._tree.values():
             each.note(touched, self._gathered)
-        if not outline.filtered:
+        if not layout.filtered:
             self._sets = {}
             return ()
         sources = {
             each.name: each
             for each in self._sources(used, {m.group: m for m in members})
         }
-        names = {each: self._names(each, outline) for each in _FAMILIES}
+        names = {each: self._names(each, layout) for each in _FAMILIES}
         if (*sources, *names[4], *names[6]) == tuple(self._sets):
             found = self._sets | sources
             # None of which is a source: of these nobody here is a member.
@@ -77,9 +77,9 @@ class RenderedSets:
         self._sets = found
         return tuple(found.values())
 
-    def _names(self, family: int, outline: Outline) -> tuple[str, ...]:
+    def _names(self, family: int, layout: ChainLayout) -> tuple[str, ...]:
         """Of a family, but for source groups."""
-        is_open = family == 6 and outline.has_open
+        is_open = family == 6 and layout.has_open
         return (
             every_set(family),
             filtered_set(family),
@@ -130,7 +130,7 @@ class RenderedSets:
 class _TreeNames:
     """The names of the sets of a family that lead to profiles."""
 
-    def __init__(self, family: int, departed: Departed) -> None:
+    def __init__(self, family: int, departed: UnusedProfiles) -> None:
         self._family = family
         self._departed = departed
         self._start = tree_sets(family)

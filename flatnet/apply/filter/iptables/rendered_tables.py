@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from operator import attrgetter
 
 from flatnet.apply.filter.iptables import gateway
+from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.host_services import services
 from flatnet.apply.filter.iptables.isolation import isolation
-from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
 from flatnet.apply.filter.iptables.tree import Tree
 
 
-def tables(outline: Outline, trees: Mapping[int, Tree]) -> tuple[Table, ...]:
+def tables(
+    layout: ChainLayout, trees: Mapping[int, Tree]
+) -> tuple[Table, ...]:
     """Return the tables, by family and name.
 
     A table without a chain of ours is left out.
@@ -24,30 +26,30 @@ def tables(outline: Outline, trees: Mapping[int, Tree]) -> tuple[Table, ...]:
     :param trees: what makes the chains of groups, by family
     """
     planned = (
-        _filter(outline, 4, trees[4]),
-        _table(4, "mangle", {"POSTROUTING": gateway.checksums(outline)}),
+        _filter(layout, 4, trees[4]),
+        _table(4, "mangle", {"POSTROUTING": gateway.checksums(layout)}),
         _table(
             4,
             "nat",
             {
-                "PREROUTING": gateway.metadata(outline),
-                "POSTROUTING": gateway.source_nat(outline),
+                "PREROUTING": gateway.metadata(layout),
+                "POSTROUTING": gateway.source_nat(layout),
             },
         ),
-        _filter(outline, 6, trees[6]),
+        _filter(layout, 6, trees[6]),
     )
     return tuple(table for table in planned if table.chains)
 
 
-def _filter(outline: Outline, family: int, tree: Tree) -> Table:
-    isolated = isolation(outline, family, tree)
-    ours = services(outline, family)
+def _filter(layout: ChainLayout, family: int, tree: Tree) -> Table:
+    isolated = isolation(layout, family, tree)
+    ours = services(layout, family)
     routed: tuple[str, ...] = ()
     turned: tuple[str, ...] = ()
     if family == 4:
-        routed = gateway.forwarding(outline)
-        turned = gateway.turned_back(outline)
-    crossing = gateway.crossing(outline, family)
+        routed = gateway.forwarding(layout)
+        turned = gateway.turned_back(layout)
+    crossing = gateway.crossing(layout, family)
     return _table(
         family,
         "filter",

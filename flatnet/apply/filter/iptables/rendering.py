@@ -3,22 +3,21 @@
 Goals, and how each is met:
 
 * A guest that comes or goes costs its own memberships: see `Gathered`.
-* The chains are made of an outline (see `outline`), and only when that is
+* The chains are made of an outline (see `layout`), and only when that is
   another.
 * What two guests claim for different groups lets in nothing for either.
-* Who was the last of a profile leaves no work: see `Departed`.
+* Who was the last of a profile leaves no work: see `UnusedProfiles`.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 from flatnet.apply.filter.gathered import Gathered
-from flatnet.apply.filter.iptables.departed import Departed
+from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.ipset import packed
 from flatnet.apply.filter.iptables.isolation import (
     filtered_set,
     open_set,
 )
-from flatnet.apply.filter.iptables.outline import Outline
 from flatnet.apply.filter.iptables.profiles import (
     Profile,
     of_family,
@@ -28,6 +27,7 @@ from flatnet.apply.filter.iptables.rendered_sets import RenderedSets
 from flatnet.apply.filter.iptables.rendered_tables import tables
 from flatnet.apply.filter.iptables.tables import Rules, Table
 from flatnet.apply.filter.iptables.tree import Tree
+from flatnet.apply.filter.iptables.unused_profiles import UnusedProfiles
 from flatnet.apply.sequence_diff import differing
 from flatnet.state.filtering import Filter, Group, Guest
 
@@ -47,14 +47,14 @@ class Rendering:
 
     def __init__(self, most_departed: int = 0) -> None:
         """So many profiles may stay that no guest has any more."""
-        self._departed = Departed(most_departed)
+        self._departed = UnusedProfiles(most_departed)
         self._wanted: tuple[Guest, ...] = ()
         self._guests: dict[str, Guest] = {}
         self._gathered = Gathered()
         self._groups: tuple[Group, ...] = ()
         self._ruled = _ruled(())
         self._used: tuple[tuple[int, int], ...] = ()
-        self._outline = Outline()
+        self._chain_layout = ChainLayout()
         self._trees = {each: Tree(each) for each in _FAMILIES}
         self._tables: tuple[Table, ...] = ()
         self._sets = RenderedSets(self._gathered, self._departed)
@@ -70,12 +70,12 @@ class Rendering:
         """
         self._departed.begin()
         self._note_guests(wanted)
-        outline = self._outlined(wanted)
-        if outline != self._outline:
-            self._outline = outline
-            self._tables = _kept(self._tables, tables(outline, self._trees))
-        sets = self._sets.of(outline, self._used, wanted.members)
-        if not outline.filtered:
+        layout = self._outlined(wanted)
+        if layout != self._chain_layout:
+            self._chain_layout = layout
+            self._tables = _kept(self._tables, tables(layout, self._trees))
+        sets = self._sets.of(layout, self._used, wanted.members)
+        if not layout.filtered:
             self._departed.forget()
         return Rules(self._tables, sets)
 
@@ -160,9 +160,9 @@ class Rendering:
         ruled = self._ruled[family]
         return tuple(each for each in guest.groups if each in ruled)
 
-    def _outlined(self, wanted: Filter) -> Outline:
+    def _outlined(self, wanted: Filter) -> ChainLayout:
         bridges = self._gathered.elements(_BRIDGES)
-        return Outline(
+        return ChainLayout(
             same_network=wanted.same_network,
             networks=wanted.networks,
             filtered=tuple(

@@ -1,7 +1,7 @@
 """What the kernel has of iptables' tables, also where iptables cannot say.
 
 Unreadable is not empty: a table that exists and that iptables-save does not
-show is read from the kernel (see `native`), and told of.
+show is read from the kernel (see `kernel_tables`), and told of.
 
 What is written is not in force: a dormant table prints the same text, so it
 counts as empty until it was woken.
@@ -22,15 +22,15 @@ from flatnet.apply.filter.iptables.iptables import (
     TARGET,
     Existing,
 )
-from flatnet.apply.filter.iptables.marks import mark_of
-from flatnet.apply.filter.iptables.native import (
+from flatnet.apply.filter.iptables.kernel_tables import (
     dormant_tables,
     odd_text,
     read_native,
     wake,
     woken_text,
 )
-from flatnet.apply.filter.proven import Proven
+from flatnet.apply.filter.iptables.marks import mark_of
+from flatnet.apply.filter.nft_proof import Proven
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Subject, Surface

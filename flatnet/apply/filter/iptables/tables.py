@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from flatnet.state.sliced import SlicedSet
+from flatnet.state.sliced_collections import SlicedSet
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""What the chains of a filter are made of, and no single guest.
+
+As long as it is the same, so are all chains: who comes or goes is a member of
+sets.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from flatnet.state.filtering import FlatNetwork, Gateway, Group, Outside
+
+
+@dataclass(frozen=True)
+class ChainLayout:
+    """The networks, groups and settings of a filter, and kinds of guests.
+
+    `networks` are those with guests, `filtered` those with filtered ones.
+    `has_open` says that there are others.  `profiles` are the groups of
+    filtered guests, as far as these have rules in a family, by family.
+    """
+
+    same_network: bool = True
+    networks: tuple[FlatNetwork, ...] = ()
+    filtered: tuple[FlatNetwork, ...] = ()
+    has_open: bool = False
+    profiles: Mapping[int, frozenset[tuple[int, ...]]] = field(
+        default_factory=dict
+    )
+    groups: tuple[Group, ...] = ()
+    gateways: tuple[Gateway, ...] = ()
+    outside: Outside = field(default_factory=Outside)
+
+    @cached_property
+    def groups_by_id(self) -> Mapping[int, Group]:
+        """The groups by id."""
+        return {group.id: group for group in self.groups}

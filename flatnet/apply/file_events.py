@@ -1,8 +1,9 @@
-"""Who wrote files, as events: inotify.
+"""Who wrote files, and whose programs ended, as events: inotify.
 
 Also of the kernel's settings, which are files of /proc: whoever writes one
 there is told of.  The kernel tells of directories' files what was closed
-after writing, removed, moved, or given other permissions.
+after writing, removed, moved, or given other permissions.  The file of a
+program is open for as long as that runs.
 
 Given up: what is written by another mount of /proc, as from a container with
 pids of its own, and by who has a file open still; a setting that was taken
@@ -20,6 +21,8 @@ from collections.abc import Iterator
 # From linux/inotify.h: attributes, closed after writing, moved away or to,
 # removed, itself removed or moved.
 _KINDS = 0x4 | 0x8 | 0x40 | 0x80 | 0x200 | 0x400 | 0x800
+# Closed by who did not write it.
+_ENDED = 0x10
 _LOST, _FORGOTTEN = 0x4000, 0x8000
 _EVENT = struct.Struct("=iIII")
 _AT_ONCE = 1 << 16
@@ -42,8 +45,15 @@ class FileEvents:
 
     def watch(self, path: str) -> None:
         """Hear of a file, or of those in a directory, as it is there now."""
+        self._watch(path, _KINDS)
+
+    def watch_runs(self, program: str) -> None:
+        """Hear of each end of a program that was started from this file."""
+        self._watch(program, _ENDED)
+
+    def _watch(self, path: str, kinds: int) -> None:
         found = int(
-            _LIBC.inotify_add_watch(self._handle, os.fsencode(path), _KINDS)
+            _LIBC.inotify_add_watch(self._handle, os.fsencode(path), kinds)
         )
         before = self._numbers.get(path, found)
         if before != found:
@@ -59,7 +69,7 @@ class FileEvents:
             _LIBC.inotify_rm_watch(self._handle, number)
 
     def written(self) -> frozenset[str]:
-        """Return what was written since the last call, as it is watched.
+        """Return what was written, or has ended, since the last call.
 
         Where events were lost that is all.
         """

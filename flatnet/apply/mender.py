@@ -13,8 +13,7 @@ Goals, and how each is met:
   guest's port is about, and not for a whole pass.
 * A guest that comes and goes all the time, or a program that undoes each
   repair, costs less and less (`backoff`, `fights`).  Rules are put back each
-  time, with a rest in between that is as many times as long as it took, and
-  whole passes for it are asked for less and less.
+  time, with rests in between, and passes are asked for less and less.
 """
 
 import contextlib
@@ -118,6 +117,7 @@ class Mender:
         self.rest, start = 0.0, time.monotonic()
         if self._plan is not None:
             self._see_to(self.probes.noticed(self._plan))
+            self._put_back(self._plan, self.probes.heard_of_rules())
         while self._look():
             if self._fights.is_open(RULES):
                 took = time.monotonic() - start
@@ -156,8 +156,7 @@ class Mender:
         self._teller.tell(events.NOTHING)
         if self._plan is None:
             return
-        if changed := self.probes.changed_rules():
-            self._mend(self._plan, self._strangers, changed, is_lost=False)
+        self._put_back(self._plan, self.probes.changed_rules())
         self._see_to(self.probes.mended(self._plan))
         now = time.monotonic()
         self._carriers.ended(now)
@@ -190,11 +189,8 @@ class Mender:
 
     def _who_is_there(self, plan: Plan, found: Concern) -> Strangers:
         """Who is on the bridges now, if that may have changed."""
-        guard, known, devices = (
-            plan.guard,
-            self._strangers,
-            self._tools.devices,
-        )
+        guard, known = plan.guard, self._strangers
+        devices = self._tools.devices
         if guard is None:
             return Strangers()
         is_other = found.members or (
@@ -220,10 +216,9 @@ class Mender:
 
     def _who(self, name: str, moved: DeviceChanges) -> str:
         """Who changed a device or its addresses, if the kernel says so."""
-        known = (self._watch.devices.find(name), *chain(*moved.links))
         ports = [
             moved.askers[each.index]
-            for each in known
+            for each in (self._watch.devices.find(name), *chain(*moved.links))
             if each and each.name == name and each.index in moved.askers
         ]
         return program(ports[-1]) if ports else SOMEBODY
@@ -244,6 +239,11 @@ class Mender:
         for device in sorted(self._closed - known):
             self._note_repair(Subject(Surface.FORWARDING, device))
             self._tools.known.skipped_steps.forget()
+
+    def _put_back(self, plan: Plan, changed: tuple[str, ...]) -> None:
+        """Put back what those changed by what has no events."""
+        if changed:
+            self._mend(plan, self._strangers, changed, is_lost=False)
 
     def _mend(
         self,

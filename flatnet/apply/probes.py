@@ -9,8 +9,9 @@ Goals, and how each is met:
   so is who writes or removes its files; where it could not start because
   somebody had its port, that this is free again.
 * Who writes a file, a setting, or ends a server is seen before that, as far
-  as the kernel tells (`file_events`, pidfds): what is looked at once a second
-  is what it may not tell.
+  as the kernel tells (`file_events`, pidfds), and so is what somebody did by
+  the commands for sets and for iptables-legacy, once these have ended: what
+  is looked at once a second is what it may not tell.
 * It costs next to nothing, however many guests there are: of what there is
   one of each, a few are looked at, in turn.
 
@@ -22,6 +23,7 @@ look at all, where that is due (`cpu_budget`).
 import os
 from collections.abc import Collection, Iterable, Iterator
 
+from flatnet.apply.command import resolved
 from flatnet.apply.file_events import FileEvents
 from flatnet.apply.link.device_reads import Reads
 from flatnet.apply.link.own_routes import OwnRoutes
@@ -36,6 +38,8 @@ from flatnet.state.sliced_collections import SlicedMap
 _AT_ONCE = 16
 _DEVICES, _IPV6 = "/proc/sys/net/ipv6/conf/", "/disable_ipv6"
 _PORT = Surface.PORT
+# Programs that change what has no events, by any of their names.
+_OF_SETS, _OF_RULES = "ipset", "iptables-legacy"
 # What had to be mended, and what only a pass can mend.
 Met = Effect | Failure
 
@@ -54,6 +58,8 @@ class Probes:
         self._files: dict[str, object] = {}
         self._events = FileEvents()
         self._written: frozenset[str] = frozenset()
+        self._programs: frozenset[str] = frozenset()
+        self._is_rule_look_due = False
         self._routes = OwnRoutes()
         # Those whose settings are watched.
         self._ports = SlicedMap[str, Port]()
@@ -80,9 +86,11 @@ class Probes:
                 self._events.watch(_setting(name))
         for path in setting_paths(plan):
             self._events.watch(path)
+        self._watch_programs()
         # What was written until now was the pass's work, or seen by it; for
         # each port that is not sure.
-        self._written = frozenset(filter(_is_setting, self._events.written()))
+        written = self._heard()
+        self._written = frozenset(filter(_is_setting, written))
         self._files = self._known.daemons.files()
         for directory in {os.path.dirname(path) for path in self._files}:
             self._events.watch(directory)
@@ -91,6 +99,24 @@ class Probes:
             for failure, what in self._told
             if failure.subject.surface is not Surface.FILE
         )
+
+    def _watch_programs(self) -> None:
+        """Have those watched that are installed now."""
+        found = frozenset(filter(None, map(resolved, (_OF_SETS, _OF_RULES))))
+        for path in self._programs - found:
+            self._events.forget(path)
+        for path in found:
+            self._events.watch_runs(path)
+        self._programs = found
+
+    def _heard(self) -> frozenset[str]:
+        """What was written; who ran a program may have done something else."""
+        written = self._events.written()
+        if resolved(_OF_SETS) in written:
+            self._known.sets.doubt()
+        if not self._programs.isdisjoint(written):
+            self._is_rule_look_due = True
+        return written - self._programs
 
     def changed_rules(self) -> tuple[str, ...]:
         """Return who changed rules, as far as these have no events."""
@@ -101,6 +127,13 @@ class Probes:
         if not self._known.legacy.are_as_left():
             found.append("somebody (by iptables-legacy)")
         return tuple(found)
+
+    def heard_of_rules(self) -> tuple[str, ...]:
+        """The same, where the kernel has told of somebody's command."""
+        if not self._is_rule_look_due:
+            return ()
+        self._is_rule_look_due = False
+        return self.changed_rules()
 
     def mended(self, plan: Plan) -> tuple[Met, ...]:
         """Mend what keeps packets from being filtered, and servers.
@@ -119,7 +152,7 @@ class Probes:
 
     def noticed(self, plan: Plan) -> tuple[Met, ...]:
         """The same of what the kernel has told of, if it has."""
-        written = self._written | self._events.written()
+        written = self._written | self._heard()
         self._written = frozenset()
         if not self._known.daemons.have_news() and not written:
             return ()

@@ -6,7 +6,7 @@ part of.  An event is a
 hint to look; what to make of it is decided by reading the kernel again.
 Where events were lost, everything may have changed.
 
-Given up: iptables-legacy, ipset and other kernel settings have no events
+Given up: iptables-legacy, ipset and settings of the kernel have no events
 here; see `probes` and `file_events`.
 """
 

@@ -49,8 +49,9 @@ from flatnet.state.plan import Plan
 LOG = logging.getLogger("flatnet.applier")
 # Seconds between two looks.
 _PAUSE = 0.05
-# Seconds between two looks at what has no events.
-_PROBE = 1.0
+# Seconds between two looks at what has no events: what these find is to be as
+# it was within one.
+_PROBE = 0.9
 # Profiles that no guest has any more, and that stay until a whole pass.
 _MOST_DEPARTED = 128
 

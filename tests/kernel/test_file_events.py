@@ -1,9 +1,12 @@
 """Who writes files is told of, as far as the kernel tells."""
 
 import select
+import shutil
+import subprocess
 from pathlib import Path
 
 from flatnet.apply.file_events import FileEvents
+from tests.waiting import eventually
 
 
 def readable(events):
@@ -99,3 +102,20 @@ def test_a_setting_of_the_kernel_is_a_file(namespace):
         return events.written() == {str(name)}
 
     assert namespace.call(flipped)
+
+
+def test_the_end_of_a_program_is_heard_and_not_its_start(tmp_path):
+    program = tmp_path / "cat"
+    shutil.copy(shutil.which("cat"), program)
+    events = FileEvents()
+    events.watch_runs(str(program))
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as running:
+        assert Path(f"/proc/{running.pid}/exe").readlink() == program
+        assert not readable(events)
+        running.stdin.close()
+        running.wait(60)
+        eventually(lambda: readable(events))
+    assert events.written() == {str(program)}
+    events.forget(str(program))
+    subprocess.run([program], stdin=subprocess.DEVNULL, check=True)
+    assert events.written() == frozenset()

@@ -270,3 +270,31 @@ def test_an_exchange_in_one_of_many_is_seen_when_it_is_its_turn(
         return before
 
     assert namespace.call(exchanged) == [True] * 3
+
+
+def test_an_exchange_in_one_of_many_is_seen_at_once_by_who_doubts(namespace):
+    """Then nobody looks at all again until there is reason to."""
+
+    def exchanged():
+        sets = settled(many_wanted(60))
+        sets.doubt()
+        before = sets.are_as_left()
+        run("ipset del flatnet-two 10.0.0.2")
+        run("ipset add flatnet-two 10.0.0.9")
+        sets.doubt()
+        eventually(lambda: not sets.are_as_left(), seconds=100)
+        sets.forget()
+        sets.read()
+        return before, sets.are_as_left()
+
+    assert namespace.call(exchanged) == (True, True)
+
+
+def test_a_set_that_is_gone_is_missed_by_who_doubts(namespace):
+    def gone():
+        sets = settled((replace(WANTED[0], members=frozenset()),))
+        run("ipset destroy flatnet-one")
+        sets.doubt()
+        return sets.are_as_left()
+
+    assert namespace.call(gone) is False

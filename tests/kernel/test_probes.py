@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from test_watch import OPTIONS, PORT, ROWS, applier, output
 
+from flatnet.apply import worker
 from tests.builders import snapshot
 from tests.effects import was_set
 from tests.planned import host_plan, parted
@@ -50,17 +52,24 @@ def opened(pid):
         "ipset add flatnet-filtered4 0.0.0.0/1",
     ],
 )
-def test_what_is_done_to_sets_is_seen_without_an_event(
-    namespace, tmp_path, damage
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_what_is_done_to_sets_is_seen(
+    namespace, tmp_path, monkeypatch, damage, is_heard
 ):
+    """By the end of the command, or by a probe where it is another's."""
+    program = shutil.which("ipset")
+    if is_heard:
+        monkeypatch.setattr(worker, "_PROBE", 1000)
+    else:
+        program = shutil.copy(program, tmp_path)
+
     def sets():
         return sorted(output("ipset save").splitlines())
 
     def damaged():
         with applier(tmp_path, tmp_path / "log") as serving:
             before = sets()
-            output(damage)
-            assert sets() != before
+            output(damage.replace("ipset", str(program)))
             eventually(lambda: sets() == before)
             assert serving.wait_for_event()
 

@@ -3,9 +3,11 @@
 Reading them costs as much as they hold, and nothing tells of changes.  So
 they are remembered, and read again by every whole pass and after every
 error: what the kernel says then is held, as it stands, against what it said
-before.  In between the number of members tells: of those sets that keep
-somebody out at every probe, and of all of them as often as that takes a
-thousandth of the time, which with three hundred sets is at every probe too.
+before.  So they are once somebody's command for sets has ended, unless looks
+for that took half a hundredth of the time lately.  In between the number of
+members tells: of those sets that keep somebody out at every probe, and of all
+of them as often as that takes a two thousandth of the time, which with a
+hundred and fifty sets is at every probe too.
 
 Somebody who takes a member and puts another leaves as many.  That is seen by
 reading: those that keep somebody out as often as that takes two ten
@@ -14,7 +16,8 @@ each probe as it has time for once it has counted: all where there are some
 fifteen.
 
 Given up: where there are more, it is seen when it is the turn of the set, or
-by the next whole pass.
+by the next whole pass; so is what somebody does by netlink, without the
+command.
 """
 
 import contextlib
@@ -37,8 +40,8 @@ from flatnet.apply.filter.iptables.tables import AddressSet
 from flatnet.exceptions import HostSetupError
 
 # To ask for all takes 2 or 3 us a set: so long as there are not much more than
-# three hundred, that is done by each probe.
-_REST = 1000
+# a hundred and fifty, that is done by each probe.
+_REST = 2000
 # What keeps somebody out is read at every probe as long as that takes less
 # than 0.2 ms, as two sets of a thousand members do.
 _REST_OF_GUARDING = 5000
@@ -47,6 +50,8 @@ _REST_OF_GUARDING = 5000
 # 0.1 ms, each set more another 12 us.  One of twenty thousand members takes 2
 # ms: then the others rest for three seconds.
 _SPENT, _AT_LEAST, _REST_OF_OTHERS = 0.0004, 2, 1500
+# Where somebody runs commands all the time.
+_REST_OF_DOUBTS = 200
 
 
 class Sets:
@@ -67,6 +72,8 @@ class Sets:
         self._budget = CpuBudget(_REST)
         self._of_guarding = CpuBudget(_REST_OF_GUARDING)
         self._of_others = CpuBudget(_REST_OF_OTHERS)
+        self._of_doubts = CpuBudget(_REST_OF_DOUBTS)
+        self._is_in_doubt = False
         # Those of the others that were not read lately, the next one last.
         self._turn: list[str] = []
         # What the kernel said of all, but for members, when they were so many
@@ -77,6 +84,8 @@ class Sets:
         """Whether a probe finds what it looks at as we left it."""
         if self._found is None:
             return True
+        if self._is_in_doubt and self._of_doubts.is_due:
+            return self._all_are_as_left()
         spent = _SPENT if self.is_counting_due else 0
         until = time.thread_time() + spent
         guarding = tuple(self._guarding())
@@ -85,6 +94,21 @@ class Sets:
                 self._all_are_counted()
                 and self._keep_out(guarding)
                 and self._others_are_as_left(frozenset(guarding), until)
+            )
+        return False
+
+    def doubt(self) -> None:
+        """Have all looked at by the first look that there is time for."""
+        self._is_in_doubt = True
+
+    def _all_are_as_left(self) -> bool:
+        """Whether all have just the members that they were left with."""
+        self._is_in_doubt = False
+        with contextlib.suppress(HostSetupError), self._of_doubts.taken():
+            told = ipset.told_sets(self.asking)
+            return all(
+                name in told and self._is_told(name, told[name])
+                for name in (self._found or {}).keys() - self._doubted
             )
         return False
 
@@ -193,6 +217,7 @@ class Sets:
     def forget(self) -> None:
         """Have all read again the next time."""
         self._found = self._heads = None
+        self._is_in_doubt = False
 
     def read(self) -> Mapping[str, FoundSet]:
         """Return the sets of ours, by name.

@@ -116,6 +116,17 @@ def told(site):
 
 
 @contextlib.contextmanager
+def shown_if_not(site):
+    """If the block fails, the daemon's log says what it did meanwhile."""
+    start = len(site.node.log_text)
+    try:
+        yield
+    except BaseException:
+        print(site.node.log_text[start:])
+        raise
+
+
+@contextlib.contextmanager
 def endured(site, *, away=AWAY):
     """Whatever is done in the block, guests and host are as before.
 
@@ -129,10 +140,11 @@ def endured(site, *, away=AWAY):
         forbidden = [stack.enter_context(e) for e in site.ways("vm_2")]
         for each in allowed:
             each.wait()
-        yield
-        for each in allowed:
-            each.wait()
-        eventually(lambda: site.ours, before)
+        with shown_if_not(site):
+            yield
+            for each in allowed:
+                each.wait()
+            eventually(lambda: site.ours, before)
         gaps = [each.longest_gap for each in allowed]
         passed = [each.answers for each in forbidden]
     print("longest gaps", gaps, "open", passed)

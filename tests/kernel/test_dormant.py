@@ -17,8 +17,12 @@ ADDRESS = "10.0.0.2"
 
 
 def put_to_sleep(family, table):
-    output("nft", f"add table {family} {table} {{ flags dormant; }}")
+    send_to_sleep(family, table)
     assert is_dormant(family, table)
+
+
+def send_to_sleep(family, table):
+    output("nft", f"add table {family} {table} {{ flags dormant; }}")
 
 
 def is_dormant(family, table):
@@ -35,7 +39,8 @@ def test_it_is_woken_at_once(namespace, tmp_path, family):
     def mended():
         with applier(tmp_path, tmp_path / "log") as serving:
             before = shown(family)
-            put_to_sleep(family, "filter")
+            # It may be awake again before anybody could ask.
+            send_to_sleep(family, "filter")
             eventually(lambda: not is_dormant(family, "filter"))
             assert shown(family) == before
             assert serving.wait_for_event()

@@ -112,11 +112,11 @@ class Probes:
     def _heard(self) -> frozenset[str]:
         """What was written; who ran a program may have done something else."""
         written = self._events.written()
-        if resolved(_OF_SETS) in written:
-            self._known.sets.doubt()
-        if not self._programs.isdisjoint(written):
+        if ran := written & self._programs:
             self._is_rule_look_due = True
-        return written - self._programs
+            if resolved(_OF_SETS) in ran:
+                self._known.sets.doubt()
+        return written - ran
 
     def changed_rules(self) -> tuple[str, ...]:
         """Return who changed rules, as far as these have no events."""

@@ -57,19 +57,19 @@ def test_what_is_done_to_sets_is_seen(
     namespace, tmp_path, monkeypatch, damage, is_heard
 ):
     """By the end of the command, or by a probe where it is another's."""
-    program = shutil.which("ipset")
-    if is_heard:
-        monkeypatch.setattr(worker, "_PROBE", 1000)
-    else:
-        program = shutil.copy(program, tmp_path)
+    unheard = str(shutil.copy(shutil.which("ipset"), tmp_path))
+    if not is_heard:
+        damage = damage.replace("ipset", unheard)
+    monkeypatch.setattr(worker, "_PROBE", 1000 if is_heard else 0.9)
 
     def sets():
-        return sorted(output("ipset save").splitlines())
+        return sorted(output(f"{unheard} save").splitlines())
 
     def damaged():
         with applier(tmp_path, tmp_path / "log") as serving:
             before = sets()
-            output(damage.replace("ipset", str(program)))
+            output(damage)
+            assert is_heard or sets() != before
             eventually(lambda: sets() == before)
             assert serving.wait_for_event()
 

@@ -123,16 +123,18 @@ def other_words(directory, busy=""):
         program.chmod(0o755)
 
 
+def made(known):
+    """What a pass of the plan has done; nothing of it fails."""
+    changes = apply_firewall(PLAN, known)
+    assert changes.failures == ()
+    return changes.made
+
+
 @pytest.mark.parametrize("backend", ["nft"], indirect=True)
 def test_another_iptables_costs_one_write_and_hides_no_edit(
     namespace, backend
 ):
     other_words(backend)
-
-    def made(known):
-        changes = apply_firewall(PLAN, known)
-        assert changes.failures == ()
-        return changes.made
 
     def steps():
         known = WorkerCache()
@@ -156,23 +158,18 @@ def test_another_legacy_one_costs_a_write_in_each_pass_and_hides_no_edit(
 ):
     """Where nobody counts, what reads as before may be an edit made anew."""
     other_words(backend)
-    known = WorkerCache()
-
-    def made():
-        changes = apply_firewall(PLAN, known)
-        assert changes.failures == ()
-        return changes.made
 
     def steps():
-        assert made()
-        always = made()
+        known = WorkerCache()
+        assert made(known)
+        always = made(known)
         assert always
-        assert made() == always
+        assert made(known) == always
         for how in EDITS:
             good = rules_of(how[1])
             edit(*how)
             assert rules_of(how[1]) != good
-            assert key_of(how) in {e.key for e in made()}
+            assert key_of(how) in {e.key for e in made(known)}
             assert rules_of(how[1]) == good
         return True
 
@@ -219,11 +216,6 @@ def test_what_is_printed_while_others_write_is_not_taken_for_ours(
     busy = tmp_path / "busy"
     busy.touch()
     other_words(backend, f"[ ! -e {busy} ] || nft add table ip t$$")
-
-    def made(known):
-        changes = apply_firewall(PLAN, known)
-        assert changes.failures == ()
-        return changes.made
 
     def steps():
         known = WorkerCache()

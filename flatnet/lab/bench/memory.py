@@ -10,8 +10,14 @@ from flatnet.lab.bench.interpreters import READY
 from flatnet.lab.bench.site import Site
 from flatnet.lab.server_process import LabProcess
 
-# The daemon, and its two privileged processes, which are one program.
-_PROGRAMS = ("flatnet.cmd.daemon", "flatnet.apply.process")
+# The daemon, with what it imports once it knows its broker and database, and
+# its two privileged processes, which are one program.
+_PROGRAMS = (
+    "flatnet.cmd.manager, flatnet.cmd.daemon, flatnet.db.mysql, pymysql, "
+    "kombu.transport.pyamqp, eventlet.green.threading, "
+    "eventlet.green.subprocess",
+    "flatnet.apply.process",
+)
 _GOALS = (Goal(1, FLOOR, more=40),)
 _TIMES = 8
 _POLL_SECONDS = 0.02
@@ -63,8 +69,8 @@ FIGURES = (
 def _floor(site: Site) -> float:
     """MB of interpreters that have imported the same."""
     texts = [
-        f"import {name}; print({READY!r}, flush=True); input()"
-        for name in _PROGRAMS
+        f"import {names}; print({READY!r}, flush=True); input()"
+        for names in _PROGRAMS
     ]
     with interpreters.running(site, texts) as pids:
         return cpu.memory_mb(pids)

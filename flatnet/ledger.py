@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from flatnet.db import allocation, deallocation, instances
+from flatnet.db import allocation, deallocation, instances, networks
 from flatnet.db.batch import Batch
 from flatnet.db.engine import Database
 from flatnet.db.fold import Fold
@@ -87,6 +87,28 @@ class Ledger:
         written = self._allocations.ask(order)
         self._tell(written.members)
         return written.served
+
+    def add(self, instance_uuid: str, network: str) -> Served:
+        """Give an instance one more address; errors as `db.allocation`.
+
+        :param network: its uuid, or its integer id as text
+        """
+        served, members = allocation.add_address(
+            self._database,
+            instance_uuid=instance_uuid,
+            network_uuid=networks.meant(self._database, network),
+            placement=self._placement(),
+        )
+        self._tell(members)
+        return served
+
+    def remove(self, instance_uuid: str, address: str) -> None:
+        """Take one address back; errors as `db.allocation`."""
+        members = allocation.remove_address(
+            self._database, instance_uuid=instance_uuid, address=address
+        )
+        self._tell(members)
+        self._heed(members)
 
     def deallocate(self, farewell: Farewell) -> Bereft:
         """Take back all that an instance has; return who is to follow.

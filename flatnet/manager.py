@@ -7,35 +7,31 @@ second only takes an address for its host, and its plan has more in it.
 
 import contextlib
 import functools
-import logging
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from flatnet import answers, hints, reports
-from flatnet.apply.link.conflicts import foreseen
 from flatnet.config.settings import Settings
 from flatnet.db import (
     bindings,
     host_addresses,
     interfaces,
-    networks,
-    requests,
-    reservations,
     snapshot,
 )
 from flatnet.db.engine import Database
 from flatnet.db.orders import Concerned, Farewell, Order, Placing
-from flatnet.exceptions import DatabaseUnavailable, NetworkNotFound
+from flatnet.exceptions import DatabaseUnavailable
 from flatnet.following import Followers
 from flatnet.ledger import Ledger
+from flatnet.network_admin import NetworkAdmin
+from flatnet.passes.outcome import Pass
 from flatnet.passes.reconciler import Reconciler
 from flatnet.rpc.arguments import Requested
 from flatnet.rpc.client import NetworkAPI
-from flatnet.state.rows import Instance, Network
+from flatnet.state.rows import Instance
 from flatnet.state.scope import EVERYTHING, Scope, of_hint, of_instance
 from flatnet.state.taken_addresses import InUse
 
-LOG = logging.getLogger(__name__)
 Json = dict[str, Any]
 _ONCE_MORE = 2.0
 
@@ -66,6 +62,12 @@ class FlatManager:
         self._peers = peers
         self._timeout = timeout
         self._in_use = in_use
+        self.networks = NetworkAdmin(
+            settings=settings,
+            database=database,
+            ask=reconciler.ask,
+            in_use=in_use,
+        )
         self._followers = Followers(self.peer, here=settings.host)
         self._ledger = Ledger(
             database,
@@ -73,6 +75,11 @@ class FlatManager:
             tell=functools.partial(hints.tell, peers, host=settings.host),
             heed=self._heed,
         )
+
+    @property
+    def host(self) -> str:
+        """The name of this daemon's host."""
+        return self._settings.host
 
     def is_here(self, host: str | None) -> bool:
         """Whether a call that names `host` is this daemon's own work."""
@@ -105,6 +112,37 @@ class FlatManager:
         )
         outcome.check(instance_uuid)
         return answers.served_info(served, self._settings, outcome)
+
+    def add_address(self, instance_uuid: str, network: str) -> list[Json]:
+        """Give an instance one more address, and let its port use it.
+
+        :param network: its uuid, or its integer id as text
+        """
+        with self._asking():
+            served = self._ledger.add(instance_uuid, network)
+        outcome = self._served(instance_uuid)
+        return answers.served_info(served, self._settings, outcome)
+
+    def remove_address(self, instance_uuid: str, address: str) -> list[Json]:
+        """Take one address from an instance, and let its port use it no more.
+
+        :raises FixedIpNotFoundForSpecificInstance: it does not hold it
+        """
+        with self._asking():
+            self._ledger.remove(instance_uuid, address)
+        self._served(instance_uuid)
+        return self.network_info(instance_uuid, self._settings.host)
+
+    def _served(self, instance_uuid: str) -> Pass:
+        """Bring this host to the rows of an instance.
+
+        :raises HostSetupError: it could not
+        """
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, of_instance(instance_uuid)
+        )
+        outcome.check(instance_uuid)
+        return outcome
 
     def deallocate(self, reference: str, *, hint: str | None) -> Json | None:
         """Take away the rows of an instance, then what stood for them.
@@ -201,44 +239,6 @@ class FlatManager:
             host=host or self._settings.host,
             last=self._reconciler.last,
         )
-
-    def check_requested(self, requested: Requested | None) -> None:
-        """Raise what allocating `requested` would; write nothing."""
-        if requested:
-            requests.check_requested(self._database, requested)
-
-    def create_network(self, **arguments: Any) -> Network:
-        """Create a network; what is not given comes from the options.
-
-        What this host can say against it is a warning in its log.
-        """
-        options = self._settings
-        defaults = {
-            "bridge": options.flat_network_bridge,
-            "bridge_interface": options.flat_interface or None,
-            "multi_host": options.multi_host,
-            "injected": options.flat_injected,
-        }
-        given = {k: v for k, v in arguments.items() if v is not None}
-        made = networks.create(self._database, **{**defaults, **given})
-        in_use = self._in_use()
-        reservations.ensure(
-            self._database,
-            network_uuid=made.uuid,
-            host=options.host,
-            in_use=in_use,
-        )
-        text = foreseen(made.cidr, bridge=made.bridge, in_use=in_use)
-        if text:
-            LOG.warning("%s", text)
-        return made
-
-    def delete_network(self, uuid: str | None) -> None:
-        """Delete a network that no instance uses, and its bridge here."""
-        if not uuid:
-            raise NetworkNotFound("the call names no network")
-        networks.delete(self._database, uuid)
-        self._reconciler.ask(EVERYTHING)
 
     def groups_changed(
         self, groups: Collection[int], instances: Collection[str] | None

@@ -103,11 +103,12 @@ def add_address(
     instance_uuid: str,
     network_uuid: str,
     placement: Placing,
-) -> None:
+) -> tuple[Served, Concerned]:
     """Give an instance one more address, with an interface if need be.
 
     As in nova each call adds one: it is the only one here that does not
-    answer the same when it is asked twice.
+    answer the same when it is asked twice.  The first that it has in the
+    network stays the one that is leased.
 
     :raises InstanceNotFound: no living instance has that uuid
     :raises InstanceElsewhere: its row names another host
@@ -120,14 +121,19 @@ def add_address(
     order, wanted = _checked(order, locked, found.tenants, placement)
     made = drafts.read(connection, [(order, wanted)], found, placement)
     ((network, _),) = wanted
-    drafts.write(connection, draft.with_one_more(made, order, network))
+    made = draft.with_one_more(made, order, network)
+    drafts.write(connection, made)
+    served = draft.result(made, order.instance_uuid)
+    return served, interfaces.concerned(found.members)
 
 
 @engine.writes
 def remove_address(
     connection: Connection, *, instance_uuid: str, address: str
-) -> None:
+) -> Concerned:
     """Take one address back from an instance; its interface stays.
+
+    Of those that are left the first is leased.
 
     :raises FixedIpNotFoundForSpecificInstance: it does not hold it
     """
@@ -144,6 +150,7 @@ def remove_address(
         )
     networks.lock(connection, network_ids)
     releases.release(connection, *held)
+    return interfaces.members(connection, [instance_uuid])
 
 
 def _allocate(

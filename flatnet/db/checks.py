@@ -25,6 +25,7 @@ from flatnet.exceptions import (
 from flatnet.state.rows import DEVICE_NAME, MTUS
 
 _NAME_LENGTH = 255
+_LAST_ID = 2**31 - 1
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MULTICAST_BIT = 0x01
 # Its loopback, and what sysctl has for every device.
@@ -32,6 +33,13 @@ _NO_DEVICE = ("lo", "all", "default")
 # What the host's end of a port has instead of the guest's first octet.
 _HOST_END = "fe:"
 _METADATA = IPv4Address("169.254.169.254")
+
+
+def row_id(text: str) -> int | None:
+    """The integer id of a row that a text may be, or none."""
+    if text.isascii() and text.isdigit() and int(text) <= _LAST_ID:
+        return int(text)
+    return None
 
 
 def name(value: str, what: str) -> str:

@@ -118,10 +118,18 @@ def _given(
 ) -> Draft:
     """Give an interface an address, the next where none is asked for."""
     pool = draft.pools[vif.network_id]
-    owner = Owner(instance_uuid=tenant.uuid, interface_uuid=vif.uuid)
+    owner = Owner(
+        instance_uuid=tenant.uuid,
+        interface_uuid=vif.uuid,
+        ordinal=vif.ordinal,
+    )
     if address is None:
         pool, address = pool.take_next(owner)
     else:
         pool = pool.take(address, owner)
-    vif = replace(vif, addresses=(*vif.addresses, address))
+    vif = replace(
+        vif,
+        addresses=(*vif.addresses, address),
+        ordinal=vif.ordinal + 1,
+    )
     return draft.with_pool(pool).having(tenant, vif)

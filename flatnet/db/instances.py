@@ -23,7 +23,6 @@ _COLUMNS = (
     INSTANCES.c.host,
     INSTANCES.c.project_id,
 )
-_ID_LAST = 2**31 - 1
 _CASES = (str.lower, str.upper)
 
 
@@ -81,7 +80,7 @@ def find(connection: Connection, reference: str | int) -> Instance:
     condition = or_(
         INSTANCES.c.uuid.in_(_spellings([text])), INSTANCES.c.hostname == text
     )
-    if (number := _id(text)) is not None:
+    if (number := checks.row_id(text)) is not None:
         condition = or_(condition, INSTANCES.c.id == number)
     found = [
         _instance(row)
@@ -182,7 +181,7 @@ def uuids_meant(
 
 def _unknown_uuid(reference: str) -> str | InstanceNotFound:
     """A uuid, or id, of an instance whose row is gone, or an error."""
-    if _id(reference) is not None:
+    if checks.row_id(reference) is not None:
         return reference.lower()
     try:
         return checks.uuid(reference.lower())
@@ -194,7 +193,7 @@ def _unknown_uuid(reference: str) -> str | InstanceNotFound:
 
 def _named(references: Sequence[str]) -> ColumnElement[bool]:
     """That an instance has one of these uuids or integer ids."""
-    ids = [each for each in map(_id, references) if each is not None]
+    ids = [each for each in map(checks.row_id, references) if each is not None]
     by_uuid = INSTANCES.c.uuid.in_(_spellings(references))
     return or_(by_uuid, INSTANCES.c.id.in_(ids)) if ids else by_uuid
 
@@ -203,13 +202,6 @@ def _by_name(rows: Sequence[AnyRow]) -> dict[str, AnyRow]:
     """Rows by what callers call them; a uuid means more than an id."""
     by_id = {str(row.id): row for row in rows}
     return {**by_id, **{row.uuid.lower(): row for row in rows}}
-
-
-def _id(text: str) -> int | None:
-    """The integer id that a text may be, or none."""
-    if text.isascii() and text.isdigit() and int(text) <= _ID_LAST:
-        return int(text)
-    return None
 
 
 def _spellings(uuids: Iterable[str]) -> list[str]:

@@ -26,7 +26,9 @@ NAMED = select(MEMBERS.c.security_group_id, MEMBERS.c.instance_uuid).where(
     MEMBERS.c.instance_uuid.in_(bindparam("instances", expanding=True)),
     exists().where(RULES.c.group_id == MEMBERS.c.security_group_id),
 )
-# Interfaces by age with their instances, one row per address, ascending.
+# By age: the first that an interface was given, and still has, is leased.
+BY_AGE = (FIXED_IPS.c.ordinal, FIXED_IPS.c.position)
+# Interfaces by age with their instances, one row per address, by age too.
 ATTACHED = (
     select(
         VIFS.c.uuid,
@@ -47,7 +49,7 @@ ATTACHED = (
             FIXED_IPS.c.instance_uuid == VIFS.c.instance_uuid,
         ),
     )
-    .order_by(VIFS.c.id, FIXED_IPS.c.position)
+    .order_by(VIFS.c.id, *BY_AGE)
 )
 # Instances that have a row, with their groups, ascending.
 JOINED = (
@@ -94,7 +96,7 @@ def attached(
     addresses = connection.execute(
         select(FIXED_IPS.c.virtual_interface_id, FIXED_IPS.c.address)
         .where(FIXED_IPS.c.instance_uuid == instance_uuid)
-        .order_by(FIXED_IPS.c.position)
+        .order_by(*BY_AGE)
     ).all()
     groups = _groups(connection, instance_uuid)
     return tuple(

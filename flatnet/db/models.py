@@ -123,7 +123,8 @@ virtual_interfaces = _table(
 )
 
 # A row is an instance's (instance_uuid), a host's bridge's (host), set aside
-# (reserved, and why) or, with none of these, was released at updated_at.
+# (reserved, and why) or, with none of these, was released at updated_at.  Of
+# an interface's addresses the one with the lowest ordinal is leased.
 fixed_ips = _table(
     "fixed_ips",
     Column("address", Address, nullable=False),
@@ -147,6 +148,7 @@ fixed_ips = _table(
     Column("reserved", Boolean, nullable=False, server_default=false()),
     Column("host", Name),
     Column("reason", Name),
+    Column("ordinal", Integer, nullable=False, server_default=text("0")),
     UniqueConstraint(
         "network_id", "address", name="uniq_fixed_ips0network_id0address"
     ),

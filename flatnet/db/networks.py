@@ -107,6 +107,24 @@ def get(connection: Connection, name_or_uuid: str) -> Network:
     return from_row(_find(connection, name_or_uuid))
 
 
+@engine.reads
+def meant(connection: Connection, reference: str) -> str:
+    """Return the uuid of a network by its uuid, or its integer id as text.
+
+    :raises NetworkNotFound: there is none
+    """
+    number = checks.row_id(reference)
+    wanted = NETWORKS.c.uuid == reference.lower()
+    if number is not None:
+        wanted = NETWORKS.c.id == number
+    found: str | None = connection.scalar(
+        select(NETWORKS.c.uuid).where(wanted)
+    )
+    if found is None:
+        raise NetworkNotFound(f"no network has the uuid or id {reference}")
+    return found
+
+
 @engine.writes
 def delete(connection: Connection, name_or_uuid: str) -> None:
     """Delete a network with the addresses of its hosts' bridges.

@@ -27,7 +27,8 @@ from flatnet.state.taken_addresses import InUse
 class Owner:
     """Whose an address becomes: an instance's, a bridge's, or nobody's.
 
-    The instance's by its interface; nobody's where it is reserved.
+    The instance's by its interface, of which it is the address of that
+    `ordinal`; nobody's where it is reserved.
     """
 
     instance_uuid: str | None = None
@@ -35,6 +36,7 @@ class Owner:
     host: str | None = None
     reserved: bool = False
     reason: str | None = None
+    ordinal: int = 0
 
 
 @dataclass(frozen=True)

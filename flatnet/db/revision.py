@@ -13,7 +13,7 @@ from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
 
 # The last of `migrations/versions`.
-HEAD = "0003"
+HEAD = "0004"
 
 
 def check_revision(database: Database) -> None:

@@ -56,7 +56,7 @@ _BOUND = (
 )
 # Of those that live, wherever they are: interfaces, and groups with addresses.
 _ATTACHED = (
-    interfaces.ATTACHED.add_columns(FIXED_IPS.c.position)
+    interfaces.ATTACHED.add_columns(*interfaces.BY_AGE)
     .order_by(None)
     .where(ALIVE, VIFS.c.instance_uuid.in_(INSTANCE_UUIDS))
 )
@@ -184,7 +184,8 @@ def _interfaces(
         (row.instance_uuid, row.security_group_id) for row in rows["member"]
     }
     attached = sorted(
-        rows["interface"], key=lambda row: (row.uuid, row.position or 0)
+        rows["interface"],
+        key=lambda row: (row.uuid, row.ordinal or 0, row.position or 0),
     )
     groups = interfaces.grouped(sorted(joined))
     return wanted_here(interfaces.from_rows(attached, groups), bound, host)

@@ -30,6 +30,7 @@ _COLUMNS = (
     VIFS.c.network_id,
     FIXED_IPS.c.address,
     FIXED_IPS.c.position,
+    FIXED_IPS.c.ordinal,
     BINDINGS.c.id.label("binding"),
     BINDINGS.c.wanted,
 )
@@ -53,16 +54,18 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Vif:
-    """An interface, with its addresses ascending.
+    """An interface, with its addresses by age.
 
-    `id` is none where it has no row yet.  `binding` is the id of the row that
-    binds it to the host, `wanted` what that says, both none without one.
+    `ordinal` is what its next one gets.  `id` is none where it has no row
+    yet.  `binding` is the id of the row that binds it to the host, `wanted`
+    what that says, both none without one.
     """
 
     uuid: str
     mac: str
     network_id: int
     addresses: tuple[str, ...] = ()
+    ordinal: int = 0
     id: int | None = None
     binding: int | None = None
     wanted: str | None = None
@@ -138,9 +141,10 @@ def from_rows(rows: Sequence[AnyRow]) -> Tenants:
     return Tenants(found, rows[0].present if rows else None)
 
 
-def _age(row: AnyRow) -> tuple[str, int, int]:
+def _age(row: AnyRow) -> tuple[str, int, int, int]:
     """By instance, interface and address."""
-    return row.instance_uuid, row.id or 0, row.position or 0
+    age = row.ordinal or 0, row.position or 0
+    return row.instance_uuid, row.id or 0, *age
 
 
 def _uuid(row: AnyRow) -> str:
@@ -170,6 +174,7 @@ def _vif(rows: list[AnyRow]) -> Vif:
         mac=first.mac,
         network_id=first.network_id,
         addresses=tuple(row.address for row in rows if row.address),
+        ordinal=max(-1 if r.ordinal is None else r.ordinal for r in rows) + 1,
         binding=first.binding,
         wanted=first.wanted,
     )

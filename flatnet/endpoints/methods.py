@@ -128,6 +128,57 @@ class NetworkEndpoint:
         return self._manager.deallocate(reference, hint=host)
 
     @expected
+    def add_fixed_ip_to_instance(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        host: str | None = None,
+        network_id: Any = None,
+        **others: Any,
+    ) -> list[Json]:
+        """Return NetworkInfo once the instance has one more address.
+
+        It is the host of its row that does it.  Each call adds one.
+        """
+        network = arguments.reference("network_id", network_id)
+        instance, host = self._placed(instance_id, host)
+        if self._manager.is_here(host):
+            return self._manager.add_address(instance, network)
+        return self._manager.peer(host).add_fixed_ip_to_instance(
+            context, instance_id=instance, host=host, network_id=network
+        )
+
+    @expected
+    def remove_fixed_ip_from_instance(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        host: str | None = None,
+        address: Any = None,
+        **others: Any,
+    ) -> list[Json]:
+        """Return NetworkInfo once the instance has an address no more.
+
+        It is the host of its row that does it.
+        """
+        named = arguments.reference("address", address)
+        instance, host = self._placed(instance_id, host)
+        if self._manager.is_here(host):
+            return self._manager.remove_address(instance, named)
+        return self._manager.peer(host).remove_fixed_ip_from_instance(
+            context, instance_id=instance, host=host, address=named
+        )
+
+    def _placed(self, instance_id: Any, host: str | None) -> tuple[str, str]:
+        """The uuid of an instance, and the host to do what is asked.
+
+        That of its row, or else that which the call names.
+        """
+        reference = arguments.instance_reference(instance_id)
+        instance = self._manager.living(reference)
+        return instance.uuid, instance.host or host or self._manager.host
+
+    @expected
     def get_instance_nw_info(
         self,
         context: Json,
@@ -167,20 +218,20 @@ class NetworkEndpoint:
         self, context: Json, networks: Any = None, **others: Any
     ) -> None:
         """Raise what allocating these networks and addresses would."""
-        self._manager.check_requested(arguments.requested(networks))
+        self._manager.networks.check_requested(arguments.requested(networks))
 
     @expected
     def create_networks(self, context: Json, **others: Any) -> list[Json]:
         """Return the network that was created, as a list of one dict."""
         given = {name: others.get(name) for name in _CREATE}
-        return [asdict(self._manager.create_network(**given))]
+        return [asdict(self._manager.networks.create(**given))]
 
     @expected
     def delete_network(
         self, context: Json, uuid: str | None = None, **others: Any
     ) -> None:
         """Delete a network that has no allocated address."""
-        self._manager.delete_network(uuid)
+        self._manager.networks.delete(uuid)
 
 
 class FlatnetEndpoint:

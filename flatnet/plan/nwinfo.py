@@ -12,7 +12,7 @@ from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
 from flatnet.plan.port import port_name
-from flatnet.state.rows import Interface, Network, address_order
+from flatnet.state.rows import Interface, Network
 
 Json = dict[str, Any]
 
@@ -93,7 +93,6 @@ def _subnet_v4(
     gateway = network.gateway
     if own and (network.multi_host or not gateway):
         gateway = own
-    addresses = sorted(interface.addresses, key=address_order)
     servers = [each for each in (network.dns1, network.dns2) if each]
     return {
         "cidr": network.cidr,
@@ -101,7 +100,7 @@ def _subnet_v4(
         "gateway": _address(gateway, "gateway"),
         "ips": [
             {**_address(each, "fixed"), "floating_ips": []}
-            for each in addresses
+            for each in interface.addresses
         ],
         "routes": [],
         "version": 4,

@@ -33,6 +33,21 @@ def instance_reference(instance_id: Any, instance: Any = None) -> str:
     return str(instance_id)
 
 
+def reference(what: str, value: Any) -> str:
+    """Return a name, or an integer as text, that a call has to give.
+
+    :param what: the name of the argument
+    :raises InvalidInput: it is neither
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, str | int)
+        or (value == "")
+    ):
+        raise InvalidInput(f"the call names no {what}: {value!r}")
+    return str(value)
+
+
 def requested(networks: Any) -> Requested | None:
     """Return pairs of network uuid and address, or none for all networks.
 

@@ -1,49 +1,13 @@
 """The client of a network manager: one method for each RPC method."""
 
-import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import oslo_messaging as messaging
-
-from flatnet import deadline
-from flatnet.exceptions import BrokerUnavailable, CallNotSupported
-from flatnet.rpc.broker import TOPIC
+from flatnet.rpc.caller import Caller, Json
 
 NETWORK_VERSION = "1.17"
-Json = dict[str, Any]
-# Seconds; the library takes none for its own default.
-_SHORTEST = 0.1
-# The lowest version that has what we send; servers accept every 1.x.
-_VERSIONS = {None: "1.0", "baseapi": "1.1", "flatnet": "1.0"}
-
-# How a server says that it has no such method.
-_UNKNOWN = ("NoSuchMethod", "UnsupportedVersion")
 
 
-@contextmanager
-def _answered(asked: str) -> Iterator[None]:
-    try:
-        yield
-    except messaging.MessagingTimeout as error:
-        raise BrokerUnavailable(
-            f"no answer from {asked}; is flatnet-manager running there, and "
-            "does it use the same broker?"
-        ) from error
-    except messaging.RemoteError as error:
-        if error.exc_type not in _UNKNOWN:
-            raise
-        raise CallNotSupported(
-            f"{asked} has an older flatnet-manager without that call"
-        ) from error
-    except messaging.MessageDeliveryFailure as error:
-        raise BrokerUnavailable(f"the broker is not reachable: {error}") from (
-            error
-        )
-
-
-class NetworkAPI:
+class NetworkAPI(Caller):
     """Client of the daemons: one method per RPC, for any compute service.
 
     :param broker: from `transport`
@@ -54,17 +18,6 @@ class NetworkAPI:
     raised, or BrokerUnavailable where nobody answered in time.  A call that
     failed is safe to repeat.
     """
-
-    def __init__(
-        self, broker: messaging.Transport, timeout: float | None = None
-    ) -> None:
-        target = messaging.Target(topic=TOPIC, version="1.0")
-        self._timeout = timeout
-        self._client = messaging.get_rpc_client(
-            broker, target, timeout=timeout
-        )
-        # That knows the option.
-        self._patience = timeout or broker.conf.rpc_response_timeout
 
     def ping(self, context: Json, *, arg: Any, host: str | None = None) -> Any:
         """Return {"service": "network", "arg": arg} from `host` or any."""
@@ -128,6 +81,52 @@ class NetworkAPI:
         }
         answer: Json | None = self._call_any(
             context, "deallocate_for_instance", arguments
+        )
+        return answer
+
+    def add_fixed_ip_to_instance(
+        self,
+        context: Json,
+        *,
+        instance_id: str,
+        host: str,
+        network_id: str | int,
+    ) -> list[Json]:
+        """Give an instance one more address; return NetworkInfo.
+
+        The first that it has in a network stays the one that is leased; its
+        port may use all.  Each call adds one: where it is not known whether
+        one came through, look with `get_instance_nw_info`.
+
+        :param network_id: the network's uuid, or its integer id
+        """
+        arguments = {
+            "instance_id": instance_id,
+            "host": host,
+            "network_id": network_id,
+        }
+        answer: list[Json] = self._call(
+            context, "add_fixed_ip_to_instance", arguments, host=host
+        )
+        return answer
+
+    def remove_fixed_ip_from_instance(
+        self, context: Json, *, instance_id: str, host: str, address: str
+    ) -> list[Json]:
+        """Take one address from an instance; return NetworkInfo.
+
+        Its interface stays.  Where that was leased, the next one is from now
+        on.
+
+        :raises FixedIpNotFoundForSpecificInstance: it does not hold it
+        """
+        arguments = {
+            "instance_id": instance_id,
+            "host": host,
+            "address": address,
+        }
+        answer: list[Json] = self._call(
+            context, "remove_fixed_ip_from_instance", arguments, host=host
         )
         return answer
 
@@ -216,67 +215,4 @@ class NetworkAPI:
             where it is about rules, none where nobody knows
         :param sender: the host that knows already
         """
-        caller = self._client.prepare(
-            fanout=True, namespace="flatnet", version="1.0"
-        )
-        with _answered("the broker"):
-            caller.cast(context, "security_groups_changed", **told)
-
-    def _asked(
-        self,
-        context: Json,
-        method: str,
-        host: str,
-        timeout: float | None = None,
-        **arguments: Any,
-    ) -> Json:
-        answer: Json = self._call(
-            context,
-            method,
-            arguments,
-            host=host,
-            namespace="flatnet",
-            timeout=timeout,
-        )
-        return answer
-
-    def _call(
-        self,
-        context: Json,
-        method: str,
-        arguments: Json,
-        *,
-        host: str | None = None,
-        namespace: str | None = None,
-        timeout: float | None = None,
-    ) -> Any:
-        options: Json = {"version": _VERSIONS[namespace]}
-        if timeout is None:
-            timeout = self._timeout
-        # Asked on behalf of a call, there is no more time than its caller
-        # has.
-        left = deadline.left(math.inf if timeout is None else timeout)
-        if left < math.inf:
-            options["timeout"] = max(left, _SHORTEST)
-        if namespace is not None:
-            options["namespace"] = namespace
-        if host is not None:
-            options["server"] = host
-        caller = self._client.prepare(**options)
-        with _answered(f"host {host}" if host else "any host"):
-            return caller.call(context, method, **arguments)
-
-    def _call_any(self, context: Json, method: str, arguments: Json) -> Any:
-        """Ask whoever takes the message, and another one if he is silent.
-
-        Until it notices, the broker hands messages to a machine, too, that
-        has lost its power or is frozen.  What is asked here is once if it is
-        asked twice.
-        """
-        half = deadline.left(self._patience) / 2
-        try:
-            return self._call(context, method, arguments, timeout=half)
-        except BrokerUnavailable as error:
-            if not isinstance(error.__cause__, messaging.MessagingTimeout):
-                raise
-        return self._call(context, method, arguments, timeout=half)
+        self._tell(context, "security_groups_changed", told)

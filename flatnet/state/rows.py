@@ -117,7 +117,8 @@ class Interface:
     """A row of `virtual_interfaces` with its instance and addresses.
 
     `host` is where the instance's row says that it is; `instance_id`
-    ascends as instances are made.
+    ascends as instances are made.  `addresses` are by age: the first is
+    leased, and a port may use all.
     """
 
     uuid: str

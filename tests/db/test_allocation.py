@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import update
 
 from flatnet.db import (
-    allocation,
     deallocation,
     host_addresses,
     interfaces,
@@ -18,7 +17,6 @@ from flatnet.exceptions import (
     FixedIpAlreadyInUse,
     FixedIpInvalid,
     FixedIpNotFoundForNetwork,
-    FixedIpNotFoundForSpecificInstance,
     InstanceNotFound,
     InvalidMacAddress,
     MacAddressInUse,
@@ -260,25 +258,6 @@ def test_deallocation_needs_no_row_and_may_be_repeated(database):
         assert row["virtual_interface_id"] is None
         assert row["allocated"] is False
     deallocation.deallocate(database, instance_uuid=some_uuid())
-
-
-def test_one_more_address_and_one_less(database):
-    network = a_network(database)
-    instance = an_instance(database)
-    more = {
-        "instance_uuid": instance.uuid,
-        "network_uuid": network.uuid,
-        "placement": allocation.Placing("node1"),
-    }
-    allocation.add_address(database, **more)
-    allocation.add_address(database, **more)
-    assert addresses_of(database, instance) == ["10.0.0.2", "10.0.0.3"]
-    assert len(rows(database, models.virtual_interfaces)) == 1
-    less = {"instance_uuid": instance.uuid, "address": "10.0.0.2"}
-    allocation.remove_address(database, **less)
-    assert addresses_of(database, instance) == ["10.0.0.3"]
-    with pytest.raises(FixedIpNotFoundForSpecificInstance, match="not hold"):
-        allocation.remove_address(database, **less)
 
 
 def test_host_address_is_given_once(database):

@@ -14,6 +14,7 @@ from connections import (
     net,
 )
 from connections import applied as all_applied
+from segment import guest
 
 from flatnet.apply.filter.connections import conntrack
 from flatnet.apply.filter.guard import nft
@@ -120,7 +121,48 @@ def test_what_cannot_be_cut_is_kept_from_the_next_one(net, made):
 
     first, then, last = net.node.call(moved)
     (failure,) = first.failures
-    assert len(failure.instances) == 2
+    # The other address was never met.
+    assert failure.instances == (guest(SAME_BRIDGE).instance_uuid,)
     assert then.failures == ()
     assert cut(1) in then.made
     assert (last.made, last.failures) == ((), ())
+
+
+@pytest.mark.parametrize("spoofing", [True, False])
+def test_of_an_address_that_leaves_nothing_lingers(net, made, spoofing):
+    """Of a guest that goes, and of one that loses an address."""
+    options = {"prevent_spoofing": not spoofing}
+    both = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (NEW, OLD)})
+    plans = [host(SSH, **options), host(SSH, numbers=(2, 3), **options)]
+    net.node.call(all_applied, [plans[0]])
+    kept = begun(net, made)
+    assert all(in_one(net, plans))
+    assert not tracked(net, OLD)
+    assert both_ways(kept)
+    net.node.call(all_applied, [both])
+    lost = made.make(net.outside, net.guests[SAME_BRIDGE], NEW, 22)
+    assert both_ways(lost)
+    less = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (OLD,)})
+    assert all(in_one(net, [both, less]))
+    assert not tracked(net, NEW)
+    assert both_ways(kept)
+
+
+def test_what_lingers_all_the_same_is_nobodys_failure(net, made):
+    net.node.call(all_applied, [PLAIN])
+    begun(net, made)
+    left = host(SSH, numbers=(2, 3))
+
+    def gone():
+        with Session() as session:
+            guarding = Guarding()
+            apply_guard(session, guarding, PLAIN.guard)
+            forget = partial(
+                conntrack.forget_connections, left, session=session
+            )
+            with mock.patch.object(conntrack, "flows_of", side_effect=ERROR):
+                return apply_guard(session, guarding, left.guard, cut=forget)
+
+    done = net.node.call(gone)
+    assert [w for w in done.warnings if "cannot be read" in w]
+    assert (done.failures, done.uncut) == ((), frozenset())

@@ -50,6 +50,17 @@ def test_an_instance_is_named_by_uuid_id_or_object():
     assert arguments.instance_reference("u-2") == "u-2"
 
 
+def test_a_network_is_named_by_uuid_or_id():
+    assert arguments.reference("network_id", "u-1") == "u-1"
+    assert arguments.reference("network_id", 7) == "7"
+
+
+@pytest.mark.parametrize("rubbish", [None, "", [], {}, 1.5, True])
+def test_what_a_call_has_to_name_is_missed_by_name(rubbish):
+    with pytest.raises(InvalidInput, match="no network_id"):
+        arguments.reference("network_id", rubbish)
+
+
 @pytest.mark.parametrize("nobody", [None, "", [], 1.5])
 def test_a_call_about_nobody_is_refused(nobody):
     with pytest.raises(InstanceNotFound):

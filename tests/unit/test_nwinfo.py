@@ -31,6 +31,16 @@ def test_without_dhcp_the_gateway_is_the_networks_own():
     assert subnet["meta"] == {}
 
 
+def test_addresses_are_told_by_age():
+    """The first is the one that DHCP gives."""
+    attached = (
+        (interface(addresses=("10.0.0.9", "10.0.0.2")), network(), None),
+    )
+    (answer,) = network_info(attached, settings(), mtus={}, plugged=PLUGGED)
+    ips = answer["network"]["subnets"][0]["ips"]
+    assert [each["address"] for each in ips] == ["10.0.0.9", "10.0.0.2"]
+
+
 def subnets():
     """The two subnets that nova's model always has: v4, v6."""
     own = {"type": "gateway", "meta": {}}

@@ -14,6 +14,8 @@ Goals, and how each is met:
   addresses whose port is about to be made are forgotten, whoever began
   them; and until they are, the port is not made.  Where a port that is there
   gets the address, it does not until they are (see `guard.handovers`).
+* Of an address that leaves this host nothing lingers (see
+  `guard.handovers`).
 * One dump per pass that changed something, and none otherwise, nor for
   addresses that nobody had or asked for (see `peers`).
 * Nobody waits for another's.  What could not be cut is a failure of those
@@ -79,13 +81,14 @@ def cut_connections(
 def forget_connections(
     plan: Plan, addresses: frozenset[str], session: Session
 ) -> Changes:
-    """Forget all connections of addresses that go to another port.
+    """Forget all connections of addresses that go to another port, or to none.
 
     Whoever began them; call it when the last holder does not send by them any
     more, and before the next one may.  Of what could not be done `uncut` has
     the addresses.
     """
-    return _cut(plan, session, frozenset(), addresses)
+    known = _met(plan, addresses, session)
+    return _cut(plan, session, frozenset(), known) if known else Changes()
 
 
 def _cut(

@@ -45,7 +45,12 @@ from flatnet.apply.filter.guard import claims, nft, peers, set_repairs
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
 from flatnet.apply.filter.guard.digests import Digests
-from flatnet.apply.filter.guard.handovers import Handovers, Wanted, nobody
+from flatnet.apply.filter.guard.handovers import (
+    Handovers,
+    Wanted,
+    leaving,
+    nobody,
+)
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_dump import elements
@@ -206,6 +211,7 @@ def _written(
     coming = handovers.coming(amended, whole)
     session.run("".join(lines), becomes)
     handovers.ask(coming)
+    handovers.leave(leaving(amended))
     made = [table for table in tables if table not in whole]
     _note_made(session, guarding, made, before)
     return tuple(told)

@@ -1,11 +1,13 @@
-"""Addresses that go from one port to another that is there already.
+"""Addresses that go to another port that is there already, or to none.
 
 What the last holder of an address began is tracked, and passes as
 established: the next one would be sent its answers.  Of a port that is about
 to be made that is forgotten before it is (see `connections.conntrack`); where
 the port is there, its address is kept from it until it was: the guard takes
 it from the last holder, connections are cut, and then the guard lets the next
-one have it.
+one have it.  Where nobody here has it any more they are forgotten too, for
+whoever lists connections takes them for a guest's.  What is left of those
+harms nobody: who is given the address waits for them.
 
 Given up: where guests may use any address the guard knows of no holders.
 """
@@ -22,6 +24,8 @@ from flatnet.state.changes import Changes
 
 # The sets of (port, address), and that of ports.
 _HOLDERS, _PORTS = ("ipv4", "ipv6"), "ports"
+# Those of addresses that some port here has, whatever a guest may use.
+_GUESTS = ("guests4", "guests6")
 Wanted = Mapping[NftTable, tuple[Change, ...]]
 
 
@@ -67,9 +71,32 @@ class Handovers:
         self._kept |= done.uncut & addresses
         self.done = *self.done, done
 
+    def leave(self, addresses: frozenset[str]) -> None:
+        """Have connections of addresses forgotten that nobody here has now.
+
+        It is nobody's failure where they are not.
+        """
+        if not addresses:
+            return
+        done = self._cut(addresses)
+        left = tuple(str(each) for each in done.failures)
+        told = replace(done, failures=(), uncut=frozenset(), warnings=left)
+        self.done = *self.done, told
+
     def without_kept(self, wanted: Wanted) -> Wanted:
         """Return changes by which nobody gets what could not be cut."""
         return without(wanted, self._kept)
+
+
+def leaving(wanted: Wanted) -> frozenset[str]:
+    """Return the addresses that no port here has any more."""
+    went, came = set[str](), set[str]()
+    for changes in wanted.values():
+        for change in changes:
+            if change.set in _GUESTS:
+                went.update(address for (address,) in change.removed)
+                came.update(address for (address,) in change.added)
+    return frozenset(went - came)
 
 
 def without(wanted: Wanted, addresses: frozenset[str]) -> Wanted:

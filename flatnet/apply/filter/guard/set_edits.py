@@ -3,7 +3,12 @@
 from collections.abc import Callable, Hashable
 
 from flatnet.apply.filter.guard import nft, set_repairs
-from flatnet.apply.filter.guard.handovers import Handovers, Wanted, without
+from flatnet.apply.filter.guard.handovers import (
+    Handovers,
+    Wanted,
+    leaving,
+    without,
+)
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_elements import write_elements
@@ -25,12 +30,15 @@ def mend_sets(
     :raises OutdatedError: they may be something else by now
     """
     wanted = changes()
+    left = leaving(wanted)
     made: tuple[Effect, ...] = ()
     while coming := handovers.coming(wanted, found):
         made += _write(session, found, without(wanted, coming))
         handovers.ask(coming)
         wanted = changes()
-    return made + _write(session, found, handovers.without_kept(wanted))
+    made += _write(session, found, handovers.without_kept(wanted))
+    handovers.leave(left)
+    return made
 
 
 def table_key(family: str) -> Hashable:

@@ -59,10 +59,10 @@ _NOVA = _words(
     network_allocate_retries network_api_class network_device_mtu
     network_driver network_host network_size network_topic num_networks
     ovs_vsctl_timeout secure_proxy_ssl_header security_group_api
-    security_group_handler send_arp_for_ha send_arp_for_ha_count
-    share_dhcp_address teardown_unused_network_gateway update_dns_entries
-    use_ipv6 use_neutron use_neutron_default_nets use_rootwrap_daemon
-    use_single_default_gateway vlan_interface vlan_start vpn_ip vpn_start
+    security_group_handler share_dhcp_address teardown_unused_network_gateway
+    update_dns_entries use_ipv6 use_neutron use_neutron_default_nets
+    use_rootwrap_daemon use_single_default_gateway vlan_interface vlan_start
+    vpn_ip vpn_start
 
     bindir db_backend db_driver fake_tests memcached_servers monkey_patch
     monkey_patch_modules policy_default_rule policy_dirs policy_file pybasedir

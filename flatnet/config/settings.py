@@ -27,6 +27,8 @@ class Settings:
     tap_owner: str = "root"
     tap_group: str = "root"
     create_unique_mac_address_attempts: int = 5
+    send_arp_for_ha: bool = False
+    send_arp_for_ha_count: int = 3
     address_quarantine: int = 600
     dhcp_domain: str = "novalocal"
     dhcp_lease_time: int = 86400

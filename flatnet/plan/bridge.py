@@ -38,6 +38,7 @@ def bridge(
         uplink=uplink_name(network, settings),
         address=_with_prefix(address, network) if settings.dhcp else None,
         network=network.id,
+        announced=settings.send_arp_for_ha * settings.send_arp_for_ha_count,
     )
 
 

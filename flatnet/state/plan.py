@@ -54,7 +54,8 @@ class Bridge:
     """A bridge with its ports; `address` has a prefix (`10.0.0.1/24`).
 
     `network` is the id of its network, by which failures are told.  With a
-    `fault` it cannot be made: its ports stay where they are, shut.
+    `fault` it cannot be made: its ports stay where they are, shut.  When its
+    address is set it is announced so many times.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Bridge:
     ports: tuple[Port, ...] = ()
     fault: str = ""
     network: int = 0
+    announced: int = 0
 
     @property
     def instances(self) -> tuple[str, ...]:

@@ -182,3 +182,36 @@ def test_a_bridge_without_an_uplink_asks_nobody(namespace):
 def test_what_counts_as_an_answer(heard, who):
     said = claimed(heard, address="10.0.0.1", mac="02:00:00:00:00:01")
     assert said == who
+
+
+@pytest.mark.parametrize("times", [0, 2])
+def test_an_address_that_is_set_is_announced(segment, times):
+    """To the segment, in both forms; and what stands is not."""
+    host, other = segment
+    other.run("ip addr flush dev eth0")
+    both = [(1, "10.0.0.1"), (2, "10.0.0.1")] * times
+
+    def told(action):
+        return [
+            (frame[21], socket.inet_ntoa(frame[28:32]))
+            for frame in seen_by(other, action)
+            if frame[28:32] != bytes(4)
+        ]
+
+    def passed():
+        enter(host.name)
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(
+                apply_bridges,
+                wanted(announced=times),
+                shut=frozenset(),
+                unchanged=UnchangedPorts(),
+            ).result()
+
+    def beside():
+        # The ear stays where it is.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(passed).result()
+
+    assert told(beside) == both
+    assert told(beside) == []

@@ -1,5 +1,8 @@
 """Addresses that go from one guest to another whose port is there."""
 
+import fcntl
+import struct
+import termios
 from functools import partial
 from unittest import mock
 
@@ -22,6 +25,7 @@ from flatnet.apply.filter.guard.guard import TABLE, Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.exceptions import HostSetupError
 from tests.effects import cut
+from tests.waiting import eventually
 
 __all__ = ("made", "net")
 
@@ -37,6 +41,12 @@ def tracked(net, address):
     return [each for each in lines if f"={address} " in each]
 
 
+def is_tracked(net, address, ends):
+    """Others who are cut may be told of by who sends to them once more."""
+    port = ends[0].getsockname()[1]
+    return any(f"port={port} " in each for each in tracked(net, address))
+
+
 def begun(net, made):
     """What the last holder has begun, and what a third one has."""
     guests = net.guests
@@ -44,6 +54,18 @@ def begun(net, made):
     kept = made.make(guests[3], net.outside, "192.0.2.9", 81)
     assert both_ways(lost)
     return kept
+
+
+def come_to_rest(ends):
+    """Wait until neither will send again what it takes to be lost.
+
+    To nobody: the host would pass it on, and track it.
+    """
+
+    def unheard(end):
+        return struct.unpack("i", fcntl.ioctl(end, termios.TIOCOUTQ, b"1234"))
+
+    eventually(lambda: {unheard(end) for end in ends} == {(0,)})
 
 
 def in_one(net, plans):
@@ -135,16 +157,21 @@ def test_of_an_address_that_leaves_nothing_lingers(net, made, spoofing):
     both = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (NEW, OLD)})
     plans = [host(SSH, **options), host(SSH, numbers=(2, 3), **options)]
     net.node.call(all_applied, [plans[0]])
-    kept = begun(net, made)
+    lost = made.make(net.guests[SERVED], net.outside, "192.0.2.9", 80)
+    kept = made.make(net.guests[3], net.outside, "192.0.2.9", 81)
+    assert both_ways(lost)
+    come_to_rest(lost)
     assert all(in_one(net, plans))
-    assert not tracked(net, OLD)
+    assert not is_tracked(net, OLD, lost)
+    assert is_tracked(net, "192.0.2.9", kept)
     assert both_ways(kept)
     net.node.call(all_applied, [both])
     lost = made.make(net.outside, net.guests[SAME_BRIDGE], NEW, 22)
     assert both_ways(lost)
+    come_to_rest(lost)
     less = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (OLD,)})
     assert all(in_one(net, [both, less]))
-    assert not tracked(net, NEW)
+    assert not is_tracked(net, NEW, lost)
     assert both_ways(kept)
 
 

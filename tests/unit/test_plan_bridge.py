@@ -54,6 +54,15 @@ def test_mac_is_local_unicast_and_differs_by_host_and_network():
     assert {len(mac) for mac in macs} == {17}
 
 
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [({}, 0), ({"send_arp_for_ha_count": 5}, 0), ({"send_arp_for_ha": 1}, 3)],
+)
+def test_an_address_is_announced_where_that_is_wanted(options, times):
+    (bridge,) = bridges(snapshot(), settings(**options), {})
+    assert bridge.announced == times
+
+
 def test_flat_manager_gives_the_bridge_no_address():
     (bridge,) = bridges(snapshot(), settings(dhcp=False), {})
     assert bridge.address is None

@@ -36,6 +36,7 @@ from flatnet.state.plan import (
 _MTU = range(68, 65536)
 _SECONDS = range(1, 1 << 31)
 _IDS = range(10**18)
+_TIMES = range(101)
 _LONGEST_HOST = 255
 _LONGEST_FAULT = 500
 _MEND = "mend its row"
@@ -108,6 +109,7 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     values.mac(bridge.mac)
     values.integer(bridge.mtu, _MTU)
     values.integer(bridge.network, _IDS)
+    values.integer(bridge.announced, _TIMES)
     _each(values.device, bridge.uplink)
     _each(values.interface, bridge.address)
     sound = found.kept(bridge.ports, _check_port, _port_failure)

@@ -7,6 +7,8 @@ Goals, and how each is met:
 * Nobody else's address is taken: before one is set, the segment is asked for
   it (see `arp`).  It is then not set, and told, so that it is set aside and
   another is chosen.
+* Who knew it elsewhere learns where it is: it is announced when it is set,
+  where the operator wants that.
 * What stands costs nothing and stays: a bridge that has its address is not
   asked about, and a conflict that comes later is a warning, for guests have
   their gateway there.
@@ -131,6 +133,20 @@ def mend_address(
             Surface.BRIDGE, Verb.ADDED, link.name, f"address {bridge.address}"
         )
     )
+    _announce(found, link, bridge, str(interface.ip))
+
+
+def _announce(found: LinkPass, link: Link, bridge: Bridge, ip: str) -> None:
+    """Say on the segment who has a bridge's address, if that is wanted."""
+    try:
+        arp.announce(
+            link.name, address=ip, mac=link.mac, times=bridge.announced
+        )
+    except OSError as error:
+        found.warnings.append(
+            f"bridge {link.name}: {ip} could not be announced: "
+            f"{error.strerror}"
+        )
 
 
 def _check_segment(

@@ -1,4 +1,4 @@
-"""Whether a machine on a segment has an address: probes as of RFC 5227.
+"""Who has an address on a segment: asked and told, as of RFC 5227.
 
 A probe names no sender, so that nobody's table changes by it.  It goes out by
 the uplink itself and answers are heard there: guests of this host are not
@@ -33,12 +33,14 @@ _FILTER = (
 )
 _BROADCAST = b"\xff" * 6
 _NOBODY = bytes(4)
-_REQUEST = 1
+_REQUEST, _REPLY = 1, 2
 _FRAME = struct.Struct(">6s6sHHHBBH6s4s6s4s")
 _FORM = (_ARP, 1, 0x0800, 6, 4)
 PROBES = 3
 # Seconds between them and after the last, and for a cable to come up.
 _PAUSE, _PATIENCE = 0.2, 3.0
+# Between announcements.
+_BETWEEN = 0.05
 
 
 Answer = tuple[str, str] | None
@@ -85,6 +87,23 @@ def asking(
             return None
 
         yield partial(_told, wait, address)
+
+
+def announce(device: str, *, address: str, mac: str, times: int) -> None:
+    """Tell a segment who has an address.
+
+    Each time in both forms, for there is who heeds but one of them.
+
+    :param device: what leads there, and is up
+    :raises OSError: it cannot be told
+    """
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as voice:
+        voice.bind((device, 0))
+        for number in range(times):
+            if number:
+                time.sleep(_BETWEEN)
+            for operation in (_REQUEST, _REPLY):
+                voice.send(_announcement(operation, address, mac))
 
 
 def claimed(frame: bytes, *, address: str, mac: str) -> str:
@@ -149,6 +168,13 @@ def _probe(address: str, mac: str) -> bytes:
     return _FRAME.pack(
         *(_BROADCAST, own, *_FORM, _REQUEST),
         *(own, _NOBODY, bytes(6), socket.inet_aton(address)),
+    )
+
+
+def _announcement(operation: int, address: str, mac: str) -> bytes:
+    own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+    return _FRAME.pack(
+        *(_BROADCAST, own, *_FORM, operation, own, ip, _BROADCAST, ip)
     )
 
 

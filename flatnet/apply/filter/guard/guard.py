@@ -181,7 +181,7 @@ def _written(
     handovers: Handovers,
 ) -> tuple[Effect, ...]:
     found = {each: _known(session, each.family) for each in tables}
-    session.adopt((table.family, table.name) for table in tables)
+    session.adopt((each.family, each.name) for each in tables)
     whole = {
         table: present
         for table, present in found.items()
@@ -192,7 +192,7 @@ def _written(
     guarding.digests.note(whole)
     if len(whole) == len(tables):
         return _amended(session, guarding, whole, handovers)
-    lines, told = [], []
+    lines: list[str] = []
     amended: dict[nft.NftTable, tuple[Change, ...]] = {}
     becomes: dict[Hashable, nft.FoundTable | None] = {peers.PROOF: None}
     for table in tables:
@@ -202,19 +202,23 @@ def _written(
             lines.append(set_repairs.text(changes))
             becomes[key] = set_repairs.amended(whole[table], changes)
             continue
-        # With what rules put into its sets since.
-        present = nft.read(session, table.family, table.name)
-        lines.append(nft.replacement(table, present))
-        told.append(Effect(Surface.GUARD, Verb.MADE, _named(table.family)))
+        lines.append(_replacement(session, table))
         becomes[key] = None
     before = generation(session.proven.asking)
-    coming = handovers.coming(amended, whole)
+    coming, left = handovers.coming(amended, whole), leaving(amended)
     session.run("".join(lines), becomes)
     handovers.ask(coming)
-    handovers.leave(leaving(amended))
+    handovers.leave(left)
     made = [table for table in tables if table not in whole]
     _note_made(session, guarding, made, before)
-    return tuple(told)
+    return tuple(
+        Effect(Surface.GUARD, Verb.MADE, _named(each.family)) for each in made
+    )
+
+
+def _replacement(session: Session, table: nft.NftTable) -> str:
+    """What makes a table anew, with what rules put into its sets since."""
+    return nft.replacement(table, nft.read(session, table.family, table.name))
 
 
 def _note_made(

@@ -171,6 +171,7 @@ class Daemon:
             methods.all_of(manager, turns),
             turns=turns,
             patience=self._conf.rpc_response_timeout,
+            error_module=self._settings.rpc_error_module,
         )
         self._server = serving.started(
             lambda: rpc.server(

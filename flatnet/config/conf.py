@@ -80,24 +80,11 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
             _check_with(conf, name, value, kind, what)
         # As all programs write them: in small letters, with a prefix length.
         values[name] = tuple(str(kind(value)) for value in values[name])
-    _check_with(conf, "host", values["host"], _host, "a host's name")
-    for name in ("routing_source_ip", "metadata_host"):
+    for name, check, what in _SINGLE:
+        _check_with(conf, name, values[name], check, what)
+    for name, check, what in _OPTIONAL:
         if values[name]:
-            _check_with(
-                conf, name, values[name], ipaddress.IPv4Address, "an address"
-            )
-    for name in ("iptables_top_regex", "iptables_bottom_regex"):
-        _check_with(conf, name, values[name], _regex, "a regular expression")
-    _check_with(
-        conf,
-        "flat_network_bridge",
-        values["flat_network_bridge"],
-        _bridge,
-        "a bridge's name",
-    )
-    for name in ("flat_interface", "public_interface"):
-        if values[name]:
-            _check_with(conf, name, values[name], _device, "a device's name")
+            _check_with(conf, name, values[name], check, what)
     if values["routing_source_ip"] and not values["public_interface"]:
         raise ConfigurationError(
             f"{where(conf, 'public_interface')}: public_interface is empty, "
@@ -117,6 +104,11 @@ def _address(
     if "%" in value:
         raise ValueError("one with a zone is of a single device")
     return ipaddress.ip_address(value)
+
+
+def _module(value: str) -> None:
+    if not all(part.isidentifier() for part in value.split(".")):
+        raise ValueError("names with dots between them are needed")
 
 
 def _host(value: str) -> None:
@@ -149,6 +141,23 @@ def _device(name: str) -> None:
         raise ValueError(
             "letters, digits, underscores, dots and hyphens can be in one"
         )
+
+
+# What options of one value are to be, and those of them that may be empty.
+_Check = tuple[str, Callable[[str], object], str]
+_SINGLE: tuple[_Check, ...] = (
+    ("host", _host, "a host's name"),
+    ("rpc_error_module", _module, "a Python module"),
+    ("iptables_top_regex", _regex, "a regular expression"),
+    ("iptables_bottom_regex", _regex, "a regular expression"),
+    ("flat_network_bridge", _bridge, "a bridge's name"),
+)
+_OPTIONAL: tuple[_Check, ...] = (
+    ("routing_source_ip", ipaddress.IPv4Address, "an address"),
+    ("metadata_host", ipaddress.IPv4Address, "an address"),
+    ("flat_interface", _device, "a device's name"),
+    ("public_interface", _device, "a device's name"),
+)
 
 
 def check_users(conf: cfg.ConfigOpts, values: Settings) -> None:

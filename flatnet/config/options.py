@@ -72,6 +72,13 @@ HOST_OPTIONS = [
         choices=["eventlet", "threading"],
         help="How RPC requests run concurrently.",
     ),
+    cfg.StrOpt(
+        "rpc_error_module",
+        default="flatnet.exceptions",
+        help="Python module that callers know the classes of errors in. With "
+        "nova.exception nova's services get their own, with "
+        "control_exchange = nova.",
+    ),
     cfg.IntOpt(
         "reconcile_interval",
         default=60,

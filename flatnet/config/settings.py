@@ -17,6 +17,7 @@ class Settings:
     networks_path: str = "/var/lib/flatnet/networks"
     manager_user: str = "flatnet"
     executor: str = "eventlet"
+    rpc_error_module: str = "flatnet.exceptions"
     reconcile_interval: int = 60
     dhcp: bool = True
     flat_network_bridge: str = "br100"

@@ -19,6 +19,7 @@ from typing import Any
 import oslo_messaging as messaging
 
 from flatnet import deadline
+from flatnet.endpoints.sent_errors import OWN, as_sent
 from flatnet.exceptions import HostOverloaded
 
 LOG = logging.getLogger(__name__)
@@ -123,17 +124,31 @@ class Dispatcher(messaging.RPCDispatcher):  # type: ignore[misc]
     """Calls the endpoints, each call in its turn.
 
     :param patience: seconds that a caller waits who does not say it
+    :param error_module: the module that callers know our errors in
     """
 
     def __init__(
-        self, endpoints: list[object], *, turns: Turns, patience: float
+        self,
+        endpoints: list[object],
+        *,
+        turns: Turns,
+        patience: float,
+        error_module: str = OWN,
     ) -> None:
         super().__init__(endpoints, None)
         self._turns = turns
         self._patience = patience
+        self._error_module = error_module
 
     def dispatch(self, incoming: Any) -> Any:
         """Return what the endpoint answers; nothing to who has gone."""
+        try:
+            return self._dispatched(incoming)
+        except messaging.ExpectedException as expected:
+            expected.exc_info = as_sent(expected.exc_info, self._error_module)
+            raise
+
+    def _dispatched(self, incoming: Any) -> Any:
         method = incoming.message.get("method")
         if method in _LIGHT:
             return super().dispatch(incoming)

@@ -7,8 +7,12 @@ from typing import Any
 
 import oslo_messaging as messaging
 
-from flatnet import deadline
-from flatnet.exceptions import BrokerUnavailable, CallNotSupported
+from flatnet import deadline, exceptions
+from flatnet.exceptions import (
+    BrokerUnavailable,
+    CallNotSupported,
+    FlatnetError,
+)
 from flatnet.rpc.broker import TOPIC
 
 Json = dict[str, Any]
@@ -31,6 +35,10 @@ def _answered(asked: str) -> Iterator[None]:
             "does it use the same broker?"
         ) from error
     except messaging.RemoteError as error:
+        # Of a daemon whose rpc_error_module is not ours.
+        kind = getattr(exceptions, error.exc_type or "", None)
+        if isinstance(kind, type) and issubclass(kind, FlatnetError):
+            raise kind(error.value) from error
         if error.exc_type not in _UNKNOWN:
             raise
         raise CallNotSupported(

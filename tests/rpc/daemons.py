@@ -50,7 +50,7 @@ class Yes:
 class Node:
     """One daemon without its kernel: manager, reconciler, RPC server."""
 
-    def __init__(self, host, database, broker, turns=None):
+    def __init__(self, host, database, broker, turns=None, **options):
         self.applier = Yes()
         settings = Settings(host=host)
         self.reconciler = Reconciler(
@@ -74,6 +74,7 @@ class Node:
             methods.all_of(manager, self.turns),
             turns=self.turns,
             patience=20,
+            **options,
         )
         self.server = rpc.server(
             broker,

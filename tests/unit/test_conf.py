@@ -48,6 +48,8 @@ def test_no_device_to_translate_at_is_named(tmp_path):
         "host =",
         "host = br\u00fccke",
         "forward_bridge_interface = eth+",
+        "rpc_error_module = nova/exception",
+        "rpc_error_module =",
     ],
 )
 def test_what_no_plan_could_say_is_named(tmp_path, line):

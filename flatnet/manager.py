@@ -12,17 +12,13 @@ from typing import Any
 
 from flatnet import answers, hints, reports
 from flatnet.config.settings import Settings
-from flatnet.db import (
-    bindings,
-    host_addresses,
-    interfaces,
-    snapshot,
-)
+from flatnet.db import snapshot
 from flatnet.db.engine import Database
 from flatnet.db.orders import Concerned, Farewell, Order, Placing
 from flatnet.exceptions import DatabaseUnavailable
 from flatnet.following import Followers
 from flatnet.ledger import Ledger
+from flatnet.moves import Moves
 from flatnet.network_admin import NetworkAdmin
 from flatnet.passes.outcome import Pass
 from flatnet.passes.reconciler import Reconciler
@@ -74,6 +70,14 @@ class FlatManager:
             placement=self._placement,
             tell=functools.partial(hints.tell, peers, host=settings.host),
             heed=self._heed,
+        )
+        self.moves = Moves(
+            settings=settings,
+            database=database,
+            reconciler=reconciler,
+            ledger=self._ledger,
+            timeout=timeout,
+            placement=self._placement,
         )
 
     @property
@@ -177,47 +181,6 @@ class FlatManager:
         scope = Scope(instances=instances)
         outcome = self._reconciler.ask_and_wait(self._timeout, scope)
         return outcome.left_of(instances)
-
-    def set_up(self, reference: str) -> None:
-        """Make this host ready for an instance, wherever it is by its row.
-
-        :raises InstanceNotFound: no living instance is meant
-        """
-        instance_uuid = self.uuid_of(reference)
-        if self.takes_host_address:
-            attached = interfaces.of_instance(self._database, instance_uuid)
-            for _, network in attached:
-                if network.multi_host and network.enable_dhcp:
-                    host_addresses.ensure(
-                        self._database,
-                        network_uuid=network.uuid,
-                        host=self._settings.host,
-                        quarantine=self._settings.address_quarantine,
-                        in_use=self._in_use(),
-                    )
-        bindings.expect(
-            self._database,
-            instance_uuid=instance_uuid,
-            host=self._settings.host,
-            plug=self._settings.vif_plug,
-        )
-        outcome = self._reconciler.ask_and_wait(
-            self._timeout, of_instance(instance_uuid, renewed=True)
-        )
-        outcome.check(instance_uuid)
-
-    def tear_down(self, reference: str) -> None:
-        """Rid this host of an instance, wherever it is by its row."""
-        instance_uuid = self._ledger.uuid_of(reference)
-        bindings.dismiss(
-            self._database,
-            instance_uuid=instance_uuid,
-            host=self._settings.host,
-        )
-        outcome = self._reconciler.ask_and_wait(
-            self._timeout, of_instance(instance_uuid)
-        )
-        outcome.check_gone(instance_uuid)
 
     def living(self, reference: str) -> Instance:
         """The row of an instance by uuid or integer id.

@@ -7,18 +7,15 @@ are ignored, as are unknown keys of the context.
 
 import contextlib
 import functools
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import oslo_messaging as messaging
 
 from flatnet.endpoints.backlog import Turns
-from flatnet.exceptions import (
-    FlatnetError,
-    InstanceElsewhere,
-    InstanceNotFound,
-)
+from flatnet.endpoints.own_methods import BaseEndpoint, FlatnetEndpoint
+from flatnet.endpoints.sent_errors import expected
+from flatnet.exceptions import InstanceElsewhere, InstanceNotFound
 from flatnet.manager import FlatManager
 from flatnet.rpc import arguments
 from flatnet.rpc.client import NETWORK_VERSION
@@ -43,23 +40,6 @@ _CREATE = (
     "mtu",
     "project_id",
 )
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def expected(method: Method) -> Method:
-    """Let our own errors travel to the caller, not to the log as defects."""
-    wrap = messaging.expected_exceptions(FlatnetError)
-    return cast(Method, wrap(method))
-
-
-class BaseEndpoint:
-    """Namespace baseapi: is anybody there?"""
-
-    target = messaging.Target(namespace="baseapi", version="1.1")
-
-    def ping(self, context: Json, arg: Any = None) -> Json:
-        """Return the argument."""
-        return {"service": "network", "arg": arg}
 
 
 class NetworkEndpoint:
@@ -209,9 +189,45 @@ class NetworkEndpoint:
                 context, instance_id=reference, host=host, teardown=teardown
             )
         elif teardown:
-            self._manager.tear_down(reference)
+            self._manager.moves.tear_down(reference)
         else:
-            self._manager.set_up(reference)
+            self._manager.moves.set_up(reference)
+
+    @expected
+    def migrate_instance_start(
+        self,
+        context: Json,
+        instance_uuid: Any = None,
+        dest: str | None = None,
+        **others: Any,
+    ) -> None:
+        """Return at once: `setup_networks_on_host` has recorded the move.
+
+        Nothing is recorded here, for nova starts a move once more, and to the
+        same host, when it has just given it up.
+        """
+        reference = arguments.instance_reference(instance_uuid)
+        self._manager.moves.is_expected(reference, dest)
+
+    @expected
+    def migrate_instance_finish(
+        self,
+        context: Json,
+        instance_uuid: Any = None,
+        source: str | None = None,
+        dest: str | None = None,
+        **others: Any,
+    ) -> None:
+        """Return when the destination is as the rows say by now."""
+        reference = arguments.instance_reference(instance_uuid)
+        if not self._manager.moves.is_expected(reference, dest) or not dest:
+            return
+        if self._manager.is_here(dest):
+            self._manager.moves.set_up(reference)
+            return
+        self._manager.peer(dest).migrate_instance_finish(
+            context, instance_uuid=reference, source=source or "", dest=dest
+        )
 
     @expected
     def validate_networks(
@@ -232,55 +248,6 @@ class NetworkEndpoint:
     ) -> None:
         """Delete a network that has no allocated address."""
         self._manager.networks.delete(uuid)
-
-
-class FlatnetEndpoint:
-    """Namespace flatnet: what nova-network had no name for."""
-
-    target = messaging.Target(namespace="flatnet", version="1.1")
-
-    def __init__(self, manager: FlatManager, turns: Turns) -> None:
-        self._manager = manager
-        self._turns = turns
-
-    @expected
-    def security_groups_changed(
-        self,
-        context: Json,
-        group_ids: Any = None,
-        instance_ids: Any = None,
-        sender: Any = None,
-        **others: Any,
-    ) -> None:
-        """Look at the rows again; the sender does not wait.
-
-        Those of these members; or rules, where the list is empty; or both.
-        """
-        if sender is not None and self._manager.is_here(sender):
-            return
-        self._manager.groups_changed(
-            arguments.group_ids(group_ids),
-            arguments.instance_uuids(instance_ids),
-        )
-
-    @expected
-    def follow_deallocations(
-        self, context: Json, instance_ids: Any = None, **others: Any
-    ) -> dict[str, str]:
-        """Return why this host is not rid of instances, by their uuids."""
-        named = arguments.instance_uuids(instance_ids)
-        return self._manager.follow(named or frozenset())
-
-    @expected
-    def get_host_state(self, context: Json, **others: Any) -> Json:
-        """Return what this host made of its last pass."""
-        return {**self._manager.host_state(), "calls": self._turns.state()}
-
-    @expected
-    def reconcile(self, context: Json, **others: Any) -> Json:
-        """Look at all rows and at the whole host now; return its state."""
-        self._manager.reconcile()
-        return self.get_host_state(context)
 
 
 def all_of(manager: FlatManager, turns: Turns) -> list[object]:

@@ -1,17 +1,22 @@
-"""Errors as callers get them: by the module that these know them in.
+"""Errors as callers get them: by the module that they know these in.
 
 oslo.messaging sends an error as the names of its class and of that class's
 module, and rebuilds it where the caller has allowed the module.  nova's
 services allow `nova.exception`, which has classes of the same names.
 """
 
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import oslo_messaging as messaging
 
 from flatnet.exceptions import FlatnetError
 
 OWN = FlatnetError.__module__
 # What oslo.messaging calls the class of an error that came from elsewhere.
 _POSTFIX = "_Remote"
+Method = TypeVar("Method", bound=Callable[..., Any])
 Info = tuple[
     type[BaseException] | None, BaseException | None, TracebackType | None
 ]
@@ -29,3 +34,9 @@ def as_sent(info: Info, module: str) -> Info:
     kind = type(name, (FlatnetError,), {"__module__": module})
     # Without the way that it came: to others our frames say nothing.
     return kind, kind(*error.args), None
+
+
+def expected(method: Method) -> Method:
+    """Let our own errors travel to the caller, not to the log as defects."""
+    wrap = messaging.expected_exceptions(FlatnetError)
+    return cast(Method, wrap(method))

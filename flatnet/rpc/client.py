@@ -165,6 +165,35 @@ class NetworkAPI(Caller):
         }
         self._call(context, "setup_networks_on_host", arguments, host=host)
 
+    def migrate_instance_start(
+        self, context: Json, *, instance_uuid: str, source: str, dest: str
+    ) -> None:
+        """Say that an instance is about to move; any host hears it.
+
+        The move itself is begun by `setup_networks_on_host` of `dest`, and
+        given up by its teardown.
+        """
+        arguments = {
+            "instance_uuid": instance_uuid,
+            "source": source,
+            "dest": dest,
+        }
+        self._call_any(context, "migrate_instance_start", arguments)
+
+    def migrate_instance_finish(
+        self, context: Json, *, instance_uuid: str, source: str, dest: str
+    ) -> None:
+        """Return when `dest`, where an instance has moved to, serves it.
+
+        Nothing is done where `dest` was not set up for it.
+        """
+        arguments = {
+            "instance_uuid": instance_uuid,
+            "source": source,
+            "dest": dest,
+        }
+        self._call(context, "migrate_instance_finish", arguments, host=dest)
+
     def validate_networks(
         self, context: Json, *, networks: list[list[str | None]]
     ) -> None:

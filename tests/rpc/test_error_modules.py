@@ -82,7 +82,7 @@ def test_novas_services_get_their_own(novas, nodes, database, host):
             CONTEXT, "get_instance_nw_info", instance_id="7", host=host
         )
     # Which they have none of.
-    with pytest.raises(messaging.RemoteError) as caught:
+    with pytest.raises(messaging.RemoteError) as unknown:
         caller.call(
             CONTEXT,
             "allocate_for_instance",
@@ -90,7 +90,7 @@ def test_novas_services_get_their_own(novas, nodes, database, host):
             host=host,
             macs=["rubbish"],
         )
-    assert caught.value.exc_type == "InvalidMacAddress"
+    assert unknown.value.exc_type == "InvalidMacAddress"
 
 
 @pytest.mark.parametrize("host", ["node1", "node2"])

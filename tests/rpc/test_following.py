@@ -10,7 +10,7 @@ from test_rpc import CONTEXT, broker, database, new_instance
 from flatnet import rpc
 from flatnet.db import bindings
 from flatnet.endpoints.backlog import Turns
-from flatnet.endpoints.methods import FlatnetEndpoint
+from flatnet.endpoints.own_methods import FlatnetEndpoint
 from tests.rpc.daemons import Node
 from tests.waiting import eventually
 

@@ -1,0 +1,71 @@
+"""The RPC methods that nova-network had no name for, and ping."""
+
+from typing import Any
+
+import oslo_messaging as messaging
+
+from flatnet.endpoints.backlog import Turns
+from flatnet.endpoints.sent_errors import expected
+from flatnet.manager import FlatManager
+from flatnet.rpc import arguments
+
+Json = dict[str, Any]
+
+
+class BaseEndpoint:
+    """Namespace baseapi: is anybody there?"""
+
+    target = messaging.Target(namespace="baseapi", version="1.1")
+
+    def ping(self, context: Json, arg: Any = None) -> Json:
+        """Return the argument."""
+        return {"service": "network", "arg": arg}
+
+
+class FlatnetEndpoint:
+    """Namespace flatnet: what nova-network had no name for."""
+
+    target = messaging.Target(namespace="flatnet", version="1.1")
+
+    def __init__(self, manager: FlatManager, turns: Turns) -> None:
+        self._manager = manager
+        self._turns = turns
+
+    @expected
+    def security_groups_changed(
+        self,
+        context: Json,
+        group_ids: Any = None,
+        instance_ids: Any = None,
+        sender: Any = None,
+        **others: Any,
+    ) -> None:
+        """Look at the rows again; the sender does not wait.
+
+        Those of these members; or rules, where the list is empty; or both.
+        """
+        if sender is not None and self._manager.is_here(sender):
+            return
+        self._manager.groups_changed(
+            arguments.group_ids(group_ids),
+            arguments.instance_uuids(instance_ids),
+        )
+
+    @expected
+    def follow_deallocations(
+        self, context: Json, instance_ids: Any = None, **others: Any
+    ) -> dict[str, str]:
+        """Return why this host is not rid of instances, by their uuids."""
+        named = arguments.instance_uuids(instance_ids)
+        return self._manager.follow(named or frozenset())
+
+    @expected
+    def get_host_state(self, context: Json, **others: Any) -> Json:
+        """Return what this host made of its last pass."""
+        return {**self._manager.host_state(), "calls": self._turns.state()}
+
+    @expected
+    def reconcile(self, context: Json, **others: Any) -> Json:
+        """Look at all rows and at the whole host now; return its state."""
+        self._manager.reconcile()
+        return self.get_host_state(context)

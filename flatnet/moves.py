@@ -1,0 +1,108 @@
+"""Instances that come to a host, leave it, or move from one to another.
+
+What is under way is in the rows: `port_bindings` say on which hosts an
+instance is wanted, whatever host its own row names.
+"""
+
+import logging
+from collections.abc import Callable
+
+from flatnet.config.settings import Settings
+from flatnet.db import bindings, host_addresses, interfaces
+from flatnet.db.engine import Database
+from flatnet.db.orders import Placing
+from flatnet.ledger import Ledger
+from flatnet.passes.reconciler import Reconciler
+from flatnet.state.rows import GONE
+from flatnet.state.scope import of_instance
+
+LOG = logging.getLogger(__name__)
+
+
+class Moves:
+    """What callers ask of an instance and a host that its row may not name.
+
+    :param timeout: seconds that a caller waits for this host to be ready
+    :param placement: how this host gives things out now
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        reconciler: Reconciler,
+        ledger: Ledger,
+        timeout: float,
+        placement: Callable[[], Placing],
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._reconciler = reconciler
+        self._ledger = ledger
+        self._timeout = timeout
+        self._placement = placement
+
+    def set_up(self, reference: str) -> None:
+        """Make this host ready for an instance, wherever it is by its row.
+
+        :raises InstanceNotFound: no living instance is meant
+        """
+        instance_uuid = self._ledger.living(reference).uuid
+        placement = self._placement()
+        if placement.takes_address:
+            attached = interfaces.of_instance(self._database, instance_uuid)
+            for _, network in attached:
+                if network.multi_host and network.enable_dhcp:
+                    host_addresses.ensure(
+                        self._database,
+                        network_uuid=network.uuid,
+                        host=placement.host,
+                        quarantine=placement.quarantine,
+                        in_use=placement.in_use,
+                    )
+        bindings.expect(
+            self._database,
+            instance_uuid=instance_uuid,
+            host=placement.host,
+            plug=placement.plug,
+        )
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, of_instance(instance_uuid, renewed=True)
+        )
+        outcome.check(instance_uuid)
+
+    def tear_down(self, reference: str) -> None:
+        """Rid this host of an instance, wherever it is by its row."""
+        instance_uuid = self._ledger.uuid_of(reference)
+        bindings.dismiss(
+            self._database,
+            instance_uuid=instance_uuid,
+            host=self._settings.host,
+        )
+        outcome = self._reconciler.ask_and_wait(
+            self._timeout, of_instance(instance_uuid)
+        )
+        outcome.check_gone(instance_uuid)
+
+    def is_expected(self, reference: str, dest: str | None) -> bool:
+        """Whether an instance is wanted on a host; who has it not is told.
+
+        By its row, or by what was set up there and not torn down since.
+
+        :raises InstanceNotFound: no living instance is meant
+        """
+        instance = self._ledger.living(reference)
+        bound = bindings.list_all(
+            self._database, host=dest or "", uuid=instance.uuid
+        )
+        wanted = any(each.wanted != GONE for _, each in bound)
+        if wanted or (dest and instance.host == dest):
+            return True
+        LOG.info(
+            "instance %s: nobody has set up %s for it, so no move there is "
+            "under way; nothing is done",
+            instance.uuid,
+            f"host {dest}" if dest else "a host",
+        )
+        return False

@@ -15,7 +15,11 @@ from flatnet.config.settings import Settings
 from flatnet.db import snapshot
 from flatnet.db.engine import Database
 from flatnet.db.orders import Concerned, Farewell, Order, Placing
-from flatnet.exceptions import DatabaseUnavailable
+from flatnet.exceptions import (
+    DatabaseUnavailable,
+    FlatnetError,
+    HostSetupError,
+)
 from flatnet.following import Followers
 from flatnet.ledger import Ledger
 from flatnet.moves import Moves
@@ -30,6 +34,10 @@ from flatnet.state.taken_addresses import InUse
 
 Json = dict[str, Any]
 _ONCE_MORE = 2.0
+_ADDED = (
+    "the address may be given all the same, and another would be if you asked "
+    "again: get_instance_nw_info shows it"
+)
 
 
 class FlatManager:
@@ -121,10 +129,19 @@ class FlatManager:
         """Give an instance one more address, and let its port use it.
 
         :param network: its uuid, or its integer id as text
+        :raises HostSetupError: it has one more, which its port cannot use yet
+        :raises DatabaseUnavailable: also where nobody knows whether it has
         """
-        with self._asking():
-            served = self._ledger.add(instance_uuid, network)
-        outcome = self._served(instance_uuid)
+        try:
+            with self._asking():
+                served = self._ledger.add(instance_uuid, network)
+            outcome = self._served(instance_uuid)
+        except (DatabaseUnavailable, HostSetupError) as error:
+            if not getattr(error, "may_be_written", True):
+                raise
+            # Of other calls it is said that asking again is safe.
+            reason = str(error).partition(";")[0]
+            raise type(error)(f"{reason}; {_ADDED}") from error
         return answers.served_info(served, self._settings, outcome)
 
     def remove_address(self, instance_uuid: str, address: str) -> list[Json]:
@@ -134,6 +151,10 @@ class FlatManager:
         """
         with self._asking():
             self._ledger.remove(instance_uuid, address)
+        # Who moves has a port elsewhere too.
+        for host in self.moves.hosts_of(instance_uuid):
+            with contextlib.suppress(FlatnetError):
+                self.peer(host).reconcile({}, host=host)
         self._served(instance_uuid)
         return self.network_info(instance_uuid, self._settings.host)
 

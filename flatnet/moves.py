@@ -85,8 +85,14 @@ class Moves:
         )
         outcome.check_gone(instance_uuid)
 
-    def is_expected(self, reference: str, dest: str | None) -> bool:
-        """Whether an instance is wanted on a host; who has it not is told.
+    def hosts_of(self, instance_uuid: str) -> tuple[str, ...]:
+        """The other hosts that have, or are to have, ports of an instance."""
+        bound = bindings.list_all(self._database, uuid=instance_uuid)
+        wanted = {host for host, each in bound if each.wanted != GONE}
+        return tuple(sorted(wanted - {self._settings.host}))
+
+    def is_expected(self, reference: str, dest: str) -> bool:
+        """Whether an instance is wanted on a host; the log says where not.
 
         By its row, or by what was set up there and not torn down since.
 
@@ -94,15 +100,15 @@ class Moves:
         """
         instance = self._ledger.living(reference)
         bound = bindings.list_all(
-            self._database, host=dest or "", uuid=instance.uuid
+            self._database, host=dest, uuid=instance.uuid
         )
         wanted = any(each.wanted != GONE for _, each in bound)
-        if wanted or (dest and instance.host == dest):
+        if wanted or instance.host == dest:
             return True
         LOG.info(
-            "instance %s: nobody has set up %s for it, so no move there is "
-            "under way; nothing is done",
+            "instance %s: nobody has set up host %s for it, so no move there "
+            "is under way; nothing is done",
             instance.uuid,
-            f"host {dest}" if dest else "a host",
+            dest,
         )
         return False

@@ -1,8 +1,8 @@
 """Interfaces and addresses of instances, given; and single addresses.
 
 Every function is one transaction that holds the rows of the networks it is
-about, so allocations in one network queue up and addresses ascend; asked
-twice, each answers the same.  An error changes nothing.
+about, so allocations in one network queue up and addresses ascend.  Asked
+twice, that of a whole instance answers the same.  An error changes nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -106,9 +106,8 @@ def add_address(
 ) -> tuple[Served, Concerned]:
     """Give an instance one more address, with an interface if need be.
 
-    As in nova each call adds one: it is the only one here that does not
-    answer the same when it is asked twice.  The first that it has in the
-    network stays the one that is leased.
+    As in nova each call adds one, also if it is asked twice.  The first that
+    it has in the network stays the one that is leased.
 
     :raises InstanceNotFound: no living instance has that uuid
     :raises InstanceElsewhere: its row names another host

@@ -37,8 +37,10 @@ _METADATA = IPv4Address("169.254.169.254")
 
 def row_id(text: str) -> int | None:
     """The integer id of a row that a text may be, or none."""
-    if text.isascii() and text.isdigit() and int(text) <= _LAST_ID:
-        return int(text)
+    # Python reads no number of thousands of digits.
+    is_short = len(text) <= len(str(_LAST_ID))
+    if is_short and text.isascii() and text.isdigit():
+        return int(text) if int(text) <= _LAST_ID else None
     return None
 
 

@@ -155,6 +155,8 @@ class NetworkEndpoint:
         That of its row, or else that which the call names.
         """
         reference = arguments.instance_reference(instance_id)
+        if host is not None:
+            host = arguments.reference("host", host)
         instance = self._manager.living(reference)
         return instance.uuid, instance.host or host or self._manager.host
 
@@ -198,35 +200,36 @@ class NetworkEndpoint:
         self,
         context: Json,
         instance_uuid: Any = None,
-        dest: str | None = None,
+        dest: Any = None,
         **others: Any,
     ) -> None:
-        """Return at once: `setup_networks_on_host` has recorded the move.
+        """Return at once: `setup_networks_on_host` records a move.
 
         Nothing is recorded here, for nova starts a move once more, and to the
         same host, when it has just given it up.
         """
-        reference = arguments.instance_reference(instance_uuid)
-        self._manager.moves.is_expected(reference, dest)
+        arguments.reference("dest", dest)
+        self._manager.living(arguments.instance_reference(instance_uuid))
 
     @expected
     def migrate_instance_finish(
         self,
         context: Json,
         instance_uuid: Any = None,
-        source: str | None = None,
-        dest: str | None = None,
+        dest: Any = None,
         **others: Any,
     ) -> None:
         """Return when the destination is as the rows say by now."""
         reference = arguments.instance_reference(instance_uuid)
-        if not self._manager.moves.is_expected(reference, dest) or not dest:
+        host = arguments.reference("dest", dest)
+        if not self._manager.moves.is_expected(reference, host):
             return
-        if self._manager.is_here(dest):
+        if self._manager.is_here(host):
             self._manager.moves.set_up(reference)
             return
-        self._manager.peer(dest).migrate_instance_finish(
-            context, instance_uuid=reference, source=source or "", dest=dest
+        # By a name that daemons of before have too.
+        self._manager.peer(host).setup_networks_on_host(
+            context, instance_id=reference, host=host
         )
 
     @expected

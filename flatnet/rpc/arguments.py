@@ -30,6 +30,8 @@ def instance_reference(instance_id: Any, instance: Any = None) -> str:
         instance_id = data
     if not isinstance(instance_id, str | int) or instance_id == "":
         raise InstanceNotFound("the call names no instance_id")
+    if not str(instance_id).isprintable():
+        raise InstanceNotFound(f"no instance is named {instance_id!r}")
     return str(instance_id)
 
 
@@ -37,13 +39,10 @@ def reference(what: str, value: Any) -> str:
     """Return a name, or an integer as text, that a call has to give.
 
     :param what: the name of the argument
-    :raises InvalidInput: it is neither
+    :raises InvalidInput: it is neither, or no text that a row could hold
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, str | int)
-        or (value == "")
-    ):
+    is_named = isinstance(value, str | int) and not isinstance(value, bool)
+    if not is_named or value == "" or not str(value).isprintable():
         raise InvalidInput(f"the call names no {what}: {value!r}")
     return str(value)
 

@@ -16,7 +16,7 @@ class NetworkAPI(Caller):
 
     Every method raises the errors of `flatnet.exceptions` that the daemon
     raised, or BrokerUnavailable where nobody answered in time.  A call that
-    failed is safe to repeat.
+    failed is safe to repeat, but `add_fixed_ip_to_instance`.
     """
 
     def ping(self, context: Json, *, arg: Any, host: str | None = None) -> Any:

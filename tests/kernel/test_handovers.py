@@ -19,8 +19,8 @@ from connections import (
 from connections import applied as all_applied
 from segment import guest
 
-from flatnet.apply.filter.connections import conntrack
-from flatnet.apply.filter.guard import nft
+from flatnet.apply.filter.connections import conntrack, conntrack_table
+from flatnet.apply.filter.guard import nft, peers
 from flatnet.apply.filter.guard.guard import TABLE, Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.exceptions import HostSetupError
@@ -150,46 +150,51 @@ def test_what_cannot_be_cut_is_kept_from_the_next_one(net, made):
     assert (last.made, last.failures) == ((), ())
 
 
-@pytest.mark.parametrize("spoofing", [True, False])
-def test_of_an_address_that_leaves_nothing_lingers(net, made, spoofing):
-    """Of a guest that goes, and of one that loses an address."""
-    options = {"prevent_spoofing": not spoofing}
+def test_of_an_address_that_a_port_loses_nothing_lingers(net, made):
     both = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (NEW, OLD)})
-    plans = [host(SSH, **options), host(SSH, numbers=(2, 3), **options)]
-    net.node.call(all_applied, [plans[0]])
-    lost = made.make(net.guests[SERVED], net.outside, "192.0.2.9", 80)
-    kept = made.make(net.guests[3], net.outside, "192.0.2.9", 81)
-    assert both_ways(lost)
-    come_to_rest(lost)
-    assert all(in_one(net, plans))
-    assert not is_tracked(net, OLD, lost)
-    assert is_tracked(net, "192.0.2.9", kept)
-    assert both_ways(kept)
+    less = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (OLD,)})
     net.node.call(all_applied, [both])
+    kept = made.make(net.guests[3], net.outside, "192.0.2.9", 81)
     lost = made.make(net.outside, net.guests[SAME_BRIDGE], NEW, 22)
     assert both_ways(lost)
     come_to_rest(lost)
-    less = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (OLD,)})
     assert all(in_one(net, [both, less]))
     assert not is_tracked(net, NEW, lost)
+    assert is_tracked(net, "192.0.2.9", kept)
     assert both_ways(kept)
 
 
-def test_what_lingers_all_the_same_is_nobodys_failure(net, made):
+def test_who_goes_may_have_moved(net, made):
+    """What he sends to who stays goes on, and by this host's gateway."""
     net.node.call(all_applied, [PLAIN])
-    begun(net, made)
-    left = host(SSH, numbers=(2, 3))
+    lost = made.make(net.guests[SERVED], net.outside, "192.0.2.9", 80)
+    assert both_ways(lost)
+    come_to_rest(lost)
+    in_one(net, [PLAIN, host(SSH, numbers=(2, 3))])
+    assert is_tracked(net, OLD, lost)
 
-    def gone():
+
+@pytest.mark.parametrize("error", [ERROR, TimeoutError("timed out")])
+def test_what_lingers_all_the_same_is_nobodys_failure(net, made, error):
+    both = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (NEW, OLD)})
+    less = host(SSH, numbers=(2, 3), addresses={SAME_BRIDGE: (OLD,)})
+    net.node.call(all_applied, [both])
+    made.make(net.outside, net.guests[SAME_BRIDGE], NEW, 22)
+
+    def lost():
         with Session() as session:
             guarding = Guarding()
-            apply_guard(session, guarding, PLAIN.guard)
+            apply_guard(session, guarding, both.guard)
             forget = partial(
-                conntrack.forget_connections, left, session=session
+                conntrack.forget_connections, less, session=session
             )
-            with mock.patch.object(conntrack, "flows_of", side_effect=ERROR):
-                return apply_guard(session, guarding, left.guard, cut=forget)
+            with mock.patch.object(
+                conntrack_table, "_dumped", side_effect=error
+            ):
+                done = apply_guard(session, guarding, less.guard, cut=forget)
+            return done, peers.are_complete(session)
 
-    done = net.node.call(gone)
-    assert [w for w in done.warnings if "cannot be read" in w]
+    done, are_complete = net.node.call(lost)
     assert (done.failures, done.uncut) == ((), frozenset())
+    assert [w for w in done.warnings if str(error) in w]
+    assert not are_complete

@@ -124,3 +124,13 @@ def test_who_is_nobody_is_named(api):
         api.migrate_instance_start(CONTEXT, instance_uuid=nobody, **WAY)
     with pytest.raises(exceptions.InstanceNotFound, match=nobody):
         api.migrate_instance_finish(CONTEXT, instance_uuid=nobody, **WAY)
+
+
+@pytest.mark.parametrize("rubbish", [None, "", ["node2"], "no\0de"])
+def test_a_move_goes_somewhere(api, moving, rubbish):
+    way = {"source": "node1", "dest": rubbish}
+    with pytest.raises(exceptions.InvalidInput, match="names no dest"):
+        api.migrate_instance_start(CONTEXT, instance_uuid=moving, **way)
+    asked = {"instance_uuid": moving, **way}
+    with pytest.raises(exceptions.InvalidInput, match="names no dest"):
+        api._call(CONTEXT, "migrate_instance_finish", asked, host="node1")

@@ -55,7 +55,9 @@ def test_a_network_is_named_by_uuid_or_id():
     assert arguments.reference("network_id", 7) == "7"
 
 
-@pytest.mark.parametrize("rubbish", [None, "", [], {}, 1.5, True])
+@pytest.mark.parametrize(
+    "rubbish", [None, "", [], {}, 1.5, True, "a\0b", "\ud800", "a\nb"]
+)
 def test_what_a_call_has_to_name_is_missed_by_name(rubbish):
     with pytest.raises(InvalidInput, match="no network_id"):
         arguments.reference("network_id", rubbish)

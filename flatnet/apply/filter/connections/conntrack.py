@@ -14,8 +14,7 @@ Goals, and how each is met:
   addresses whose port is about to be made are forgotten, whoever began
   them; and until they are, the port is not made.  Where a port that is there
   gets the address, it does not until they are (see `guard.handovers`).
-* Of an address that leaves this host nothing lingers (see
-  `guard.handovers`).
+* Of an address that a port loses nothing lingers (see `guard.handovers`).
 * One dump per pass that changed something, and none otherwise, nor for
   addresses that nobody had or asked for (see `peers`).
 * Nobody waits for another's.  What could not be cut is a failure of those

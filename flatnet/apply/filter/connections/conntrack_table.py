@@ -56,9 +56,22 @@ def all_ends(asking: netlink.KeptSocket) -> frozenset[str]:
 
 
 def _listed(asking: netlink.KeptSocket) -> Iterator[tuple[int, Values]]:
-    """Yield family and attributes of each flow."""
+    """Yield family and attributes of each flow.
+
+    :raises HostSetupError: the kernel does not tell, or not in time
+    """
     if _is_empty():
         return
+    try:
+        yield from _dumped(asking)
+    except OSError as error:
+        raise HostSetupError(
+            "the kernel does not list its connections: "
+            f"{error.strerror or error}"
+        ) from error
+
+
+def _dumped(asking: netlink.KeptSocket) -> Iterator[tuple[int, Values]]:
     with asking.lent() as kernel:
         flags = netlink.REQUEST | netlink.DUMP
         asked, body = _request(socket.AF_UNSPEC, _GET, b"")

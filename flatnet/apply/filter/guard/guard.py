@@ -45,12 +45,7 @@ from flatnet.apply.filter.guard import claims, nft, peers, set_repairs
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
 from flatnet.apply.filter.guard.digests import Digests
-from flatnet.apply.filter.guard.handovers import (
-    Handovers,
-    Wanted,
-    leaving,
-    nobody,
-)
+from flatnet.apply.filter.guard.handovers import Handovers, Wanted, nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_dump import elements
@@ -170,6 +165,7 @@ def apply_guard(
         except OutdatedError:
             if not left:
                 raise
+    handovers.forget()
     warnings = found.warnings + claims.claims(guard, claimed)
     return joined(Changes(made, warnings=warnings), *handovers.done)
 
@@ -205,10 +201,10 @@ def _written(
         lines.append(_replacement(session, table))
         becomes[key] = None
     before = generation(session.proven.asking)
-    coming, left = handovers.coming(amended, whole), leaving(amended)
+    coming = handovers.coming(amended, whole)
+    handovers.note(amended)
     session.run("".join(lines), becomes)
     handovers.ask(coming)
-    handovers.leave(left)
     made = [table for table in tables if table not in whole]
     _note_made(session, guarding, made, before)
     return tuple(

@@ -5,11 +5,13 @@ established: the next one would be sent its answers.  Of a port that is about
 to be made that is forgotten before it is (see `connections.conntrack`); where
 the port is there, its address is kept from it until it was: the guard takes
 it from the last holder, connections are cut, and then the guard lets the next
-one have it.  Where nobody here has it any more they are forgotten too, for
+one have it.  Where a port loses it and stays they are forgotten too, for
 whoever lists connections takes them for a guest's.  What is left of those
 harms nobody: who is given the address waits for them.
 
-Given up: where guests may use any address the guard knows of no holders.
+Given up: where guests may use any address the guard knows of no holders.  What
+a guest began whose port goes stays until it times out or its address is given
+again: he may have moved to another host, and goes on there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,8 +26,6 @@ from flatnet.state.changes import Changes
 
 # The sets of (port, address), and that of ports.
 _HOLDERS, _PORTS = ("ipv4", "ipv6"), "ports"
-# Those of addresses that some port here has, whatever a guest may use.
-_GUESTS = ("guests4", "guests6")
 Wanted = Mapping[NftTable, tuple[Change, ...]]
 
 
@@ -42,6 +42,7 @@ class Handovers:
         self._cut = cut
         self._asked: frozenset[str] = frozenset()
         self._kept: frozenset[str] = frozenset()
+        self._left: frozenset[str] = frozenset()
         self.done: tuple[Changes, ...] = ()
 
     @property
@@ -71,14 +72,18 @@ class Handovers:
         self._kept |= done.uncut & addresses
         self.done = *self.done, done
 
-    def leave(self, addresses: frozenset[str]) -> None:
-        """Have connections of addresses forgotten that nobody here has now.
+    def note(self, wanted: Wanted) -> None:
+        """Note which addresses ports lose that stay."""
+        self._left |= _leaving(wanted)
+
+    def forget(self) -> None:
+        """Have connections of these forgotten, now that nobody uses them.
 
         It is nobody's failure where they are not.
         """
-        if not addresses:
+        if not self._left:
             return
-        done = self._cut(addresses)
+        done = self._cut(self._left)
         left = tuple(str(each) for each in done.failures)
         told = replace(done, failures=(), uncut=frozenset(), warnings=left)
         self.done = *self.done, told
@@ -88,15 +93,18 @@ class Handovers:
         return without(wanted, self._kept)
 
 
-def leaving(wanted: Wanted) -> frozenset[str]:
-    """Return the addresses that no port here has any more."""
-    went, came = set[str](), set[str]()
+def _leaving(wanted: Wanted) -> frozenset[str]:
+    """The addresses that ports lose which stay, and that no other gets."""
+    went, came, gone = set[Element](), set[str](), set[str]()
     for changes in wanted.values():
         for change in changes:
-            if change.set in _GUESTS:
-                went.update(address for (address,) in change.removed)
-                came.update(address for (address,) in change.added)
-    return frozenset(went - came)
+            if change.set in _HOLDERS:
+                went |= change.removed
+                came.update(address for _, address in change.added)
+            elif change.set == _PORTS:
+                gone.update(port for (port,) in change.removed)
+    left = {address for port, address in went if port not in gone}
+    return frozenset(left - came)
 
 
 def without(wanted: Wanted, addresses: frozenset[str]) -> Wanted:

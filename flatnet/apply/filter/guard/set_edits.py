@@ -3,12 +3,7 @@
 from collections.abc import Callable, Hashable
 
 from flatnet.apply.filter.guard import nft, set_repairs
-from flatnet.apply.filter.guard.handovers import (
-    Handovers,
-    Wanted,
-    leaving,
-    without,
-)
+from flatnet.apply.filter.guard.handovers import Handovers, Wanted, without
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_elements import write_elements
@@ -30,15 +25,13 @@ def mend_sets(
     :raises OutdatedError: they may be something else by now
     """
     wanted = changes()
-    left = leaving(wanted)
+    handovers.note(wanted)
     made: tuple[Effect, ...] = ()
     while coming := handovers.coming(wanted, found):
         made += _write(session, found, without(wanted, coming))
         handovers.ask(coming)
         wanted = changes()
-    made += _write(session, found, handovers.without_kept(wanted))
-    handovers.leave(left)
-    return made
+    return made + _write(session, found, handovers.without_kept(wanted))
 
 
 def table_key(family: str) -> Hashable:

@@ -24,7 +24,6 @@ from flatnet.following import Followers
 from flatnet.ledger import Ledger
 from flatnet.moves import Moves
 from flatnet.network_admin import NetworkAdmin
-from flatnet.passes.outcome import Pass
 from flatnet.passes.reconciler import Reconciler
 from flatnet.rpc.arguments import Requested
 from flatnet.rpc.client import NetworkAPI
@@ -80,18 +79,13 @@ class FlatManager:
             heed=self._heed,
         )
         self.moves = Moves(
-            settings=settings,
+            host=settings.host,
             database=database,
             reconciler=reconciler,
             ledger=self._ledger,
             timeout=timeout,
             placement=self._placement,
         )
-
-    @property
-    def host(self) -> str:
-        """The name of this daemon's host."""
-        return self._settings.host
 
     def is_here(self, host: str | None) -> bool:
         """Whether a call that names `host` is this daemon's own work."""
@@ -119,10 +113,9 @@ class FlatManager:
         order = Order(instance_uuid, requested, macs)
         with self._asking():
             served = self._ledger.allocate(order)
-        outcome = self._reconciler.ask_and_wait(
-            self._timeout, of_instance(instance_uuid, renewed=True)
+        outcome = self._reconciler.serve(
+            instance_uuid, self._timeout, renewed=True
         )
-        outcome.check(instance_uuid)
         return answers.served_info(served, self._settings, outcome)
 
     def add_address(self, instance_uuid: str, network: str) -> list[Json]:
@@ -135,7 +128,7 @@ class FlatManager:
         try:
             with self._asking():
                 served = self._ledger.add(instance_uuid, network)
-            outcome = self._served(instance_uuid)
+            outcome = self._reconciler.serve(instance_uuid, self._timeout)
         except (DatabaseUnavailable, HostSetupError) as error:
             if not getattr(error, "may_be_written", True):
                 raise
@@ -155,19 +148,8 @@ class FlatManager:
         for host in self.moves.hosts_of(instance_uuid):
             with contextlib.suppress(FlatnetError):
                 self.peer(host).reconcile({}, host=host)
-        self._served(instance_uuid)
+        self._reconciler.serve(instance_uuid, self._timeout)
         return self.network_info(instance_uuid, self._settings.host)
-
-    def _served(self, instance_uuid: str) -> Pass:
-        """Bring this host to the rows of an instance.
-
-        :raises HostSetupError: it could not
-        """
-        outcome = self._reconciler.ask_and_wait(
-            self._timeout, of_instance(instance_uuid)
-        )
-        outcome.check(instance_uuid)
-        return outcome
 
     def deallocate(self, reference: str, *, hint: str | None) -> Json | None:
         """Take away the rows of an instance, then what stood for them.

@@ -7,7 +7,6 @@ instance is wanted, whatever host its own row names.
 import logging
 from collections.abc import Callable
 
-from flatnet.config.settings import Settings
 from flatnet.db import bindings, host_addresses, interfaces
 from flatnet.db.engine import Database
 from flatnet.db.orders import Placing
@@ -29,14 +28,14 @@ class Moves:
     def __init__(
         self,
         *,
-        settings: Settings,
+        host: str,
         database: Database,
         reconciler: Reconciler,
         ledger: Ledger,
         timeout: float,
         placement: Callable[[], Placing],
     ) -> None:
-        self._settings = settings
+        self._host = host
         self._database = database
         self._reconciler = reconciler
         self._ledger = ledger
@@ -67,10 +66,7 @@ class Moves:
             host=placement.host,
             plug=placement.plug,
         )
-        outcome = self._reconciler.ask_and_wait(
-            self._timeout, of_instance(instance_uuid, renewed=True)
-        )
-        outcome.check(instance_uuid)
+        self._reconciler.serve(instance_uuid, self._timeout, renewed=True)
 
     def tear_down(self, reference: str) -> None:
         """Rid this host of an instance, wherever it is by its row."""
@@ -78,7 +74,7 @@ class Moves:
         bindings.dismiss(
             self._database,
             instance_uuid=instance_uuid,
-            host=self._settings.host,
+            host=self._host,
         )
         outcome = self._reconciler.ask_and_wait(
             self._timeout, of_instance(instance_uuid)
@@ -87,9 +83,7 @@ class Moves:
 
     def hosts_of(self, instance_uuid: str) -> tuple[str, ...]:
         """The other hosts that have, or are to have, ports of an instance."""
-        bound = bindings.list_all(self._database, uuid=instance_uuid)
-        wanted = {host for host, each in bound if each.wanted != GONE}
-        return tuple(sorted(wanted - {self._settings.host}))
+        return tuple(sorted(self._wanted_on(instance_uuid) - {self._host}))
 
     def is_expected(self, reference: str, dest: str) -> bool:
         """Whether an instance is wanted on a host; the log says where not.
@@ -99,11 +93,7 @@ class Moves:
         :raises InstanceNotFound: no living instance is meant
         """
         instance = self._ledger.living(reference)
-        bound = bindings.list_all(
-            self._database, host=dest, uuid=instance.uuid
-        )
-        wanted = any(each.wanted != GONE for _, each in bound)
-        if wanted or instance.host == dest:
+        if dest in {instance.host, *self._wanted_on(instance.uuid)}:
             return True
         LOG.info(
             "instance %s: nobody has set up host %s for it, so no move there "
@@ -112,3 +102,8 @@ class Moves:
             dest,
         )
         return False
+
+    def _wanted_on(self, instance_uuid: str) -> frozenset[str]:
+        """The hosts that an instance is wanted on, by its bindings."""
+        bound = bindings.list_all(self._database, uuid=instance_uuid)
+        return frozenset(host for host, each in bound if each.wanted != GONE)

@@ -70,6 +70,11 @@ def of_instance(
     return attached(connection, instance_uuid)
 
 
+def age(row: AnyRow) -> tuple[int, int]:
+    """Return what sorts rows as `BY_AGE` does; some have no address."""
+    return row.ordinal or 0, row.position or 0
+
+
 def members(connection: Connection, uuids: Iterable[str]) -> Concerned:
     """Return which of these instances others may have rules about.
 

@@ -185,7 +185,7 @@ def _interfaces(
     }
     attached = sorted(
         rows["interface"],
-        key=lambda row: (row.uuid, row.ordinal or 0, row.position or 0),
+        key=lambda row: (row.uuid, interfaces.age(row)),
     )
     groups = interfaces.grouped(sorted(joined))
     return wanted_here(interfaces.from_rows(attached, groups), bound, host)

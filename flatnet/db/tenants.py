@@ -7,7 +7,7 @@ from itertools import groupby
 
 from sqlalchemy import and_, bindparam, select
 
-from flatnet.db import models
+from flatnet.db import interfaces, models
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import InstanceElsewhere, InstanceNotFound
@@ -143,8 +143,7 @@ def from_rows(rows: Sequence[AnyRow]) -> Tenants:
 
 def _age(row: AnyRow) -> tuple[str, int, int, int]:
     """By instance, interface and address."""
-    age = row.ordinal or 0, row.position or 0
-    return row.instance_uuid, row.id or 0, *age
+    return row.instance_uuid, row.id or 0, *interfaces.age(row)
 
 
 def _uuid(row: AnyRow) -> str:
@@ -167,14 +166,14 @@ def _tenant(rows: list[AnyRow]) -> Tenant:
 
 
 def _vif(rows: list[AnyRow]) -> Vif:
-    first = rows[0]
+    first, last = rows[0], rows[-1]
     return Vif(
         uuid=first.vif,
         id=first.id,
         mac=first.mac,
         network_id=first.network_id,
         addresses=tuple(row.address for row in rows if row.address),
-        ordinal=max(-1 if r.ordinal is None else r.ordinal for r in rows) + 1,
+        ordinal=0 if last.ordinal is None else last.ordinal + 1,
         binding=first.binding,
         wanted=first.wanted,
     )

@@ -75,13 +75,12 @@ class NetworkEndpoint:
             # first, for whoever writes its rows looks too.
             with contextlib.suppress(InstanceNotFound, InstanceElsewhere):
                 return allocate(reference)
-        instance = self._manager.living(reference)
-        host = instance.host or host
+        instance, host = self._placed(reference, host)
         if host is None or self._manager.is_here(host):
-            return allocate(instance.uuid)
+            return allocate(instance)
         return self._manager.peer(host).allocate_for_instance(
             context,
-            instance_id=instance.uuid,
+            instance_id=instance,
             host=host,
             project_id=others.get("project_id"),
             requested_networks=requested_networks,
@@ -121,8 +120,9 @@ class NetworkEndpoint:
         It is the host of its row that does it.  Each call adds one.
         """
         network = arguments.reference("network_id", network_id)
-        instance, host = self._placed(instance_id, host)
-        if self._manager.is_here(host):
+        reference = arguments.instance_reference(instance_id)
+        instance, host = self._placed(reference, host)
+        if host is None or self._manager.is_here(host):
             return self._manager.add_address(instance, network)
         return self._manager.peer(host).add_fixed_ip_to_instance(
             context, instance_id=instance, host=host, network_id=network
@@ -142,23 +142,25 @@ class NetworkEndpoint:
         It is the host of its row that does it.
         """
         named = arguments.reference("address", address)
-        instance, host = self._placed(instance_id, host)
-        if self._manager.is_here(host):
+        reference = arguments.instance_reference(instance_id)
+        instance, host = self._placed(reference, host)
+        if host is None or self._manager.is_here(host):
             return self._manager.remove_address(instance, named)
         return self._manager.peer(host).remove_fixed_ip_from_instance(
             context, instance_id=instance, host=host, address=named
         )
 
-    def _placed(self, instance_id: Any, host: str | None) -> tuple[str, str]:
+    def _placed(
+        self, reference: str, host: str | None
+    ) -> tuple[str, str | None]:
         """The uuid of an instance, and the host to do what is asked.
 
-        That of its row, or else that which the call names.
+        That of its row, or else that which the call names, if it does.
         """
-        reference = arguments.instance_reference(instance_id)
-        if host is not None:
-            host = arguments.reference("host", host)
         instance = self._manager.living(reference)
-        return instance.uuid, instance.host or host or self._manager.host
+        if not instance.host and host is not None:
+            host = arguments.reference("host", host)
+        return instance.uuid, instance.host or host
 
     @expected
     def get_instance_nw_info(

@@ -55,9 +55,9 @@ def _lines(made: Iterable[Effect]) -> Iterator[str]:
     for (surface, verb, detail), alike in groupby(
         made, lambda each: (each.surface, each.verb, each.detail)
     ):
-        keys = [str(each.key) for each in alike]
-        for start in range(0, len(keys), _A_LINE):
-            some = ", ".join(keys[start : start + _A_LINE])
+        names = [each.subject.name for each in alike]
+        for start in range(0, len(names), _A_LINE):
+            some = ", ".join(names[start : start + _A_LINE])
             yield str(Effect(surface, verb, some, detail))
 
 

@@ -27,7 +27,13 @@ from flatnet.plan.kept_rows import Kept
 from flatnet.plan.planned import Planned
 from flatnet.state.effects import Effect
 from flatnet.state.plan import Uplink
-from flatnet.state.scope import EVERYTHING, NOTHING, WHOLE_HOST, Scope
+from flatnet.state.scope import (
+    EVERYTHING,
+    NOTHING,
+    WHOLE_HOST,
+    Scope,
+    of_instance,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -101,6 +107,19 @@ class Reconciler:
     def ask_and_wait(self, timeout: float, scope: Scope) -> Pass:
         """Ask for a pass and return its outcome; errors as for `wait`."""
         return self.wait(self.ask(scope), timeout)
+
+    def serve(
+        self, instance_uuid: str, timeout: float, *, renewed: bool = False
+    ) -> Pass:
+        """Bring this host to the rows of an instance.
+
+        :param renewed: it begins anew
+        :raises HostSetupError: it could not, or not in time
+        """
+        scope = of_instance(instance_uuid, renewed=renewed)
+        outcome = self.ask_and_wait(timeout, scope)
+        outcome.check(instance_uuid)
+        return outcome
 
     def run(self) -> None:
         """Serve asks, and the timer, until `stop`."""

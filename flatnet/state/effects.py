@@ -69,11 +69,15 @@ class Subject:
     surface: Surface
     key: Key = ""
 
+    @property
+    def name(self) -> str:
+        """Its key as text."""
+        return self.key if isinstance(self.key, str) else " ".join(self.key)
+
     def __str__(self) -> str:
         if not self.key:
             return _WHOLE.get(self.surface, self.surface.value)
-        names = (self.key,) if isinstance(self.key, str) else self.key
-        return " ".join((self.surface, *names))
+        return f"{self.surface} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

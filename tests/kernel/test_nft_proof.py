@@ -251,7 +251,9 @@ def test_whatever_is_clobbered_is_repaired_by_who_remembers(namespace):
     assert namespace.call(steps)
 
 
-def test_rules_that_were_written_are_read_back_after_the_answer(namespace):
+def test_rules_that_were_written_are_read_back_after_the_answer(
+    namespace, tmp_path
+):
     rows = snapshot(
         networks=(network(enable_dhcp=False),), interfaces=(interface(1),)
     )
@@ -264,7 +266,9 @@ def test_rules_that_were_written_are_read_back_after_the_answer(namespace):
         daemon, connection = socket.socketpair()
         _, events = os.pipe()
         with Session() as session:
-            worker = Worker(connection, HostPaths(""), session, events)
+            worker = Worker(
+                connection, HostPaths(str(tmp_path)), session, events
+            )
             channel.send(daemon, request)
             worker._answer()
             reply = channel.receive_reply(daemon)

@@ -4,6 +4,7 @@ import uuid
 
 import oslo_messaging as messaging
 import pytest
+from test_places import other
 from test_rpc import (
     CONTEXT,
     addresses,
@@ -16,10 +17,9 @@ from test_rpc import (
 
 from flatnet import exceptions
 from flatnet.db import memberships, networks, security_groups
-from tests.rpc.daemons import Node
 from tests.waiting import eventually
 
-__all__ = ("api", "broker", "database", "node")
+__all__ = ("api", "broker", "database", "node", "other")
 
 
 @pytest.fixture
@@ -78,31 +78,26 @@ def test_an_interface_stays_without_its_last_address(api, node, served):
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.9"])
-def test_novas_callers_ask_any_host(api, broker, database, network, version):
+def test_novas_callers_ask_any_host(
+    api, broker, database, network, other, version
+):
     """With all that they send, by integer ids, and for another host."""
-    other = Node("node2", database, broker)
-    try:
-        target = messaging.Target(topic="network", version="1.0")
-        client = messaging.get_rpc_client(broker, target, timeout=20)
-        caller = client.prepare(version=version, server="node1")
-        here = {"instance_id": new_instance(database, "node2")}
-        given = {**here, "host": "node2", "rxtx_factor": 1.0}
-        api.allocate_for_instance(CONTEXT, **here, host="node2")
-        answer = caller.call(
-            CONTEXT, "add_fixed_ip_to_instance", **given, network_id=network.id
-        )
-        assert addresses(answer) == ["10.0.0.2", "10.0.0.3"]
-        assert ports(other) == [("10.0.0.2", "10.0.0.3")]
-        answer = caller.call(
-            CONTEXT,
-            "remove_fixed_ip_from_instance",
-            **given,
-            address="10.0.0.3",
-        )
-        assert addresses(answer) == ["10.0.0.2"]
-        assert ports(other) == [("10.0.0.2",)]
-    finally:
-        other.stop()
+    target = messaging.Target(topic="network", version="1.0")
+    client = messaging.get_rpc_client(broker, target, timeout=20)
+    caller = client.prepare(version=version, server="node1")
+    here = {"instance_id": new_instance(database, "node2"), "host": "node2"}
+    given = {**here, "rxtx_factor": 1.0}
+    api.allocate_for_instance(CONTEXT, **here)
+    answer = caller.call(
+        CONTEXT, "add_fixed_ip_to_instance", **given, network_id=network.id
+    )
+    assert addresses(answer) == ["10.0.0.2", "10.0.0.3"]
+    assert ports(other) == [("10.0.0.2", "10.0.0.3")]
+    answer = caller.call(
+        CONTEXT, "remove_fixed_ip_from_instance", **given, address="10.0.0.3"
+    )
+    assert addresses(answer) == ["10.0.0.2"]
+    assert ports(other) == [("10.0.0.2",)]
 
 
 def test_what_cannot_be_is_named(api, database, served, network):
@@ -131,32 +126,24 @@ def test_what_cannot_be_is_named(api, database, served, network):
 
 
 def test_other_hosts_hear_of_a_members_addresses(
-    api, broker, database, served, network
+    api, database, served, network, other
 ):
-    other = Node("node2", database, broker)
-    try:
-        theirs = {"instance_id": new_instance(database, "node2")}
-        group = security_groups.create(database, name="web", project_id="blue")
-        for each in (served, theirs):
-            memberships.add_instance(
-                database, group=str(group.id), instance=each["instance_id"]
-            )
-        security_groups.create_rule(database, group="web", source_group="web")
-        api.allocate_for_instance(CONTEXT, **theirs, host="node2")
-
-        def known():
-            filtering = other.applier.plan.filter
-            return {a for each in filtering.members for a in each.addresses}
-
-        assert "10.0.0.2" in known()
-        api.add_fixed_ip_to_instance(
-            CONTEXT, **served, network_id=network.uuid
+    theirs = {"instance_id": new_instance(database, "node2")}
+    group = security_groups.create(database, name="web", project_id="blue")
+    for each in (served, theirs):
+        memberships.add_instance(
+            database, group=str(group.id), instance=each["instance_id"]
         )
-        more = known() | {"10.0.0.5"}
-        eventually(lambda: known() == more, seconds=20)
-        api.remove_fixed_ip_from_instance(
-            CONTEXT, **served, address="10.0.0.2"
-        )
-        eventually(lambda: known() == more - {"10.0.0.2"}, seconds=20)
-    finally:
-        other.stop()
+    security_groups.create_rule(database, group="web", source_group="web")
+    api.allocate_for_instance(CONTEXT, **theirs, host="node2")
+
+    def known():
+        filtering = other.applier.plan.filter
+        return {a for each in filtering.members for a in each.addresses}
+
+    assert "10.0.0.2" in known()
+    api.add_fixed_ip_to_instance(CONTEXT, **served, network_id=network.uuid)
+    more = known() | {"10.0.0.5"}
+    eventually(lambda: known() == more, seconds=20)
+    api.remove_fixed_ip_from_instance(CONTEXT, **served, address="10.0.0.2")
+    eventually(lambda: known() == more - {"10.0.0.2"}, seconds=20)

@@ -4,27 +4,27 @@ import uuid
 
 import oslo_messaging as messaging
 import pytest
-from test_rpc import CONTEXT, addresses, broker, database, new_instance
+from test_places import change, other
+from test_rpc import (
+    CONTEXT,
+    addresses,
+    api,
+    broker,
+    database,
+    new_instance,
+    node,
+)
 
-from flatnet import exceptions, rpc
-from flatnet.db import bindings, models
-from tests.rpc.daemons import Node
+from flatnet import exceptions
+from flatnet.db import bindings
 
-__all__ = ("broker", "database")
+__all__ = ("api", "broker", "database", "node", "other")
 WAY = {"source": "node1", "dest": "node2"}
 
 
 @pytest.fixture
-def nodes(broker, database):
-    nodes = [Node(name, database, broker) for name in ("node1", "node2")]
-    yield nodes
-    for node in nodes:
-        node.stop()
-
-
-@pytest.fixture
-def api(broker, nodes):
-    return rpc.NetworkAPI(broker, 20)
+def nodes(node, other):
+    return node, other
 
 
 @pytest.fixture
@@ -49,13 +49,6 @@ def wanted(database, uuid):
     return {host: each.wanted for host, each in found}
 
 
-def move(database, uuid, host):
-    """What the compute service writes once the guest is there."""
-    table = models.instances
-    new = table.update().where(table.c.uuid == uuid).values(host=host)
-    database.write(lambda connection: connection.execute(new).rowcount)
-
-
 def test_a_live_migration_in_novas_order(api, nodes, database, moving):
     """By what nova sends to whom, with all that it sends."""
     source, dest = nodes
@@ -67,7 +60,7 @@ def test_a_live_migration_in_novas_order(api, nodes, database, moving):
     api.migrate_instance_finish(CONTEXT, instance_uuid=moving, **WAY)
     assert moving in ports(source)
     assert moving in ports(dest)
-    move(database, moving, "node2")
+    change(database, moving, host="node2")
     api.setup_networks_on_host(CONTEXT, **here, host="node1", teardown=True)
     api.setup_networks_on_host(CONTEXT, **here, host="node2")
     assert moving not in ports(source)
@@ -102,7 +95,7 @@ def test_any_host_may_be_asked(api, broker, nodes, database, moving, server):
     client = messaging.get_rpc_client(broker, target, timeout=20)
     caller = client.prepare(version="1.2", server=server)
     api.setup_networks_on_host(CONTEXT, instance_id=moving, host="node2")
-    move(database, moving, "node2")
+    change(database, moving, host="node2")
     for name in ("migrate_instance_start", "migrate_instance_finish"):
         answer = caller.call(
             CONTEXT,
@@ -118,6 +111,7 @@ def test_any_host_may_be_asked(api, broker, nodes, database, moving, server):
     assert moving in ports(nodes[1])
 
 
+@pytest.mark.usefixtures("other")
 def test_who_is_nobody_is_named(api):
     nobody = str(uuid.uuid4())
     with pytest.raises(exceptions.InstanceNotFound, match=nobody):

@@ -7,35 +7,20 @@ that nobody answered.
 import time
 
 import pytest
-from oslo_config import cfg
+from test_rpc import broker, new_instance, node
 
 from flatnet import exceptions, rpc
-from flatnet.config import conf
 from flatnet.db import instances, models, networks, schema
 from flatnet.db.engine import Database
 from flatnet.lab import servers
-from flatnet.lab.rabbitmq import RabbitMQ
 from tests.db.conftest import addresses_of, rows
 from tests.db.servers import HELD_ROWS, client, frozen
 from tests.rpc.daemons import Node
 
+__all__ = ("broker", "node")
 CONTEXT = {}
 PATIENCE = 10
 NAMED = (exceptions.DatabaseUnavailable, exceptions.HostSetupError)
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("rabbit")
-    with RabbitMQ(directory) as rabbit:
-        config = directory / "flatnet.conf"
-        config.write_text(f"[DEFAULT]\ntransport_url = {rabbit.url}\n")
-        conf.register(cfg.CONF)
-        cfg.CONF(["--config-file", str(config)], project="flatnet")
-        transport = rpc.transport(cfg.CONF)
-        yield transport
-        transport.cleanup()
-        cfg.CONF.reset()
 
 
 @pytest.fixture(scope="module", params=["mariadb", "postgresql"])
@@ -51,19 +36,6 @@ def database(request, tmp_path_factory):
         )
         yield database
         database.close()
-
-
-@pytest.fixture
-def node(broker, database):
-    node = Node("node1", database, broker)
-    yield node
-    node.stop()
-
-
-def new_instance(database):
-    return instances.create(
-        database, hostname="vm", host="node1", project_id="blue"
-    ).uuid
 
 
 def is_held(database, how):

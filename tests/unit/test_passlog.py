@@ -46,6 +46,17 @@ def test_what_was_done_alike_is_a_line(caplog):
     ]
 
 
+def test_what_is_within_another_is_told_by_all_its_names(caplog):
+    made = tuple(
+        Effect(Surface.FIREWALL, Verb.WRITTEN, ("iptables", "nat", chain))
+        for chain in ("flatnet-snat", "flatnet-dnat")
+    )
+    assert logged(caplog, made=made) == [
+        "firewall iptables nat flatnet-snat, iptables nat flatnet-dnat: "
+        "written"
+    ]
+
+
 def test_a_line_names_few_things_of_many(caplog):
     made = tuple(
         Effect(Surface.PORT, Verb.REMOVED, f"tap{n}") for n in range(40)

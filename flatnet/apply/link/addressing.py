@@ -133,11 +133,12 @@ def mend_address(
             Surface.BRIDGE, Verb.ADDED, link.name, f"address {bridge.address}"
         )
     )
-    _announce(found, link, bridge, str(interface.ip))
+    if bridge.announced:
+        _announce(found, link, bridge, str(interface.ip))
 
 
 def _announce(found: LinkPass, link: Link, bridge: Bridge, ip: str) -> None:
-    """Say on the segment who has a bridge's address, if that is wanted."""
+    """Say on the segment who has a bridge's address."""
     try:
         arp.announce(
             link.name, address=ip, mac=link.mac, times=bridge.announced

@@ -164,17 +164,28 @@ def _opened(stack: contextlib.ExitStack, devices: Iterable[str]) -> Ears:
 
 
 def _probe(address: str, mac: str) -> bytes:
-    own = bytes.fromhex(mac.replace(":", ""))
-    return _FRAME.pack(
-        *(_BROADCAST, own, *_FORM, _REQUEST),
-        *(own, _NOBODY, bytes(6), socket.inet_aton(address)),
-    )
+    return _frame(_REQUEST, address, mac, sender=_NOBODY, target=bytes(6))
 
 
 def _announcement(operation: int, address: str, mac: str) -> bytes:
-    own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+    own = socket.inet_aton(address)
+    return _frame(operation, address, mac, sender=own, target=_BROADCAST)
+
+
+def _frame(
+    operation: int, address: str, mac: str, *, sender: bytes, target: bytes
+) -> bytes:
+    """What we say of an address to everybody.
+
+    :param sender: our own address by it
+    :param target: the MAC of who has it, by it
+    """
+    own, wanted = (
+        bytes.fromhex(mac.replace(":", "")),
+        socket.inet_aton(address),
+    )
     return _FRAME.pack(
-        *(_BROADCAST, own, *_FORM, operation, own, ip, _BROADCAST, ip)
+        *(_BROADCAST, own, *_FORM, operation, own, sender, target, wanted)
     )
 
 

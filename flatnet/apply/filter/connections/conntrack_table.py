@@ -81,10 +81,8 @@ def _dumped(asking: netlink.KeptSocket) -> Iterator[tuple[int, Values]]:
                 if kind == netlink.DONE:
                     return
                 if kind == netlink.ERROR:
-                    raise HostSetupError(
-                        "the kernel does not list its connections: "
-                        f"{os.strerror(netlink.error(body))}"
-                    )
+                    number = netlink.error(body)
+                    raise OSError(number, os.strerror(number))
                 yield body[0], by_kind(body[4:])
 
 

@@ -177,7 +177,7 @@ def _written(
     handovers: Handovers,
 ) -> tuple[Effect, ...]:
     found = {each: _known(session, each.family) for each in tables}
-    session.adopt((each.family, each.name) for each in tables)
+    session.adopt((table.family, table.name) for table in tables)
     whole = {
         table: present
         for table, present in found.items()

@@ -7,7 +7,7 @@ second only takes an address for its host, and its plan has more in it.
 
 import contextlib
 import functools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from flatnet import answers, hints, reports
@@ -145,9 +145,7 @@ class FlatManager:
         with self._asking():
             self._ledger.remove(instance_uuid, address)
         # Who moves has a port elsewhere too.
-        for host in self.moves.hosts_of(instance_uuid):
-            with contextlib.suppress(FlatnetError):
-                self.peer(host).reconcile({}, host=host)
+        self.renew(instance_uuid, self.moves.hosts_of(instance_uuid))
         self._reconciler.serve(instance_uuid, self._timeout)
         return self.network_info(instance_uuid, self._settings.host)
 
@@ -247,9 +245,27 @@ class FlatManager:
             in_use=self._in_use(),
         )
 
-    def reconcile(self) -> None:
-        """Look at all rows, whoever wrote them, and at the whole host."""
-        self._reconciler.ask_and_wait(self._timeout, EVERYTHING)
+    def reconcile(self, instances: frozenset[str] | None = None) -> None:
+        """Look at rows, whoever wrote them: of instances, or all.
+
+        With all of them, at the whole host too.
+        """
+        scope = EVERYTHING if instances is None else Scope(instances=instances)
+        self._reconciler.ask_and_wait(self._timeout, scope)
+
+    def renew(self, instance_uuid: str, hosts: Iterable[str]) -> None:
+        """Have hosts look at the rows of an instance.
+
+        One that cannot be asked now does so by itself later.
+        """
+        for host in hosts:
+            if self.is_here(host):
+                self.reconcile(frozenset((instance_uuid,)))
+                continue
+            with contextlib.suppress(FlatnetError):
+                self.peer(host).reconcile(
+                    {}, host=host, instance_ids=[instance_uuid]
+                )
 
     def host_state(self) -> Json:
         """What this host made of its last pass, as JSON primitives."""

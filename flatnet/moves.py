@@ -68,10 +68,14 @@ class Moves:
         )
         self._reconciler.serve(instance_uuid, self._timeout, renewed=True)
 
-    def tear_down(self, reference: str) -> None:
-        """Rid this host of an instance, wherever it is by its row."""
+    def tear_down(self, reference: str) -> tuple[str, tuple[str, ...]]:
+        """Rid this host of an instance, wherever it is by its row.
+
+        :returns: its uuid, and the hosts that it leaves no more, for here it
+            would have arrived
+        """
         instance_uuid = self._ledger.uuid_of(reference)
-        bindings.dismiss(
+        staying_on = bindings.dismiss(
             self._database,
             instance_uuid=instance_uuid,
             host=self._host,
@@ -80,6 +84,17 @@ class Moves:
             self._timeout, of_instance(instance_uuid)
         )
         outcome.check_gone(instance_uuid)
+        return instance_uuid, staying_on
+
+    def leave(self, instance_uuid: str, source: str) -> None:
+        """Note that an instance leaves a host, be it this one or not.
+
+        From then on it is heard there by the uplink too: its guest runs on
+        the other host before any row says so.
+        """
+        bindings.leave(
+            self._database, instance_uuid=instance_uuid, host=source
+        )
 
     def hosts_of(self, instance_uuid: str) -> tuple[str, ...]:
         """The other hosts that have, or are to have, ports of an instance."""

@@ -26,7 +26,7 @@ from flatnet.db.models import AnyRow
 from flatnet.db.row_cache import intern_or_none
 from flatnet.db.tenants import Tenant
 from flatnet.db.tombstones import NOT_FOUND
-from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding
+from flatnet.state.rows import ARRIVING, GONE, LEAVING, SERVING, Binding
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
@@ -76,9 +76,28 @@ def expect(
 
 
 @engine.writes
-def dismiss(connection: Connection, *, instance_uuid: str, host: str) -> None:
-    """Want the ports of an instance on a host no more."""
+def leave(connection: Connection, *, instance_uuid: str, host: str) -> None:
+    """Note that an instance is leaving a host that serves it."""
+    _turn(connection, instance_uuid, SERVING, LEAVING, BINDINGS.c.host == host)
+
+
+@engine.writes
+def dismiss(
+    connection: Connection, *, instance_uuid: str, host: str
+) -> tuple[str, ...]:
+    """Want the ports of an instance on a host no more.
+
+    Where it arrives and its row does not name the host yet, it has given up
+    a move: a host that it was leaving serves it as before.
+
+    :returns: such hosts
+    """
+    gives_up = _named_host(connection, instance_uuid) != host
     tombstones.release(connection, {instance_uuid: None}, host=host)
+    if not gives_up:
+        return ()
+    others = BINDINGS.c.host != host
+    return _turn(connection, instance_uuid, LEAVING, SERVING, others)
 
 
 def bind(
@@ -133,6 +152,7 @@ def serve(
         # Another port than the one that goes.
         (GONE, {"plug": plug, **NOT_FOUND}),
         (ARRIVING, {}),
+        (LEAVING, {}),
     ):
         ids = [vif.binding for _, vif in vifs if vif.wanted == was]
         if ids:
@@ -203,6 +223,29 @@ def departed(connection: Connection, host: str) -> tuple[str, ...]:
 def elsewhere(connection: Connection, host: str) -> frozenset[str]:
     """The interfaces bound here that a guest holds on another host too."""
     return frozenset(connection.scalars(_ELSEWHERE, {"host": host}))
+
+
+def _turn(
+    connection: Connection,
+    instance_uuid: str,
+    was: str,
+    wanted: str,
+    hosts: ColumnElement[bool],
+) -> tuple[str, ...]:
+    """Want something else of an instance's ports; return on which hosts."""
+    these = (
+        BINDINGS.c.instance_uuid == instance_uuid,
+        BINDINGS.c.wanted == was,
+        hosts,
+    )
+    found = connection.scalars(
+        select(BINDINGS.c.host).where(*these).distinct()
+    ).all()
+    if found:
+        connection.execute(
+            update(BINDINGS).where(*these).values(wanted=wanted)
+        )
+    return tuple(sorted(found))
 
 
 def _named_host(connection: Connection, instance_uuid: str) -> str | None:

@@ -16,7 +16,14 @@ from flatnet.db.unchanged_findings import (
     is_asked_for,
     names,
 )
-from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
+from flatnet.state.rows import (
+    ARRIVING,
+    GONE,
+    LEAVING,
+    SERVING,
+    Binding,
+    Finding,
+)
 
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
@@ -185,7 +192,7 @@ def _bury(connection: Connection, host: str) -> bool:
     )
     moved = connection.execute(
         delete_from(BINDINGS).where(
-            *went, BINDINGS.c.wanted == SERVING, ~names(host)
+            *went, BINDINGS.c.wanted.in_((SERVING, LEAVING)), ~names(host)
         )
     )
     return bool(moved.rowcount)

@@ -193,7 +193,7 @@ class NetworkEndpoint:
                 context, instance_id=reference, host=host, teardown=teardown
             )
         elif teardown:
-            self._manager.moves.tear_down(reference)
+            self._manager.renew(*self._manager.moves.tear_down(reference))
         else:
             self._manager.moves.set_up(reference)
 
@@ -202,16 +202,26 @@ class NetworkEndpoint:
         self,
         context: Json,
         instance_uuid: Any = None,
+        source: Any = None,
         dest: Any = None,
         **others: Any,
     ) -> None:
-        """Return at once: `setup_networks_on_host` records a move.
+        """Return when the source hears the guest wherever it is by now.
 
-        Nothing is recorded here, for nova starts a move once more, and to the
-        same host, when it has just given it up.
+        That is so where the destination was set up for it: nova starts a move
+        once more, to the same host, when it has just given it up.
         """
-        arguments.reference("dest", dest)
-        self._manager.living(arguments.instance_reference(instance_uuid))
+        reference = arguments.instance_reference(instance_uuid)
+        host = arguments.reference("dest", dest)
+        instance = self._manager.living(reference).uuid
+        if source is None or not self._manager.moves.is_expected(
+            reference, host
+        ):
+            return
+        source = arguments.reference("source", source)
+        if source != host:
+            self._manager.moves.leave(instance, source)
+            self._manager.renew(instance, [source])
 
     @expected
     def migrate_instance_finish(

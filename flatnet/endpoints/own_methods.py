@@ -65,7 +65,12 @@ class FlatnetEndpoint:
         return {**self._manager.host_state(), "calls": self._turns.state()}
 
     @expected
-    def reconcile(self, context: Json, **others: Any) -> Json:
-        """Look at all rows and at the whole host now; return its state."""
-        self._manager.reconcile()
+    def reconcile(
+        self, context: Json, instance_ids: Any = None, **others: Any
+    ) -> Json:
+        """Look at all rows and at the whole host now; return its state.
+
+        Or only at the rows of some instances, where they are named.
+        """
+        self._manager.reconcile(arguments.instance_uuids(instance_ids))
         return self.get_host_state(context)

@@ -29,8 +29,9 @@ _BUSYBOX = Path("/bin/busybox")
 _MODULES = ("virtio_pci", "virtio_net")
 _DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 _APPLETS = (
-    *("awk", "cat", "echo", "env", "insmod", "ip", "mount", "mv"),
-    *("nslookup", "ping", "poweroff", "route", "sed", "sh", "tr", "udhcpc"),
+    *("awk", "cat", "echo", "env", "insmod", "ip", "kill", "mount", "mv"),
+    *("nc", "nslookup", "ping", "poweroff", "rm", "route", "sed", "sh"),
+    *("sleep", "tr", "udhcpc"),
 )
 _DIRECTORIES = ("bin", "dev", "etc", "modules", "proc", "sys", "tmp")
 _DIRECTORY = stat.S_IFDIR | 0o755
@@ -40,8 +41,9 @@ _LINK = stat.S_IFLNK | 0o777
 _INIT = f"""\
 #!/bin/sh
 # The first process of the guest.  It gets a lease, looks around and reports
-# on the serial console, one `@name: value` per line, then powers off.  The
-# kernel's command line says what to try, with commas between:
+# on the serial console, one `@name: value` per line, then powers off, or
+# with flatnet.stay=yes does what it is told on the console, a command a line.
+# The kernel's command line says what to try, with commas between:
 # flatnet.ping=ADDRESS,... and flatnet.resolve=NAME,...
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -76,7 +78,17 @@ for name in $(wanted resolve); do
     report resolve "$name ${{found:-none}}"
 done
 report end yes
-poweroff -f
+if [ -z "$(wanted stay)" ]; then poweroff -f; fi
+unset IFS
+rm -f /etc/lease
+udhcpc -i eth0 -f -s /udhcpc {" ".join(CLIENT_OPTIONS)} &
+client=$!
+until [ -e /etc/lease ]; do sleep 0.1; done
+report up yes
+while read -r line; do
+    eval "$line"
+    report done "$?"
+done
 """
 
 

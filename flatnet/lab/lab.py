@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from subprocess import CompletedProcess
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from flatnet.db import schema
 from flatnet.db.engine import Database
@@ -37,6 +37,7 @@ from flatnet.lab.spec import (
     control_conf_text,
 )
 
+Machine = TypeVar("Machine", bound=QemuGuest)
 _SERVERS = {
     MARIADB: servers.mariadb_inside,
     POSTGRESQL: servers.postgresql_inside,
@@ -170,14 +171,13 @@ class Lab:
         guest.plug(vif_uuid)
         return guest
 
-    def qemu_guest(self, *, node: Node, tap: str, mac: str) -> QemuGuest:
-        """A virtual machine on a tap; not yet booted."""
-        guest = QemuGuest(
-            image(),
-            directory=self.spec.directory / "guests",
-            namespace=node.namespace,
-            tap=tap,
-            mac=mac,
+    def machine(
+        self, kind: type[Machine], *, node: Node, tap: str, mac: str
+    ) -> Machine:
+        """A virtual machine of some kind on a tap; not yet booted."""
+        files = self.spec.directory / "guests" / node.name
+        guest = kind(
+            image(), directory=files, node=node.namespace, tap=tap, mac=mac
         )
         self._endings.append(guest.kill)
         return guest

@@ -44,13 +44,17 @@ class QemuGuest:
         image: Image,
         *,
         directory: Path,
-        namespace: str,
+        node: str,
         tap: str,
         mac: str,
     ) -> None:
-        """`directory` gets the console's text, a file per tap."""
+        """`directory` gets the console's text, a file per tap.
+
+        :param node: the namespace that the tap is in
+        """
         self._image = image
-        self._namespace = namespace
+        self._namespace = node
+        self._directory = directory
         self._tap = tap
         self._mac = mac
         self._console = directory / f"{tap}.console"
@@ -75,16 +79,24 @@ class QemuGuest:
         self, *, ping: Sequence[str] = (), resolve: Sequence[str] = ()
     ) -> None:
         """Start the guest, so that several can run at a time."""
-        self._console.parent.mkdir(parents=True, exist_ok=True)
-        self._console.unlink(missing_ok=True)
+        self._run(self._line(ping, resolve), "-serial", "stdio")
+
+    @staticmethod
+    def _line(ping: Sequence[str], resolve: Sequence[str]) -> str:
+        """What the kernel is told on its command line."""
         line = f"console=ttyS0 quiet flatnet.ping={','.join(ping)} "
-        line += f"flatnet.resolve={','.join(resolve)}"
+        return f"{line}flatnet.resolve={','.join(resolve)}"
+
+    def _run(self, line: str, *more: str) -> None:
+        """Run QEMU with a line for the kernel, and more arguments."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._console.unlink(missing_ok=True)
         network = f"tap,id=net0,ifname={self._tap},script=no,downscript=no"
         self._process = LabProcess(
             [
                 *["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max"],
                 *["-m", str(_MEMORY_MIB), "-nodefaults", "-no-reboot"],
-                *["-display", "none", "-serial", "stdio"],
+                *["-display", "none", *more],
                 *["-kernel", str(self._image.kernel)],
                 *["-initrd", str(self._image.initramfs)],
                 *["-append", line, "-netdev", network],

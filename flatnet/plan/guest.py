@@ -4,7 +4,7 @@ Whatever a row says that cannot be put into effect comes out as a warning
 and lets nothing in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from flatnet.config.settings import Settings
@@ -14,7 +14,7 @@ from flatnet.plan.usable_rows import Fit, fit_interface
 from flatnet.state.filtering import Guest
 from flatnet.state.parts import GuestPart
 from flatnet.state.plan import DhcpHost, GuardedPort, Port
-from flatnet.state.rows import Interface, Network
+from flatnet.state.rows import LEAVING, Interface, Network
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
     part = GuestPart(
         network=interface.network_id,
         port=mine,
-        guarded=_guarded(mine, own, guest.filtered),
+        guarded=replace(
+            _guarded(mine, own, guest.filtered), moves=_moves(rows, settings)
+        ),
         filtered=guest,
         dhcp=_dhcp(mine, interface, rows.name) if rows.is_served else None,
     )
@@ -95,6 +97,16 @@ def _guarded(mine: Port, own: tuple[str, ...], filtered: bool) -> GuardedPort:
         instance_uuid=mine.instance_uuid,
         filtered=filtered,
     )
+
+
+def _moves(rows: GuestRows, settings: Settings) -> bool:
+    """Whether its guest is on its way, from here or to here.
+
+    Who begins a move is on the other host before any row says so, and says
+    that one is on its way; so does a row that names another host.
+    """
+    is_here = rows.interface.host in (None, settings.host)
+    return rows.wanted == LEAVING or not is_here
 
 
 def _guest(

@@ -219,10 +219,20 @@ class NetworkAPI(Caller):
         return self._asked(context, "get_host_state", host, timeout)
 
     def reconcile(
-        self, context: Json, *, host: str, timeout: float | None = None
+        self,
+        context: Json,
+        *,
+        host: str,
+        timeout: float | None = None,
+        instance_ids: list[str] | None = None,
     ) -> Json:
-        """Have `host` look at all rows; return the same once it has."""
-        return self._asked(context, "reconcile", host, timeout)
+        """Have `host` look at all rows; return the same once it has.
+
+        :param instance_ids: uuids, for a look at the rows of these alone
+        """
+        return self._asked(
+            context, "reconcile", host, timeout, instance_ids=instance_ids
+        )
 
     def follow_deallocations(
         self, context: Json, *, host: str, instance_ids: list[str]

@@ -114,7 +114,8 @@ class DhcpServer:
 class GuardedPort:
     """What a port may send at layer 2, and from which addresses.
 
-    `filtered` says that rules judge what reaches its instance.
+    `filtered` says that rules judge what reaches its instance; `moves`, that
+    this may be on another host just now.
     """
 
     name: str
@@ -122,6 +123,7 @@ class GuardedPort:
     addresses: tuple[str, ...] = ()
     instance_uuid: str = ""
     filtered: bool = False
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-# What callers want of an interface on a host (`port_bindings.wanted`).
+# What callers want of an interface on a host (`port_bindings.wanted`): one
+# that leaves is on its way to a host where it arrives.
 SERVING, ARRIVING, GONE = "serving", "arriving", "gone"
+LEAVING = "leaving"
 # Characters of a reason that a row keeps.
 LONGEST_REASON = 255
 # What Linux, iptables, dnsmasq and `ip` alike read as the name of one device:

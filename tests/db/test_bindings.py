@@ -12,7 +12,14 @@ from flatnet.db import (
     schema,
     snapshot,
 )
-from flatnet.state.rows import ARRIVING, GONE, SERVING, Binding, Finding
+from flatnet.state.rows import (
+    ARRIVING,
+    GONE,
+    LEAVING,
+    SERVING,
+    Binding,
+    Finding,
+)
 from tests.db.conftest import (
     a_network,
     addresses_of,
@@ -169,6 +176,24 @@ def test_a_host_that_is_made_ready_has_the_instance_too(database, placed):
     assert bound(database, host="node1") == [("node1", GONE, None)]
     assert here(database, "node1") == []
     record(database, "node1", placed, "missing")
+    assert bound(database, host="node1") == []
+
+
+def test_an_instance_leaves_until_its_move_ends_or_is_given_up(
+    database, placed
+):
+    mine = {"instance_uuid": placed.uuid}
+    record(database, "node1", placed, "up")
+    bindings.expect(database, **mine, host="node2", plug="tap")
+    bindings.leave(database, **mine, host="node1")
+    assert bound(database, host="node1") == [("node1", LEAVING, "up")]
+    assert bindings.dismiss(database, **mine, host="node2") == ("node1",)
+    assert bound(database, host="node1") == [("node1", SERVING, "up")]
+    bindings.expect(database, **mine, host="node2", plug="tap")
+    bindings.leave(database, **mine, host="node1")
+    change(database, placed, host="node2")
+    assert bindings.dismiss(database, **mine, host="node2") == ()
+    assert record(database, "node1", placed, "missing")
     assert bound(database, host="node1") == []
 
 

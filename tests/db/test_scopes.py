@@ -15,7 +15,7 @@ from flatnet.plan.planned import planned
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.plan import Uplink
-from flatnet.state.rows import ARRIVING, GONE, SERVING
+from flatnet.state.rows import ARRIVING, GONE, LEAVING, SERVING
 from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_hint
 from tests.db.conftest import (
     HOLDER,
@@ -114,7 +114,7 @@ class World:
         return self._edit(
             BINDINGS.c.instance_uuid,
             chance,
-            wanted=[SERVING, ARRIVING, GONE],
+            wanted=[SERVING, ARRIVING, LEAVING, GONE],
             plug=["tap", "veth", None],
         )
 

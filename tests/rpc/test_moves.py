@@ -44,6 +44,15 @@ def ports(node):
     }
 
 
+def moves(node):
+    """Whose guests a host hears by its uplink too."""
+    return {
+        port.instance_uuid
+        for port in node.applier.plan.guard.ports
+        if port.moves
+    }
+
+
 def wanted(database, uuid):
     found = bindings.list_all(database, uuid=uuid)
     return {host: each.wanted for host, each in found}
@@ -55,7 +64,9 @@ def test_a_live_migration_in_novas_order(api, nodes, database, moving):
     here = {"instance_id": moving}
     api.setup_networks_on_host(CONTEXT, **here, host="node2")
     assert moving in ports(dest)
+    assert (moves(source), moves(dest)) == (set(), {moving})
     api.migrate_instance_start(CONTEXT, instance_uuid=moving, **WAY)
+    assert moves(source) == moves(dest) == {moving}
     api.setup_networks_on_host(CONTEXT, **here, host="node2")
     api.migrate_instance_finish(CONTEXT, instance_uuid=moving, **WAY)
     assert moving in ports(source)
@@ -66,6 +77,7 @@ def test_a_live_migration_in_novas_order(api, nodes, database, moving):
     assert moving not in ports(source)
     assert moving in ports(dest)
     assert wanted(database, moving)["node2"] == "serving"
+    assert moves(dest) == set()
     answer = api.get_instance_nw_info(CONTEXT, **here, host="node2")
     assert addresses(answer) == ["10.0.0.2"]
     assert [vif["active"] for vif in answer] == [True]
@@ -87,6 +99,21 @@ def test_a_move_that_was_given_up_is_not_begun_again(
     back = {"source": "node1", "dest": "node1"}
     api.migrate_instance_finish(CONTEXT, instance_uuid=moving, **back)
     assert moving in ports(source)
+
+
+def test_a_move_that_is_given_up_once_begun_is_undone(
+    api, nodes, database, moving
+):
+    source, dest = nodes
+    here = {"instance_id": moving, "host": "node2"}
+    api.setup_networks_on_host(CONTEXT, **here)
+    api.migrate_instance_start(CONTEXT, instance_uuid=moving, **WAY)
+    assert wanted(database, moving)["node1"] == "leaving"
+    api.setup_networks_on_host(CONTEXT, **here, teardown=True)
+    assert wanted(database, moving)["node1"] == "serving"
+    assert moves(source) == set()
+    assert moving in ports(source)
+    assert moving not in ports(dest)
 
 
 @pytest.mark.parametrize("server", ["node1", "node2"])

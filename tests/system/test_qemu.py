@@ -4,6 +4,7 @@ import contextlib
 
 from flatnet.db import instances
 from flatnet.db.engine import Database
+from flatnet.lab.qemu import QemuGuest
 from flatnet.lab.spec import OUTSIDE_ADDRESS
 
 CIDR = "10.0.0.0/24"
@@ -27,7 +28,8 @@ def test_a_virtual_machine_boots_from_its_own_host(labs):
         project_id="demo",
     )
 
-    guest = lab.qemu_guest(node=node, tap=vif["devname"], mac=vif["address"])
+    port = {"tap": vif["devname"], "mac": vif["address"]}
+    guest = lab.machine(QemuGuest, node=node, **port)
     report = guest.boot(
         ping=["10.0.0.1", OUTSIDE_ADDRESS, "10.0.0.99"],
         resolve=["vm_1.novalocal"],

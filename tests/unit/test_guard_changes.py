@@ -33,6 +33,7 @@ def a_port(chance):
         ),
         instance_uuid=f"bbbbbbbb-bbbb-4bbb-8bbb-{number:012x}",
         filtered=chance.random() < 0.5,
+        moves=chance.random() < 0.2,
     )
 
 

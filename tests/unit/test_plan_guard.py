@@ -5,6 +5,7 @@ import pytest
 from flatnet.plan.addresses import eui64_address
 from flatnet.plan.bridge import bridge_mac
 from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
+from flatnet.state.rows import ARRIVING, LEAVING, SERVING, Binding
 from tests.builders import interface, network, settings, snapshot
 from tests.planned import host_plan
 
@@ -22,6 +23,25 @@ NETWORK = GuardedNetwork(
 def planned(rows, **options):
     options = settings(**{"flat_interface": "eth1", **options})
     return host_plan(rows, options).guard
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted", "moves"),
+    [
+        ("node1", SERVING, False),
+        ("node1", LEAVING, True),
+        ("node2", ARRIVING, True),
+        # Its row was changed before anybody called.
+        ("node2", SERVING, True),
+        # And here it has come by that row.
+        ("node1", ARRIVING, False),
+    ],
+)
+def test_one_that_moves_is_heard_by_the_uplink_too(host, wanted, moves):
+    mine = interface(1, host=host)
+    bound = Binding(mine.uuid, mine.instance_uuid, wanted)
+    [port] = planned(snapshot(interfaces=(mine,), bindings=(bound,))).ports
+    assert port.moves is moves
 
 
 def test_a_port_owns_its_mac_its_addresses_and_a_link_local():

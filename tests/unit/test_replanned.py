@@ -13,6 +13,7 @@ from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import (
     ARRIVING,
     GONE,
+    LEAVING,
     SERVING,
     Binding,
     SecurityGroup,
@@ -56,7 +57,7 @@ def some_binding(chance, each):
     return Binding(
         each.uuid,
         each.instance_uuid,
-        chance.choice((SERVING, SERVING, ARRIVING, GONE)),
+        chance.choice((SERVING, SERVING, ARRIVING, LEAVING, GONE)),
         plug=chance.choice((None, "tap", "veth")),
         found=chance.choice((None, "up")),
     )

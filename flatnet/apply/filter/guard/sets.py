@@ -67,9 +67,10 @@ def port_elements(port: GuardedPort, *, claims: bool) -> frozenset[Placed]:
     """Return what a port has in sets, by their names.
 
     :param claims: whether nobody beyond an uplink may have what it has;
-        where guests may use any address, so may they on other hosts
+        where guests may use any address, so may they on other hosts, and
+        one that moves is heard wherever it is
     """
-    return frozenset(_of_port(port, claims=claims))
+    return frozenset(_of_port(port, claims=claims and not port.moves))
 
 
 def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:

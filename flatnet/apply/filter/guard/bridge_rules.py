@@ -7,6 +7,7 @@ not what the tag hides.
 
 from flatnet.apply.filter import judged_mark
 from flatnet.apply.filter.guard import claims
+from flatnet.apply.filter.guard.announcements import RARP
 from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.filter.guard.senders import (
     ANY_SENDER,
@@ -45,6 +46,7 @@ SET_KEYS = {
     "local_targets": "typeof @th,64,128",
     "dns_rate": _PER_PORT,
     "dhcp_rate": _PER_PORT,
+    "rarp_rate": _PER_PORT,
     claims.SET: claims.KEY,
 }
 
@@ -92,10 +94,11 @@ _PREROUTING = (
     "iifname @uplinks goto from_uplink",
     "iifname @closed drop",
 )
+_TO_HOST = NftChain("to_host", (RESERVED_GROUP, f"{RARP} drop"))
 # Frames to some group addresses come here without prerouting.  A port that
 # has just joined is in no set yet: nothing of it is for the host.
 _INPUT = (
-    f"iifname @ports {RESERVED_GROUP}",
+    "iifname @ports goto to_host",
     f"iifname @uplinks {_RESERVED_IP}",
     "iifname @closed drop",
     # Who asks from beyond has a server there.
@@ -151,6 +154,7 @@ def bridge_chains(
         _to_ip(4, prevent_spoofing=prevent_spoofing, isolated=isolated),
         _to_ip(6, prevent_spoofing=prevent_spoofing, isolated=isolated),
         _TO_GUEST,
+        _TO_HOST,
         *_BETWEEN,
         *(
             NftChain(hook, rules, hook=hook, priority=FIRST)

@@ -5,6 +5,7 @@ on the wire (`ether type`): a tagged frame then is what it is, 0x8100, and
 not what the tag hides.
 """
 
+from flatnet.apply.filter.guard.announcements import FROM_RARP, RARP
 from flatnet.apply.filter.guard.nft import NftChain
 
 # Of a port: what it asks of the host's one dnsmasq.  A resolver that works
@@ -172,6 +173,7 @@ OWN_SENDER = (
     _OWN_IPV6,
     _FROM_NOBODY6,
     *_FROM_CHAINS,
+    FROM_RARP,
     NftChain(
         "from_guest",
         (
@@ -181,6 +183,7 @@ OWN_SENDER = (
             "ether type arp goto from_arp",
             f"{IP} goto from_ip",
             f"{IP6} goto from_ip6",
+            f"{RARP} goto from_rarp",
             "drop",
         ),
     ),
@@ -188,6 +191,7 @@ OWN_SENDER = (
 # Where spoofing is allowed, the form of frames is judged alone.
 ANY_SENDER = (
     _OWN_DHCP,
+    FROM_RARP,
     NftChain(
         "from_guest",
         (
@@ -195,6 +199,7 @@ ANY_SENDER = (
             _NAMES_LIMITED,
             f"{IP} udp dport 67 goto own_dhcp",
             "ether type { arp, ip, ip6 } accept",
+            f"{RARP} goto from_rarp",
             "drop",
         ),
     ),

@@ -54,13 +54,13 @@ def allocate(
 ) -> Served:
     """Give an instance an interface with an address in each network.
 
-    Asked again for no networks by name, it keeps those that it has.
+    One that is named twice has two.  Asked again for no networks by name, it
+    keeps those that it has.
 
     :param requested: (network uuid, address or none); none: all networks
     :param macs: MACs for new interfaces, in this order; then random ones
     :raises InstanceNotFound: no living instance has that uuid
     :raises InstanceElsewhere: its row names another host
-    :raises InvalidInput: a network is requested twice
     :raises NetworkNotFound: a requested network does not exist
     :raises NoMoreFixedIps: a pool is exhausted
     :raises FixedIpInvalid, FixedIpNotFoundForNetwork, FixedIpAlreadyInUse:
@@ -191,7 +191,7 @@ def _checked(
 ) -> tuple[Order, Wanted]:
     """Return an order with its MACs as they are stored, and its networks."""
     found = known.by_uuid.get(order.instance_uuid)
-    has = {vif.network_id for vif in found.vifs} if found else set[int]()
+    has = [vif.network_id for vif in found.vifs] if found else []
     wanted = requests.wanted_networks(order, locked, has)
     known.get(order.instance_uuid).check_host(placement.host)
     return replace(order, macs=tuple(checks.macs(order.macs))), wanted

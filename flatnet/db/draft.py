@@ -34,8 +34,8 @@ class Draft:
 
     def having(self, tenant: Tenant, vif: Vif) -> "Draft":
         """Return a draft in which an interface is new, or another one."""
-        known = {each.network_id: each for each in tenant.vifs}
-        known[vif.network_id] = vif
+        known = {each.uuid: each for each in tenant.vifs}
+        known[vif.uuid] = vif
         tenant = replace(tenant, vifs=tuple(known.values()))
         return replace(self, tenants=self.tenants.having(tenant))
 
@@ -51,30 +51,36 @@ class Draft:
 
 
 def served(draft: Draft, order: Order, wanted: Wanted) -> Draft:
-    """Return a draft with an interface and address in each network.
+    """Return a draft with an interface and address for each that is wanted.
 
     :raises FlatnetError: why this order cannot be served
     """
-    for network, address in wanted:
-        draft, tenant, vif = _attached(draft, order, network)
+    draft, vifs = _attached(draft, order, wanted)
+    lacking = []
+    for (network, address), vif in zip(wanted, vifs, strict=True):
         held = vif.addresses
         if address is not None and held and address not in held:
             raise FixedIpAlreadyInUse(
-                f"instance {tenant.uuid} already holds {held[0]} in network "
-                f"{network.label}, not {address}: deallocate it first"
+                f"instance {order.instance_uuid} already holds {held[0]} in "
+                f"network {network.label}, not {address}: deallocate it first"
             )
         if not held:
-            draft = _given(draft, tenant, vif, address)
+            lacking.append((vif, address))
+    # Whoever takes the next one leaves those that are asked for by name.
+    for vif, address in sorted(lacking, key=lambda each: each[1] is None):
+        draft = _given(draft, order, vif, address)
     return draft.having_served(order.instance_uuid)
 
 
 def with_one_more(draft: Draft, order: Order, network: AnyRow) -> Draft:
     """Return a draft with one more address in a network.
 
+    The oldest interface there gets it.
+
     :raises FlatnetError: why it cannot be had
     """
-    draft, tenant, vif = _attached(draft, order, network)
-    draft = _given(draft, tenant, vif, None)
+    draft, (vif,) = _attached(draft, order, ((network, None),))
+    draft = _given(draft, order, vif, None)
     return draft.having_served(order.instance_uuid)
 
 
@@ -95,29 +101,43 @@ def result(draft: Draft, instance_uuid: str) -> Served:
 
 
 def _attached(
-    draft: Draft, order: Order, network: AnyRow
-) -> tuple[Draft, Tenant, Vif]:
-    """Let an instance have an interface in a network; return that too."""
+    draft: Draft, order: Order, wanted: Wanted
+) -> tuple[Draft, tuple[Vif, ...]]:
+    """Let an instance have an interface for each that is wanted.
+
+    They are returned too, in that order.
+    """
+    known = draft.tenants.get(order.instance_uuid).matched(wanted)
+    vifs = []
+    for (network, _), found in zip(wanted, known, strict=True):
+        draft, vif = _opened(draft, network), found
+        if vif is None:
+            draft, vif = _added(draft, order, network)
+        vifs.append(vif)
+    return draft, tuple(vifs)
+
+
+def _opened(draft: Draft, network: AnyRow) -> Draft:
+    """Have the host itself take what it needs of a network, if it has not."""
     placement = draft.placement
     pool = draft.pools[network.id].without(placement.in_use, placement.host)
     if placement.takes_address:
         pool = pool.with_bridge(placement.host)
-    draft = draft.with_pool(pool)
+    return draft.with_pool(pool)
+
+
+def _added(draft: Draft, order: Order, network: AnyRow) -> tuple[Draft, Vif]:
     tenant = draft.tenants.get(order.instance_uuid)
-    if vif := tenant.vif_in(network.id):
-        return draft, tenant, vif
     held = {vif.mac for vif in tenant.vifs}
     macs, mac = draft.macs.take([mac for mac in order.macs if mac not in held])
     vif = Vif(str(uuids.uuid4()), mac, network.id)
-    draft = replace(draft, macs=macs).having(tenant, vif)
-    return draft, draft.tenants.get(tenant.uuid), vif
+    return replace(draft, macs=macs).having(tenant, vif), vif
 
 
-def _given(
-    draft: Draft, tenant: Tenant, vif: Vif, address: str | None
-) -> Draft:
+def _given(draft: Draft, order: Order, vif: Vif, address: str | None) -> Draft:
     """Give an interface an address, the next where none is asked for."""
     pool = draft.pools[vif.network_id]
+    tenant = draft.tenants.get(order.instance_uuid)
     owner = Owner(
         instance_uuid=tenant.uuid,
         interface_uuid=vif.uuid,

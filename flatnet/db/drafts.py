@@ -44,7 +44,7 @@ def read(
     for order, networks in wanted:
         has = known.get(order.instance_uuid)
         held = {vif.mac for vif in has.vifs}
-        missing = sum(not has.vif_in(each.id) for each, _ in networks)
+        missing = has.matched(networks).count(None)
         macs = sum(mac not in held for mac in order.macs)
         number += max(missing - macs, 0)
     available = vifs.macs(

@@ -1,7 +1,7 @@
 """What one instance has on its networks, wherever it runs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from sys import intern
@@ -31,6 +31,7 @@ BY_AGE = (FIXED_IPS.c.ordinal, FIXED_IPS.c.position)
 # Interfaces by age with their instances, one row per address, by age too.
 ATTACHED = (
     select(
+        VIFS.c.id.label("interface_id"),
         VIFS.c.uuid,
         VIFS.c.address.label("mac"),
         VIFS.c.network_id,
@@ -117,6 +118,7 @@ def attached(
                     address for vif, address in addresses if vif == row.vif_id
                 ),
                 security_group_ids=tuple(groups),
+                has_default_route=row is rows[0],
             ),
             networks.from_row(row),
         )
@@ -149,18 +151,39 @@ def from_rows(
 ) -> tuple[Interface, ...]:
     """Return the interfaces that rows of `ATTACHED` are of.
 
+    Of an instance there are all or none among them.
+
     :param groups: the ids of their groups, ascending, by instance
     :param last: has those that were made before
     """
-    of_each = (list(its) for _, its in groupby(rows, key=attrgetter("uuid")))
+    found = list(rows)
+    first = _oldest(found)
+    of_each = (list(its) for _, its in groupby(found, attrgetter("uuid")))
     return (last or RowCache()).each(
         "interfaces",
         (
-            ((*map(tuple, its), *groups.get(its[0].instance_uuid, ())), its)
+            (
+                (
+                    its[0].interface_id in first,
+                    *map(tuple, its),
+                    *groups.get(its[0].instance_uuid, ()),
+                ),
+                its,
+            )
             for its in of_each
         ),
-        lambda its: _from_rows(its, groups),
+        lambda its: _from_rows(its, groups, first),
     )
+
+
+def _oldest(rows: Iterable[AnyRow]) -> frozenset[int]:
+    """The ids of the interfaces that are the oldest of their instances."""
+    found: dict[str, int] = {}
+    for row in rows:
+        known = found.get(row.instance_uuid)
+        if known is None or row.interface_id < known:
+            found[row.instance_uuid] = row.interface_id
+    return frozenset(found.values())
 
 
 def grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
@@ -172,7 +195,9 @@ def grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
 
 
 def _from_rows(
-    rows: Sequence[AnyRow], groups: Mapping[str, Sequence[int]]
+    rows: Sequence[AnyRow],
+    groups: Mapping[str, Sequence[int]],
+    first: Collection[int],
 ) -> Interface:
     """Return one interface: its rows differ in the address alone."""
     row = rows[0]
@@ -187,6 +212,7 @@ def _from_rows(
         host=intern_or_none(row.host),
         addresses=tuple(each.address for each in rows if each.address),
         security_group_ids=tuple(groups.get(row.instance_uuid, ())),
+        has_default_route=row.interface_id in first,
     )
 
 

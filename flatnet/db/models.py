@@ -101,6 +101,8 @@ networks = _table(
     Index("networks_label_idx", "label"),
 )
 
+# An instance has as many on a network as were asked for; its oldest of all is
+# the one with the default route.
 virtual_interfaces = _table(
     "virtual_interfaces",
     Column("uuid", Uuid, nullable=False),
@@ -114,12 +116,8 @@ virtual_interfaces = _table(
     Column("instance_uuid", Uuid, nullable=False),
     UniqueConstraint("uuid", name="uniq_virtual_interfaces0uuid"),
     UniqueConstraint("address", name="uniq_virtual_interfaces0address"),
-    UniqueConstraint(
-        "network_id",
-        "instance_uuid",
-        name="uniq_virtual_interfaces0network_id0instance_uuid",
-    ),
     Index("virtual_interfaces_instance_uuid_idx", "instance_uuid"),
+    Index("virtual_interfaces_network_id_idx", "network_id"),
 )
 
 # A row is an instance's (instance_uuid), a host's bridge's (host), set aside

@@ -1,6 +1,7 @@
 """Which networks and addresses callers ask for, as rows."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import Connection, select
 
@@ -9,9 +10,12 @@ from flatnet.db.candidates import Asked
 from flatnet.db.draft import Wanted
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Order, Requested
-from flatnet.exceptions import InvalidInput, NetworkNotFound
+from flatnet.db.pool import Owner
+from flatnet.exceptions import NetworkNotFound
 
 NETWORKS = models.networks
+# Whose an address is that was named before.
+_NAMED = Owner(reserved=True, reason="it is requested twice")
 
 
 @engine.reads
@@ -20,20 +24,20 @@ def check_requested(
 ) -> None:
     """Raise what `allocate` would raise about these, and write nothing."""
     wanted = tuple((uuid, address) for uuid, address in requested)
-    _check_named_once(wanted)
     found = connection.execute(
         select(NETWORKS).where(NETWORKS.c.uuid.in_(_uuids(wanted)))
     ).all()
-    named = [each for each in _matched(found, wanted) if each[1] is not None]
-    pools = fixed_ips.pools(
-        connection,
-        [
-            Asked(network, frozenset([str(address)]))
-            for network, address in named
-        ],
-    )
-    for network, address in named:
-        pools[network.id].position_of_free(str(address))
+    named: defaultdict[AnyRow, list[str]] = defaultdict(list)
+    for network, address in _matched(found, wanted):
+        if address is not None:
+            named[network].append(address)
+    asked = [Asked(each, frozenset(named[each])) for each in named]
+    pools = fixed_ips.pools(connection, asked)
+    for network, addresses in named.items():
+        pool = pools[network.id]
+        for address in addresses:
+            # Nor is one to be had twice.
+            pool = pool.take(address, _NAMED)
 
 
 def locked_networks(
@@ -65,28 +69,18 @@ def are_served_by(
 
 
 def wanted_networks(
-    order: Order, locked: Sequence[AnyRow], has: Collection[int]
+    order: Order, locked: Sequence[AnyRow], has: Sequence[int]
 ) -> Wanted:
     """Return the networks of an order with the addresses asked for.
 
-    :param has: ids of the networks in which its instance has an interface
-    :raises InvalidInput: a network is requested twice
+    :param has: the network's id of each interface that its instance has
     :raises NetworkNotFound: a requested network does not exist
     """
-    if order.requested is None:
-        return tuple((row, None) for row in locked if not has or row.id in has)
-    _check_named_once(order.requested)
-    return _matched(locked, order.requested)
-
-
-def _check_named_once(wanted: Requested) -> None:
-    names = _uuids(wanted)
-    twice = sorted({each for each in names if names.count(each) > 1})
-    if twice:
-        raise InvalidInput(
-            f"network {twice[0]} is requested twice: an instance has one "
-            "interface in each network"
-        )
+    if order.requested is not None:
+        return _matched(locked, order.requested)
+    rows = {row.id: row for row in locked}
+    known = [each for each in has if each in rows] or rows
+    return tuple((rows[each], None) for each in known)
 
 
 def _uuids(wanted: Requested) -> list[str]:

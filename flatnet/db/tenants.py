@@ -1,6 +1,6 @@
 """Instances with what they have on their networks, for whoever gives more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
@@ -81,12 +81,30 @@ class Tenant:
     project_id: str | None = None
     vifs: tuple[Vif, ...] = ()
 
-    def vif_in(self, network_id: int) -> Vif | None:
-        """Return its interface in a network, none if it has none there."""
-        return next(
-            (each for each in self.vifs if each.network_id == network_id),
-            None,
-        )
+    def matched(
+        self, wanted: Iterable[tuple[AnyRow, str | None]]
+    ) -> tuple[Vif | None, ...]:
+        """Return its interface for each that is wanted, none for a new one.
+
+        Each is one for itself: the one that holds the address that is
+        wanted, else the oldest that is left in the network.
+
+        :param wanted: networks' rows, each with an address or none
+        """
+        asked = list(enumerate(wanted))
+        left, found = list(self.vifs), dict[int, Vif]()
+        for number, (network, address) in asked:
+            for vif in left:
+                if vif.network_id == network.id and address in vif.addresses:
+                    found[number] = vif
+                    left.remove(vif)
+                    break
+        for number, (network, _) in asked:
+            mine = [each for each in left if each.network_id == network.id]
+            if number not in found and mine:
+                found[number] = mine[0]
+                left.remove(mine[0])
+        return tuple(found.get(number) for number, _ in asked)
 
     def check_host(self, host: str) -> None:
         """Check that its row means this host.
@@ -110,6 +128,7 @@ class Tenant:
             project_id=self.project_id,
             host=self.host,
             addresses=vif.addresses,
+            has_default_route=vif.uuid == self.vifs[0].uuid,
         )
 
 

@@ -1,4 +1,4 @@
-"""Rows of `virtual_interfaces`: one per network and instance, one MAC each."""
+"""Rows of `virtual_interfaces`: one MAC each."""
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence

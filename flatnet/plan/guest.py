@@ -138,7 +138,14 @@ def _dhcp(
     if not mine.addresses:
         return None
     address, instance = mine.addresses[0], interface.instance_uuid
-    return DhcpHost(mine.mac, address, interface.uuid, instance, name)
+    return DhcpHost(
+        mine.mac,
+        address,
+        interface.uuid,
+        instance,
+        name,
+        has_router=interface.has_default_route,
+    )
 
 
 def _warnings(interface: Interface) -> tuple[str, ...]:

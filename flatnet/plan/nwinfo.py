@@ -27,7 +27,8 @@ def network_info(
     """Return NetworkInfo for an instance.
 
     `attached` holds each interface with its network and the address that
-    its host's bridge has in it, or none.  `plugged` are the uuids of the
+    its host's bridge has in it, or none.  One without the default route has
+    no gateway.  `plugged` are the uuids of the
     interfaces whose ports are on their bridge.  `mtus` maps bridge names
     to what the host uses; it is consulted where the row has no mtu.
     """
@@ -93,6 +94,8 @@ def _subnet_v4(
     gateway = network.gateway
     if own and (network.multi_host or not gateway):
         gateway = own
+    if not interface.has_default_route:
+        gateway = None
     servers = [each for each in (network.dns1, network.dns2) if each]
     return {
         "cidr": network.cidr,

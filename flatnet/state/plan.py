@@ -80,6 +80,7 @@ class DhcpHost:
     """One line of the hosts file; `name` without a domain, or none.
 
     `uuid` is of the interface that it is about, its guest's key.
+    `has_router` says that it is told of a gateway.
     """
 
     mac: str
@@ -87,6 +88,7 @@ class DhcpHost:
     uuid: str
     instance_uuid: str
     name: str | None = None
+    has_router: bool = True
 
 
 @dataclass(frozen=True, slots=True)

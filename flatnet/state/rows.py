@@ -120,7 +120,8 @@ class Interface:
 
     `host` is where the instance's row says that it is; `instance_id`
     ascends as instances are made.  `addresses` are by age: the first is
-    leased, and a port may use all.
+    leased, and a port may use all.  `has_default_route` says that it is the
+    oldest of its instance's.
     """
 
     uuid: str
@@ -133,6 +134,7 @@ class Interface:
     addresses: tuple[str, ...] = ()
     security_group_ids: tuple[int, ...] = ()
     instance_id: int | None = None
+    has_default_route: bool = True
 
 
 @dataclass(frozen=True, slots=True)

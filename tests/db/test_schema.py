@@ -7,7 +7,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from flatnet.db import instances, models, revision, schema, snapshot
+from flatnet.db import (
+    deallocation,
+    instances,
+    models,
+    revision,
+    schema,
+    snapshot,
+)
 from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
 from tests.db.conftest import a_network, allocate, an_instance, some_uuid
@@ -47,6 +54,28 @@ def test_up_down_up(bare):
     assert _tables(bare) == {"instances", "alembic_version"}
     schema.upgrade(bare)
     assert _tables(bare) == everything | {"alembic_version"}
+
+
+def test_two_interfaces_on_a_network_need_the_newest_tables(bare):
+    """What was there stays, and what refers to it holds."""
+    schema.upgrade(bare)
+    network = a_network(bare)
+    instance = an_instance(bare)
+    allocate(bare, instance)
+    before = snapshot.read(bare, "node1")
+    schema.downgrade(bare, "0004")
+    twice = {"requested": [(network.uuid, None)] * 2}
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        allocate(bare, instance, **twice)
+    schema.upgrade(bare)
+    assert snapshot.read(bare, "node1") == before
+    allocate(bare, instance, **twice)
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        _write(bare, "DELETE FROM virtual_interfaces")
+    with pytest.raises(SchemaMismatch, match=f"{instance.uuid} has two"):
+        schema.downgrade(bare, "0004")
+    revision.check_revision(bare)
+    deallocation.deallocate(bare, instance_uuid=instance.uuid)
 
 
 def test_migrations_make_what_the_models_say(database):

@@ -50,7 +50,7 @@ class World:
         self.addressed = True
         self.uplinks = {}
         self.planner = HostPlanner(SETTINGS)
-        a_network(database, cidr_v6="fd00::/64")
+        self.network = a_network(database, cidr_v6="fd00::/64")
         self.groups = [
             security_groups.create(
                 database, name=f"g{number}", project_id="demo"
@@ -70,7 +70,9 @@ class World:
         self.instances.append(instance)
         for group in chance.sample(self.groups, chance.randrange(3)):
             self._join(group, instance.uuid)
-        allocate(self.database, instance, takes_address=self.addressed)
+        wanted = [(self.network.uuid, None)] * chance.choice((1, 1, 2))
+        given = {"requested": wanted, "takes_address": self.addressed}
+        allocate(self.database, instance, **given)
         return Scope(instances=frozenset((instance.uuid,)))
 
     def go(self, chance):

@@ -61,6 +61,28 @@ def test_a_guest_gets_what_its_host_planned(host, namespaces, tmp_path):
     assert lease["domain"] == "novalocal"
 
 
+def test_who_is_to_have_no_router_is_told_of_none(host, namespaces, tmp_path):
+    """Others are, and a reload may make them change places."""
+    guests = {
+        mac: host.guest(namespaces(), mac, tmp_path / mac)
+        for mac in (MAC_1, MAC_2)
+    }
+    routers = {}
+    for apart in (MAC_2, MAC_1, None, MAC_1, MAC_2):
+        host.apply(
+            *(
+                replace(each, has_router=each.mac != apart)
+                for each in (line(1, "vm_1"), line(2, "vm_1"))
+            )
+        )
+        pid = routers.setdefault("pid", host.pid)
+        for mac, guest in guests.items():
+            lease = guest.lease()
+            assert ("router" in lease) == (mac != apart), (mac, apart)
+            assert (lease["mtu"], lease["domain"]) == ("1450", "novalocal")
+        assert host.pid == pid
+
+
 def test_who_is_not_in_the_file_gets_no_answer(host, namespaces, tmp_path):
     host.apply(line(1))
     stranger = host.guest(namespaces(), MAC_2, tmp_path / "stranger")

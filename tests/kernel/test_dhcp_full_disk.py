@@ -16,7 +16,7 @@ def host(namespaces, tmp_path):
     """A Host whose files lie on a small disk of their own."""
     disk = tmp_path / "node1"
     disk.mkdir()
-    mount = "mount -t tmpfs -o size=64k,mode=755 none"
+    mount = "mount -t tmpfs -o size=128k,mode=755 none"
     subprocess.run([*mount.split(), disk], check=True)
     try:
         with serving_host(namespaces, tmp_path) as host:

@@ -1,14 +1,15 @@
-"""More than one address on an interface: real guests, by packets."""
+"""More than one address, or interface, of a guest: real ones, by packets."""
 
 import contextlib
 from dataclasses import dataclass, replace
 
 import pytest
 
-from flatnet.db import networks
+from flatnet.db import instances, networks
 from flatnet.db.engine import Database
 from flatnet.exceptions import FixedIpNotFoundForSpecificInstance
 from tests.system.cloud import Placed, clouds, eventually
+from tests.system.rows import allocate
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,58 @@ def test_all_are_let_through_and_the_first_is_leased(cloud, lab, mine):
     assert (state["state"], state["failures"]) == ("ready", [])
 
 
+@pytest.fixture
+def both(cloud):
+    """The two interfaces of one instance on one network, each plugged in.
+
+    In a namespace of its own, so that each speaks for itself.
+    """
+    lab, node = cloud.lab, cloud.lab.node(2)
+    with contextlib.closing(Database(lab.database_url)) as database:
+        network = networks.get(database, "flat")
+        uuid = instances.create(
+            database, hostname="vm_5", host=node.name, project_id="blue"
+        ).uuid
+    twice = {"requested_networks": [[network.uuid, None]] * 2}
+    answer = allocate(lab, uuid, node.name, **twice)
+    assert allocate(lab, uuid, node.name, **twice) == answer
+    gateways = [_subnet(vif)["gateway"]["address"] for vif in answer]
+    assert gateways == [_subnet(answer[0])["meta"]["dhcp_server"], None]
+    found = []
+    for name, vif in zip(("vm_5", "vm_5b"), answer, strict=True):
+        guest = lab.guest(name, node=node, vif_uuid=vif["id"])
+        address = _subnet(vif)["ips"][0]["address"]
+        placed = Placed(guest, node, uuid, address, vif["address"])
+        found.append(replace(placed, lease=guest.dhcp()))
+    cloud.guests["vm_5"] = found[0]
+    yield found
+    del cloud.guests["vm_5"]
+    lab.rpc().call("deallocate_for_instance", instance_id=uuid)
+    devices = {f"tap{vif['id'][:11]}" for vif in answer}
+    assert not devices.intersection(node.run("ls /sys/class/net").split())
+
+
+def test_two_interfaces_on_one_network(cloud, both):
+    first, second = both
+    server = first.lease.server
+    assert (first.lease.router, second.lease.router) == (server, "")
+    assert (first.guest.gateway(), second.guest.gateway()) == (server, "")
+    assert second.lease.server == server
+    assert [each.lease.address for each in both] == [
+        each.address for each in both
+    ]
+    # A lease that is renewed after others came and went is the same.
+    assert second.guest.dhcp().router == ""
+    asks = cloud.guests["vm_2"].guest
+    with cloud.group("pinged", "vm_5", protocol="icmp", cidr="0.0.0.0/0"):
+        eventually(lambda: [asks.ping(e.address) for e in both], [True] * 2)
+    # Each speaks for itself, and not for the other.
+    for one, other in ((first, second), (second, first)):
+        _has(one, other.address)
+        assert _pings(one, one.address)
+        assert not _pings(one, other.address)
+
+
 def _remove(lab, mine):
     """Take its first address away; nothing of that lingers."""
     taken = {**_here(mine.placed), "address": mine.first}
@@ -100,7 +153,11 @@ def _here(placed):
 
 def _addresses(answer):
     (vif,) = answer
-    return [each["address"] for each in vif["network"]["subnets"][0]["ips"]]
+    return [each["address"] for each in _subnet(vif)["ips"]]
+
+
+def _subnet(vif):
+    return vif["network"]["subnets"][0]
 
 
 def _tracked(node, address):

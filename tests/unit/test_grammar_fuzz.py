@@ -79,6 +79,7 @@ ARGUMENT = re.compile(r"dnsmasq|--[a-z-]+(=[A-Za-z0-9_.:/,!-]*)?")
 LINES = {
     "hosts": re.compile(r"[0-9a-f:]{17}(,[A-Za-z0-9_.-]+)?,[0-9.]{7,15}"),
     "names": re.compile(r"[0-9.]{7,15} [A-Za-z0-9_-]{1,63}"),
+    "opts": re.compile(r"(tag:flatnet[0-5][0-9a-f]{2},){6}3"),
 }
 SET_NAME = (
     r"flatnet-((filtered|every)[46]|open6|g[46]-[0-9]+|p[46]-[0-9a-f]{1,12})"

@@ -41,6 +41,21 @@ def test_addresses_are_told_by_age():
     assert [each["address"] for each in ips] == ["10.0.0.9", "10.0.0.2"]
 
 
+def test_only_the_first_interface_has_a_gateway():
+    attached = (
+        (interface(1), network(), "10.0.0.1"),
+        (interface(2, has_default_route=False), network(), "10.0.0.1"),
+    )
+    first, second = network_info(
+        attached, settings(), mtus={}, plugged=PLUGGED
+    )
+    none = {"address": None, "type": "gateway", "version": None, "meta": {}}
+    other, same = (e["network"]["subnets"][0] for e in (first, second))
+    assert other["gateway"]["address"] == "10.0.0.1"
+    assert same["gateway"] == none
+    assert same["meta"] == other["meta"] == {"dhcp_server": "10.0.0.1"}
+
+
 def subnets():
     """The two subnets that nova's model always has: v4, v6."""
     own = {"type": "gateway", "meta": {}}

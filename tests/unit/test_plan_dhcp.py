@@ -51,6 +51,14 @@ def test_a_host_knows_its_instances_by_address():
     assert Texts().of(server)["names"].splitlines()[0] == ("10.0.0.2 vm_1")
 
 
+def test_only_first_interfaces_are_told_of_a_router():
+    (server,), _ = planned(interface(1), interface(2, has_default_route=False))
+    assert Texts().of(server)["opts"] == (
+        "tag:flatnet0fa,tag:flatnet116,tag:flatnet23e,"
+        "tag:flatnet300,tag:flatnet400,tag:flatnet502,3\n"
+    )
+
+
 def test_flat_manager_serves_nobody():
     assert planned(interface(1), dhcp=False) == ((), ())
 
@@ -180,6 +188,7 @@ def test_the_command_line():
     assert dnsmasq.arguments(SERVER, networks_path="/n", config_file="") == (
         "dnsmasq",
         "--conf-file=/dev/null",
+        "--conf-file=/n/flatnet-br100.macs",
         "--pid-file=/n/flatnet-br100.pid",
         "--interface=br100",
         "--bind-dynamic",
@@ -193,6 +202,7 @@ def test_the_command_line():
         "--dhcp-ignore-names",
         "--dhcp-ignore-clid",
         "--dhcp-hostsfile=/n/flatnet-br100.hosts",
+        "--dhcp-optsfile=/n/flatnet-br100.opts",
         "--dhcp-option=3,10.0.0.1",
         "--dhcp-option=26,1500",
         "--dhcp-leasefile=/n/flatnet-br100.leases",

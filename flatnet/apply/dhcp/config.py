@@ -61,9 +61,10 @@ def earlier(
 
     :param running: the command line of the server that runs, or empty
     """
-    for argument in running:
-        path = argument.removeprefix(_OPTION)
-        if argument.startswith(_OPTION) and os.path.exists(path):
+    # The first such argument; what follows is our own.
+    given = [each for each in running if each.startswith(_OPTION)][:1]
+    for path in (each.removeprefix(_OPTION) for each in given):
+        if os.path.exists(path):
             return path
     beginning = os.path.basename(_path(server, networks_path, PREFIX))
     copies = [

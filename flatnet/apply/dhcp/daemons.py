@@ -21,8 +21,8 @@ _PATIENCE = 3000
 
 _LEASES = "--dhcp-leasefile"
 _FILES = (
-    *("--pid-file", "--dhcp-hostsfile", "--addn-hosts", "--conf-file"),
-    _LEASES,
+    *("--pid-file", "--dhcp-hostsfile", "--dhcp-optsfile", "--addn-hosts"),
+    *("--conf-file", _LEASES),
 )
 _REMEMBERED = 1 << 8
 _ONCE = select.EPOLLIN | select.EPOLLONESHOT

@@ -19,9 +19,12 @@ The choices, and what taught them:
 * `--dhcp-authoritative` with `--dhcp-ignore=tag:!known`: a guest that came
   here by migration keeps its lease, and on the segment that all hosts share
   nobody refuses the guests of another.
-* No tag on a host's line: dnsmasq 2.90 dies of them when it reloads.
-* What every guest is told, its router and the mtu, stands here and not in an
-  options file, which would win over the admin's own `dhcp-option-force`.
+* No tag on a host's line: dnsmasq 2.90 dies of them when it reloads.  So each
+  octet that a MAC can have is a tag, by a file that is read at the start, and
+  who is told something else than the others is a guest with six of these, by
+  a file of options that is read at each reload.
+* What every guest is told, its router and the mtu, stands here and not in
+  that file, which wins over the admin's own `dhcp-option`.
 * `--log-async`: who reads its log may stop, and DHCP goes on.
 * Names stand in a file of their own too, for dnsmasq resolves a name of the
   hosts file only once it has leased the address.
@@ -77,6 +80,31 @@ def names_line(host: DhcpHost, _domain: str) -> str:
     return "".join(f"{_address(host)} {name}\n" for name in _name(host))
 
 
+def options_line(host: DhcpHost, _domain: str) -> str:
+    """The line of the options file that keeps a router from who has none."""
+    if host.has_router:
+        return ""
+    octets = enumerate(_mac(host).split(":"))
+    tags = ",".join(f"tag:{_tag(*each)}" for each in octets)
+    return f"{tags},3\n"
+
+
+def octets() -> str:
+    """The text of the file by which each octet of a MAC is a tag."""
+    lines = []
+    for place in range(6):
+        for value in range(256):
+            mac = ["*"] * 6
+            mac[place] = f"{value:02x}"
+            tag = _tag(place, mac[place])
+            lines.append(f"dhcp-mac=set:{tag},{':'.join(mac)}\n")
+    return "".join(lines)
+
+
+def _tag(place: int, octet: str) -> str:
+    return f"flatnet{place}{octet}"
+
+
 def leases(text: str) -> list[tuple[str, str]]:
     """MAC and address of each lease in the text of a leases file.
 
@@ -107,8 +135,6 @@ def _arguments(
 ) -> tuple[str, ...]:
     """The same, of which nothing depends on who is served."""
     network = ipaddress.IPv4Network(server.cidr)
-    if not _DOMAIN.fullmatch(server.domain):
-        raise HostSetupError(f"{server.domain!r} is no domain")
 
     def file(kind: str) -> str:
         return path(networks_path, server.bridge, kind)
@@ -116,6 +142,7 @@ def _arguments(
     return (
         "dnsmasq",
         f"--conf-file={config_file or '/dev/null'}",
+        f"--conf-file={file('macs')}",
         f"--pid-file={file('pid')}",
         f"--interface={server.bridge}",
         "--bind-dynamic",
@@ -130,6 +157,7 @@ def _arguments(
         "--dhcp-ignore-names",
         "--dhcp-ignore-clid",
         f"--dhcp-hostsfile={file('hosts')}",
+        f"--dhcp-optsfile={file('opts')}",
         f"--dhcp-option=3,{ipaddress.IPv4Address(server.router)}",
         f"--dhcp-option=26,{int(server.mtu)}",
         f"--dhcp-leasefile={file('leases')}",
@@ -145,6 +173,8 @@ def _arguments(
 
 
 def _domain_arguments(domain: str) -> tuple[str, ...]:
+    if not _DOMAIN.fullmatch(domain):
+        raise HostSetupError(f"{domain!r} is no domain")
     if not domain:
         return ()
     # Ours to answer, also that there is no such name.

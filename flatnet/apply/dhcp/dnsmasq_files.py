@@ -15,12 +15,12 @@ from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.plan import DhcpServer
 
-# Earlier versions had a file of options too.
-_OLD = "opts"
 _KINDS = (
-    *("hosts", "names", _OLD, "pid", "leases", "reload"),
+    *("hosts", "names", "opts", "macs", "pid", "leases", "reload"),
     dnsmasq_config.REFUSED,
 )
+# What does not depend on who is served.
+_CONSTANT = {"macs": dnsmasq.octets()}
 
 
 def written(server: DhcpServer, texts: Texts, networks_path: str) -> Changes:
@@ -35,7 +35,7 @@ def written(server: DhcpServer, texts: Texts, networks_path: str) -> Changes:
     files.make_readable_directory(networks_path)
     wanted = {
         dnsmasq.path(networks_path, server.bridge, kind): text
-        for kind, text in texts.of(server).items()
+        for kind, text in {**texts.of(server), **_CONSTANT}.items()
     }
     changed = [path for path in wanted if not files.holds(path, wanted[path])]
     try:
@@ -79,7 +79,6 @@ def remove_files(
         stale = ours and (
             bridge not in planned
             or (is_copy and used.get(bridge, name) != name)
-            or (kind == _OLD and bridge in used)
         )
         if stale or name.startswith(".flatnet-"):
             files.remove(f"{networks_path}/{name}")

@@ -10,7 +10,11 @@ from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.sequence_diff import middle
 from flatnet.state.plan import DhcpHost, DhcpServer
 
-_LINES = {"hosts": dnsmasq.hosts_line, "names": dnsmasq.names_line}
+_LINES = {
+    "hosts": dnsmasq.hosts_line,
+    "names": dnsmasq.names_line,
+    "opts": dnsmasq.options_line,
+}
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,7 @@ def _check_host(host: DhcpHost) -> None:
     values.uuid(host.uuid)
     values.uuid(host.instance_uuid)
     _each(values.hostname, host.name)
+    values.choice(host.has_router, (True, False))
 
 
 def _sysctl(setting: tuple[str, str], plan: Plan) -> tuple[str, str]:

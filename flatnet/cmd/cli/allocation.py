@@ -25,8 +25,9 @@ Requested = list[list[str | None]]
 class Allocate(Lister):
     """Have an instance's host give it addresses and ports.
 
-    It gets one address in every network, or in the one that --network or
-    --address names.  Asked again it answers with what there is.
+    It gets an interface with an address in every network, or in those that
+    --network or --address name; the first has the default route.  Asked again
+    it answers with what there is.
     """
 
     columns = (
@@ -36,13 +37,21 @@ class Allocate(Lister):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         add_instance(parser)
-        parser.add_argument("--address", help="the address that it is to have")
+        parser.add_argument(
+            "--address",
+            help="the address that it is to have, of the first network named",
+        )
         parser.add_argument(
             "--network",
+            action="append",
             metavar="NAME-OR-UUID",
-            help="the one network that it is to be in",
+            help="a network that it is to be in, for each interface there",
         )
-        parser.add_argument("--mac", help="the MAC that it is to have")
+        parser.add_argument(
+            "--mac",
+            action="append",
+            help="the MAC that it is to have, for each new interface",
+        )
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -66,7 +75,7 @@ class Allocate(Lister):
                 host=host,
                 project_id=instance.project_id,
                 requested_networks=requested,
-                macs=[parsed_args.mac] if parsed_args.mac else None,
+                macs=parsed_args.mac,
             )
         return self.columns, [_row(vif) for vif in vifs]
 
@@ -147,8 +156,10 @@ def _requested(
 
     address = None if given.address is None else _address(given.address)
     text = None if address is None else str(address)
-    if given.network is not None:
-        return [[networks.get(database, given.network).uuid, text]]
+    if given.network:
+        uuids = [networks.get(database, each).uuid for each in given.network]
+        first, *others = uuids
+        return [[first, text], *([each, None] for each in others)]
     if address is None:
         return None
     for network in networks.list_all(database):

@@ -156,7 +156,8 @@ class Daemon:
 
     def _start_serving(self) -> None:
         """Listen as soon as there is a broker; the host stands by now."""
-        peers = rpc.NetworkAPI(self._broker)
+        turns = backlog.Turns()
+        peers = rpc.NetworkAPI(self._broker, waiting=turns.away)
         kind = FlatDHCPManager if self._settings.dhcp else FlatManager
         manager = kind(
             settings=self._settings,
@@ -166,7 +167,6 @@ class Daemon:
             in_use=lambda: self._needs.now,
             timeout=self._conf.rpc_response_timeout * PATIENCE,
         )
-        turns = backlog.Turns()
         dispatcher = backlog.Dispatcher(
             methods.all_of(manager, turns),
             turns=turns,

@@ -28,8 +28,10 @@ Json = dict[str, Any]
 AT_WORK = 64
 # Calls that may wait behind them.
 WAITING = 256
+# Calls that wait for another host, and hold no turn meanwhile.
+AWAY = 128
 # Threads for all of these, and for those who are answered aside.
-THREADS = AT_WORK + WAITING + 32
+THREADS = AT_WORK + WAITING + AWAY + 32
 # Of a caller's patience, what a call may take: the answer has to be there
 # before it ends.
 SHARE = 0.85
@@ -49,8 +51,11 @@ class Turns:
 
     at_work: int = AT_WORK
     most_waiting: int = WAITING
+    most_away: int = AWAY
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _mine: threading.local = field(default_factory=threading.local)
     _working: int = 0
+    _away: int = 0
     _waiting: list[float] = field(default_factory=list)
     _told: float = -_SILENCE
 
@@ -71,13 +76,45 @@ class Turns:
         :raises HostOverloaded: too many wait already
         """
         has_turn = self._wait(time.monotonic(), seconds)
+        self._mine.is_held = has_turn
         try:
             yield has_turn
         finally:
+            self._mine.is_held = False
             if has_turn:
                 with self._changed:
                     self._working -= 1
                     self._changed.notify()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let somebody else have this call's turn, if it has one.
+
+        While it waits for another host: calls there may wait for this host,
+        and if each kept its turn, two hosts could wait for each other.
+
+        :raises HostOverloaded: too many wait for other hosts already
+        """
+        if not getattr(self._mine, "is_held", False):
+            yield
+            return
+        with self._changed:
+            if self._away >= self.most_away:
+                self._tell("calls for other hosts are refused")
+                raise HostOverloaded(
+                    f"{self._away} calls on this host wait for other hosts "
+                    "already; ask again later, it is safe"
+                )
+            self._away += 1
+            self._working -= 1
+            self._changed.notify()
+        try:
+            yield
+        finally:
+            # What is left of it is short: it has its turn at once.
+            with self._changed:
+                self._away -= 1
+                self._working += 1
 
     def _wait(self, begun: float, seconds: float) -> bool:
         with self._changed:

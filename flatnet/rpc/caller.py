@@ -1,8 +1,8 @@
 """Asking daemons, and what it means where nobody answers."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import oslo_messaging as messaging
@@ -56,11 +56,16 @@ class Caller:
     :param broker: from `transport`
     :param timeout: seconds to wait for an answer; none for the
         configuration's rpc_response_timeout
+    :param waiting: what to be in while somebody else works
     """
 
     def __init__(
-        self, broker: messaging.Transport, timeout: float | None = None
+        self,
+        broker: messaging.Transport,
+        timeout: float | None = None,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._waiting = waiting
         target = messaging.Target(topic=TOPIC, version="1.0")
         self._timeout = timeout
         self._client = messaging.get_rpc_client(
@@ -92,7 +97,8 @@ class Caller:
         if host is not None:
             options["server"] = host
         caller = self._client.prepare(**options)
-        with _answered(f"host {host}" if host else "any host"):
+        asked = f"host {host}" if host else "any host"
+        with self._waiting(), _answered(asked):
             return caller.call(context, method, **arguments)
 
     def _call_any(self, context: Json, method: str, arguments: Json) -> Any:

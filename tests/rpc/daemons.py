@@ -52,6 +52,7 @@ class Node:
 
     def __init__(self, host, database, broker, turns=None, **options):
         self.applier = Yes()
+        self.turns = turns or backlog.Turns()
         settings = Settings(host=host)
         self.reconciler = Reconciler(
             rows=DatabaseRows(database, host, holder=HOLDER),
@@ -63,13 +64,12 @@ class Node:
             settings=settings,
             database=database,
             reconciler=self.reconciler,
-            peers=rpc.NetworkAPI(broker, 20),
+            peers=rpc.NetworkAPI(broker, 20, self.turns.away),
             timeout=20,
         )
         a_daemon(database, host)
         self.thread = threading.Thread(target=self.reconciler.run)
         self.thread.start()
-        self.turns = turns or backlog.Turns()
         self.dispatcher = backlog.Dispatcher(
             methods.all_of(manager, self.turns),
             turns=self.turns,

@@ -52,19 +52,20 @@ class Callers:
     """Calls in threads; what each ended with, by its instance."""
 
     def __init__(self, broker, timeout):
-        self._api = rpc.NetworkAPI(broker, timeout)
+        self.api = rpc.NetworkAPI(broker, timeout)
         self.ended = {}
         self._threads = []
 
-    def allocate(self, uuid):
-        thread = threading.Thread(target=self._call, args=(uuid,))
+    def allocate(self, uuid, host="node1"):
+        thread = threading.Thread(target=self._call, args=(uuid, host))
         thread.start()
         self._threads.append(thread)
 
-    def _call(self, uuid):
+    def _call(self, uuid, host):
+        """Ask a host, whatever the instance's row says."""
         try:
-            self._api.allocate_for_instance(
-                CONTEXT, instance_id=uuid, host="node1"
+            self.api.allocate_for_instance(
+                CONTEXT, instance_id=uuid, host=host
             )
             self.ended[uuid] = "done"
         except exceptions.FlatnetError as error:
@@ -98,6 +99,47 @@ def test_what_waits_is_bounded_and_ping_is_answered(
     ended = callers.wait()
     assert [ended[uuid] for uuid in uuids[:4]] == ["done"] * 4
     assert calls(api) == (0, 0)
+
+
+def test_hosts_that_ask_each_other_do_not_wait_for_each_other(
+    broker, database, node
+):
+    """As many on each as may be at work, for instances of the other."""
+    busy = Node("node2", database, broker, Turns(at_work=2, most_waiting=2))
+    gates = [Gate(node), Gate(busy)]
+    try:
+        for gate in gates:
+            gate.is_open.clear()
+        callers = Callers(broker, 30)
+        for asked, host in (("node1", "node2"), ("node2", "node1")):
+            for _ in range(2):
+                callers.allocate(new_instance(database, host), asked)
+        # Each has turned to the other, and is at work there.
+        eventually(
+            lambda: (calls(callers.api), busy.turns.state()["working"]),
+            ((2, 0), 2),
+        )
+        for gate in gates:
+            gate.is_open.set()
+        assert set(callers.wait().values()) == {"done"}
+    finally:
+        for gate in gates:
+            gate.is_open.set()
+        busy.stop()
+
+
+def test_who_waits_for_another_host_is_bounded_too(broker, database):
+    few = Node("node1", database, broker, Turns(most_away=0))
+    other = Node("node2", database, broker)
+    try:
+        callers = Callers(broker, 20)
+        uuid = new_instance(database, "node2")
+        callers.allocate(uuid, "node1")
+        assert callers.wait() == {uuid: "HostOverloaded"}
+        assert few.turns.state()["working"] == 0
+    finally:
+        few.stop()
+        other.stop()
 
 
 def test_a_pass_that_does_not_end_is_shown(api, node, monkeypatch):

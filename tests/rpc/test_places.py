@@ -132,19 +132,15 @@ def test_a_repeat_answers_what_the_instance_has(api, database):
     assert addresses(again) == addresses(first)
 
 
-def test_a_network_named_twice_is_refused(api, database):
+def test_a_network_named_twice_gives_two_interfaces(api, database):
     uuid = new_instance(database)
     (network,) = networks.list_all(database)
     twice = [[network.uuid, None], [network.uuid.upper(), "10.0.0.9"]]
-    for call in (
-        lambda: api.allocate_for_instance(
-            CONTEXT, instance_id=uuid, host="node1", requested_networks=twice
-        ),
-        lambda: api.validate_networks(CONTEXT, networks=twice),
-    ):
-        with pytest.raises(exceptions.InvalidInput, match="twice"):
-            call()
-    assert interfaces.of_instance(database, uuid) == ()
+    api.validate_networks(CONTEXT, networks=twice)
+    answer = api.allocate_for_instance(
+        CONTEXT, instance_id=uuid, host="node1", requested_networks=twice
+    )
+    assert [addresses([vif]) for vif in answer] == [["10.0.0.2"], ["10.0.0.9"]]
 
 
 @pytest.mark.parametrize("named", ["id", "UUID", "uuid", "deleted"])

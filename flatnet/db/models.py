@@ -163,6 +163,29 @@ fixed_ips = _table(
     Index("fixed_ips_network_id_updated_at_idx", "network_id", "updated_at"),
 )
 
+# `position` is the address as a number.  One of nobody has no project; whose
+# `fixed_ip_id` is set leads to that address, on the `host` that last had it.
+floating_ips = _table(
+    "floating_ips",
+    Column("address", Address, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column(
+        "fixed_ip_id",
+        Integer,
+        ForeignKey("fixed_ips.id", name="floating_ips_fixed_ip_id_fkey"),
+    ),
+    Column("project_id", Name),
+    Column("host", Name),
+    Column("auto_assigned", Boolean, nullable=False, server_default=false()),
+    Column("pool", Name, nullable=False),
+    Column("interface", String(15)),
+    UniqueConstraint("address", name="uniq_floating_ips0address"),
+    Index("floating_ips_fixed_ip_id_idx", "fixed_ip_id"),
+    Index("floating_ips_project_id_idx", "project_id"),
+    Index("floating_ips_pool_project_id_idx", "pool", "project_id"),
+    Index("floating_ips_position_idx", "position"),
+)
+
 security_groups = _table(
     "security_groups",
     Column("name", Name, nullable=False),

@@ -13,7 +13,7 @@ from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
 
 # The last of `migrations/versions`.
-HEAD = "0005"
+HEAD = "0006"
 
 
 def check_revision(database: Database) -> None:

@@ -1,6 +1,6 @@
 """The columns of a new network, made of the arguments of its creation."""
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from flatnet.db import checks, ranges
@@ -75,6 +75,14 @@ def pool(
         "next_position": first,
         "dhcp_start": ranges.address_at(cidr, start),
     }
+
+
+def overlap(mine: str, theirs: str) -> bool:
+    """Whether two ranges share an address; a malformed row has none."""
+    try:
+        return ip_network(mine).overlaps(ip_network(theirs, strict=False))
+    except ValueError:
+        return False
 
 
 def _bounds(

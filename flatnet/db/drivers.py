@@ -9,7 +9,7 @@ from sqlalchemy import URL, Engine, exc, make_url
 from flatnet.db import pings, timeouts
 from flatnet.exceptions import ConfigurationError
 
-_DRIVERS = {
+DRIVERS = {
     "mysql": "mysql+pymysql",
     "mariadb": "mysql+pymysql",
     "postgresql": "postgresql+psycopg2",
@@ -24,12 +24,13 @@ _KEPT = 5
 _SQLITE_TIMEOUT = 0.05
 
 
-def parsed_url(url: str) -> URL:
+def parsed_url(url: str, *, named: str = "[database] connection") -> URL:
     """Return the URL with flatnet's driver where it names none.
 
     The text of a URL that does not parse may hold a password: it is not
     repeated.
 
+    :param named: the option that it was given by
     :raises ConfigurationError: it is of no use
     """
     try:
@@ -37,15 +38,14 @@ def parsed_url(url: str) -> URL:
         backend = parsed.get_backend_name()
     except (exc.ArgumentError, ValueError) as error:
         raise ConfigurationError(
-            "[database] connection is no SQLAlchemy URL such as "
+            f"{named} is no SQLAlchemy URL such as "
             "mysql://user:password@host/flatnet"
         ) from error
-    if backend not in _DRIVERS:
+    if backend not in DRIVERS:
         raise ConfigurationError(
-            f"[database] connection: {backend} is none of "
-            f"{', '.join(sorted(_DRIVERS))}"
+            f"{named}: {backend} is none of {', '.join(sorted(DRIVERS))}"
         )
-    driver = _DRIVERS.get(parsed.drivername, parsed.drivername)
+    driver = DRIVERS.get(parsed.drivername, parsed.drivername)
     return parsed.set(drivername=driver)
 
 

@@ -96,9 +96,9 @@ networks = _table(
     Column("pool_last", BigInteger, nullable=False),
     Column("next_position", BigInteger, nullable=False),
     UniqueConstraint("uuid", name="uniq_networks0uuid"),
-    UniqueConstraint("bridge", name="uniq_networks0bridge"),
     UniqueConstraint("cidr", name="uniq_networks0cidr"),
     Index("networks_label_idx", "label"),
+    Index("networks_bridge_idx", "bridge"),
 )
 
 # An instance has as many on a network as were asked for; its oldest of all is

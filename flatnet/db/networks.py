@@ -3,7 +3,6 @@
 import uuid as uuids
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_network
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, or_, select
@@ -230,7 +229,7 @@ def _check_free(connection: Connection, values: dict[str, Any]) -> None:
         whose = f"network {other.label} ({other.uuid})"
         for column in ("cidr", "cidr_v6"):
             mine, theirs = values[column], getattr(other, column)
-            if mine and theirs and _overlap(mine, theirs):
+            if mine and theirs and columns.overlap(mine, theirs):
                 raise CidrConflict(f"{mine} overlaps {theirs} of {whose}")
         for column in ("label", "bridge", "uuid"):
             if getattr(other, column) == values[column]:
@@ -256,14 +255,6 @@ def _check_uplink_free(
             f"bridge of {whose}: one network's bridge cannot be another's "
             "uplink"
         )
-
-
-def _overlap(mine: str, theirs: str) -> bool:
-    """Whether two ranges share an address; a malformed row has none."""
-    try:
-        return ip_network(mine).overlaps(ip_network(theirs, strict=False))
-    except ValueError:
-        return False
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> Network:

@@ -42,13 +42,21 @@ def bridge(
     )
 
 
-def unfit_bridge(network: Network, settings: Settings, fault: str) -> Bridge:
+def unfit_bridge(
+    network: Network,
+    settings: Settings,
+    fault: str,
+    *,
+    holder: str | None = None,
+) -> Bridge:
     """Return a bridge that cannot be made; its ports are to be shut.
 
     One whose name cannot be used is called by the id of its network.
+
+    :param holder: another network, which has the bridge of that name
     """
     stand_in = f"unfit-{network.id}"
-    is_sound = DEVICE_NAME.fullmatch(network.bridge)
+    is_sound = DEVICE_NAME.fullmatch(network.bridge) and not holder
     return Bridge(
         name=network.bridge if is_sound else stand_in,
         network_uuid=stand_in,

@@ -5,7 +5,7 @@ server; FlatManager has no part in their traffic beyond letting it cross the
 bridge.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flatnet.config.settings import Settings
 from flatnet.plan.bridge import bridge, unfit_bridge
@@ -25,20 +25,25 @@ class PlannedNetwork:
 
 
 def planned_network(
-    row: Network,
     settings: Settings,
-    *,
+    row: Network,
     address: str | None,
     uplink: Uplink | None,
+    first: Network,
 ) -> PlannedNetwork:
     """Return what a network is on this host.
 
     :param address: that of this host in it, if it has one
     :param uplink: what the kernel says of the device to enslave
+    :param first: the oldest of its bridge's networks here, which has that
     """
     fit = fit_network(row, address)
+    holder = first.label if first.id != row.id else None
+    if holder and not fit.fault:
+        fault = f"a host serves one network on {row.bridge}, here {holder}"
+        fit = replace(fit, fault=fault)
     if fit.fault:
-        made = unfit_bridge(row, settings, fit.fault)
+        made = unfit_bridge(row, settings, fit.fault, holder=holder)
         return PlannedNetwork(fit, NetworkPart(made))
     network = fit.network
     held = address if settings.dhcp else None

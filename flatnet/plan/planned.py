@@ -31,7 +31,7 @@ from flatnet.state.taken_addresses import InUse
 K = TypeVar("K")
 C = TypeVar("C")
 V = TypeVar("V")
-_NetworkRows = tuple[Network, str | None, Uplink | None]
+_NetworkRows = tuple[Network, str | None, Uplink | None, Network]
 _GroupRows = tuple[SecurityGroup, tuple[tuple[int, frozenset[int]], ...]]
 
 
@@ -189,10 +189,7 @@ def _networks(
     settings: Settings,
     uplinks: Mapping[str, Uplink],
 ) -> dict[int, _Made[_NetworkRows, PlannedNetwork]]:
-    def make(of: _NetworkRows) -> PlannedNetwork:
-        row, address, uplink = of
-        return planned_network(row, settings, address=address, uplink=uplink)
-
+    first: dict[str, Network] = {}
     return _made(
         before.networks,
         {
@@ -200,10 +197,11 @@ def _networks(
                 row,
                 rows.addresses.get(key),
                 uplinks.get(uplink_name(row, settings) or ""),
+                first.setdefault(row.bridge, row),
             )
             for key, row in sorted(rows.networks.items())
         },
-        make,
+        lambda of: planned_network(settings, *of),
     )
 
 

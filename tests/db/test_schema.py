@@ -74,8 +74,35 @@ def test_two_interfaces_on_a_network_need_the_newest_tables(bare):
         _write(bare, "DELETE FROM virtual_interfaces")
     with pytest.raises(SchemaMismatch, match=f"{instance.uuid} has two"):
         schema.downgrade(bare, "0004")
+    schema.upgrade(bare)
     revision.check_revision(bare)
     deallocation.deallocate(bare, instance_uuid=instance.uuid)
+
+
+def test_two_networks_on_a_bridge_need_the_newest_tables(bare):
+    """What was there stays, and what refers to it holds."""
+    schema.upgrade(bare)
+    a_network(bare)
+    allocate(bare, an_instance(bare))
+    before = snapshot.read(bare, "node1")
+    second = (
+        "INSERT INTO networks (uuid, label, cidr, bridge, multi_host, "
+        "enable_dhcp, injected, pool_first, pool_last, next_position) "
+        "SELECT 'second', 'second', '10.1.0.0/24', bridge, multi_host, "
+        "enable_dhcp, injected, 1, 9, 1 FROM networks WHERE label = 'private'"
+    )
+    schema.downgrade(bare, "0006")
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        _write(bare, second)
+    schema.upgrade(bare)
+    assert snapshot.read(bare, "node1") == before
+    _write(bare, second)
+    with pytest.raises(sqlalchemy.exc.IntegrityError):
+        _write(bare, "DELETE FROM networks")
+    with pytest.raises(SchemaMismatch, match="br100 has two networks"):
+        schema.downgrade(bare, "0006")
+    revision.check_revision(bare)
+    _write(bare, "DELETE FROM networks WHERE label = 'second'")
 
 
 def test_migrations_make_what_the_models_say(database):

@@ -61,6 +61,7 @@ def well_alone():
         ({"bridge": "br+"}, "bridge 'br+'"),
         ({"bridge": "a-bridge-of-sixteen"}, "bridge 'a-bridge"),
         ({"bridge": ""}, "bridge ''"),
+        ({"bridge": "br100"}, "one network on br100, here private"),
         ({"bridge_interface": "x y"}, "bridge_interface 'x y'"),
         ({"uuid": ""}, "uuid ''"),
         ({"host_address": "fd00::1"}, "'fd00::1'"),

@@ -95,7 +95,7 @@ def a_network(database):
     )
 
 
-def an_instance(database, hostname="vm_1", host="node1"):
+def an_instance(database, hostname="vm_1", host="node1", uuid=None):
     return instances.create(
-        database, hostname=hostname, host=host, project_id="blue"
+        database, hostname=hostname, host=host, project_id="blue", uuid=uuid
     )

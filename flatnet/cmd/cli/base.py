@@ -20,6 +20,10 @@ class UsageError(FlatnetError):
     """The command line is wrong: exit status 2."""
 
 
+class Unconfirmed(FlatnetError):
+    """Nobody has said that it is to be done."""
+
+
 def say(text: str) -> None:
     """Print one line on stderr, whatever the text holds."""
     line = " ".join(text.split())

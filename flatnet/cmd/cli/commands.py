@@ -43,6 +43,11 @@ COMMANDS = (
         "Ask a host's daemon what it made of its last pass.",
     ),
     (
+        "import nova",
+        f"{_HERE}.nova:Import",
+        "Take over networks, addresses and security groups of nova-network.",
+    ),
+    (
         "instance allocate",
         f"{_HERE}.allocation:Allocate",
         "Have an instance's host give it addresses and ports.",

@@ -1,0 +1,1 @@
+"""What nova-network left in nova's database, judged and taken over."""

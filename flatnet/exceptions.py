@@ -51,6 +51,10 @@ class ApplierUnavailable(HostSetupError):
     """The privileged applier process does not answer."""
 
 
+class Forbidden(FlatnetError):
+    """The caller is neither an admin nor of the project that owns it."""
+
+
 class InvalidInput(FlatnetError):
     """Base of the errors about an argument that no retry can cure."""
 
@@ -111,6 +115,30 @@ class NoMoreFixedIps(Conflict):
     """The pool of a network is exhausted."""
 
 
+class NoMoreFloatingIps(Conflict):
+    """The pool of floating addresses is exhausted."""
+
+
+class FloatingIpExists(Conflict):
+    """A floating address that is in a pool already."""
+
+
+class FloatingIpAssociated(Conflict):
+    """A floating address that leads to an instance."""
+
+
+class FloatingIpNotAssociated(Conflict):
+    """A floating address that leads nowhere."""
+
+
+class FloatingIpAssociateFailed(Conflict):
+    """A floating address that cannot lead to what was asked for."""
+
+
+class CannotDisassociateAutoAssignedFloatingIP(Conflict):
+    """A floating address that came with its instance, and goes with it."""
+
+
 class NotFound(FlatnetError):
     """Base of the errors about something that does not exist."""
 
@@ -141,3 +169,15 @@ class FixedIpNotFoundForNetwork(NotFound):
 
 class FixedIpNotFoundForSpecificInstance(NotFound):
     """The instance does not hold that address."""
+
+
+class FloatingIpNotFound(NotFound):
+    """No floating address has that id."""
+
+
+class FloatingIpNotFoundForAddress(NotFound):
+    """It is no floating address."""
+
+
+class FloatingIpPoolNotFound(NotFound):
+    """No pool of floating addresses has that name."""

@@ -8,7 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_from
 
-from flatnet.db import checks, columns, engine, models, ranges
+from flatnet.db import (
+    checks,
+    columns,
+    engine,
+    floating_pools,
+    models,
+    ranges,
+)
 from flatnet.db.models import AnyRow
 from flatnet.db.turns import wait_for_turn
 from flatnet.exceptions import (
@@ -78,7 +85,7 @@ def create(connection: Connection, /, **wanted: Any) -> Network:
     :raises InvalidCidr: malformed, or no room for a host and an instance
     :raises InvalidBridgeName: Linux would refuse the bridge or the uplink
     :raises FixedIpInvalid: another address is malformed or outside `cidr`
-    :raises CidrConflict: it overlaps a network
+    :raises CidrConflict: it overlaps a network, or holds a floating address
     :raises Conflict: the label, the bridge, the uplink or the uuid is
         another network's
     """
@@ -86,6 +93,7 @@ def create(connection: Connection, /, **wanted: Any) -> Network:
     # No constraint can judge an overlap.
     wait_for_turn(connection)
     _check_free(connection, values)
+    floating_pools.check_free(connection, values["cidr"])
     return _insert(connection, values)
 
 

@@ -1,6 +1,6 @@
 """What callers are told of instances and of this host, as JSON primitives."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from flatnet.passes.outcome import Pass
 from flatnet.plan import nwinfo
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Failure, Fight
+from flatnet.state.rows import FloatingIp, Interface
 
 Json = dict[str, Any]
 # Seconds; a pass over a full host that is new takes a few.
@@ -40,18 +41,23 @@ def network_info(
 
 
 def served_info(
-    served: Served, settings: Settings, outcome: Pass
+    served: Served, settings: Settings, outcome: Pass, *, last: Pass
 ) -> list[Json]:
     """Return NetworkInfo of an instance whose rows were just written.
 
     :param outcome: of a pass of this host that saw them, and that may have
         given its bridges other addresses
+    :param last: the last one, which knows its rows
     """
     now = outcome.bridge_addresses
     is_here = served.host == settings.host
     return nwinfo.network_info(
         tuple(
-            (interface, network, now.get(network.uuid, address))
+            (
+                replace(interface, floating=_floating(interface, last)),
+                network,
+                now.get(network.uuid, address),
+            )
             for interface, network, address in served.networks
         ),
         settings,
@@ -62,6 +68,13 @@ def served_info(
             if is_here and outcome.is_up(port_name(interface.uuid))
         ],
     )
+
+
+def _floating(interface: Interface, last: Pass) -> tuple[FloatingIp, ...]:
+    """The floating addresses that lead to an interface, as a pass saw it."""
+    rows = last.planned.rows.interfaces if last.planned else {}
+    known = rows.get(interface.uuid)
+    return known.floating if known else ()
 
 
 def host_state(host: str, last: Pass, *, running: float) -> Json:

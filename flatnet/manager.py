@@ -20,6 +20,7 @@ from flatnet.exceptions import (
     FlatnetError,
     HostSetupError,
 )
+from flatnet.floating_admin import FloatingAdmin
 from flatnet.following import Followers
 from flatnet.ledger import Ledger
 from flatnet.moves import Moves
@@ -71,6 +72,9 @@ class FlatManager:
             ask=reconciler.ask,
             in_use=in_use,
         )
+        self.floating = FloatingAdmin(
+            settings, database, reconciler, peer=self.peer, timeout=timeout
+        )
         self._followers = Followers(self.peer, here=settings.host)
         self._ledger = Ledger(
             database,
@@ -116,7 +120,9 @@ class FlatManager:
         outcome = self._reconciler.serve(
             instance_uuid, self._timeout, renewed=True
         )
-        return answers.served_info(served, self._settings, outcome)
+        return answers.served_info(
+            served, self._settings, outcome, last=self._reconciler.last
+        )
 
     def add_address(self, instance_uuid: str, network: str) -> list[Json]:
         """Give an instance one more address, and let its port use it.
@@ -135,7 +141,9 @@ class FlatManager:
             # Of other calls it is said that asking again is safe.
             reason = str(error).partition(";")[0]
             raise type(error)(f"{reason}; {_ADDED}") from error
-        return answers.served_info(served, self._settings, outcome)
+        return answers.served_info(
+            served, self._settings, outcome, last=self._reconciler.last
+        )
 
     def remove_address(self, instance_uuid: str, address: str) -> list[Json]:
         """Take one address from an instance, and let its port use it no more.

@@ -18,6 +18,7 @@ NOUNS = {
     "client": "who calls a network manager over RPC",
     "dns_names": "the names of instances in DNS",
     "findings": "what a pass found of ports, for the rows",
+    "floating": "floating addresses",
     "foreign": "what programs of others do on a host",
     "guest": "an instance on its host",
     "host": "a compute node",

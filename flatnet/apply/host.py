@@ -28,7 +28,7 @@ from flatnet.apply.filter.connections.conntrack import (
     cut_connections,
     forget_connections,
     fresh_addresses,
-    late_ports,
+    late_instances,
 )
 from flatnet.apply.filter.connections.owed_cuts import NOTHING, Owed, after
 from flatnet.apply.filter.guard.guard import apply_guard
@@ -36,6 +36,7 @@ from flatnet.apply.filter.guard.handovers import nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.in_force import open_instances
+from flatnet.apply.floating import apply_floating, permitted
 from flatnet.apply.link.bridge import apply_bridges, remove_ports
 from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.forwarding import apply_forwarding
@@ -44,7 +45,7 @@ from flatnet.apply.skipped_steps import StepInputs
 from flatnet.apply.step_inputs import step_inputs
 from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import Changes, Failure, joined
-from flatnet.state.effects import Subject, Surface
+from flatnet.state.effects import Surface
 from flatnet.state.plan import Plan
 
 LOG = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     unfit = Changes(failures=task.unfit)
     rules = joined(unfit, steps)
     cut = _cut(plan, _judged(task, rules), tools)
-    waiting = _waiting(plan, cut, devices)
+    waiting = late_instances(plan, cut, devices)
     shut = _opened(plan, steps, tools)
     shut |= perhaps_open(unfit, plan) | affected(waiting, plan)
     bridges = step(
@@ -130,13 +131,13 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
             ports=task.ports,
         ),
     )
-    forwards = step(Surface.FORWARDING, on, lambda: apply_forwarding(plan))
+    reached = _reached(plan, tools, on, rules)
     dhcp = step(
         Surface.DHCP,
         {} if bridges.failures else on,
         lambda: _apply_dhcp(plan, tools, bridges),
     )
-    done = named(joined(rules, cut, waiting, bridges, forwards, dhcp), plan)
+    done = named(joined(rules, cut, waiting, bridges, reached, dhcp), plan)
     own.note(plan, devices, task.ports)
     ports = tools.known.finder.ports(plan, done, devices, ports=task.ports)
     return Outcome(replace(done, ports=ports), Owed(cut.uncut))
@@ -152,6 +153,25 @@ def _step_inputs(task: Task, tools: Tools) -> StepInputs:
         tools.devices,
         networks_path=tools.paths.networks_path,
         config_file=tools.paths.dnsmasq_config_file,
+    )
+
+
+def _reached(
+    plan: Plan, tools: Tools, on: StepInputs, rules: Changes
+) -> Changes:
+    """Have the outside reached, and guests from there."""
+    step, known = tools.known.skipped_steps.step, tools.known.floating
+    failed = {each.subject.surface for each in rules.failures}
+    are_led = Surface.FIREWALL not in failed
+    return joined(
+        step(Surface.FORWARDING, on, lambda: apply_forwarding(plan)),
+        step(
+            Surface.FLOATING,
+            on if are_led else {},
+            lambda: apply_floating(
+                plan, known, tools.session, tools.devices, are_led=are_led
+            ),
+        ),
     )
 
 
@@ -223,27 +243,6 @@ def _opened(plan: Plan, steps: Changes, tools: Tools) -> frozenset[str]:
         return suspects
 
 
-def _waiting(plan: Plan, cut: Changes, devices: Reads) -> Changes:
-    """The instances that get no port before connections could be cut.
-
-    An address may have been another's.  That the port is missing is what
-    reminds the next pass, also of a process that knows nothing of this one.
-    Nobody else is shut for what is left of old connections.
-    """
-    if not cut.uncut:
-        return Changes()
-    late = late_ports(plan, cut.uncut, devices)
-    uuids = {port.instance_uuid for port in late}
-    if not uuids:
-        return Changes()
-    text = (
-        "connections of the last holder of its address could not be cut; "
-        "its port is not made before they are"
-    )
-    subject = Subject(Surface.CONNTRACK)
-    return Changes(failures=(Failure(subject, text, tuple(sorted(uuids))),))
-
-
 def apply_rules(plan: Plan, tools: Tools) -> Changes:
     """Put the rules of a plan back, and nothing else; the guard first."""
     tools.known.skipped_steps.forget()
@@ -272,7 +271,7 @@ def _apply_firewall(
     plan: Plan, tools: Tools, between: Callable[[], None] | None = None
 ) -> Changes:
     return apply_firewall(
-        plan.filter,
+        permitted(plan, tools.devices),
         tools.known,
         top_regex=tools.paths.top_regex,
         bottom_regex=tools.paths.bottom_regex,

@@ -13,6 +13,7 @@ from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.restorers import Restorers
 from flatnet.apply.filter.iptables.rule_comparison import RuleComparison
 from flatnet.apply.filter.nft_proof import Proven
+from flatnet.apply.floating import FloatingAddresses
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.link.found_ports import Finder
 from flatnet.apply.link.own_ports import OwnPorts
@@ -33,7 +34,8 @@ class WorkerCache:
     `unread` the families whose tables we wrote and have not read since,
     `presumed` those that count until then as what we wrote, `ports` those that
     bore our mark, `unchanged` those that need nothing, `finder` those that
-    were found up, `skipped_steps` the steps that have nothing to do.
+    were found up, `skipped_steps` the steps that have nothing to do,
+    `floating` where floating addresses lead.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -54,6 +56,7 @@ class WorkerCache:
     presumed: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)
     skipped_steps: SkippedSteps = field(default_factory=SkippedSteps)
+    floating: FloatingAddresses = field(default_factory=FloatingAddresses)
 
     @property
     def own(self) -> OwnPrograms:

@@ -25,6 +25,11 @@ LOG = logging.getLogger(__name__)
 BINARY = "flatnet-manager"
 
 
+def _is_floating(rows: Kept, key: str) -> bool:
+    """Whether floating addresses lead to an interface."""
+    return key in rows.interfaces and bool(rows.interfaces[key].floating)
+
+
 class DatabaseRows:
     """What the database holds of a host; remembers what it was told."""
 
@@ -81,9 +86,13 @@ class DatabaseRows:
         )
         uuids = [each.interface_uuid for each in new]
         rows = rebound(rows, recorded.bindings, uuids)
-        if not recorded.uncovered:
-            return rows, NOTHING
-        return rows, Scope(instances=frozenset(f.instance_uuid for f in new))
+        # Where a guest was found, its floating addresses are.
+        more = {
+            each.instance_uuid
+            for each in new
+            if recorded.uncovered or _is_floating(rows, each.interface_uuid)
+        }
+        return rows, Scope(instances=frozenset(more)) if more else NOTHING
 
     def _settled(self, scope: Scope, before: Kept) -> tuple[Kept, Covered]:
         rows, covered = self._read(scope, before)

@@ -7,7 +7,7 @@ other, for each transaction takes them one by one, ascending.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
@@ -24,6 +24,7 @@ from flatnet.exceptions import (
     Forbidden,
     NoMoreFloatingIps,
 )
+from flatnet.state.requester import Requester
 
 FLOATING_IPS = models.floating_ips
 FIXED_IPS = models.fixed_ips
@@ -56,14 +57,6 @@ ROWS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Requester:
-    """Who asks: an admin may have what is another project's."""
-
-    project_id: str | None = None
-    is_admin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class FloatingIp:
     """A row of `floating_ips`, with what it leads to.
 
@@ -84,7 +77,10 @@ class FloatingIp:
 
 @dataclass(frozen=True, slots=True)
 class Led:
-    """The instances that a floating address led to before, and now."""
+    """The instances that a floating address led to before, and now.
+
+    Before is none where it leads to the same fixed address as it did.
+    """
 
     before: str | None = None
     now: str | None = None
@@ -190,7 +186,9 @@ def associate(
         )
     if not requester.is_admin and fixed.project_id != requester.project_id:
         raise Forbidden(f"{fixed.address} is another project's")
-    before = _instance_of(connection, found.fixed_ip_id)
+    before = None
+    if found.fixed_ip_id != fixed.id:
+        before = _instance_of(connection, found.fixed_ip_id)
     _change(connection, found, fixed_ip_id=fixed.id, host=fixed.host)
     return Led(before, str(fixed.instance_uuid))
 
@@ -237,11 +235,6 @@ def check_owner(row: AnyRow | FloatingIp, requester: Requester) -> None:
     if requester.project_id is None or row.project_id != requester.project_id:
         whose = "another project's" if row.project_id else "nobody's"
         raise Forbidden(f"floating address {row.address} is {whose}")
-
-
-def as_dict(found: FloatingIp) -> dict[str, Any]:
-    """Return a row as JSON primitives."""
-    return {**asdict(found), "auto_assigned": bool(found.auto_assigned)}
 
 
 def not_found(address: str) -> FloatingIpNotFoundForAddress:

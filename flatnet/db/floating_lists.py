@@ -1,5 +1,8 @@
 """Floating addresses as callers and operators are shown them."""
 
+from dataclasses import asdict
+from typing import Any
+
 from sqlalchemy import ColumnElement, Connection
 
 from flatnet.db import engine, models
@@ -29,6 +32,14 @@ def of_fixed_address(
 
 
 @engine.reads
+def of_instance(
+    connection: Connection, instance_uuid: str
+) -> tuple[FloatingIp, ...]:
+    """Return those that lead to an instance."""
+    return _found(connection, FIXED_IPS.c.instance_uuid == instance_uuid)
+
+
+@engine.reads
 def get(connection: Connection, address: str) -> FloatingIp:
     """Return one by its address.
 
@@ -48,6 +59,11 @@ def get_by_id(connection: Connection, number: int) -> FloatingIp:
     for each in _found(connection, FLOATING_IPS.c.id == number):
         return each
     raise FloatingIpNotFound(f"no floating address has the id {number}")
+
+
+def as_dict(found: FloatingIp) -> dict[str, Any]:
+    """Return a row as JSON primitives."""
+    return asdict(found)
 
 
 def _found(

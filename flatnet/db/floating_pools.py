@@ -54,10 +54,22 @@ def create(
     :raises FloatingIpExists: one is in a pool already
     """
     network = _range(cidr)
-    pool = checks.name(name, "pool")
-    device = checks.device_name(interface) if interface else None
+    values = {
+        "pool": checks.name(name, "pool"),
+        "interface": checks.device_name(interface) if interface else None,
+    }
     # No constraint can judge an overlap with networks.
     wait_for_turn(connection)
+    _check_others(connection, network)
+    rows = [
+        {"address": str(each), "position": int(each), **values}
+        for each in network.hosts()
+    ]
+    connection.execute(insert(FLOATING_IPS), rows)
+    return len(rows)
+
+
+def _check_others(connection: Connection, network: IPv4Network) -> None:
     for row in connection.execute(select(NETWORKS)):
         if _overlaps(network, row.cidr):
             raise CidrConflict(
@@ -69,20 +81,6 @@ def create(
         raise FloatingIpExists(
             f"{taken.address} is in pool {taken.pool} already"
         )
-    addresses = list(network.hosts())
-    connection.execute(
-        insert(FLOATING_IPS),
-        [
-            {
-                "address": str(each),
-                "position": int(each),
-                "pool": pool,
-                "interface": device,
-            }
-            for each in addresses
-        ],
-    )
-    return len(addresses)
 
 
 @engine.reads

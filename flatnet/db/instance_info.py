@@ -1,10 +1,10 @@
 """What a caller is told of one instance, read at one moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, exists, select
 
-from flatnet.db import engine, instances, interfaces, models
+from flatnet.db import engine, instances, interfaces, models, selects
 from flatnet.state.rows import Interface, Network
 
 FIXED_IPS = models.fixed_ips
@@ -36,6 +36,11 @@ def of_instance(
     """
     instances.check_living(connection, instance_uuid)
     found = interfaces.attached(connection, instance_uuid)
+    floating = interfaces.led(
+        connection.execute(
+            selects.FLOATING, {"instances": [instance_uuid]}
+        ).all()
+    )
     addresses = connection.execute(
         select(FIXED_IPS.c.network_id, FIXED_IPS.c.address).where(
             FIXED_IPS.c.host == host,
@@ -45,7 +50,11 @@ def of_instance(
     known = {row.network_id: row.address for row in addresses}
     return Attached(
         tuple(
-            (interface, network, known.get(network.id))
+            (
+                replace(interface, floating=floating.get(interface.uuid, ())),
+                network,
+                known.get(network.id),
+            )
             for interface, network in found
         ),
         _up(connection, instance_uuid),

@@ -13,11 +13,12 @@ from flatnet.db import engine, models, networks
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Concerned
 from flatnet.db.row_cache import RowCache, intern_or_none
-from flatnet.state.rows import Interface, Network
+from flatnet.state.rows import FloatingIp, Interface, Network
 
 VIFS = models.virtual_interfaces
 FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
+FLOATING_IPS = models.floating_ips
 INSTANCES = models.instances
 MEMBERS = models.security_group_instance_association
 RULES = models.security_group_rules
@@ -51,6 +52,22 @@ ATTACHED = (
         ),
     )
     .order_by(VIFS.c.id, *BY_AGE)
+)
+# Floating addresses that lead to interfaces, ascending.
+FLOATING = (
+    select(
+        VIFS.c.uuid,
+        FLOATING_IPS.c.address,
+        FIXED_IPS.c.address.label("fixed"),
+        FLOATING_IPS.c.interface.label("device"),
+        FLOATING_IPS.c.position,
+    )
+    .join_from(
+        FLOATING_IPS, FIXED_IPS, FIXED_IPS.c.id == FLOATING_IPS.c.fixed_ip_id
+    )
+    .join(VIFS, VIFS.c.id == FIXED_IPS.c.virtual_interface_id)
+    .join(INSTANCES, INSTANCES.c.uuid == FIXED_IPS.c.instance_uuid)
+    .order_by(FLOATING_IPS.c.position)
 )
 # Instances that have a row, with their groups, ascending.
 JOINED = (
@@ -148,14 +165,17 @@ def from_rows(
     rows: Iterable[AnyRow],
     groups: Mapping[str, Sequence[int]],
     last: RowCache | None = None,
+    floating: Mapping[str, tuple[FloatingIp, ...]] | None = None,
 ) -> tuple[Interface, ...]:
     """Return the interfaces that rows of `ATTACHED` are of.
 
     Of an instance there are all or none among them.
 
     :param groups: the ids of their groups, ascending, by instance
+    :param floating: from `led`
     :param last: has those that were made before
     """
+    known = floating or {}
     found = list(rows)
     first = _oldest(found)
     of_each = (list(its) for _, its in groupby(found, attrgetter("uuid")))
@@ -167,12 +187,13 @@ def from_rows(
                     its[0].interface_id in first,
                     *map(tuple, its),
                     *groups.get(its[0].instance_uuid, ()),
+                    *known.get(its[0].uuid, ()),
                 ),
                 its,
             )
             for its in of_each
         ),
-        lambda its: _from_rows(its, groups, first),
+        lambda its: _from_rows(its, groups, first, known),
     )
 
 
@@ -184,6 +205,15 @@ def _oldest(rows: Iterable[AnyRow]) -> frozenset[int]:
         if known is None or row.interface_id < known:
             found[row.instance_uuid] = row.interface_id
     return frozenset(found.values())
+
+
+def led(rows: Iterable[AnyRow]) -> dict[str, tuple[FloatingIp, ...]]:
+    """Return what rows of `FLOATING` say, by interface."""
+    found = grouped(
+        (row.uuid, FloatingIp(row.address, row.fixed, row.device))
+        for row in rows
+    )
+    return {uuid: tuple(its) for uuid, its in found.items()}
 
 
 def grouped(pairs: Iterable[Any]) -> dict[Any, list[Any]]:
@@ -198,6 +228,7 @@ def _from_rows(
     rows: Sequence[AnyRow],
     groups: Mapping[str, Sequence[int]],
     first: Collection[int],
+    floating: Mapping[str, tuple[FloatingIp, ...]],
 ) -> Interface:
     """Return one interface: its rows differ in the address alone."""
     row = rows[0]
@@ -213,6 +244,7 @@ def _from_rows(
         addresses=tuple(each.address for each in rows if each.address),
         security_group_ids=tuple(groups.get(row.instance_uuid, ())),
         has_default_route=row.interface_id in first,
+        floating=floating.get(row.uuid, ()),
     )
 
 

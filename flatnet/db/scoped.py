@@ -60,6 +60,9 @@ _ATTACHED = (
     .order_by(None)
     .where(ALIVE, VIFS.c.instance_uuid.in_(INSTANCE_UUIDS))
 )
+_FLOATING = interfaces.FLOATING.order_by(None).where(
+    ALIVE, FIXED_IPS.c.instance_uuid.in_(INSTANCE_UUIDS)
+)
 _MEMBERSHIPS = selects.MEMBERSHIPS.where(
     MEMBERS.c.instance_uuid.in_(INSTANCE_UUIDS)
 )
@@ -79,6 +82,7 @@ _OF_INSTANCES = (
     ("network", _NETWORKS),
     ("group", _GROUPS),
     ("member", _MEMBERSHIPS),
+    ("floating", _FLOATING),
 )
 _OF_GROUPS = (("group", selects.groups_among(IDS)),)
 # Of instances, of groups, or of both.
@@ -188,7 +192,11 @@ def _interfaces(
         key=lambda row: (row.uuid, interfaces.age(row)),
     )
     groups = interfaces.grouped(sorted(joined))
-    return wanted_here(interfaces.from_rows(attached, groups), bound, host)
+    floating = interfaces.led(
+        sorted(rows["floating"], key=attrgetter("position"))
+    )
+    found = interfaces.from_rows(attached, groups, floating=floating)
+    return wanted_here(found, bound, host)
 
 
 def _kept(
@@ -218,8 +226,12 @@ def _members(
 def _elsewhere(
     connection: Connection, host: str, found: Collection[Interface]
 ) -> tuple[str, ...]:
-    """`Snapshot.elsewhere`, asked only where rows say that somebody moved."""
-    if all(each.host in (None, host) for each in found):
+    """`Snapshot.elsewhere`, asked only where it may matter.
+
+    That is where rows say that somebody moved; and a guest that has moved
+    before these say it takes its floating addresses along.
+    """
+    if all(e.host in (None, host) and not e.floating for e in found):
         return ()
     here = {each.uuid for each in found}
     return tuple(sorted(bindings.elsewhere(connection, host) & here))

@@ -39,6 +39,9 @@ ATTACHED = interfaces.ATTACHED.where(*_CHOSEN)
 # The groups of the same.
 JOINED_HERE = interfaces.JOINED.where(*_NAMED)
 JOINED = interfaces.JOINED.where(*_CHOSEN)
+# And the floating addresses that lead to them.
+FLOATING_HERE = interfaces.FLOATING.where(*_NAMED)
+FLOATING = interfaces.FLOATING.where(*_CHOSEN)
 # Living instances in groups, one row per address, or one without.
 MEMBERSHIPS = (
     select(

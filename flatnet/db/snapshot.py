@@ -7,7 +7,7 @@ ever finds anything is asked only where rows that were read leave room for it.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, select
 
@@ -51,6 +51,14 @@ class _Here:
     are_living: bool
 
 
+class _Living(NamedTuple):
+    """Rows of `ATTACHED`, `JOINED` and `FLOATING` of living instances."""
+
+    attached: Sequence[AnyRow]
+    joined: Sequence[AnyRow]
+    floating: Sequence[AnyRow]
+
+
 @engine.reads
 def read(
     connection: Connection, host: str, last: RowCache | None = None
@@ -67,11 +75,11 @@ def read(
     held = connection.execute(bindings.OF_HOST, {"host": host}).all()
     answer = plain(held)
     bound = last.made("bindings", answer, lambda: _bound(answer, held, last))
-    attached, joined = _living(connection, host, bound)
+    living = _living(connection, host, bound)
     here = last.made(
         "interfaces",
-        (plain(attached), plain(joined), answer),
-        lambda: _here(attached, joined, bound, host, last),
+        (*map(plain, living), answer),
+        lambda: _here(living, bound, host, last),
     )
     groups = _groups(connection, here.groups)
     known = last.made("groups", plain(groups), lambda: from_groups(groups))
@@ -101,39 +109,47 @@ def _bound(
 
 def _living(
     connection: Connection, host: str, bound: Iterable[Binding]
-) -> tuple[Sequence[AnyRow], Sequence[AnyRow]]:
-    """Rows of `ATTACHED` and `JOINED` of the living instances of a host.
+) -> _Living:
+    """What is asked of the living instances of a host.
 
     Those whose row names it, who are nearly always all, and those that have
     an interface bound to it.
     """
     named = {"host": host}
-    attached = connection.execute(selects.ATTACHED_HERE, named).all()
-    joined = connection.execute(selects.JOINED_HERE, named).all()
+    found = _Living(
+        connection.execute(selects.ATTACHED_HERE, named).all(),
+        connection.execute(selects.JOINED_HERE, named).all(),
+        connection.execute(selects.FLOATING_HERE, named).all(),
+    )
     others = {each.instance_uuid for each in bound if each.wanted != GONE}
-    others.difference_update(row.instance_uuid for row in attached)
+    others.difference_update(row.instance_uuid for row in found.attached)
     if not others:
-        return attached, joined
+        return found
     more = {"instances": sorted(others)}
-    return (
-        [*attached, *connection.execute(selects.ATTACHED, more)],
-        [*joined, *connection.execute(selects.JOINED, more)],
+    return _Living(
+        [*found.attached, *connection.execute(selects.ATTACHED, more)],
+        [*found.joined, *connection.execute(selects.JOINED, more)],
+        [*found.floating, *connection.execute(selects.FLOATING, more)],
     )
 
 
 def _here(
-    attached: Iterable[AnyRow],
-    joined: Iterable[AnyRow],
+    rows: _Living,
     bound: Collection[Binding],
     host: str,
     last: RowCache,
 ) -> _Here:
-    found = interfaces.from_rows(attached, interfaces.grouped(joined), last)
+    found = interfaces.from_rows(
+        rows.attached,
+        interfaces.grouped(rows.joined),
+        last,
+        interfaces.led(rows.floating),
+    )
     living = {(each.uuid, each.instance_uuid) for each in found}
     return _Here(
         interfaces=wanted_here(found, bound, host),
         networks=tuple(sorted({each.network_id for each in found})),
-        groups=tuple(sorted({row.security_group_id for row in joined})),
+        groups=tuple(sorted({row.security_group_id for row in rows.joined})),
         are_living=living.issuperset(
             (each.interface_uuid, each.instance_uuid) for each in bound
         ),

@@ -13,6 +13,7 @@ from typing import Any
 import oslo_messaging as messaging
 
 from flatnet.endpoints.backlog import Turns
+from flatnet.endpoints.floating_methods import FloatingEndpoint
 from flatnet.endpoints.own_methods import BaseEndpoint, FlatnetEndpoint
 from flatnet.endpoints.sent_errors import expected
 from flatnet.exceptions import InstanceElsewhere, InstanceNotFound
@@ -238,11 +239,12 @@ class NetworkEndpoint:
             return
         if self._manager.is_here(host):
             self._manager.moves.set_up(reference)
-            return
-        # By a name that daemons of before have too.
-        self._manager.peer(host).setup_networks_on_host(
-            context, instance_id=reference, host=host
-        )
+        else:
+            # By a name that daemons of before have too.
+            self._manager.peer(host).setup_networks_on_host(
+                context, instance_id=reference, host=host
+            )
+        self._manager.floating.moved(self._manager.uuid_of(reference))
 
     @expected
     def validate_networks(
@@ -270,5 +272,6 @@ def all_of(manager: FlatManager, turns: Turns) -> list[object]:
     return [
         BaseEndpoint(),
         NetworkEndpoint(manager),
+        FloatingEndpoint(manager.floating),
         FlatnetEndpoint(manager, turns),
     ]

@@ -60,6 +60,14 @@ class FlatnetEndpoint:
         return self._manager.follow(named or frozenset())
 
     @expected
+    def follow_floating_ips(
+        self, context: Json, instance_ids: Any = None, **others: Any
+    ) -> dict[str, str]:
+        """Return what this host lacks, by the uuids of who suffers."""
+        named = arguments.instance_uuids(instance_ids)
+        return self._manager.floating.follow(named or frozenset())
+
+    @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:
         """Return what this host made of its last pass."""
         return {**self._manager.host_state(), "calls": self._turns.state()}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import is_mac, made_by, of_family
+from flatnet.plan.floating import floating
 from flatnet.plan.port import port
 from flatnet.plan.usable_rows import Fit, fit_interface
 from flatnet.state.filtering import Guest
@@ -31,7 +32,8 @@ class GuestRows(NamedTuple):
     `wanted` and `plug` are of its binding, if it has one.  `is_elsewhere`:
     its guest is on another host by now.  `is_served`: there is a DHCP server
     for it here, that knows it by `name`, if that can be given.  `groups` are
-    its groups that exist.
+    its groups that exist.  `is_found`: its guest was found here.  `is_routed`:
+    this host is the gateway of its network.
     """
 
     interface: Interface
@@ -42,6 +44,8 @@ class GuestRows(NamedTuple):
     is_served: bool = False
     name: str | None = None
     groups: tuple[int, ...] = ()
+    is_found: bool = False
+    is_routed: bool = False
 
 
 def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
@@ -57,16 +61,25 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
     mine = _port(rows, settings, interface.addresses)
     own = made_by(interface.mac, network.cidr_v6)
     guest = _guest(interface, network, own, rows.groups, settings)
+    addresses, lines = floating(
+        interface,
+        settings,
+        is_found=rows.is_found,
+        is_elsewhere=rows.is_elsewhere,
+        is_routed=rows.is_routed,
+    )
     part = GuestPart(
         network=interface.network_id,
         port=mine,
         guarded=replace(
-            _guarded(mine, own, guest.filtered), moves=_moves(rows, settings)
+            _guarded(mine, own, guest.filtered, bool(addresses)),
+            moves=_moves(rows, settings),
         ),
         filtered=guest,
         dhcp=_dhcp(mine, interface, rows.name) if rows.is_served else None,
+        floating=addresses,
     )
-    return PlannedGuest(part, outside + _warnings(interface))
+    return PlannedGuest(part, outside + _warnings(interface) + lines)
 
 
 def _port(
@@ -84,7 +97,9 @@ def _port(
     )
 
 
-def _guarded(mine: Port, own: tuple[str, ...], filtered: bool) -> GuardedPort:
+def _guarded(
+    mine: Port, own: tuple[str, ...], filtered: bool, hairpin: bool
+) -> GuardedPort:
     """What a port may send: from its row's addresses, and its MAC's.
 
     What is malformed stays as it is: it is for the applier to refuse the
@@ -96,6 +111,7 @@ def _guarded(mine: Port, own: tuple[str, ...], filtered: bool) -> GuardedPort:
         addresses=tuple(sorted({*mine.addresses, *own})),
         instance_uuid=mine.instance_uuid,
         filtered=filtered,
+        hairpin=hairpin,
     )
 
 

@@ -4,7 +4,7 @@ That is an interface's own rows, and what is known of its network, of its
 groups and of the name of its instance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from flatnet.config.settings import Settings
@@ -14,7 +14,7 @@ from flatnet.plan.kept_rows import Kept
 from flatnet.plan.network import PlannedNetwork
 from flatnet.state.mappings import differing
 from flatnet.state.parts import GuestPart
-from flatnet.state.rows import SecurityGroup
+from flatnet.state.rows import Binding, SecurityGroup
 
 Networks = Mapping[int, PlannedNetwork]
 
@@ -39,6 +39,11 @@ class Ground:
         """Whether a DHCP server here is for a network, by its id."""
         found = self.networks.get(network)
         return found is not None and found.part.server is not None
+
+    def routes(self, network: int) -> bool:
+        """Whether this host is the gateway of a network, by its id."""
+        found = self.networks.get(network)
+        return found is not None and found.part.gateway is not None
 
 
 def guests(
@@ -88,6 +93,9 @@ def _touched(was: Ground, now: Ground) -> set[str]:
             and (one.wanted, one.plug) == (other.wanted, other.plug)
         ):
             keys.add(key)
+        elif _is_found(one) != _is_found(other):
+            # Where a guest is decides about nothing else.
+            keys.update(_floating(new, key))
     networks = differing(was.networks, now.networks)
     groups = old.groups.keys() ^ new.groups.keys()
     if networks or groups:
@@ -127,8 +135,21 @@ def _made(
         is_served=now.serves(interface.network_id),
         name=names.of(interface.instance_uuid),
         groups=_known(interface.security_group_ids, now.rows.groups),
+        is_found=_is_found(binding),
+        is_routed=now.routes(interface.network_id),
     )
     return planned_guest(rows, settings)
+
+
+def _is_found(binding: Binding | None) -> bool:
+    """Whether a guest was found in its port here."""
+    return binding is not None and binding.found == "up" and binding.carrier
+
+
+def _floating(rows: Kept, key: str) -> Iterator[str]:
+    """An interface, if floating addresses lead to it."""
+    if key in rows.interfaces and rows.interfaces[key].floating:
+        yield key
 
 
 def _known(

@@ -102,7 +102,14 @@ def _subnet_v4(
         "dns": [_address(each, "dns") for each in servers],
         "gateway": _address(gateway, "gateway"),
         "ips": [
-            {**_address(each, "fixed"), "floating_ips": []}
+            {
+                **_address(each, "fixed"),
+                "floating_ips": [
+                    _address(floating.address, "floating")
+                    for floating in interface.floating
+                    if floating.fixed == each
+                ],
+            }
             for each in interface.addresses
         ],
         "routes": [],

@@ -7,6 +7,7 @@ and integer ids all arrive here and leave as text and tuples.
 from typing import Any
 
 from flatnet.exceptions import InstanceNotFound, InvalidInput
+from flatnet.state.requester import Requester
 
 Requested = tuple[tuple[str, str | None], ...]
 
@@ -45,6 +46,32 @@ def reference(what: str, value: Any) -> str:
     if not is_named or value == "" or not str(value).isprintable():
         raise InvalidInput(f"the call names no {what}: {value!r}")
     return str(value)
+
+
+def optional(what: str, value: Any) -> str | None:
+    """Return the same of what a call need not give."""
+    return None if value is None else reference(what, value)
+
+
+def row_id(what: str, value: Any) -> int:
+    """Return an integer id, given as one or as text.
+
+    :raises InvalidInput: it is neither
+    """
+    text = reference(what, value)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InvalidInput(f"{what} is no integer id: {value!r}")
+    return int(text)
+
+
+def requester(context: Any) -> Requester:
+    """Return who calls, as far as the context says: or else nobody."""
+    known = context if isinstance(context, dict) else {}
+    project_id = known.get("project_id")
+    return Requester(
+        project_id=project_id if isinstance(project_id, str) else None,
+        is_admin=known.get("is_admin") is True,
+    )
 
 
 def requested(networks: Any) -> Requested | None:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from flatnet.rpc.caller import Caller, Json
+from flatnet.rpc.caller import Json
+from flatnet.rpc.floating_calls import FloatingCalls
 
 NETWORK_VERSION = "1.17"
 
 
-class NetworkAPI(Caller):
+class NetworkAPI(FloatingCalls):
     """Client of the daemons: one method per RPC, for any compute service.
 
     :param broker: from `transport`
@@ -16,7 +17,8 @@ class NetworkAPI(Caller):
 
     Every method raises the errors of `flatnet.exceptions` that the daemon
     raised, or BrokerUnavailable where nobody answered in time.  A call that
-    failed is safe to repeat, but `add_fixed_ip_to_instance`.
+    failed is safe to repeat, but `add_fixed_ip_to_instance` and
+    `allocate_floating_ip`.
     """
 
     def ping(self, context: Json, *, arg: Any, host: str | None = None) -> Any:

@@ -7,7 +7,7 @@ from flatnet.state.filtering import Filter
 from flatnet.state.guest_orders import Arranged
 from flatnet.state.name_index import NameIndex
 from flatnet.state.parts import Parts
-from flatnet.state.plan import Bridge, Guard, Plan, Port
+from flatnet.state.plan import Bridge, Forwarding, Guard, Plan, Port
 from flatnet.state.sources import Sources
 
 
@@ -42,7 +42,7 @@ def composed(
         guard=_guard(parts, guests),
         renewed=tuple(sorted(renewed)),
         gone=tuple(sorted(parts.gone.values())),
-        forwarding=parts.host.forwarding,
+        forwarding=_forwarding(parts, guests),
         in_use=parts.host.in_use,
         arranged=_named(bridges, guests),
     )
@@ -56,6 +56,16 @@ def _named(
     if sum(map(len, of)) != guests.count:
         return None
     return NameIndex(of, guests.ports_named)
+
+
+def _forwarding(parts: Parts, guests: Arranged) -> Forwarding:
+    """With the devices of floating addresses, where all are forwarded to."""
+    known = parts.host.forwarding
+    if not known.default_routes or not guests.floating.values:
+        return known
+    used = {each.device for each in guests.floating.values}
+    devices = tuple(sorted(used.union(known.devices)))
+    return replace(known, devices=devices)
 
 
 def _guard(parts: Parts, guests: Arranged) -> Guard | None:
@@ -97,4 +107,5 @@ def _filter(parts: Parts, sources: Sources) -> Filter:
             if network.gateway
         ),
         outside=parts.host.outside,
+        floating=sources.guests.floating.values,
     )

@@ -16,6 +16,7 @@ class Surface(StrEnum):
     DHCP = "dhcp"
     FILE = "file"
     FILTER = "filter of"
+    FLOATING = "floating address"
     FIREWALL = "firewall"
     FORWARDING = "forwarding"
     GROUP = "group"
@@ -50,7 +51,11 @@ class Verb(StrEnum):
 
 
 # Of a surface without a key all that there is of it is meant.
-_WHOLE = {Surface.BRIDGE: "bridges", Surface.PORT: "ports"}
+_WHOLE = {
+    Surface.BRIDGE: "bridges",
+    Surface.FLOATING: "floating addresses",
+    Surface.PORT: "ports",
+}
 
 
 # A name among those of a surface, or the names that lead to what is within.

@@ -70,6 +70,23 @@ class Guest:
 
 
 @dataclass(frozen=True, slots=True)
+class FloatingAddress:
+    """An address of the outside that is a guest's, by translation.
+
+    What is for `address` goes to `fixed`, an address of the guest behind
+    `port` whose interface is `uuid`.  What that begins by `device` comes from
+    `address`, if of several it is the lowest.
+    """
+
+    address: str
+    fixed: str
+    device: str
+    port: str
+    uuid: str
+    instance_uuid: str
+
+
+@dataclass(frozen=True, slots=True)
 class FlatNetwork:
     """A network with guests here: what counts as the same network."""
 
@@ -130,3 +147,4 @@ class Filter:
     members: tuple[Members, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     outside: Outside = Outside()
+    floating: tuple[FloatingAddress, ...] = ()

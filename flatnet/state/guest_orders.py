@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
-from flatnet.state.filtering import Guest
+from flatnet.state.filtering import FloatingAddress, Guest
 from flatnet.state.parts import GuestPart
 from flatnet.state.plan import DhcpHost, GuardedPort, Port
 from flatnet.state.rows import address_order
@@ -69,6 +69,7 @@ class Arranged:
         self.hosts: dict[int, Ordered[DhcpHost]] = defaultdict(Ordered)
         self.guarded = Ordered[GuardedPort]()
         self.filtered = Ordered[Guest]()
+        self.floating = Ordered[FloatingAddress]()
         self.ports_named = SlicedMap[str, Port]()
         self.guarded_named = SlicedMap[str, GuardedPort]()
 
@@ -118,6 +119,9 @@ class Arranged:
         if guest.filtered:
             uuid = (guest.filtered.uuid, key)
             found.append((self.filtered, uuid, guest.filtered))
+        for each in guest.floating:
+            at = (address_order(each.address), key)
+            found.append((self.floating, at, each))
         return found
 
 

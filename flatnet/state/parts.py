@@ -17,6 +17,7 @@ from typing import Any
 from flatnet.state import mappings
 from flatnet.state.filtering import (
     FlatNetwork,
+    FloatingAddress,
     Gateway,
     Group,
     Guest,
@@ -80,6 +81,7 @@ class GuestPart:
     guarded: GuardedPort | None = None
     filtered: Guest | None = None
     dhcp: DhcpHost | None = None
+    floating: tuple[FloatingAddress, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

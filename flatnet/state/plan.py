@@ -117,7 +117,8 @@ class GuardedPort:
     """What a port may send at layer 2, and from which addresses.
 
     `filtered` says that rules judge what reaches its instance; `moves`, that
-    this may be on another host just now.
+    this may be on another host just now; `hairpin`, that its bridge sends back
+    to it what came from it.
     """
 
     name: str
@@ -126,6 +127,7 @@ class GuardedPort:
     instance_uuid: str = ""
     filtered: bool = False
     moves: bool = False
+    hairpin: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,13 +115,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class FloatingIp:
+    """A row of `floating_ips` that leads to an address of an interface.
+
+    `fixed` is that address, `device` the one that `address` is to be on;
+    none for `public_interface`.
+    """
+
+    address: str
+    fixed: str
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """A row of `virtual_interfaces` with its instance and addresses.
 
     `host` is where the instance's row says that it is; `instance_id`
     ascends as instances are made.  `addresses` are by age: the first is
     leased, and a port may use all.  `has_default_route` says that it is the
-    oldest of its instance's.
+    oldest of its instance's.  `floating` are by address.
     """
 
     uuid: str
@@ -135,6 +148,7 @@ class Interface:
     security_group_ids: tuple[int, ...] = ()
     instance_id: int | None = None
     has_default_route: bool = True
+    floating: tuple[FloatingIp, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from flatnet.db import (
     networks,
 )
 from flatnet.db.engine import Database
-from flatnet.db.floating_ips import Led, Requester
+from flatnet.db.floating_ips import Led
+from flatnet.state.requester import Requester
 from tests.db.conftest import (
     a_network,
     addresses_of,
@@ -162,7 +163,7 @@ def test_many_at_once_get_one_each(pool, url):
 def test_it_leads_to_one_at_a_time(guest, pool):
     _take(pool)
     assert _lead(pool, guest) == Led(None, guest.uuid)
-    assert _lead(pool, guest) == Led(guest.uuid, guest.uuid)
+    assert _lead(pool, guest) == Led(None, guest.uuid)
     found = floating_lists.get(pool, FIRST)
     assert (found.instance_uuid, found.host) == (guest.uuid, "node1")
     second = an_instance(pool, hostname="vm_2", host="node2")

@@ -86,6 +86,23 @@ def test_an_instance_is_allocated_shown_and_deallocated(tool, node):
     assert tool.json("instance", "show", "vm_1")["interfaces"] == []
 
 
+def test_a_floating_address_is_led_to_an_instance(tool, node):
+    tool.printed("instance", "allocate", "vm_1")
+    pool = ("floating", "pool", "create", "nova", "--cidr", "203.0.113.0/30")
+    tool.printed(*pool)
+    tool.printed("floating", "allocate", "nova", "--project", "blue")
+    lead = ("floating", "associate", "203.0.113.1")
+    assert "10.0.0.99" in tool.refused(*lead, "10.0.0.99")
+    assert "leads to 10.0.0.2" in tool.printed(*lead, "10.0.0.2")
+    (row,) = tool.json("floating", "list")
+    assert (row["fixed_address"], row["host"]) == ("10.0.0.2", "node1")
+    (found,) = node.applier.plan.filter.floating
+    assert found.address == "203.0.113.1"
+    assert "disassociate" in tool.refused("floating", "release", lead[-1])
+    tool.printed("floating", "disassociate", lead[-1])
+    assert node.applier.plan.filter.floating == ()
+
+
 def test_a_daemons_refusal_is_one_line(tool, node):
     line = tool.refused("instance", "allocate", "vm_1", "--mac", "rubbish")
     assert "'rubbish' is not a MAC address" in line

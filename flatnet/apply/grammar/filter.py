@@ -11,6 +11,7 @@ from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import (
     Filter,
     FlatNetwork,
+    FloatingAddress,
     Gateway,
     Group,
     Guest,
@@ -37,6 +38,7 @@ def checked_filter(wanted: Filter, found: Instances) -> Filter:
     _check_outside(wanted.outside)
     found.require(wanted.members, _check_members)
     found.require(wanted.guests, _check_place)
+    found.require(wanted.floating, _check_floating)
     found.require(wanted.groups, _check_id)
 
     def named(group: Group) -> Failure:
@@ -63,6 +65,15 @@ def checked_filter(wanted: Filter, found: Instances) -> Filter:
         guests=found.mended(wanted.guests, _check_guest, holding, _shut),
         groups=found.mended(wanted.groups, _check_group, named, _emptied),
     )
+
+
+def _check_floating(floating: FloatingAddress) -> None:
+    values.ipv4(floating.address)
+    values.ipv4(floating.fixed)
+    values.device(floating.device)
+    values.port_name(floating.port)
+    values.uuid(floating.uuid)
+    values.uuid(floating.instance_uuid)
 
 
 def _check_place(guest: Guest) -> None:

@@ -220,12 +220,13 @@ def _check_network(network: GuardedNetwork) -> None:
 def _check_guarded(port: GuardedPort) -> None:
     values.port_name(port.name)
     values.mac(port.mac)
-    values.choice(port.filtered, (True, False))
+    for each in (port.filtered, port.hairpin):
+        values.choice(each, (True, False))
     if port.instance_uuid:
         values.uuid(port.instance_uuid)
     few("addresses", port.addresses)
-    for each in port.addresses:
-        values.address(each)
+    for address in port.addresses:
+        values.address(address)
 
 
 def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:

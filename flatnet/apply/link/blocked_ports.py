@@ -8,20 +8,21 @@ nothing for who is not known there where nobody gets known (`flood off` with
 `learning off`).  With a spanning tree the first is the tree's to say.
 
 What else can be set on a port is left to its admin: either of the last two
-alone cuts nobody off, nor does `hairpin on`, which hosts set for guests that
-reach themselves by another address; and `isolated on` keeps ports from each
-other that were both set so.
+alone cuts nobody off, nor does `hairpin on`, without which a guest does not
+reach itself by a floating address (see `floating`); and `isolated on` keeps
+ports from each other that were both set so.
 """
 
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 from flatnet.apply.link.set_link import changed
 from flatnet.apply.netlink import attribute, by_kind
 
 # From linux/if.h, linux/if_bridge.h, linux/if_link.h and linux/rtnetlink.h.
 _LOWER_UP = 1 << 16
-_STATE, _LEARNING, _UNKNOWN = 1, 8, 9
+_STATE, _MODE, _LEARNING, _UNKNOWN = 1, 4, 8, 9
 _MULTICASTS, _BROADCASTS, _LOCKED = 27, 30, 39
 _FORWARDING = b"\3"
 _PORT_KIND, _PORT_DATA, _PORT = 4, 5, 12
@@ -41,11 +42,34 @@ def blocked(info: Mapping[int, bytes], flags: int) -> bool:
     return _is_blocked(info.get(_PORT_DATA, b""), flags)
 
 
-def blocked_by_bridge(body: bytes) -> bool:
-    """The same of the body of a bridge's own message about its port."""
+def told_by_bridge(body: bytes) -> dict[str, Any]:
+    """What a bridge's own message about its port says, as fields of a link."""
     _, _, _, flags, _ = _LINK.unpack_from(body)
-    values = by_kind(body[_LINK.size :])
-    return _is_blocked(values.get(_PORT, b""), flags)
+    data = by_kind(body[_LINK.size :]).get(_PORT, b"")
+    return {
+        "blocked": _is_blocked(data, flags),
+        "hairpin": _has_hairpin(data),
+    }
+
+
+def has_hairpin(info: Mapping[int, bytes]) -> bool:
+    """Whether a device is a bridge's port that gets what came from it.
+
+    :param info: its IFLA_LINKINFO
+    """
+    if not info.get(_PORT_KIND, b"").startswith(b"bridge\0"):
+        return False
+    return _has_hairpin(info.get(_PORT_DATA, b""))
+
+
+def set_hairpin(index: int, *, on: bool) -> None:
+    """Have its bridge send back to a port what came from it, or not.
+
+    :raises NetlinkError: the kernel refused
+    """
+    request = _LINK.pack(_OF_BRIDGES, 0, index, 0, 0)
+    mode = attribute(_MODE, bytes([on]))
+    changed(request + attribute(_PORT | _NESTED, mode))
 
 
 def unblock(index: int, *, carrier: bool) -> None:
@@ -61,6 +85,10 @@ def unblock(index: int, *, carrier: bool) -> None:
         wanted += attribute(_STATE, _FORWARDING)
     request = _LINK.pack(_OF_BRIDGES, 0, index, 0, 0)
     changed(request + attribute(_PORT | _NESTED, wanted))
+
+
+def _has_hairpin(data: bytes) -> bool:
+    return by_kind(data).get(_MODE) == b"\1"
 
 
 def _is_blocked(data: bytes, flags: int) -> bool:

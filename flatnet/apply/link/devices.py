@@ -26,7 +26,7 @@ from typing import Any
 
 from flatnet.apply import netlink
 from flatnet.apply.cpu_budget import CpuBudget
-from flatnet.apply.link.blocked_ports import blocked_by_bridge
+from flatnet.apply.link.blocked_ports import told_by_bridge
 from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.device_index import DeviceIndex
 from flatnet.apply.link.dumps import Dumps
@@ -266,7 +266,7 @@ class Devices:
         if family == _OF_IPV6:
             self._put(index, replace(known, ipv6=has_ipv6(body)))
         else:
-            self._put(index, replace(known, blocked=blocked_by_bridge(body)))
+            self._put(index, replace(known, **told_by_bridge(body)))
 
     def _take_address(self, kind: int, found: Address) -> None:
         heard = self._moved.addresses | {found}

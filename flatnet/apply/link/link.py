@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from flatnet.apply.link.blocked_ports import blocked
+from flatnet.apply.link.blocked_ports import blocked, has_hairpin
 from flatnet.apply.link.rtnl import answer, dump
 from flatnet.apply.netlink import attribute, by_kind
 
@@ -64,6 +64,7 @@ class Link:
     `carrier` says that somebody is at the other end, `away` that a pair's is
     in another namespace.  `blocked`: its bridge keeps packets from it.  `arp`
     is false where it neither asks nor answers who has an address.
+    `hairpin`: its bridge sends back to it what came from it.
     """
 
     index: int
@@ -82,6 +83,7 @@ class Link:
     away: bool = False
     blocked: bool = False
     arp: bool = True
+    hairpin: bool = False
 
     @property
     def ours(self) -> bool:
@@ -190,6 +192,7 @@ def link(body: bytes) -> Link:
         away=away,
         blocked=blocked(info, flags),
         arp=not flags & _NO_ARP,
+        hairpin=has_hairpin(info),
     )
 
 

@@ -7,7 +7,7 @@ What a guest moves, the carrier of its port, is apart from what somebody
 does to a device: the one is to be told, the other to be undone.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
 
@@ -26,6 +26,7 @@ class Subjects:
     `ports` are those of guests, with the names of their bridges; `external`
     those of them that others make.  `guarded` are ports that the guard knows;
     others on a bridge are foreign to it.  `bridges` have their addresses.
+    `floating` are pairs of an address, with its prefix, and its device.
     """
 
     ports: Mapping[str, str] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Subjects:
     bridges: Mapping[str, str | None] = field(default_factory=dict)
     uplinks: frozenset[str] = NO_NAMES
     ranges: tuple[IPv4Network, ...] = ()
+    floating: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,10 @@ def subjects(plan: Plan) -> Subjects:
         ranges=tuple(
             IPv4Network(each.cidr, strict=False) for each in guard.networks
         ),
+        floating=frozenset(
+            (f"{each.address}/32", each.device)
+            for each in plan.filter.floating
+        ),
     )
 
 
@@ -112,7 +118,12 @@ def concern(
             found |= _of_link(before, now, known, frozenset(bridges))
     heard = [e for e in moved.addresses if e.ours or e.index in bridges]
     if heard:
-        found |= _of_addresses(heard, known, bridges, addresses)
+        floating = {
+            (link.index, value)
+            for value, device in known.floating
+            if (link := find(device)) is not None
+        }
+        found |= _of_addresses(heard, known, bridges, addresses, floating)
     others = moved.addresses.difference(heard)
     return found | Concern(ways=any(_is_of(e, known.ranges) for e in others))
 
@@ -164,16 +175,23 @@ def _of_addresses(
     known: Subjects,
     bridges: Mapping[int, str],
     addresses: Callable[[], Iterable[Address]],
+    floating: Set[tuple[int, str]],
 ) -> Concern:
     """What came of addresses of ours and of the bridges."""
     there = {(each.index, each.value) for each in addresses()}
     wrong = set()
     for each in heard:
         name = bridges.get(each.index, "")
-        is_planned = known.bridges.get(name) == each.value
+        of_guest = (each.index, each.value) in floating
+        is_planned = of_guest or known.bridges.get(name) == each.value
         is_there = (each.index, each.value) in there
         if is_planned != is_there and (is_planned or each.ours):
-            wrong.add(Subject(Surface.BRIDGE, name))
+            what = (
+                Subject(Surface.FLOATING, each.ip)
+                if of_guest
+                else Subject(Surface.BRIDGE, name)
+            )
+            wrong.add(what)
     return Concern(others=frozenset(wrong), members=True)
 
 

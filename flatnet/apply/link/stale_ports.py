@@ -19,6 +19,7 @@ from pathlib import Path
 from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.device_reads import DUMP, Reads
+from flatnet.apply.link.floating import is_floating
 from flatnet.apply.link.link import MARK, Address, Link
 from flatnet.apply.link.links import ERRORS, LinkPass, link_pass
 from flatnet.apply.link.port_usage import unused
@@ -218,7 +219,7 @@ def _unknown(link: Link) -> str:
 
 def _remove_stale(found: LinkPass, address: Address, plan: Plan) -> None:
     """Remove an address of ours that the plan does not have."""
-    if not address.ours:
+    if not address.ours or is_floating(address):
         return
     link = found.by_index(address.index)
     planned = {(bridge.name, bridge.address) for bridge in plan.bridges}

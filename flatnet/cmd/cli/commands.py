@@ -23,6 +23,46 @@ COMMANDS = (
         "Check that the tables are at the revision of this program.",
     ),
     (
+        "floating allocate",
+        f"{_HERE}.floating:Allocate",
+        "Give a project the lowest free address of a pool.",
+    ),
+    (
+        "floating associate",
+        f"{_HERE}.floating:Associate",
+        "Have a floating address lead to a fixed one, wherever it led before.",
+    ),
+    (
+        "floating disassociate",
+        f"{_HERE}.floating:Disassociate",
+        "Have a floating address lead nowhere; its project keeps it.",
+    ),
+    (
+        "floating list",
+        f"{_HERE}.floating:List",
+        "List the floating addresses that projects have.",
+    ),
+    (
+        "floating pool create",
+        f"{_HERE}.floating_pool:Create",
+        "Put the addresses of a range into a pool.",
+    ),
+    (
+        "floating pool delete",
+        f"{_HERE}.floating_pool:Delete",
+        "Delete a pool of which no project has an address.",
+    ),
+    (
+        "floating pool list",
+        f"{_HERE}.floating_pool:List",
+        "List the pools of floating addresses.",
+    ),
+    (
+        "floating release",
+        f"{_HERE}.floating:Release",
+        "Give a floating address back to its pool.",
+    ),
+    (
         "help",
         f"{_HERE}.app:Help",
         "Show what a command does and takes.",

@@ -190,6 +190,27 @@ def late_ports(
     return tuple(filter(inherits, fresh_ports(plan, devices)))
 
 
+def late_instances(plan: Plan, cut: Changes, devices: Reads) -> Changes:
+    """The instances that get no port before connections could be cut.
+
+    An address may have been another's.  That the port is missing is what
+    reminds the next pass, also of a process that knows nothing of this one.
+    Nobody else is shut for what is left of old connections.
+    """
+    if not cut.uncut:
+        return Changes()
+    late = late_ports(plan, cut.uncut, devices)
+    uuids = {port.instance_uuid for port in late}
+    if not uuids:
+        return Changes()
+    text = (
+        "connections of the last holder of its address could not be cut; "
+        "its port is not made before they are"
+    )
+    subject = Subject(Surface.CONNTRACK)
+    return Changes(failures=(Failure(subject, text, tuple(sorted(uuids))),))
+
+
 def fresh_addresses(plan: Plan, devices: Reads) -> frozenset[str]:
     """The addresses of these ports."""
     return _addresses(fresh_ports(plan, devices))

@@ -29,6 +29,7 @@ _PER_PORT = "type ifname; size 4096; flags dynamic,timeout; timeout 1m"
 SET_KEYS = {
     "ports": "type ifname",
     "filtered": "type ifname",
+    "hairpins": "type ifname . ifname",
     "uplinks": "type ifname",
     "dhcp_uplinks": "type ifname",
     "closed": "type ifname",
@@ -126,6 +127,9 @@ _BETWEEN = (
 # First what each packet between guests meets.  A port that has just joined
 # is not for guests and the segment either.
 _FORWARD = (
+    # A port with a hairpin gets what its guest says to everybody too, which
+    # that takes for another with its address.
+    f"iifname . oifname @hairpins {_TO_GROUP} drop",
     "iifname @ports oifname @ports goto to_neighbour",
     "iifname @ports oifname @uplinks goto to_uplink",
     "iifname @uplinks oifname @ports goto uplink_to_guest",

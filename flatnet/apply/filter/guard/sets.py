@@ -97,6 +97,8 @@ def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:
     yield "ports", alone
     if port.filtered:
         yield "filtered", alone
+    if port.hairpin:
+        yield "hairpins", (name, name)
     yield "macs", (name, mac)
     yield "hardware", (name, str(int(mac.replace(":", ""), 16)))
     for text in port.addresses:

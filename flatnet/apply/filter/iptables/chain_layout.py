@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from flatnet.state.filtering import FlatNetwork, Gateway, Group, Outside
+from flatnet.state.filtering import (
+    FlatNetwork,
+    FloatingAddress,
+    Gateway,
+    Group,
+    Outside,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class ChainLayout:
     groups: tuple[Group, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     outside: Outside = field(default_factory=Outside)
+    floating: tuple[FloatingAddress, ...] = ()
 
     @cached_property
     def groups_by_id(self) -> Mapping[int, Group]:

@@ -3,6 +3,7 @@
 import ipaddress
 
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
+from flatnet.apply.filter.iptables.floating import from_guests
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP, bound_for
 from flatnet.state.filtering import Gateway, Outside
 
@@ -94,21 +95,34 @@ def metadata(layout: ChainLayout) -> tuple[str, ...]:
 def source_nat(layout: ChainLayout) -> tuple[str, ...]:
     """Give guests' traffic to the outside an address that is known there."""
     outside = layout.outside
-    if not outside.source_ip:
+    if not outside.source_ip and not layout.floating:
         return ()
     return tuple(
-        rule for each in layout.gateways for rule in _source_nat(each, outside)
+        rule
+        for each in layout.gateways
+        for rule in (
+            *_kept(each, outside),
+            *from_guests(layout, each.cidr),
+            *_source_nat(each, outside),
+        )
+    )
+
+
+def _kept(gateway: Gateway, outside: Outside) -> tuple[str, ...]:
+    """Let some see guests' own addresses, whatever these have beside."""
+    source = f"-s {gateway.cidr}"
+    return (
+        *(f"{source} {bound_for(each)}{ACCEPT}" for each in outside.kept),
+        f"{source} -d {gateway.cidr} -m conntrack ! --ctstate DNAT {ACCEPT}",
     )
 
 
 def _source_nat(gateway: Gateway, outside: Outside) -> tuple[str, ...]:
+    if not outside.source_ip:
+        return ()
     source = f"-s {gateway.cidr}"
     target = f"-j SNAT --to-source {outside.source_ip}"
-    kept = (
-        *(f"{source} {bound_for(each)}{ACCEPT}" for each in outside.kept),
-        f"{source} -d {gateway.cidr} -m conntrack ! --ctstate DNAT {ACCEPT}",
-    )
     if gateway.external:
         ranges = map(bound_for, outside.snat_ranges)
-        return (*kept, *(f"{source} {each}{target}" for each in ranges))
-    return (*kept, f"{source} -o {outside.public_interface} {target}")
+        return tuple(f"{source} {each}{target}" for each in ranges)
+    return (f"{source} -o {outside.public_interface} {target}",)

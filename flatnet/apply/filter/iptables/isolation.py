@@ -10,6 +10,8 @@ Goals, and how each is met:
   go there; other bridges and other traffic of the host never do.
 * Who comes or goes is a member of sets, and no chain is touched.  Sets that
   somebody empties close: that all are empty is no reason to filter nobody.
+* What the host itself sends to a floating address is judged by the address
+  of the guest that has it.
 * Addresses of the flat network that are not here stay reachable: the host
   that has them judges.
 * Broadcast and multicast have no instance's address, and what is bridged
@@ -107,9 +109,17 @@ def isolation(layout: ChainLayout, family: int, tree: Tree) -> Isolation:
         judged_mark.UNMARKED,
         DROP,
     )
+    output = to_local + _led(layout, family)
     profiles = tree.chains(layout.profiles[family], layout.groups_by_id)
     chains = (Chain(LOCAL, local), *profiles)
-    return Isolation(forward, to_local, marking, chains)
+    return Isolation(forward, output, marking, chains)
+
+
+def _led(layout: ChainLayout, family: int) -> tuple[str, ...]:
+    """What the host led to a guest bears the device of before in output."""
+    if family == 6 or not layout.floating:
+        return ()
+    return (f"-o lo -m conntrack --ctstate DNAT -j {LOCAL}",)
 
 
 def filtered_set(family: int) -> str:

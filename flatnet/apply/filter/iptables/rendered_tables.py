@@ -8,7 +8,7 @@ jump into them.  Bridged packets meet FORWARD too, whose policy others
 from collections.abc import Mapping
 from operator import attrgetter
 
-from flatnet.apply.filter.iptables import gateway
+from flatnet.apply.filter.iptables import floating, gateway
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.host_services import services
 from flatnet.apply.filter.iptables.isolation import isolation
@@ -32,9 +32,12 @@ def tables(
             4,
             "nat",
             {
-                "PREROUTING": gateway.metadata(layout),
+                "PREROUTING": gateway.metadata(layout)
+                + floating.to_guests(layout),
+                "OUTPUT": floating.to_guests(layout),
                 "POSTROUTING": gateway.source_nat(layout),
             },
+            floating.chains(layout),
         ),
         _filter(layout, 6, trees[6]),
     )

@@ -178,6 +178,7 @@ class Rendering:
             groups=self._groups,
             gateways=wanted.gateways,
             outside=wanted.outside,
+            floating=wanted.floating,
         )
 
 

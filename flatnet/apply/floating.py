@@ -15,6 +15,7 @@ Given up: between the rules that go and the address that follows, some
 milliseconds, what is for the address meets the host.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 
@@ -22,6 +23,8 @@ from flatnet.apply.filter.connections.floating_flows import misled
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.link import floating
 from flatnet.apply.link.device_reads import Reads
+from flatnet.apply.link.floating import serves_as_floating
+from flatnet.apply.link.link import Address
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Subject, Surface
@@ -29,6 +32,7 @@ from flatnet.state.filtering import Filter, FloatingAddress
 from flatnet.state.plan import Plan
 
 Floating = tuple[FloatingAddress, ...]
+_Refused = tuple[tuple[FloatingAddress, str], ...]
 
 
 @dataclass
@@ -36,19 +40,31 @@ class FloatingAddresses:
     """What one process knows of the floating addresses of its host.
 
     `led` is where each led when connections were looked at last, none before
-    that; `hairpins` are the ports that needed one.
+    that; `hairpins` are the ports that needed one.  `settled` is what a pass
+    that had nothing to do rested on, `judged` what was refused, and by what.
     """
 
     led: dict[str, str] | None = None
     hairpins: set[str] = field(default_factory=set)
+    settled: object = None
+    judged: tuple[object, _Refused] = None, ()
+
+    def refused(self, plan: Plan, devices: Reads) -> _Refused:
+        """Return those that nobody may have, each with why."""
+        rules = plan.filter
+        if not rules.floating:
+            return ()
+        addresses = devices.addresses()
+        basis = rules.floating, rules.gateways, plan.in_use, addresses
+        if self.judged[0] != basis:
+            self.judged = basis, tuple(_refused(plan, addresses))
+        return self.judged[1]
 
 
-def permitted(plan: Plan, devices: Reads) -> Filter:
+def permitted(plan: Plan, known: FloatingAddresses, devices: Reads) -> Filter:
     """Return the filter of a plan with what may be translated alone."""
     wanted = plan.filter
-    if not wanted.floating:
-        return wanted
-    refused = {id(each) for each, _ in _refused(plan, devices)}
+    refused = {id(each) for each, _ in known.refused(plan, devices)}
     if not refused:
         return wanted
     kept = (each for each in wanted.floating if id(each) not in refused)
@@ -67,7 +83,10 @@ def apply_floating(
 
     :param are_led: whether the rules that translate are in force
     """
-    wanted = permitted(plan, devices).floating
+    basis = _basis(plan, devices, are_led)
+    if basis == known.settled:
+        return Changes()
+    wanted = permitted(plan, known, devices).floating
     stale = floating.stale(wanted, devices)
     cut = _cut(wanted, {each.ip for each in stale}, known, session)
     removed = Changes()
@@ -80,9 +99,26 @@ def apply_floating(
         added = floating.add(lacking, devices, times=times)
     turned = floating.turn_back(wanted, known.hairpins, devices)
     refusals = tuple(
-        floating.failure(each, text) for each, text in _refused(plan, devices)
+        floating.failure(each, text)
+        for each, text in known.refused(plan, devices)
     )
-    return joined(cut, removed, added, turned, Changes(failures=refusals))
+    done = joined(cut, removed, added, turned, Changes(failures=refusals))
+    known.settled = basis if done == Changes() else None
+    return done
+
+
+def _basis(plan: Plan, devices: Reads, are_led: bool) -> object:
+    """What it follows from that there is nothing to do.
+
+    Nearly all of it are the same objects each time.
+    """
+    rules, named = plan.filter, devices.named()
+    links = [named.get(each.port) for each in rules.floating]
+    used = {each.device: named.get(each.device) for each in rules.floating}
+    return (
+        *(rules.floating, rules.gateways, plan.in_use),
+        *(devices.addresses(), links, used, are_led),
+    )
 
 
 def _cut(
@@ -113,28 +149,20 @@ def _cut(
     return Changes(made if other else ())
 
 
-def _refused(plan: Plan, devices: Reads) -> list[tuple[FloatingAddress, str]]:
-    """Those that nobody may have, each with why."""
-    wanted = plan.filter.floating
-    if not wanted:
-        return []
-    own = {
-        each.ip
-        for each in devices.addresses()
-        if not each.value.endswith("/32")
-    }
+def _refused(
+    plan: Plan, addresses: Iterable[Address]
+) -> Iterator[tuple[FloatingAddress, str]]:
+    own = {each.ip for each in addresses if not serves_as_floating(each)}
     needed = {each.address: each.what for each in plan.in_use}
     networks = [IPv4Network(e.cidr) for e in plan.filter.gateways]
-    found = []
-    for each in wanted:
+    for each in plan.filter.floating:
         address = IPv4Address(each.address)
         text = ""
         if each.address in own:
             text = "it is this host's own address"
         elif each.address in needed:
-            text = f"it is {needed[each.address]} of this host"
+            text = f"it is {needed[each.address]}, which this host needs"
         elif any(address in network for network in networks):
             text = "it is an address of a flat network"
         if text:
-            found.append((each, f"{text}, and is not translated"))
-    return found
+            yield each, f"{text}, and is not translated"

@@ -271,7 +271,7 @@ def _apply_firewall(
     plan: Plan, tools: Tools, between: Callable[[], None] | None = None
 ) -> Changes:
     return apply_firewall(
-        permitted(plan, tools.devices),
+        permitted(plan, tools.known.floating, tools.devices),
         tools.known,
         top_regex=tools.paths.top_regex,
         bottom_regex=tools.paths.bottom_regex,

@@ -109,7 +109,7 @@ def test_the_host_reaches_what_the_group_lets_in(net, tmp_path):
 
 
 def test_one_goes_and_nothing_of_it_lingers(net, tmp_path):
-    net.node.run("ip addr add 198.51.100.9/32 dev ext0")
+    net.node.run("ip addr add 198.51.100.9/32 dev ext0 scope link")
     applied(net, tmp_path, plan({FIRST: 1, SECOND: 2}))
     assert addresses(net) == {FIRST, SECOND, "198.51.100.9"}
     to, by = ("udp", FIRST, 80), ("udp", "192.0.2.9", 80)
@@ -161,19 +161,21 @@ def leads_to(net):
 
 
 def test_what_cannot_be_had_is_that_guests_failure(net, tmp_path):
-    wrong = plan({FIRST: 1, "192.0.2.1": 2, "10.0.0.77": 3})
+    net.node.run("ip addr add 198.51.100.8/32 dev ext0")
+    own = "192.0.2.1", "198.51.100.8"
+    wrong = plan({FIRST: 1, own[0]: 2, own[1]: 3, "10.0.0.77": 3})
     nowhere = plan({FIRST: 1}, public_interface="eth9")
     taken, lacking = (
         net.node.call(in_worker, [each], str(tmp_path))[0].failures
         for each in (wrong, nowhere)
     )
     assert {(e.subject.key, e.message.partition(",")[0]) for e in taken} == {
-        ("192.0.2.1", "it is this host's own address"),
+        *((each, "it is this host's own address") for each in own),
         ("10.0.0.77", "it is an address of a flat network"),
     }
     assert [e.message for e in lacking] == ["there is no device eth9"]
     rules = net.node.run("iptables-save -t nat")
-    assert "-d 192.0.2.1/32" not in rules
+    assert not any(f"-d {each}/32" in rules for each in own)
     (instance,) = lacking[0].instances
     assert instance == guest(1).instance_uuid
 
@@ -188,7 +190,7 @@ def test_a_guest_hears_nothing_of_its_own_questions(net, tmp_path):
     for heard in (who, other):
         heard.wait_for("other" if heard is who else "own")
     assert "own" not in who.seen
-    assert hairpins(net) == ["tap00000001-00"]
+    assert "tap00000001-00" in hairpins(net)
 
 
 def _question(number, marker):

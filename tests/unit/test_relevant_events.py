@@ -14,6 +14,7 @@ from flatnet.apply.link.relevant_events import (
 )
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Uplink
+from flatnet.state.rows import FloatingIp
 from tests.builders import interface, settings, snapshot
 from tests.planned import host_plan
 
@@ -185,3 +186,16 @@ def test_an_address_of_ours_where_none_should_be():
     assert judged(addresses=[elsewhere], there=[elsewhere]) == Concern(
         others=frozenset((Subject(Surface.BRIDGE),)), members=True
     )
+
+
+def test_a_floating_address_is_missed_where_it_is_planned():
+    row = FloatingIp("203.0.113.5", "10.0.0.2", "eth1")
+    wanted = host_plan(
+        snapshot(interfaces=(interface(1, floating=(row,)),)), OPTIONS
+    )
+    mine = Address(UPLINK.index, "203.0.113.5/32", is_global=False, ours=True)
+    found = judged(addresses=[mine], there=[], plan=wanted)
+    assert found.others == {Subject(Surface.FLOATING, "203.0.113.5")}
+    assert judged(addresses=[mine], there=[mine], plan=wanted).others == set()
+    # And of a plan without it what is there is too much.
+    assert judged(addresses=[mine], there=[mine]).others != set()

@@ -33,6 +33,7 @@ def check_bounds(plan: Plan) -> None:
         ("DHCP servers", _FEW, (plan.dhcp_servers,)),
         ("networks", _FEW, (rules.networks, rules.gateways)),
         ("guests", _MANY, (rules.guests,)),
+        ("floating addresses", _MANY, (rules.floating,)),
         ("groups", _MANY, (rules.groups, rules.members)),
         ("instances that begin anew", _MANY, (plan.renewed,)),
         ("addresses that the host needs", _FEW, (plan.in_use,)),

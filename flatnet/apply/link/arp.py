@@ -97,13 +97,25 @@ def announce(device: str, *, address: str, mac: str, times: int) -> None:
     :param device: what leads there, and is up
     :raises OSError: it cannot be told
     """
+    announce_all(device, addresses=(address,), mac=mac, times=times)
+
+
+def announce_all(
+    device: str, *, addresses: Iterable[str], mac: str, times: int
+) -> None:
+    """Tell a segment who has several addresses; to close a socket takes long.
+
+    :raises OSError: it cannot be told
+    """
+    told = tuple(addresses)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as voice:
         voice.bind((device, 0))
         for number in range(times):
             if number:
                 time.sleep(_BETWEEN)
-            for operation in (_REQUEST, _REPLY):
-                voice.send(_announcement(operation, address, mac))
+            for address in told:
+                for operation in (_REQUEST, _REPLY):
+                    voice.send(_announcement(operation, address, mac))
 
 
 def claimed(frame: bytes, *, address: str, mac: str) -> str:

@@ -3,8 +3,8 @@
 Goals, and how each is met:
 
 * Nobody else's address is touched: ours bear our mark, as bridges' do, and
-  have no network, as none of these has.  One that somebody else has put there
-  serves as well, and stays.
+  have no network, as none of these has.  One of the same form that somebody
+  else has put there serves as well, and stays.
 * Nor does the host speak by one: it is no address for what is further than
   the link.
 * Who knew it elsewhere learns where it is now: it is announced when it is
@@ -17,7 +17,7 @@ that it had one; and who had set it for himself has to set it again.
 """
 
 import errno
-import time
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -33,13 +33,18 @@ from flatnet.state.filtering import FloatingAddress
 
 _PREFIX = "/32"
 _OF_LINK = 253
-# Seconds between two announcements of all.
-_BETWEEN = 0.1
 
 
 def is_floating(address: Address) -> bool:
     """Whether it is one of these: no bridge's address has such a prefix."""
     return address.ours and address.value.endswith(_PREFIX)
+
+
+def serves_as_floating(address: Address) -> bool:
+    """Whether it is one, or has its form, which no host's own address has."""
+    return is_floating(address) or (
+        address.value.endswith(_PREFIX) and not address.is_global
+    )
 
 
 def stale(
@@ -62,7 +67,7 @@ def missing(
     there = {
         (each.index, each.ip)
         for each in devices.addresses()
-        if each.value.endswith(_PREFIX)
+        if serves_as_floating(each)
     }
     named = devices.named()
     return tuple(
@@ -90,12 +95,12 @@ def add(
     if not wanted:
         return Changes()
     with link_pass(devices) as found:
-        added = [each for each in wanted if _was_added(found, each)]
-        for number in range(times if added else 0):
-            if number:
-                time.sleep(_BETWEEN)
-            for each in added:
-                _announce(found, each, is_first=not number)
+        added = defaultdict(list)
+        for each in wanted:
+            if _was_added(found, each):
+                added[each.device].append(each.address)
+        for device, addresses in added.items():
+            _announce(found, device, addresses, times)
         return Changes(
             tuple(found.made), tuple(found.failures), tuple(found.warnings)
         )
@@ -186,19 +191,20 @@ def _was_added(found: LinkPass, wanted: FloatingAddress) -> bool:
 
 
 def _announce(
-    found: LinkPass, wanted: FloatingAddress, *, is_first: bool
+    found: LinkPass, device: str, addresses: list[str], times: int
 ) -> None:
-    link = found.links[wanted.device]
+    link = found.links[device]
     if not link.up:
         return
     try:
-        arp.announce(link.name, address=wanted.address, mac=link.mac, times=1)
+        arp.announce_all(
+            device, addresses=addresses, mac=link.mac, times=times
+        )
     except (OSError, ValueError) as error:
-        if is_first:
-            found.warnings.append(
-                f"floating address {wanted.address} could not be announced "
-                f"on {link.name}: {reason(error)}"
-            )
+        found.warnings.append(
+            f"floating addresses could not be announced on {device}: "
+            f"{reason(error)}"
+        )
 
 
 def _set(

@@ -5,6 +5,7 @@ as the first was.  So that a thousand addresses cost it some sixty rules,
 these stand in chains by ranges of 32.
 """
 
+import socket
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address
@@ -73,7 +74,7 @@ def _of_fixed(floating: Iterable[FloatingAddress]) -> _Blocks:
 
 
 def _block(address: str) -> int:
-    return int(IPv4Address(address)) >> _WITHIN
+    return int.from_bytes(socket.inet_aton(address)) >> _WITHIN
 
 
 def _ways(match: str, start: str, blocks: _Blocks) -> tuple[str, ...]:

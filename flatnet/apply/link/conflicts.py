@@ -173,7 +173,7 @@ def own_ways(
     found -= {
         each.index
         for each in around.addresses
-        if each.ours and IPv4Address(each.ip) in network
+        if each.leads_to_network and IPv4Address(each.ip) in network
     }
     return frozenset(map(device_name, found - {0, index}))
 

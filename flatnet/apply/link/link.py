@@ -118,6 +118,11 @@ class Address:
     ours: bool
 
     @property
+    def leads_to_network(self) -> bool:
+        """Whether it is ours, and a bridge's: a floating one is alone."""
+        return self.ours and not self.value.endswith("/32")
+
+    @property
     def ip(self) -> str:
         """The address without its prefix."""
         return self.value.partition("/")[0]

@@ -5,7 +5,7 @@ from flatnet.config.settings import Settings
 from flatnet.passes.reconciler import Reconciler
 from flatnet.plan.kept_rows import Kept
 from flatnet.state.plan import DhcpHost, DhcpServer
-from flatnet.state.rows import Interface, Network, Snapshot
+from flatnet.state.rows import Interface, NamedInstance, Network, Snapshot
 from flatnet.state.scope import NOTHING
 
 
@@ -45,7 +45,23 @@ def snapshot(**fields):
         "networks": (network(),),
         "host_addresses": ((1, "10.0.0.1"),),
     }
+    if "named" not in fields:
+        fields["named"] = named(fields.get("interfaces", ()))
     return Snapshot(**{**defaults, **fields})
+
+
+def named(interfaces):
+    """What networks know of the instances of some interfaces."""
+    return tuple(
+        NamedInstance(
+            each.network_id,
+            each.instance_uuid,
+            each.hostname,
+            each.instance_id,
+            each.addresses[:1],
+        )
+        for each in interfaces
+    )
 
 
 def settings(**fields):

@@ -58,16 +58,17 @@ def servers(snapshot, settings, mtus=None):
         for each in snapshot.networks
     )
     found = parts_of(replace(snapshot, networks=networks), settings)
-    return (
-        composed(found.parts, Sources()).dhcp_servers,
-        found.guests.names.lines,
-    )
+    return composed(found.parts, Sources()).dhcp_servers, _of_names(found)
+
+
+def _of_names(found):
+    return tuple(e for e in found.warnings() if e.endswith("without a name"))
 
 
 def filter_plan(snapshot, settings):
     """The filter of such a plan, and what it says of rows."""
     found = parts_of(snapshot, settings)
-    named = found.guests.names.lines
+    named = _of_names(found)
     lines = tuple(each for each in found.warnings() if each not in named)
     return composed(found.parts, Sources()).filter, lines
 

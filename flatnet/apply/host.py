@@ -291,6 +291,7 @@ def _apply_dhcp(plan: Plan, tools: Tools, bridges: Changes) -> Changes:
         tools.known.daemons,
         tools.known.texts,
         tools.known.leases,
+        tools.known.elsewhere,
         networks_path=tools.paths.networks_path,
         config_file=tools.paths.dnsmasq_config_file,
         skip=broken,

@@ -20,7 +20,7 @@ from flatnet.apply import channel
 from flatnet.apply.applied import Applied
 from flatnet.apply.dhcp.declines import Declines
 from flatnet.apply.dhcp.dhcp import ask_to_reload
-from flatnet.apply.events import ANYTHING, Teller
+from flatnet.apply.events import ANYTHING, HOST, Teller
 from flatnet.apply.filter.connections.owed_cuts import EVERYTHING, NOTHING
 from flatnet.apply.filter.guard.digests import KeptDigests
 from flatnet.apply.filter.guard.guard import FAMILIES, Guarding, read_tables
@@ -146,6 +146,8 @@ class Worker:
         self._mender.probe()
         known = self._tools.known
         confirm(known.proven, known.presumed)
+        if known.elsewhere.is_overdue:
+            self._teller.tell(HOST)
 
     def _answer(self) -> None:
         request = channel.receive_request(self._connection)

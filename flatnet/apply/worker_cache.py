@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.elsewhere import Elsewhere
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.apply.filter.guard.guard import Guarding
@@ -30,7 +31,8 @@ class WorkerCache:
     that are as planned, `sets` the sets as we left them, `passed` parts that
     are of the grammar, `restorers` programs that write for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
-    `texts` the files that they were given, `leases` what they gave out,
+    `texts` and `elsewhere` the files that they were given, `leases` what they
+    gave out,
     `unread` the families whose tables we wrote and have not read since,
     `presumed` those that count until then as what we wrote, `ports` those that
     bore our mark, `unchanged` those that need nothing, `finder` those that
@@ -50,6 +52,7 @@ class WorkerCache:
     daemons: Running = field(default_factory=Running)
     texts: Texts = field(default_factory=Texts)
     leases: Leases = field(default_factory=Leases)
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
     unchanged: UnchangedPorts = field(default_factory=UnchangedPorts)
     finder: Finder = field(default_factory=Finder)
     unread: set[int] = field(default_factory=set)

@@ -22,6 +22,7 @@ from flatnet.db import (
     engine,
     interfaces,
     models,
+    names,
     selects,
 )
 from flatnet.db.models import AnyRow
@@ -33,8 +34,15 @@ from flatnet.db.snapshot import (
     sources_of,
     wanted_here,
 )
-from flatnet.state.rows import Binding, Interface, Snapshot, SourceMember
+from flatnet.state.rows import (
+    Binding,
+    Interface,
+    NamedInstance,
+    Snapshot,
+    SourceMember,
+)
 from flatnet.state.scope import Covered, KnownGroups, Scope
+from flatnet.state.told_networks import told_networks
 
 FIXED_IPS = models.fixed_ips
 INSTANCES = models.instances
@@ -95,8 +103,8 @@ def read(
 ) -> tuple[Snapshot, Covered]:
     """Return what the database says about a scope, and what that covers.
 
-    The networks and the groups of its instances are in it, and all members
-    of groups that rules name and nobody knows yet.
+    The networks and the groups of its instances are in it, all members of
+    groups that rules name and nobody knows yet, and so all names of networks.
     """
     instances = scope.instances | known.here
     instances |= _in_groups(connection, host, scope.members)
@@ -106,30 +114,28 @@ def read(
     found = _interfaces(rows, bound, host)
     networks = {each.network_id for each in found}
     used = {group for each in found for group in each.security_group_ids}
-    wanted = used | chosen
+    wanted = frozenset(used | chosen)
     groups = from_groups(_kept(rows["group"], "group", wanted))
     named = sources_of(groups)
     sources = named | known.sources
     whole = (named - known.sources) | (scope.members & sources)
+    around = from_networks(_kept(rows["network"], "id", networks))
+    unnamed = _told(around) - known.named
     snapshot = Snapshot(
         host=host,
         interfaces=found,
         security_groups=groups,
-        members=(
-            *from_members(rows["member"], sources - whole),
-            *_members(connection, whole),
-        ),
+        members=_members(connection, rows["member"], sources - whole, whole),
         bindings=bound,
         elsewhere=_elsewhere(connection, host, found),
         departed=departed,
-        **from_networks(_kept(rows["network"], "id", networks)),
+        named=_named(connection, rows["interface"], known.named, unnamed),
+        **around,
     )
-    return snapshot, Covered(
-        instances=instances,
-        networks=frozenset(networks),
-        groups=frozenset(wanted),
-        sources=frozenset(whole),
+    covered = Covered(
+        False, instances, frozenset(networks), wanted, whole, named=unnamed
     )
+    return snapshot, covered
 
 
 def _in_groups(
@@ -212,14 +218,40 @@ def _kept(
 
 
 def _members(
-    connection: Connection, groups: Collection[int]
+    connection: Connection,
+    rows: Iterable[AnyRow],
+    known: Collection[int],
+    whole: Collection[int],
 ) -> tuple[SourceMember, ...]:
-    """All members of groups."""
-    if not groups:
-        return ()
-    given = {"ids": sorted(groups)}
-    return from_members(
-        connection.execute(selects.MEMBERS_OF_GROUPS, given), groups
+    """The members of groups: those of rows of instances, or all of them."""
+    found = from_members(rows, known)
+    if not whole:
+        return found
+    given = {"ids": sorted(whole)}
+    more = connection.execute(selects.MEMBERS_OF_GROUPS, given)
+    return *found, *from_members(more, whole)
+
+
+def _told(around: Mapping[str, Any]) -> frozenset[int]:
+    """The networks whose names are told here, of those that were read."""
+    held = dict(around["host_addresses"])
+    return told_networks(around["networks"], held)
+
+
+def _named(
+    connection: Connection,
+    rows: Iterable[AnyRow],
+    known: Collection[int],
+    unnamed: Collection[int],
+) -> tuple[NamedInstance, ...]:
+    """Whom networks know: those of rows of interfaces, or all of them.
+
+    :param known: the networks whose other names are known
+    :param unnamed: those of which nothing is known yet
+    """
+    return (
+        *names.from_rows(row for row in rows if row.network_id in known),
+        *names.of_networks(connection, unnamed),
     )
 
 

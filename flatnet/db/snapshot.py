@@ -16,6 +16,7 @@ from flatnet.db import (
     engine,
     interfaces,
     models,
+    names,
     networks,
     security_group_rules,
     selects,
@@ -32,6 +33,7 @@ from flatnet.state.rows import (
     SourceMember,
     address_order,
 )
+from flatnet.state.told_networks import told_networks
 
 RULES = models.security_group_rules
 MEMBERS = models.security_group_instance_association
@@ -84,6 +86,8 @@ def read(
     groups = _groups(connection, here.groups)
     known = last.made("groups", plain(groups), lambda: from_groups(groups))
     used = {"host": host, "ids": here.networks}
+    around = from_networks(connection.execute(selects.NETWORKS_HERE, used))
+    told = told_networks(around["networks"], dict(around["host_addresses"]))
     read = Snapshot(
         host=host,
         interfaces=here.interfaces,
@@ -94,7 +98,8 @@ def read(
         departed=(
             () if here.are_living else bindings.departed(connection, host)
         ),
-        **from_networks(connection.execute(selects.NETWORKS_HERE, used)),
+        named=names.of_networks(connection, told, last),
+        **around,
     )
     return last.same("snapshot", read)
 

@@ -1,4 +1,6 @@
-"""By which name each instance of this host is known to its neighbours.
+"""By which name each instance of a network is known to its neighbours.
+
+It is the same on all hosts, which read the same rows.
 
 All tenants ask the same servers, so a name is a thing that a tenant can take
 from another.  Left out, with a warning, is what could
@@ -13,17 +15,17 @@ The guest stays, and has its address.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from flatnet.state.rows import Interface
+from flatnet.state.rows import NamedInstance
+from flatnet.state.sliced_collections import SlicedMap
 
 MAXIMUM_NAME = 63
-# Far more names than a host has.
-_REMEMBERED = 1 << 13
+# As many names as a large network has.
+_REMEMBERED = 1 << 15
 # dnsmasq drops the whole line of a name that begins with an underscore.
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9_])?")
 # In a line of a hosts file dnsmasq reads these as a lease time or an order to
@@ -69,7 +71,7 @@ class _Claim(NamedTuple):
 
 @dataclass(frozen=True)
 class Names:
-    """Who is called what, by the uuid of the instance.
+    """Who is called what in a network, by the uuid of the instance.
 
     `claims` are what each asks for, `faults` why it cannot be given to some,
     as phrases.  `namesakes` are claims by the name in small letters, the
@@ -79,9 +81,11 @@ class Names:
     """
 
     domain: str
-    claims: Mapping[str, _Claim] = field(default_factory=dict)
-    faults: Mapping[str, str] = field(default_factory=dict)
-    namesakes: Mapping[str, tuple[_Claim, ...]] = field(default_factory=dict)
+    claims: SlicedMap[str, _Claim] = field(default_factory=SlicedMap)
+    faults: SlicedMap[str, str] = field(default_factory=SlicedMap)
+    namesakes: SlicedMap[str, tuple[_Claim, ...]] = field(
+        default_factory=SlicedMap
+    )
 
     def of(self, uuid: str) -> str | None:
         """Return the name of an instance, if it can be given."""
@@ -89,50 +93,54 @@ class Names:
             return None
         return self.claims[uuid].name
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """Warnings about who has no name."""
-        return tuple(
-            f"instance {uuid}: its hostname {text}; it gets its address "
-            "without a name"
-            for uuid, text in sorted(self.faults.items())
+    def lines(self, uuid: str) -> tuple[str, ...]:
+        """Return the warning that an instance has no name, if so."""
+        if uuid not in self.faults:
+            return ()
+        return (
+            f"instance {uuid}: its hostname {self.faults[uuid]}; it gets its "
+            "address without a name",
         )
 
 
 def renamed(
-    before: Names, instances: Set[str], interfaces: Iterable[Interface]
+    before: Names, asking: Mapping[str, NamedInstance | None]
 ) -> Names:
     """Return the names once some instances ask anew, or ask no more.
 
-    :param instances: their uuids
-    :param interfaces: of theirs, those that a server here knows
+    :param asking: what rows say of them, by uuid
     """
-    if not instances:
+    if not asking:
         return before
-    asking = {each.instance_uuid: _claim(each) for each in interfaces}
-    claims, faults = dict(before.claims), dict(before.faults)
-    texts: defaultdict[str, list[_Claim]] = defaultdict(list)
-    for uuid in instances:
-        faults.pop(uuid, None)
-        if old := claims.pop(uuid, None):
-            texts[old.text] += ()
-        if new := asking.get(uuid):
-            claims[uuid] = new
-            texts[new.text].append(new)
-    namesakes = dict(before.namesakes)
+    new = {uuid: _claim(row) for uuid, row in asking.items() if row}
+    texts: dict[str, list[_Claim]] = {
+        before.claims[uuid].text: []
+        for uuid in asking
+        if uuid in before.claims
+    }
+    for claim in new.values():
+        texts.setdefault(claim.text, []).append(claim)
+    namesakes, faults = {}, dict[str, str]()
+    judged = set(asking)
     for text, found in texts.items():
-        for each in namesakes.pop(text, ()):
-            if each.instance_uuid not in instances:
+        for each in before.namesakes.get(text, ()):
+            if each.instance_uuid not in asking:
                 found.append(each)
         if found:
             namesakes[text] = tuple(sorted(found))
             _judge(namesakes[text], before.domain, faults)
-    return Names(before.domain, claims, faults, namesakes)
+            judged.update(each.instance_uuid for each in found)
+    return Names(
+        before.domain,
+        before.claims.changed(new, asking),
+        before.faults.changed(faults, judged),
+        before.namesakes.changed(namesakes, texts),
+    )
 
 
-def _claim(interface: Interface) -> _Claim:
-    number = interface.instance_id
-    uuid, name = interface.instance_uuid, interface.hostname or ""
+def _claim(row: NamedInstance) -> _Claim:
+    number = row.instance_id
+    uuid, name = row.instance_uuid, row.hostname or ""
     return _Claim(number is None, number or 0, uuid, name)
 
 
@@ -143,7 +151,6 @@ def _judge(
     holder = None
     for claim in namesakes:
         uuid = claim.instance_uuid
-        faults.pop(uuid, None)
         fault = _fault(claim.name, domain) or _taken(holder)
         if fault:
             faults[uuid] = f"{_shown(claim.name)} {fault}"
@@ -171,7 +178,7 @@ def _taken(holder: str | None) -> str | None:
     """Why a name that another has cannot be given, or none."""
     if holder is None:
         return None
-    return f"is that of instance {holder} of this host, which was first"
+    return f"is that of instance {holder} of its network, which was first"
 
 
 def _shown(name: str) -> str:

@@ -6,22 +6,30 @@ would speak there as the one that has it now.
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
+from typing import TypeVar
 
 from flatnet.plan.kept_rows import Kept
-from flatnet.state.rows import SourceMember
+from flatnet.state.rows import NamedInstance, SourceMember
 from flatnet.state.scope import Covered
+from flatnet.state.sliced_collections import SlicedMap
+
+Elsewhere = TypeVar("Elsewhere", SourceMember, NamedInstance)
 
 
 def former_holders(rows: Kept, read: Covered) -> frozenset[str]:
     """Return who, by rows that were not read, has what others have by now.
 
-    Instances, here or in a source group.
+    Instances, here, in a source group, or known by name.
 
     :param read: whose rows are as they are now
     """
+    now: list[SourceMember | NamedInstance] = [
+        *_members(rows, read),
+        *_named(rows, read),
+    ]
     holders = {
         address: each.instance_uuid
-        for each in _members(rows, read)
+        for each in now
         for address in each.addresses
     }
     for one in rows.interfaces_of(read.instances):
@@ -39,13 +47,8 @@ def former_holders(rows: Kept, read: Covered) -> frozenset[str]:
             holders, each.instance_uuid, (each.mac, *each.addresses)
         )
     }
-    for part, addresses in rows.members.of_slices(_addresses):
-        if not there.isdisjoint(addresses):
-            former.update(
-                each.instance_uuid
-                for each in part.values()
-                if _has_anothers(holders, each.instance_uuid, each.addresses)
-            )
+    former.update(_elsewhere(rows.members, holders))
+    former.update(_elsewhere(rows.named, holders))
     return frozenset(former.difference(read.instances))
 
 
@@ -60,6 +63,13 @@ def _members(rows: Kept, read: Covered) -> Iterator[SourceMember]:
                 yield each
 
 
+def _named(rows: Kept, read: Covered) -> Iterator[NamedInstance]:
+    """Those whom networks know by name and whose rows were read."""
+    for key in product(rows.told, read.instances):
+        if key in rows.named:
+            yield rows.named[key]
+
+
 def _has_anothers(
     holders: Mapping[str, str], uuid: str, keys: Iterable[str]
 ) -> bool:
@@ -67,7 +77,19 @@ def _has_anothers(
     return any(holders.get(key, uuid) != uuid for key in keys)
 
 
+def _elsewhere(
+    known: SlicedMap[tuple[int, str], Elsewhere], holders: Mapping[str, str]
+) -> Iterator[str]:
+    """Those of whom one has what is another's."""
+    for part, addresses in known.of_slices(_addresses):
+        if not holders.keys().isdisjoint(addresses):
+            for each in part.values():
+                uuid = each.instance_uuid
+                if _has_anothers(holders, uuid, each.addresses):
+                    yield uuid
+
+
 def _addresses(
-    members: Mapping[tuple[int, str], SourceMember],
+    members: Mapping[tuple[int, str], SourceMember | NamedInstance],
 ) -> frozenset[str]:
     return frozenset(a for each in members.values() for a in each.addresses)

@@ -5,45 +5,25 @@ groups and of the name of its instance.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flatnet.config.settings import Settings
-from flatnet.plan.dns_names import Names, renamed
+from flatnet.plan.ground import Ground
 from flatnet.plan.guest import GuestRows, PlannedGuest, planned_guest
 from flatnet.plan.kept_rows import Kept
-from flatnet.plan.network import PlannedNetwork
+from flatnet.plan.network_names import NetworkNames, network_names
 from flatnet.state.mappings import differing
 from flatnet.state.parts import GuestPart
 from flatnet.state.rows import Binding, SecurityGroup
-
-Networks = Mapping[int, PlannedNetwork]
 
 
 @dataclass(frozen=True)
 class Guests:
     """The parts of guests by interface, and the lines about their rows."""
 
-    names: Names
+    names: NetworkNames
     parts: Mapping[str, GuestPart] = field(default_factory=dict)
     warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What guests are made of: the rows of a host, and its networks."""
-
-    rows: Kept = field(default_factory=Kept)
-    networks: Networks = field(default_factory=dict)
-
-    def serves(self, network: int) -> bool:
-        """Whether a DHCP server here is for a network, by its id."""
-        found = self.networks.get(network)
-        return found is not None and found.part.server is not None
-
-    def routes(self, network: int) -> bool:
-        """Whether this host is the gateway of a network, by its id."""
-        found = self.networks.get(network)
-        return found is not None and found.part.gateway is not None
 
 
 def guests(
@@ -54,17 +34,15 @@ def guests(
     :param before: those that were made of `was`, by the same settings
     """
     keys = _touched(was, now)
-    owners = _owners(was, now, keys)
-    asking = [
-        each
-        for each in now.rows.interfaces_of(owners)
-        if now.serves(each.network_id)
-    ]
-    names = renamed(before.names, owners, asking)
-    others = differing(before.names.faults, names.faults)
-    keys.update(each.uuid for each in now.rows.interfaces_of(others))
+    names = network_names(before.names, was, now)
+    keys.update(
+        each.uuid
+        for network, instance in names.asked
+        for each in now.rows.interfaces_of((instance,))
+        if each.network_id == network
+    )
     if not keys:
-        return before
+        return replace(before, names=names)
     parts, warnings = dict(before.parts), dict(before.warnings)
     for key in keys:
         made = _made(key, now, names, settings)
@@ -108,24 +86,15 @@ def _touched(was: Ground, now: Ground) -> set[str]:
     return keys
 
 
-def _owners(was: Ground, now: Ground, keys: set[str]) -> set[str]:
-    """The instances that have, or had, one of these interfaces."""
-    return {
-        rows.interfaces[key].instance_uuid
-        for rows in (was.rows, now.rows)
-        for key in keys
-        if key in rows.interfaces
-    }
-
-
 def _made(
-    key: str, now: Ground, names: Names, settings: Settings
+    key: str, now: Ground, names: NetworkNames, settings: Settings
 ) -> PlannedGuest | None:
     """What an interface is here; none where it or its network is not."""
     interface = now.rows.interfaces.get(key)
     if interface is None or interface.network_id not in now.networks:
         return None
     binding = now.rows.bindings.get(key)
+    whose = interface.network_id, interface.instance_uuid
     rows = GuestRows(
         interface=interface,
         network=now.networks[interface.network_id].fit,
@@ -133,12 +102,13 @@ def _made(
         plug=binding.plug if binding else None,
         is_elsewhere=key in now.rows.elsewhere,
         is_served=now.serves(interface.network_id),
-        name=names.of(interface.instance_uuid),
+        name=names.of(*whose),
         groups=_known(interface.security_group_ids, now.rows.groups),
         is_found=_is_found(binding),
         is_routed=now.routes(interface.network_id),
     )
-    return planned_guest(rows, settings)
+    made = planned_guest(rows, settings)
+    return replace(made, warnings=made.warnings + names.lines(*whose))
 
 
 def _is_found(binding: Binding | None) -> bool:

@@ -9,6 +9,7 @@ from flatnet.state.mappings import renewed
 from flatnet.state.rows import (
     Binding,
     Interface,
+    NamedInstance,
     Network,
     SecurityGroup,
     Snapshot,
@@ -16,6 +17,7 @@ from flatnet.state.rows import (
 )
 from flatnet.state.scope import Covered, KnownGroups, Scope
 from flatnet.state.sliced_collections import SlicedMap
+from flatnet.state.told_networks import told_networks
 
 Owned = TypeVar("Owned", Interface, Binding)
 
@@ -25,9 +27,9 @@ class Kept:
     """All rows that concern a host, as they were read last.
 
     Networks and groups by id, interfaces and bindings by the uuid of the
-    interface, members by group and instance.  `owned` has the interfaces of
-    each instance, here or bound, and `sources` the ids of the groups that
-    rules here name.
+    interface, members by group and instance, `named` by network and instance.
+    `owned` has the interfaces of each instance, here or bound, and `sources`
+    the ids of the groups that rules here name.
     """
 
     networks: Mapping[int, Network] = field(default_factory=dict)
@@ -38,6 +40,9 @@ class Kept:
     members: SlicedMap[tuple[int, str], SourceMember] = field(
         default_factory=SlicedMap
     )
+    named: SlicedMap[tuple[int, str], NamedInstance] = field(
+        default_factory=SlicedMap
+    )
     elsewhere: frozenset[str] = frozenset()
     owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sources: frozenset[int] = frozenset()
@@ -46,6 +51,11 @@ class Kept:
     def group_ids(self) -> frozenset[int]:
         """The groups that somebody here is in, or that rules here name."""
         return self.sources | self.groups.keys()
+
+    @property
+    def told(self) -> frozenset[int]:
+        """The networks whose names this host tells, by id."""
+        return told_networks(self.networks.values(), self.addresses)
 
     def interfaces_of(self, instances: Iterable[str]) -> list[Interface]:
         """Return the interfaces here of some instances."""
@@ -65,7 +75,9 @@ class Kept:
                 for each in self.interfaces.values()
                 if not scope.members.isdisjoint(each.security_group_ids)
             )
-        return KnownGroups(frozenset(self.groups), self.sources, here)
+        return KnownGroups(
+            frozenset(self.groups), self.sources, here, self.told
+        )
 
 
 def kept(before: Kept, rows: Snapshot, covered: Covered) -> Kept:
@@ -102,7 +114,11 @@ def kept(before: Kept, rows: Snapshot, covered: Covered) -> Kept:
         owned=_owned(before, rows, covered),
         sources=before.sources if groups is before.groups else _named(groups),
     )
-    return replace(found, members=_members(before, found, rows, covered))
+    return replace(
+        found,
+        members=_members(before, found, rows, covered),
+        named=_named_instances(before, found, rows, covered),
+    )
 
 
 def rebound(
@@ -245,3 +261,22 @@ def _members(
         left = (before.sources - sources) | covered.sources
         gone.update(key for key in before.members if key[0] in left)
     return before.members.changed(new, gone)
+
+
+def _named_instances(
+    before: Kept, found: Kept, rows: Snapshot, covered: Covered
+) -> SlicedMap[tuple[int, str], NamedInstance]:
+    """Whom the networks know whose names are told here."""
+    was, told = before.told, found.told
+    new = {
+        (each.network_id, each.instance_uuid): each
+        for each in rows.named
+        if each.network_id in told
+    }
+    gone = set(product(was, covered.instances))
+    if covered.everything:
+        gone.update(before.named)
+    elif covered.named or was != told:
+        left = (was - told) | covered.named
+        gone.update(key for key in before.named if key[0] in left)
+    return before.named.changed(new, gone)

@@ -12,11 +12,12 @@ from typing import Generic, TypeVar
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
-from flatnet.plan.dns_names import Names
-from flatnet.plan.guests import Ground, Guests, guests
+from flatnet.plan.ground import Ground
+from flatnet.plan.guests import Guests, guests
 from flatnet.plan.host import host_part
 from flatnet.plan.kept_rows import Kept
 from flatnet.plan.network import PlannedNetwork, planned_network
+from flatnet.plan.network_names import NetworkNames
 from flatnet.plan.openings import PlannedGroup, planned_group
 from flatnet.plan.port import port_name, with_ports
 from flatnet.state.filtering import Group
@@ -73,9 +74,9 @@ class Planned:
     def ports_left(self, after: "Planned") -> set[str]:
         """The names of ports that are nobody's in a plan after this one."""
         old, new = self.parts, after.parts
-        left = old.guests.keys() - new.guests.keys()
-        names = {old.guests[key].port.name for key in left}
-        return {*names, *old.gone.values()} - {*new.gone.values()}
+        gone = old.guests.keys() - new.guests.keys()
+        left = {old.guests[key].port.name for key in gone}
+        return {*left, *old.gone.values()} - {*new.gone.values()}
 
     def warnings(self) -> Iterator[str]:
         """Lines about rows; they change nothing."""
@@ -83,7 +84,6 @@ class Planned:
             yield from network.value.fit.warnings
         for _, lines in sorted(self.guests.warnings.items()):
             yield from lines
-        yield from self.guests.names.lines
         for group_id, group in sorted(self.groups.items()):
             for rule_id, reason in group.value.reasons:
                 yield self._left_out(group_id, rule_id, reason)
@@ -136,8 +136,7 @@ def planned(
     networks = _networks(before, rows, settings, uplinks)
     values = _values(networks)
     groups = _groups(before, rows)
-    ground = Ground(rows, values)
-    here = guests(before.guests, before.ground, ground, settings)
+    here = guests(before.guests, before.ground, Ground(rows, values), settings)
     return Planned(
         rows=rows,
         parts=Parts(
@@ -147,6 +146,7 @@ def planned(
             gone=_gone(rows),
             groups=_group_parts(before, groups),
             members=_members(before, rows),
+            names=here.names.slices,
         ),
         guests=here,
         uplinks=dict(uplinks),
@@ -175,7 +175,7 @@ def _nothing(settings: Settings) -> Planned:
     return Planned(
         rows=Kept(),
         parts=Parts(host_part((), settings)),
-        guests=Guests(Names(settings.dhcp_domain)),
+        guests=Guests(NetworkNames(settings.dhcp_domain)),
     )
 
 

@@ -58,7 +58,7 @@ def fit_interface(
     outside = tuple(
         text
         for text in interface.addresses
-        if of_family((text,), 4) and not _is_hosts(text, network)
+        if of_family((text,), 4) and not is_hosts(text, network.cidr)
     )
     kept = tuple(
         each if "/" in each else _written(each)
@@ -91,7 +91,7 @@ def _fault(network: Network, host_address: str | None) -> str:
         return f"cidr {network.cidr!r} is no IPv4 range such as 10.0.0.0/24"
     if not network.uuid.replace("-", "").isalnum():
         return f"uuid {network.uuid!r} is none"
-    if host_address is not None and not _is_hosts(host_address, network):
+    if host_address is not None and not is_hosts(host_address, network.cidr):
         return (
             f"the address {host_address!r} of this host in fixed_ips is no "
             f"host's address in {network.cidr}"
@@ -160,13 +160,13 @@ def _is_address(text: str) -> bool:
     return bool(of_family((text,), 4) or of_family((text,), 6))
 
 
-def _is_hosts(text: str, network: Network) -> bool:
-    """Whether a machine of the network can have this IPv4 address."""
+def is_hosts(text: str, cidr: str) -> bool:
+    """Whether a machine of a network can have this IPv4 address."""
     if not of_family((text,), 4):
         return False
-    cidr, ends = _range(network.cidr)
+    network, ends = _range(cidr)
     address = ipaddress.IPv4Address(text)
-    return address in cidr and address not in ends
+    return address in network and address not in ends
 
 
 @lru_cache(_REMEMBERED)

@@ -1,13 +1,21 @@
 """The plan of a whole host, put together of its parts."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from flatnet.state.filtering import Filter
 from flatnet.state.guest_orders import Arranged
 from flatnet.state.name_index import NameIndex
 from flatnet.state.parts import Parts
-from flatnet.state.plan import Bridge, Forwarding, Guard, Plan, Port
+from flatnet.state.plan import (
+    Bridge,
+    Forwarding,
+    Guard,
+    NamesSlice,
+    Plan,
+    Port,
+)
 from flatnet.state.sources import Sources
 
 
@@ -21,8 +29,13 @@ def composed(
     """
     guests = sources.guests
     guests.follow(parts.guests)
+    elsewhere = _elsewhere(parts)
     servers = [
-        replace(each.server, hosts=guests.hosts[key].values)
+        replace(
+            each.server,
+            hosts=guests.hosts[key].values,
+            elsewhere=elsewhere.get(key, ()),
+        )
         for key, each in parts.networks.items()
         if each.server
     ]
@@ -46,6 +59,17 @@ def composed(
         in_use=parts.host.in_use,
         arranged=_named(bridges, guests),
     )
+
+
+def _elsewhere(parts: Parts) -> Mapping[int, tuple[NamesSlice, ...]]:
+    """The slices of names by network, each by number."""
+    found = defaultdict(list)
+    for each in parts.names.values():
+        found[each.network].append(each)
+    return {
+        network: tuple(sorted(slices, key=lambda each: each.number))
+        for network, slices in found.items()
+    }
 
 
 def _named(

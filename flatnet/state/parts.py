@@ -7,7 +7,7 @@ they alone go from the daemon to the applier.
 
 Keys: networks and groups by their ids, guests by the uuids of their
 interfaces, members of source groups by the id and the uuid of the instance,
-with a blank between.
+with a blank between, and slices of a network's names by its id and theirs.
 """
 
 from collections.abc import Mapping
@@ -30,6 +30,7 @@ from flatnet.state.plan import (
     Forwarding,
     GuardedNetwork,
     GuardedPort,
+    NamesSlice,
     Port,
 )
 from flatnet.state.sliced_collections import SlicedMap
@@ -102,6 +103,7 @@ class Parts:
     gone: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[int, Group] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=SlicedMap)
+    names: Mapping[str, NamesSlice] = field(default_factory=SlicedMap)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Dropped:
     gone: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
     members: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 _KINDS = tuple(each.name for each in fields(Dropped))

@@ -92,12 +92,27 @@ class DhcpHost:
 
 
 @dataclass(frozen=True, slots=True)
+class NamesSlice:
+    """What some instances of a network are called that other hosts serve.
+
+    Those whose addresses lie in one part of its range, counted by `number`;
+    `names` are pairs of address and name, without a domain, by address.
+    `network` is the id.
+    """
+
+    network: int
+    number: int
+    names: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DhcpServer:
     """One dnsmasq: it serves `hosts` on `bridge` and nobody else.
 
     `address` is what it listens on, `router` what it hands out as the
     gateway, `servers` where it forwards names to (empty: as the host does),
     `releases` whether leases that none of `hosts` has are released.
+    `elsewhere` are names that it tells beside those of `hosts`, by number.
     """
 
     bridge: str
@@ -110,6 +125,7 @@ class DhcpServer:
     servers: tuple[str, ...] = ()
     hosts: tuple[DhcpHost, ...] = ()
     releases: bool = True
+    elsewhere: tuple[NamesSlice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,21 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedInstance:
+    """A living instance anywhere that has a leased address in a network.
+
+    `instance_id` ascends as instances are made.  `addresses` are those that
+    are leased, IPv4, one for each of its interfaces there.
+    """
+
+    network_id: int
+    instance_uuid: str
+    hostname: str | None = None
+    instance_id: int | None = None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SecurityRule:
     """A row of `security_group_rules`, as it was written.
 
@@ -196,7 +211,8 @@ class Snapshot:
     bound here.
     `host_addresses` maps a network's id to the address of its bridge on
     this host.  `members` are those of the groups that rules name, on all
-    hosts.
+    hosts, and `named` the instances, on all hosts, of the networks whose
+    names this host tells.
     """
 
     host: str
@@ -208,6 +224,7 @@ class Snapshot:
     bindings: tuple[Binding, ...] = ()
     elsewhere: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
+    named: tuple[NamedInstance, ...] = ()
 
 
 @lru_cache(_REMEMBERED)

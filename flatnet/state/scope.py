@@ -67,23 +67,25 @@ def of_hint(
 
 @dataclass(frozen=True)
 class KnownGroups:
-    """What is known of groups, by id.
+    """What is known of groups and of names, by id.
 
     `groups` are those of somebody here, `sources` those whose members are
-    known; `here` are the instances that were here and in one of the groups
-    of a scope's `members`.
+    known, `named` the networks whose names are; `here` are the instances that
+    were here and in one of the groups of a scope's `members`.
     """
 
     groups: frozenset[int] = frozenset()
     sources: frozenset[int] = frozenset()
     here: frozenset[str] = frozenset()
+    named: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Covered:
     """Whose rows a read has all of: what is not among them is no more.
 
-    `sources` are the groups all of whose members were read.
+    `sources` are the groups all of whose members were read, `named` the
+    networks all of whose names were.
     """
 
     everything: bool = False
@@ -91,3 +93,4 @@ class Covered:
     networks: frozenset[int] = frozenset()
     groups: frozenset[int] = frozenset()
     sources: frozenset[int] = frozenset()
+    named: frozenset[int] = frozenset()

@@ -113,7 +113,7 @@ def test_a_member_that_nobody_named_has_its_address_alone(world, told):
     world._join(trusted, there.uuid)
     if told == "of rules":
         world.trust(web, trusted)
-    world.look(scope)
+    world.look(scope, unnamed=True)
     assert here.uuid not in {
         each.instance_uuid for each in world.known.interfaces.values()
     }
@@ -142,8 +142,8 @@ def test_a_scope_of_one_costs_one_query(world):
     scope = world.come(chance)
     asked = []
 
-    def count(connection, cursor, statement, *rest):
-        if statement.lstrip().startswith("SELECT"):
+    def count(_connection, _cursor, statement, *_rest):
+        if "SELECT" in statement:
             asked.append(statement)
 
     event.listen(world.database._reading, "before_cursor_execute", count)

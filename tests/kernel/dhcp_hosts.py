@@ -15,6 +15,7 @@ from pathlib import Path
 
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.elsewhere import Elsewhere
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.state.plan import DhcpServer
@@ -35,8 +36,8 @@ MAC_1 = "fa:16:3e:00:00:01"
 MAC_2 = "fa:16:3e:00:00:02"
 
 
-def _in_turn(wanted, **named):
-    known = Running(), Texts(), Leases()
+def _in_turn(wanted, rest, **named):
+    known = Running(), Texts(), Leases(), Elsewhere(rest)
     return [apply_dhcp(servers, *known, **named) for servers in wanted]
 
 
@@ -86,11 +87,15 @@ class Host:
         (changes,) = self.in_turn(servers, skip=skip)
         return changes
 
-    def in_turn(self, *wanted, skip=()):
-        """Serve some, then others, by one process; return all changes."""
+    def in_turn(self, *wanted, skip=(), rest=0.0):
+        """Serve some, then others, by one process; return all changes.
+
+        `rest` are the seconds that names of other hosts wait, for each.
+        """
         return self.namespace.call(
             _in_turn,
             wanted,
+            rest,
             networks_path=str(self.path),
             config_file=self.config_file,
             skip=frozenset(skip),

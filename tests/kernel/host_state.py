@@ -277,9 +277,10 @@ def _sysctl(name):
 
 def _files(directory):
     return {
-        path.name: path.read_text()
-        for path in sorted(Path(directory).glob("flatnet-*"))
+        str(path.relative_to(directory)): path.read_text()
+        for path in sorted(Path(directory).rglob("*"))
         if path.suffix in (".hosts", ".names")
+        or path.parent.suffix == ".elsewhere"
     }
 
 

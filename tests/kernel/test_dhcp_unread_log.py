@@ -10,6 +10,7 @@ from dhcp_hosts import ACK, DISCOVER, MAC_1, OFFER, ask, line, serving_host
 
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.elsewhere import Elsewhere
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 
@@ -49,7 +50,9 @@ def applied(log, directory, *arguments, **named):
         (directory / name).touch()
         _mount("--bind", source, directory / name)
     _mount("--rbind", directory, "/dev")
-    return apply_dhcp(*arguments, Running(), Texts(), Leases(), **named)
+    return apply_dhcp(
+        *arguments, Running(), Texts(), Leases(), Elsewhere(), **named
+    )
 
 
 def _mount(*words):

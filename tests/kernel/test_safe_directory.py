@@ -9,6 +9,7 @@ from flatnet.apply import files, safe_directory
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.dhcp import apply_dhcp
+from flatnet.apply.dhcp.elsewhere import Elsewhere
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.exceptions import HostSetupError
@@ -121,7 +122,9 @@ SERVER = dhcp_server(
 )
 
 
-@pytest.mark.parametrize("kind", ["hosts", "opts", "names", "leases", "pid"])
+@pytest.mark.parametrize(
+    "kind", ["hosts", "opts", "names", "elsewhere", "leases", "pid"]
+)
 def test_links_are_replaced_or_refused_and_never_followed(
     namespace, tmp_path, kind
 ):
@@ -144,6 +147,7 @@ def test_links_are_replaced_or_refused_and_never_followed(
             Running(),
             Texts(),
             Leases(),
+            Elsewhere(),
             networks_path=str(networks),
             config_file="",
             skip=frozenset(),
@@ -151,7 +155,8 @@ def test_links_are_replaced_or_refused_and_never_followed(
 
     apply(SERVER)
     assert victim.read_text() == "dear"
-    link.unlink(missing_ok=True)
+    if not link.is_dir():
+        link.unlink(missing_ok=True)
     apply()
 
 

@@ -4,6 +4,7 @@ Every test finds nothing allowed, and leaves it so.
 """
 
 import contextlib
+import ipaddress
 import itertools
 import re
 from dataclasses import replace
@@ -51,6 +52,51 @@ def test_instances_reach_their_host_and_the_outside(cloud, lab):
         assert placed.guest.resolve(name) == placed.address
         assert placed.guest.ping(gateway)
         assert placed.guest.ping(OUTSIDE_ADDRESS)
+
+
+def test_names_and_reverse_names_are_those_of_all_hosts(cloud, lab):
+    guests = cloud.guests
+    rename = "UPDATE instances SET hostname = ? WHERE uuid = ?"
+
+    def known(**called):
+        """Whom each guest knows, by name and by address."""
+        return {
+            (asking, name, placed.guest.resolve(f"{called.get(name, name)}."))
+            for asking, placed in guests.items()
+            for name in guests
+        } | {
+            (asking, name, reverse_name(placed.guest, guests[name].address))
+            for asking, placed in guests.items()
+            for name in guests
+        }
+
+    def wanted(**called):
+        domain = "novalocal"
+        return {
+            pair
+            for asking, name in itertools.product(guests, guests)
+            for pair in (
+                (asking, name, guests[name].address),
+                (asking, name, f"{called.get(name, name)}.{domain}"),
+            )
+        }
+
+    eventually(known, wanted())
+    try:
+        cloud.sql(rename, ("renamed", guests["vm_3"].uuid))
+        new = {"vm_3": "renamed"}
+        eventually(lambda: known(**new), wanted(**new))
+        for placed in guests.values():
+            assert placed.guest.resolve("vm_3.") == ""
+    finally:
+        cloud.sql(rename, ("vm_3", guests["vm_3"].uuid))
+
+
+def reverse_name(guest, address):
+    """The name that a guest's server has for an address; empty: none."""
+    of = ipaddress.ip_address(address).reverse_pointer
+    said = guest.attempt(["busybox", "nslookup", "-type=ptr", of]).stdout
+    return "".join(re.findall(r"name = (\S+)", said))
 
 
 def test_a_group_made_with_the_tool_lets_in_what_it_says(cloud, lab):

@@ -154,7 +154,8 @@ def test_who_may_not_have_a_name_takes_it_from_nobody():
     assert warnings == ()
 
 
-def test_a_name_is_one_across_the_networks_of_a_host():
+def test_a_name_is_one_in_each_network():
+    """Hosts have other networks, and all are to agree."""
     other = network(id=2, bridge="br200", cidr="10.1.0.0/24")
     far = interface(2, hostname="VM_1", network_id=2, addresses=("10.1.0.2",))
     rows = snapshot(
@@ -163,8 +164,8 @@ def test_a_name_is_one_across_the_networks_of_a_host():
         host_addresses=((1, "10.0.0.1"), (2, "10.1.0.1")),
     )
     found, warnings = servers(rows, settings(), {**MTUS, "br200": 1500})
-    assert [each.hosts[0].name for each in found] == ["vm_1", None]
-    assert len(warnings) == 1
+    assert [each.hosts[0].name for each in found] == ["vm_1", "VM_1"]
+    assert warnings == ()
 
 
 def test_a_line_of_a_leases_file_that_is_none_is_passed_over():
@@ -207,14 +208,16 @@ def test_the_command_line():
         "--dhcp-option=26,1500",
         "--dhcp-leasefile=/n/flatnet-br100.leases",
         "--no-ping",
+        "--log-async=100",
         "--no-hosts",
         "--addn-hosts=/n/flatnet-br100.names",
+        "--addn-hosts=/n/flatnet-br100.elsewhere",
         "--domain-needed",
-        "--dns-forward-max=10000",
-        "--log-async=100",
+        "--rev-server=10.0.0.0/22",
         "--domain=novalocal",
         "--expand-hosts",
         "--local=/novalocal/",
+        "--dns-forward-max=10000",
         "--no-resolv",
         "--strict-order",
         "--server=192.0.2.53",

@@ -161,9 +161,7 @@ def test_what_is_read_again_and_equal_stays_the_same():
     assert again.interfaces is first.interfaces
     assert again.bindings is first.bindings
     other = replace(interface(2), hostname="other")
-    changed = kept(
-        first, replace(rows, interfaces=(interface(1), other)), WHOLE
-    )
+    changed = kept(first, snapshot(interfaces=(interface(1), other)), WHOLE)
     one, two = interface(1).uuid, interface(2).uuid
     assert changed.interfaces[one] is first.interfaces[one]
     assert changed.interfaces[two] is other

@@ -22,7 +22,9 @@ def guest():
 
 
 def received():
-    parts = Parts(HostPart("node1"), guests={VIF: guest()}, members={})
+    parts = Parts(
+        HostPart("node1"), guests={VIF: guest()}, members={}, names={}
+    )
     work = channel.Work(number=1, delta=Delta(parts))
     body = msgspec.json.encode(channel.Request(work=work))
     request = msgspec.json.decode(body, type=channel.Request)

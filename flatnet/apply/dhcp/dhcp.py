@@ -37,6 +37,7 @@ from flatnet.apply import files
 from flatnet.apply.dhcp import config as dnsmasq_config
 from flatnet.apply.dhcp import dnsmasq, dnsmasq_files
 from flatnet.apply.dhcp.daemons import Dnsmasq, Running, status, stopped
+from flatnet.apply.dhcp.elsewhere import Elsewhere
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.sockets import dhcp_devices
 from flatnet.apply.dhcp.starting import start
@@ -52,6 +53,7 @@ def apply_dhcp(
     known: Running,
     texts: Texts,
     leases: Leases,
+    elsewhere: Elsewhere,
     *,
     networks_path: str,
     config_file: str,
@@ -59,8 +61,7 @@ def apply_dhcp(
 ) -> Changes:
     """Run just these servers; `skip` names bridges that are not ready.
 
-    :param known: the processes found before, `texts` and `leases` their files
-    :param config_file: a further file for dnsmasq, or empty
+    :param known: processes, and the next three their files, found before
     """
     known.taken.clear()
     running, wanted = known.find(networks_path), {s.bridge: s for s in servers}
@@ -69,10 +70,9 @@ def apply_dhcp(
         present, server = running.get(bridge, ()), wanted.get(bridge)
         try:
             if server is None:
-                parts.append(_stopped(bridge, present, known))
-                texts.forget(bridge)
+                parts.append(_stopped(bridge, present, known, texts))
                 continue
-            parts.append(dnsmasq_files.written(server, texts, networks_path))
+            parts += _written(server, texts, elsewhere, networks_path)
             served = _served(
                 *(server, present, known),
                 networks_path=networks_path,
@@ -80,13 +80,28 @@ def apply_dhcp(
             )
             parts.append(served.changes)
             used[bridge] = os.path.basename(served.config)
-            if server.releases:
-                parts.append(Changes(leases.release(server, networks_path)))
+            parts += _released(server, leases, networks_path)
         except (HostSetupError, OSError, ValueError) as error:
             parts.append(_failed(bridge, str(error)))
     parts += _lost(used, known.find(networks_path))
-    parts.append(dnsmasq_files.remove_files(set(wanted), used, networks_path))
-    return joined(*parts)
+    removed = dnsmasq_files.remove_files(set(wanted), used, networks_path)
+    done = joined(*parts, removed)
+    elsewhere.note(servers, done.reloaded, networks_path)
+    return done
+
+
+def _written(
+    server: DhcpServer, texts: Texts, elsewhere: Elsewhere, networks_path: str
+) -> Iterator[Changes]:
+    yield dnsmasq_files.written(server, texts, networks_path)
+    yield elsewhere.written(server, networks_path)
+
+
+def _released(
+    server: DhcpServer, leases: Leases, networks_path: str
+) -> Iterator[Changes]:
+    if server.releases:
+        yield Changes(leases.release(server, networks_path))
 
 
 def _resumed(known: Running) -> Iterator[Changes]:
@@ -267,8 +282,9 @@ def _stop(daemons: tuple[Dnsmasq, ...], known: Running) -> None:
 
 
 def _stopped(
-    bridge: str, daemons: tuple[Dnsmasq, ...], known: Running
+    bridge: str, daemons: tuple[Dnsmasq, ...], known: Running, texts: Texts
 ) -> Changes:
     """Stop those of a bridge that is served no more."""
     _stop(daemons, known)
+    texts.forget(bridge)
     return Changes((_done(Verb.STOPPED, bridge),))

@@ -27,7 +27,11 @@ The choices, and what taught them:
   that file, which wins over the admin's own `dhcp-option`.
 * `--log-async`: who reads its log may stop, and DHCP goes on.
 * Names stand in a file of their own too, for dnsmasq resolves a name of the
-  hosts file only once it has leased the address.
+  hosts file only once it has leased the address; those of guests of other
+  hosts stand in a directory of files.
+* `--rev-server` without a server, as `--local` of the domain: who is asked for
+  an address of the network, or for a name in its domain, that is nobody's says
+  so himself, and asks nobody.
 """
 
 import ipaddress
@@ -36,7 +40,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from flatnet.exceptions import HostSetupError
-from flatnet.state.plan import DhcpHost, DhcpServer
+from flatnet.state.plan import DhcpHost, DhcpServer, NamesSlice
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -105,6 +109,21 @@ def _tag(place: int, octet: str) -> str:
     return f"flatnet{place}{octet}"
 
 
+def elsewhere_text(names: NamesSlice, cidr: str) -> str:
+    """The text of a file that says what guests of other hosts are called.
+
+    :param cidr: the network, whose addresses alone may be named
+    :raises HostSetupError: a value cannot stand there
+    """
+    network = ipaddress.IPv4Network(cidr)
+    for address, name in names.names:
+        if not _NAME.fullmatch(name):
+            raise HostSetupError(f"{name!r} is no hostname")
+        if ipaddress.IPv4Address(address) not in network:
+            raise HostSetupError(f"{address} is not of {network}")
+    return "".join(f"{address} {name}\n" for address, name in names.names)
+
+
 def leases(text: str) -> list[tuple[str, str]]:
     """MAC and address of each lease in the text of a leases file.
 
@@ -126,7 +145,8 @@ def arguments(
 
     :raises HostSetupError: a value cannot stand there; or ValueError
     """
-    return _arguments(replace(server, hosts=()), networks_path, config_file)
+    alone = replace(server, hosts=(), elsewhere=())
+    return _arguments(alone, networks_path, config_file)
 
 
 @lru_cache(_REMEMBERED)
@@ -162,23 +182,24 @@ def _arguments(
         f"--dhcp-option=26,{int(server.mtu)}",
         f"--dhcp-leasefile={file('leases')}",
         "--no-ping",
-        "--no-hosts",
-        f"--addn-hosts={file('names')}",
-        "--domain-needed",
-        f"--dns-forward-max={_FORWARDED}",
         f"--log-async={_LOG_LINES}",
-        *_domain_arguments(server.domain),
+        "--no-hosts",
+        *(f"--addn-hosts={file(kind)}" for kind in ("names", "elsewhere")),
+        *_ours(server.domain, network),
+        f"--dns-forward-max={_FORWARDED}",
         *_forwarders(server.servers),
     )
 
 
-def _domain_arguments(domain: str) -> tuple[str, ...]:
+def _ours(domain: str, network: ipaddress.IPv4Network) -> tuple[str, ...]:
+    """What is answered here, also that there is no such name."""
     if not _DOMAIN.fullmatch(domain):
         raise HostSetupError(f"{domain!r} is no domain")
+    reverse = ("--domain-needed", f"--rev-server={network}")
     if not domain:
-        return ()
-    # Ours to answer, also that there is no such name.
-    return (f"--domain={domain}", "--expand-hosts", f"--local=/{domain}/")
+        return reverse
+    named = (f"--domain={domain}", "--expand-hosts", f"--local=/{domain}/")
+    return (*reverse, *named)
 
 
 def _forwarders(servers: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from flatnet.apply import files
 from flatnet.apply.dhcp import config as dnsmasq_config
-from flatnet.apply.dhcp import dnsmasq
+from flatnet.apply.dhcp import dnsmasq, elsewhere
 from flatnet.apply.dhcp.texts import Texts
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -17,6 +17,7 @@ from flatnet.state.plan import DhcpServer
 
 _KINDS = (
     *("hosts", "names", "opts", "macs", "pid", "leases", "reload"),
+    *(elsewhere.KIND, elsewhere.MARK),
     dnsmasq_config.REFUSED,
 )
 # What does not depend on who is served.
@@ -81,6 +82,13 @@ def remove_files(
             or (is_copy and used.get(bridge, name) != name)
         )
         if stale or name.startswith(".flatnet-"):
-            files.remove(f"{networks_path}/{name}")
+            _remove(f"{networks_path}/{name}")
             made.append(Effect(Surface.FILE, Verb.REMOVED, name))
     return Changes(tuple(made))
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        elsewhere.remove(path)
+    else:
+        files.remove(path)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from flatnet.apply.dhcp import dnsmasq
 from flatnet.apply.dhcp.daemons import Running
+from flatnet.apply.dhcp.elsewhere import MARK
 from flatnet.apply.files import stamp
 from flatnet.state.plan import DhcpServer
 
@@ -26,7 +27,8 @@ def stamps(
     """Return what is the same as long as nobody wrote what a pass looks at.
 
     That is which servers run, their files, the marks of those that are to
-    read them again, what lies beside them and the admin's own file.
+    read them again, what lies beside them and the admin's own file.  Nothing
+    is the same while names wait until they may be read.
     """
     return (
         known.find(networks_path),
@@ -39,7 +41,12 @@ def stamps(
                 os.path.lexists(
                     dnsmasq.path(networks_path, each.bridge, "reload")
                 ),
+                _waits(dnsmasq.path(networks_path, each.bridge, MARK)),
             )
             for each in servers
         ],
     )
+
+
+def _waits(mark: str) -> object:
+    return object() if os.path.lexists(mark) else None

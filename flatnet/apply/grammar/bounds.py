@@ -42,6 +42,7 @@ def check_bounds(plan: Plan) -> None:
         ("ports in the guard", _MANY, (guarded,)),
         ("DHCP hosts", _MANY, [each.hosts for each in plan.dhcp_servers]),
         ("name servers", _FEW, [each.servers for each in plan.dhcp_servers]),
+        ("names", _MANY, [each.elsewhere for each in plan.dhcp_servers]),
         ("openings", _RULES, [each.openings for each in rules.groups]),
         ("members", _MEMBERS, [each.addresses for each in rules.members]),
         ("devices", _FEW, (rules.outside.forwards or (),)),

@@ -20,7 +20,7 @@ from flatnet.apply.grammar.needs import check_in_use
 from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure, guest_key, network_key
-from flatnet.state.effects import Surface
+from flatnet.state.effects import Subject, Surface
 from flatnet.state.name_index import amended
 from flatnet.state.plan import (
     Bridge,
@@ -29,6 +29,7 @@ from flatnet.state.plan import (
     Guard,
     GuardedNetwork,
     GuardedPort,
+    NamesSlice,
     Plan,
     Port,
 )
@@ -36,6 +37,9 @@ from flatnet.state.plan import (
 _MTU = range(68, 65536)
 _SECONDS = range(1, 1 << 31)
 _IDS = range(10**18)
+_LONGEST_ID = 20
+# Of the widest range.
+_SLICES = range(1 << 24)
 _TIMES = range(101)
 _LONGEST_HOST = 255
 _LONGEST_FAULT = 500
@@ -247,7 +251,26 @@ def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
         uuids, key = (host.instance_uuid,), guest_key(host.uuid)
         return Failure(called, _MEND, uuids, key)
 
-    return replace(server, hosts=found.kept(server.hosts, _check_host, named))
+    return replace(
+        server,
+        hosts=found.kept(server.hosts, _check_host, named),
+        elsewhere=found.kept(server.elsewhere, _check_names, _unnamed),
+    )
+
+
+def _check_names(names: NamesSlice) -> None:
+    values.integer(names.network, _IDS)
+    values.integer(names.number, _SLICES)
+    few("names", names.names)
+    for address, name in names.names:
+        values.ipv4(address)
+        values.hostname(name)
+
+
+def _unnamed(names: NamesSlice) -> Failure:
+    """Names that are left out are those of guests of other hosts."""
+    key = ascii(names.network)[:_LONGEST_ID]
+    return Failure(Subject(Surface.DHCP, f"names of network {key}"), _MEND)
 
 
 def _check_host(host: DhcpHost) -> None:

@@ -133,6 +133,23 @@ def test_what_was_recorded_is_no_news_again(world):
     world.look(NOTHING)
 
 
+def test_who_is_found_is_looked_at_for_its_floating_address(world):
+    """Where that is depends on where the guest is."""
+    world.look(world.come(random.Random(1)))
+    world.look(world.lead(random.Random(1)))
+    (instance,) = world.instances
+    found = {"kind": "tap", "carrier": True}
+    ports = tuple(
+        FoundPort(port_name(uuid), "up", **found)
+        for uuid in world.known.interfaces
+    )
+    record = world.rows.record
+    world.known, more = record(world.known, Changes(ports=ports))
+    assert more == Scope(instances=frozenset((instance.uuid,)))
+    world.look(more)
+    assert record(world.known, Changes(ports=ports))[1] == NOTHING
+
+
 def test_a_scope_of_one_costs_one_query(world):
     """However many there are on the host."""
     chance = random.Random(1)

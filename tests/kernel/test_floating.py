@@ -8,7 +8,13 @@ import pytest
 from segment import ethernet, guest, probe, segment
 
 from flatnet.apply.filter.guard.libnftables import Session
-from flatnet.apply.host import HostPaths, Task, Tools, apply_task
+from flatnet.apply.host import (
+    HostPaths,
+    Task,
+    Tools,
+    apply_rules,
+    apply_task,
+)
 from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.effects import Effect, Surface, Verb
 from flatnet.state.rows import FloatingIp, SecurityGroup, SecurityRule
@@ -65,6 +71,15 @@ def in_worker(plans, directory):
         return [apply_task(Task(each), tools).changes for each in plans]
 
 
+def rules_alone(wanted, directory):
+    """What comes of one whose process dies soon."""
+    with Session() as session:
+        tools = Tools(
+            HostPaths(directory), session, WorkerCache(session.proven)
+        )
+        assert apply_rules(wanted, tools).failures == ()
+
+
 def applied(net, directory, *plans):
     """What was done for the last; twice is once, as a new process too."""
     *_, done, again = net.node.call(
@@ -115,11 +130,16 @@ def test_one_goes_and_nothing_of_it_lingers(net, tmp_path):
     to, by = ("udp", FIRST, 80), ("udp", "192.0.2.9", 80)
     net.outside.reaches(to)
     net.guests[1].reaches(by)
-    made = applied(net, tmp_path, plan({FIRST: 1, SECOND: 2}), plan({}))
-    assert Effect(Surface.FLOATING, Verb.REMOVED, FIRST, "from ext0") in made
-    assert addresses(net) == {"198.51.100.9"}
+    # One that died after its rules had gone leaves the rest to the next.
+    net.node.call(rules_alone, plan({SECOND: 2}), str(tmp_path))
+    assert addresses(net) == {FIRST, SECOND, "198.51.100.9"}
+    net.node.call(in_worker, [plan({SECOND: 2})], str(tmp_path))
+    assert addresses(net) == {SECOND, "198.51.100.9"}
     assert FIRST not in net.node.run("conntrack -L")
-    assert hairpins(net) == []
+    made = applied(net, tmp_path, plan({SECOND: 2}), plan({}))
+    assert Effect(Surface.FLOATING, Verb.REMOVED, SECOND, "from ext0") in made
+    assert addresses(net) == {"198.51.100.9"}
+    assert "tap00000002-00" not in hairpins(net)
     found = net.outside.reaches(to, ("tcp", FIRST, 80))
     assert "open" not in found.values()
     net.node.run("ip addr del 198.51.100.9/32 dev ext0")

@@ -112,9 +112,11 @@ class FlatManager:
         *,
         requested: Requested | None,
         macs: tuple[str, ...],
+        rxtx_factor: float | None = None,
+        port_rate: int | None = None,
     ) -> list[Json]:
         """Write the rows of an instance and bring this host to them."""
-        order = Order(instance_uuid, requested, macs)
+        order = Order(instance_uuid, requested, macs, rxtx_factor, port_rate)
         with self._asking():
             served = self._ledger.allocate(order)
         outcome = self._reconciler.serve(

@@ -201,7 +201,8 @@ class Mender:
         return known
 
     def _note_undone(self, found: Concern, moved: DeviceChanges) -> None:
-        ports = {Subject(Surface.PORT, name) for name in found.ports}
+        names = found.ports | self._tools.known.rates.undone(moved.links)
+        ports = {Subject(Surface.PORT, name) for name in names}
         for each in sorted(found.others | ports, key=str):
             self._note_repair(each, self._who(str(each.key), moved))
         now = time.monotonic()
@@ -229,9 +230,8 @@ class Mender:
             return True
         find = self._watch.devices.find
         device, bridge = find(name), find(self._subjects.ports.get(name, ""))
-        carrier = None
-        if device and bridge and device.master == bridge.index:
-            carrier = device.carrier
+        is_on = device and bridge and device.master == bridge.index
+        carrier = device.carrier if device and is_on else None
         return carrier != self._plugged.get(name)
 
     def _look_at_forwarding(self, plan: Plan) -> None:

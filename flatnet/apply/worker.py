@@ -119,6 +119,7 @@ class Worker:
                 *self._watch.sockets,
                 *self._declines.sockets,
                 *self._mender.probes.descriptors,
+                *self._tools.known.rates.descriptors,
             )
             ready = self._ready(min(self._next_probe, self._mender.due), heard)
             if not ready:

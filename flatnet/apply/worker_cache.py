@@ -18,6 +18,7 @@ from flatnet.apply.floating import FloatingAddresses
 from flatnet.apply.grammar.instances import Passed
 from flatnet.apply.link.found_ports import Finder
 from flatnet.apply.link.own_ports import OwnPorts
+from flatnet.apply.link.rates import Rates
 from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from flatnet.apply.rule_writers import OwnPrograms
 from flatnet.apply.skipped_steps import SkippedSteps
@@ -36,8 +37,8 @@ class WorkerCache:
     `unread` the families whose tables we wrote and have not read since,
     `presumed` those that count until then as what we wrote, `ports` those that
     bore our mark, `unchanged` those that need nothing, `finder` those that
-    were found up, `skipped_steps` the steps that have nothing to do,
-    `floating` where floating addresses lead.
+    were found up, `rates` what keeps the rates of ports, `skipped_steps` the
+    steps that have nothing to do, `floating` where floating addresses lead.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -58,6 +59,7 @@ class WorkerCache:
     unread: set[int] = field(default_factory=set)
     presumed: set[int] = field(default_factory=set)
     ports: OwnPorts = field(default_factory=OwnPorts)
+    rates: Rates = field(default_factory=Rates)
     skipped_steps: SkippedSteps = field(default_factory=SkippedSteps)
     floating: FloatingAddresses = field(default_factory=FloatingAddresses)
 

@@ -22,6 +22,7 @@ from flatnet.config.options import (
 )
 from flatnet.config.settings import Settings
 from flatnet.exceptions import ConfigurationError
+from flatnet.state.rows import RATES
 
 _DEVICE_NAME_LENGTH = 15
 
@@ -81,7 +82,7 @@ def _check(conf: cfg.ConfigOpts, values: dict[str, Any]) -> None:
         # As all programs write them: in small letters, with a prefix length.
         values[name] = tuple(str(kind(value)) for value in values[name])
     for name, check, what in _SINGLE:
-        _check_with(conf, name, values[name], check, what)
+        _check_with(conf, name, str(values[name]), check, what)
     for name, check, what in _OPTIONAL:
         if values[name]:
             _check_with(conf, name, values[name], check, what)
@@ -123,6 +124,11 @@ def _regex(value: str) -> object:
         raise ValueError(error) from error
 
 
+def _rate(value: str) -> None:
+    if int(value) and int(value) not in RATES:
+        raise ValueError(f"0, for none, or at least {RATES[0]} is needed")
+
+
 def _bridge(name: str) -> None:
     """Check the name of a device that is to be made."""
     _device(name)
@@ -151,6 +157,7 @@ _SINGLE: tuple[_Check, ...] = (
     ("iptables_top_regex", _regex, "a regular expression"),
     ("iptables_bottom_regex", _regex, "a regular expression"),
     ("flat_network_bridge", _bridge, "a bridge's name"),
+    ("port_rate", _rate, "a rate in bit/s"),
 )
 _OPTIONAL: tuple[_Check, ...] = (
     ("routing_source_ip", ipaddress.IPv4Address, "an address"),

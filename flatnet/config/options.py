@@ -8,6 +8,7 @@ import socket
 from oslo_config import cfg
 
 from flatnet.config.filter_options import FIREWALL_OPTIONS
+from flatnet.state.rows import RATES
 
 FLAT_MANAGER = "flatnet.manager.FlatManager"
 FLAT_DHCP_MANAGER = "flatnet.manager.FlatDHCPManager"
@@ -144,6 +145,16 @@ NETWORK_OPTIONS = [
         help="Group whose members may open the taps of instances. With a "
         "tap_owner other than root both are asked for: it must be that user, "
         "in that group. root: no group is asked for.",
+    ),
+    cfg.IntOpt(
+        "port_rate",
+        default=0,
+        min=0,
+        max=RATES[-1],
+        help="What each port of an instance may send, and take, in bit/s of "
+        "IP packets; the rxtx_factor of its allocation multiplies it, and a "
+        f"port_rate given there is taken instead. From {RATES[0]} on; 0: as "
+        "much as it can. It needs the kernel's tbf, ifb, u32 and mirred.",
     ),
     cfg.IntOpt(
         "create_unique_mac_address_attempts",

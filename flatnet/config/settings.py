@@ -27,6 +27,7 @@ class Settings:
     vif_plug: str = "tap"
     tap_owner: str = "root"
     tap_group: str = "root"
+    port_rate: int = 0
     create_unique_mac_address_attempts: int = 5
     send_arp_for_ha: bool = False
     send_arp_for_ha_count: int = 3

@@ -51,6 +51,7 @@ def allocate(
     placement: Placing,
     requested: Iterable[tuple[str, str | None]] | None = None,
     macs: Iterable[str] = (),
+    port_rate: int | None = None,
 ) -> Served:
     """Give an instance an interface with an address in each network.
 
@@ -59,6 +60,7 @@ def allocate(
 
     :param requested: (network uuid, address or none); none: all networks
     :param macs: MACs for new interfaces, in this order; then random ones
+    :param port_rate: bit/s of its interfaces, none for what it was
     :raises InstanceNotFound: no living instance has that uuid
     :raises InstanceElsewhere: its row names another host
     :raises NetworkNotFound: a requested network does not exist
@@ -71,6 +73,7 @@ def allocate(
         instance_uuid=instance_uuid,
         requested=None if requested is None else tuple(requested),
         macs=tuple(macs),
+        port_rate=port_rate,
     )
     (answer,), _ = _allocate(connection, Batch([order]), placement)
     if isinstance(answer, FlatnetError):

@@ -7,6 +7,7 @@ before it got.  One that cannot be served leaves the draft as it was.
 import uuid as uuids
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from flatnet.db import networks
 from flatnet.db.models import AnyRow
@@ -16,6 +17,7 @@ from flatnet.db.tenants import Tenant, Tenants, Vif
 from flatnet.db.vifs import Macs
 from flatnet.exceptions import FixedIpAlreadyInUse
 
+Rate = TypeVar("Rate", float | None, int | None)
 Wanted = tuple[tuple[AnyRow, str | None], ...]
 
 
@@ -23,7 +25,8 @@ Wanted = tuple[tuple[AnyRow, str | None], ...]
 class Draft:
     """Pools by their networks' ids, tenants, and MACs that can be had.
 
-    `served` are the uuids of the instances whose orders were, in turn.
+    `served` are the uuids of the instances whose orders were, in turn,
+    `rated` those of the interfaces that may send and take something else now.
     """
 
     placement: Placing
@@ -31,6 +34,7 @@ class Draft:
     tenants: Tenants
     macs: Macs
     served: tuple[str, ...] = ()
+    rated: tuple[str, ...] = ()
 
     def having(self, tenant: Tenant, vif: Vif) -> "Draft":
         """Return a draft in which an interface is new, or another one."""
@@ -69,7 +73,32 @@ def served(draft: Draft, order: Order, wanted: Wanted) -> Draft:
     # Whoever takes the next one leaves those that are asked for by name.
     for vif, address in sorted(lacking, key=lambda each: each[1] is None):
         draft = _given(draft, order, vif, address)
+    draft = _rated(draft, order)
     return draft.having_served(order.instance_uuid)
+
+
+def _rated(draft: Draft, order: Order) -> Draft:
+    """Let all interfaces of an instance have the rate that is ordered.
+
+    A new one without an order has that of the first.
+    """
+    tenant = draft.tenants.get(order.instance_uuid)
+    first = tenant.vifs[0] if tenant.vifs else Vif("", "", 0)
+    for vif in tenant.vifs:
+        known = first if vif.id is None else vif
+        rated = replace(
+            vif,
+            rxtx_factor=_ordered(order.rxtx_factor, known.rxtx_factor),
+            port_rate=_ordered(order.port_rate, known.port_rate),
+        )
+        if rated != vif:
+            draft = draft.having(draft.tenants.get(tenant.uuid), rated)
+            draft = replace(draft, rated=(*draft.rated, vif.uuid))
+    return draft
+
+
+def _ordered(wanted: Rate, known: Rate) -> Rate:
+    return known if wanted is None else wanted
 
 
 def with_one_more(draft: Draft, order: Order, network: AnyRow) -> Draft:
@@ -80,7 +109,7 @@ def with_one_more(draft: Draft, order: Order, network: AnyRow) -> Draft:
     :raises FlatnetError: why it cannot be had
     """
     draft, (vif,) = _attached(draft, order, ((network, None),))
-    draft = _given(draft, order, vif, None)
+    draft = _rated(_given(draft, order, vif, None), order)
     return draft.having_served(order.instance_uuid)
 
 

@@ -69,12 +69,16 @@ def write(connection: Connection, draft: Draft) -> None:
             "address": vif.mac,
             "network_id": vif.network_id,
             "instance_uuid": tenant.uuid,
+            "rxtx_factor": vif.rxtx_factor,
+            "port_rate": vif.port_rate,
         }
         for tenant in tenants
         for vif in tenant.vifs
         if vif.id is None
     ]
-    ids = {vif.uuid: vif.id for each in tenants for vif in each.vifs if vif.id}
+    known = [vif for each in tenants for vif in each.vifs if vif.id]
+    ids = {vif.uuid: vif.id for vif in known if vif.id}
+    vifs.rate(connection, [vif for vif in known if vif.uuid in draft.rated])
     present = draft.tenants.present
     fixed_ips.write(
         connection,

@@ -37,6 +37,8 @@ ATTACHED = (
         VIFS.c.address.label("mac"),
         VIFS.c.network_id,
         VIFS.c.instance_uuid,
+        VIFS.c.rxtx_factor,
+        VIFS.c.port_rate,
         INSTANCES.c.id.label("instance_id"),
         INSTANCES.c.hostname,
         INSTANCES.c.project_id,
@@ -136,6 +138,8 @@ def attached(
                 ),
                 security_group_ids=tuple(groups),
                 has_default_route=row is rows[0],
+                rxtx_factor=row.rxtx_factor,
+                port_rate=row.port_rate,
             ),
             networks.from_row(row),
         )
@@ -245,6 +249,8 @@ def _from_rows(
         security_group_ids=tuple(groups.get(row.instance_uuid, ())),
         has_default_route=row.interface_id in first,
         floating=floating.get(row.uuid, ()),
+        rxtx_factor=row.rxtx_factor,
+        port_rate=row.port_rate,
     )
 
 
@@ -278,6 +284,8 @@ def _rows(connection: Connection, instance_uuid: str) -> Sequence[AnyRow]:
             VIFS.c.id.label("vif_id"),
             VIFS.c.uuid.label("vif_uuid"),
             VIFS.c.address.label("mac"),
+            VIFS.c.rxtx_factor,
+            VIFS.c.port_rate,
             INSTANCES.c.hostname,
             INSTANCES.c.project_id.label("owner"),
             NETWORKS,

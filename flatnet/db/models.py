@@ -13,6 +13,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -114,6 +115,9 @@ virtual_interfaces = _table(
         nullable=False,
     ),
     Column("instance_uuid", Uuid, nullable=False),
+    # What it may send and take: a factor of the option port_rate, or bit/s.
+    Column("rxtx_factor", Double),
+    Column("port_rate", BigInteger),
     UniqueConstraint("uuid", name="uniq_virtual_interfaces0uuid"),
     UniqueConstraint("address", name="uniq_virtual_interfaces0address"),
     Index("virtual_interfaces_instance_uuid_idx", "instance_uuid"),

@@ -33,12 +33,16 @@ class Order:
 
     `requested` are pairs of a network's uuid and an address or none; none for
     all networks, or those that the instance has.  `macs` are for new
-    interfaces, in this order; then come random ones.
+    interfaces, in this order; then come random ones.  `rxtx_factor` and
+    `port_rate` are what its interfaces may send and take from now on, as
+    `Interface` has them; none: what they might so far.
     """
 
     instance_uuid: str
     requested: Requested | None = None
     macs: tuple[str, ...] = ()
+    rxtx_factor: float | None = None
+    port_rate: int | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ _COLUMNS = (
     VIFS.c.uuid.label("vif"),
     VIFS.c.address.label("mac"),
     VIFS.c.network_id,
+    VIFS.c.rxtx_factor,
+    VIFS.c.port_rate,
     FIXED_IPS.c.address,
     FIXED_IPS.c.position,
     FIXED_IPS.c.ordinal,
@@ -58,7 +60,8 @@ class Vif:
 
     `ordinal` is what its next one gets.  `id` is none where it has no row
     yet.  `binding` is the id of the row that binds it to the host, `wanted`
-    what that says, both none without one.
+    what that says, both none without one.  `rxtx_factor` and `port_rate` are
+    what it may send and take, as `Interface` has them.
     """
 
     uuid: str
@@ -69,6 +72,8 @@ class Vif:
     id: int | None = None
     binding: int | None = None
     wanted: str | None = None
+    rxtx_factor: float | None = None
+    port_rate: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,8 @@ class Tenant:
             host=self.host,
             addresses=vif.addresses,
             has_default_route=vif.uuid == self.vifs[0].uuid,
+            rxtx_factor=vif.rxtx_factor,
+            port_rate=vif.port_rate,
         )
 
 
@@ -195,4 +202,6 @@ def _vif(rows: list[AnyRow]) -> Vif:
         ordinal=0 if last.ordinal is None else last.ordinal + 1,
         binding=first.binding,
         wanted=first.wanted,
+        rxtx_factor=first.rxtx_factor,
+        port_rate=first.port_rate,
     )

@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from flatnet.db import models
+from flatnet.db.tenants import Vif
 from flatnet.exceptions import MacAddressInUse
 
 VIFS = models.virtual_interfaces
@@ -16,6 +17,11 @@ _TAKEN = select(VIFS.c.address).where(
     VIFS.c.address.in_(bindparam("macs", expanding=True))
 )
 _NEW = insert(VIFS)
+_RATED = (
+    update(VIFS)
+    .where(VIFS.c.id == bindparam("number"))
+    .values(rxtx_factor=bindparam("factor"), port_rate=bindparam("own"))
+)
 _ADDED = _NEW.returning(VIFS.c.uuid, VIFS.c.id)
 
 
@@ -96,6 +102,20 @@ def add(
         select(VIFS.c.uuid, VIFS.c.id).where(VIFS.c.uuid.in_(uuids))
     )
     return {row.uuid: row.id for row in found}
+
+
+def rate(connection: Connection, vifs: Sequence[Vif]) -> None:
+    """Write what interfaces may send and take."""
+    rows = [
+        {
+            "number": vif.id,
+            "factor": vif.rxtx_factor,
+            "own": vif.port_rate,
+        }
+        for vif in vifs
+    ]
+    if rows:
+        connection.execute(_RATED, rows)
 
 
 def random_mac() -> str:

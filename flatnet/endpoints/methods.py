@@ -70,6 +70,7 @@ class NetworkEndpoint:
             self._manager.allocate,
             requested=arguments.requested(requested_networks),
             macs=arguments.macs(macs),
+            **arguments.rates(others),
         )
         if host is not None and self._manager.is_here(host):
             # Nearly always that is so, and by its uuid: it is not looked up
@@ -86,6 +87,8 @@ class NetworkEndpoint:
             project_id=others.get("project_id"),
             requested_networks=requested_networks,
             macs=macs,
+            rxtx_factor=others.get("rxtx_factor"),
+            port_rate=others.get("port_rate"),
         )
 
     @expected

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from flatnet.config.settings import Settings
 from flatnet.state.plan import Port
-from flatnet.state.rows import ARRIVING, Interface
+from flatnet.state.rows import ARRIVING, RATES, Interface
 
 _ROOT = "root"
 # With `tap` or `vif` before it the name has 14 of the 15 bytes that Linux
@@ -43,7 +43,21 @@ def port(
         owner=owner,
         group=group,
         stays=_stays(interface, wanted, settings.host, is_elsewhere),
+        rate=port_rate(interface, settings),
     )
+
+
+def port_rate(interface: Interface, settings: Settings) -> int:
+    """Return what an interface may send and take, in bit/s; 0 is anything.
+
+    One that would be too slow or too fast to be counted is the slowest or the
+    fastest that can be.
+    """
+    rate = interface.port_rate
+    if rate is None:
+        factor = interface.rxtx_factor
+        rate = int(settings.port_rate * (1 if factor is None else factor))
+    return min(max(rate, RATES[0]), RATES[-1]) if rate > 0 else 0
 
 
 def port_name(vif_uuid: str) -> str:

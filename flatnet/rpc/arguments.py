@@ -4,11 +4,14 @@ Compute services of many ages call: plain values, nova's objects as dicts,
 and integer ids all arrive here and leave as text and tuples.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from flatnet.exceptions import InstanceNotFound, InvalidInput
 from flatnet.state.requester import Requester
+from flatnet.state.rows import RATES
 
+_LARGEST_FACTOR = 1_000_000
 Requested = tuple[tuple[str, str | None], ...]
 
 
@@ -113,6 +116,56 @@ def macs(value: Any) -> tuple[str, ...]:
     ):
         raise InvalidInput("macs is not a list of MAC addresses")
     return tuple(value)
+
+
+class Rates(TypedDict):
+    """What the ports of an instance are to send and take; none: as before."""
+
+    rxtx_factor: float | None
+    port_rate: int | None
+
+
+def rates(given: Mapping[str, Any]) -> Rates:
+    """Return what a call says of rates.
+
+    :raises InvalidInput: something that is none
+    """
+    return {
+        "rxtx_factor": _rxtx_factor(given.get("rxtx_factor")),
+        "port_rate": _port_rate(given.get("port_rate")),
+    }
+
+
+def _rxtx_factor(value: Any) -> float | None:
+    """Return by what port_rate is multiplied for an instance, if it is given.
+
+    :raises InvalidInput: it is no number above 0
+    """
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= _LARGEST_FACTOR:
+        raise InvalidInput(
+            f"rxtx_factor {value!r} is no number above 0, up to "
+            f"{_LARGEST_FACTOR}"
+        )
+    return float(value)
+
+
+def _port_rate(value: Any) -> int | None:
+    """Return what each port of an instance is held to, in bit/s, if given.
+
+    :raises InvalidInput: it is neither 0, for no rate, nor one of `RATES`
+    """
+    if value is None:
+        return None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if not is_number or (value != 0 and value not in RATES):
+        raise InvalidInput(
+            f"port_rate {value!r} is no rate in bit/s: 0 for none, or "
+            f"{RATES[0]} to {RATES[-1]}"
+        )
+    return int(value)
 
 
 def group_ids(value: Any) -> frozenset[int]:

@@ -36,6 +36,8 @@ class NetworkAPI(FloatingCalls):
         project_id: str | None = None,
         requested_networks: list[list[str | None]] | None = None,
         macs: list[str] | None = None,
+        rxtx_factor: float | None = None,
+        port_rate: int | None = None,
     ) -> list[Json]:
         """Give an instance its addresses and ports; return NetworkInfo.
 
@@ -46,6 +48,10 @@ class NetworkAPI(FloatingCalls):
         :param requested_networks: pairs of a network's uuid and an address
             or none; none for all networks
         :param macs: MAC addresses to use, in order; none for random ones
+        :param rxtx_factor: times the option port_rate is what each of its
+            ports may send and take; none for what it was, 1 at first
+        :param port_rate: bit/s in place of that, 0 for as much as they can;
+            none for what it was
         """
         arguments = {
             "instance_id": instance_id,
@@ -53,6 +59,8 @@ class NetworkAPI(FloatingCalls):
             "host": host,
             "requested_networks": requested_networks,
             "macs": macs,
+            "rxtx_factor": rxtx_factor,
+            "port_rate": port_rate,
         }
         answer: list[Json] = self._call(
             context, "allocate_for_instance", arguments, host=host

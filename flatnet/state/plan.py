@@ -36,6 +36,7 @@ class Port:
     `stays` is `always`; or `used`, where the instance's row names another
     host: the port is kept as long as a guest uses it and never made; or
     `shut`, where that guest has a carrier on the other host: kept, but down.
+    `rate` is what it may send and take, in bit/s each, 0 as much as it can.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Port:
     owner: str | None = None
     group: str | None = None
     stays: str = "always"
+    rate: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ LONGEST_REASON = 255
 DEVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 # Addresses of a few hosts that are full.
 _REMEMBERED = 1 << 14
+# Bit/s that a port can be held to: a frame a second, and what Linux counts by.
+RATES = range(64_000, 1_000_000_000_001)
 # Bytes of an IP packet.
 MTUS = range(68, 65536)
 
@@ -134,7 +136,9 @@ class Interface:
     `host` is where the instance's row says that it is; `instance_id`
     ascends as instances are made.  `addresses` are by age: the first is
     leased, and a port may use all.  `has_default_route` says that it is the
-    oldest of its instance's.  `floating` are by address.
+    oldest of its instance's.  `floating` are by address.  `port_rate` is what
+    it may send and take, in bit/s each, 0 as much as it can; without one that
+    is the option times `rxtx_factor`.
     """
 
     uuid: str
@@ -149,6 +153,8 @@ class Interface:
     instance_id: int | None = None
     has_default_route: bool = True
     floating: tuple[FloatingIp, ...] = ()
+    rxtx_factor: float | None = None
+    port_rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,14 @@ from walk import walked
 # they take a minute at most on a machine that is busy.
 STEPS = 8
 UPLINK = {"flat_interface": "eth1", "flat_network_bridge": "br100"}
+RATED = {"port_rate": 1_000_000_000}
 # Each is another walk, on a host whose daemon has these options.
 HOSTS = (
     Host(),
     Host(is_old=True),
     Host(UPLINK),
-    Host({"vif_plug": "veth"}),
-    Host({"vif_plug": "external", **UPLINK}),
+    Host({"vif_plug": "veth", **RATED}),
+    Host({"vif_plug": "external", **UPLINK, **RATED}),
     Host({"dhcp": False}),
     Host({"dhcp": False, "vif_plug": "veth", **UPLINK}),
     Host(),

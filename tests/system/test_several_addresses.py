@@ -136,6 +136,28 @@ def test_two_interfaces_on_one_network(cloud, both):
         assert not _pings(one, other.address)
 
 
+def test_a_rate_is_kept_by_whoever_has_the_port(cloud, lab):
+    placed = cloud.guests["vm_4"]
+    (vif,) = lab.rpc().call("allocate_for_instance", **_here(placed))
+    device, node = vif["devname"], placed.node
+
+    def shaped():
+        return "tbf 464e:" in node.run(f"tc qdisc show dev {device}")
+
+    def allocate(**rate):
+        lab.rpc().call("allocate_for_instance", **_here(placed), **rate)
+        return shaped()
+
+    assert not shaped()
+    assert allocate(port_rate=20_000_000)
+    assert allocate()
+    node.run(f"tc qdisc del dev {device} root")
+    eventually(shaped, True)
+    assert placed.guest.ping(placed.lease.server)
+    assert not allocate(port_rate=0)
+    assert "ifb" not in node.run("ip link")
+
+
 def _remove(lab, mine):
     """Take its first address away; nothing of that lingers."""
     taken = {**_here(mine.placed), "address": mine.first}

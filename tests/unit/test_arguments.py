@@ -75,3 +75,22 @@ def test_hints_may_name_instances():
     for wrong in ("a", 1, [1], {"a": 1}):
         with pytest.raises(InvalidInput, match="instance_ids"):
             arguments.instance_uuids(wrong)
+
+
+def test_a_rate_is_a_factor_or_bits_a_second():
+    given = {"rxtx_factor": 2, "port_rate": 0, "vpn": False}
+    assert arguments.rates(given) == {"rxtx_factor": 2.0, "port_rate": 0}
+    assert arguments.rates({}) == {"rxtx_factor": None, "port_rate": None}
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        *({"rxtx_factor": each} for each in (0, -1, "1", True, float("nan"))),
+        {"rxtx_factor": float("inf")},
+        *({"port_rate": each} for each in (-1, 7, 1.5, "10M", True, 1 << 63)),
+    ],
+)
+def test_a_rate_that_is_none_is_refused(rubbish):
+    with pytest.raises(InvalidInput, match=next(iter(rubbish))):
+        arguments.rates(rubbish)

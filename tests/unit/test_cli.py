@@ -160,6 +160,7 @@ def test_an_instance_is_written_and_found(tool, database):
         database,
         instance_uuid=made["uuid"],
         placement=allocation.Placing("node1"),
+        port_rate=2_500_000,
     )
     a_daemon(database, "node1")
     assert tool.run(*INSTANCE).stderr == ""
@@ -171,6 +172,7 @@ def test_an_instance_is_written_and_found(tool, database):
     assert tool.json("instance", "list", "--host", "node2") == []
     shown = tool.json("instance", "show", made["uuid"])
     assert shown["interfaces"][0]["address"] == "10.0.0.2"
+    assert shown["interfaces"][0]["rate"] == 2_500_000
     assert "address=10.0.0.2" in tool.printed("instance", "show", made["uuid"])
     assert "use a uuid" in tool.refused("instance", "show", "vm_1")
     assert "in use" in tool.refused("network", "delete", "private")

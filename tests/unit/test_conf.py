@@ -50,6 +50,7 @@ def test_no_device_to_translate_at_is_named(tmp_path):
         "forward_bridge_interface = eth+",
         "rpc_error_module = nova/exception",
         "rpc_error_module =",
+        "port_rate = 1",
     ],
 )
 def test_what_no_plan_could_say_is_named(tmp_path, line):

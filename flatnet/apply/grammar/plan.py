@@ -162,6 +162,7 @@ def _check_port(port: Port) -> None:
     values.port_name(port.name)
     values.choice(port.kind, ("tap", "veth", "external"))
     values.choice(port.stays, ("always", "used", "shut"))
+    values.rate(port.rate)
     values.mac(port.mac)
     values.uuid(port.instance_uuid)
     few("addresses", port.addresses)

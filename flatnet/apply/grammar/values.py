@@ -10,6 +10,8 @@ import re
 import socket
 from functools import lru_cache
 
+from flatnet.state.rows import RATES
+
 # Nearly all of a plan is what it was in the pass before.
 _REMEMBERED = 1 << 16
 # Not `+`, with which iptables means any device whose name begins so, nor `@`,
@@ -62,6 +64,12 @@ def uuid(text: object) -> None:
 def user(text: object) -> None:
     """A user's or a group's name."""
     _matching(_USER, text, "name of a user")
+
+
+def rate(number: object) -> None:
+    """What a port may send and take, in bit/s; 0 is as much as it can."""
+    if type(number) is not int or (number and number not in RATES):
+        raise ValueError(f"{_shown(number)} is no rate of a port")
 
 
 def hostname(text: object) -> None:

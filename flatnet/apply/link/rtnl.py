@@ -41,13 +41,14 @@ def answer(kind: int, question: bytes) -> bytes:
     return body
 
 
-def change(kind: int, request: bytes) -> None:
+def change(kind: int, request: bytes, flags: int = 0) -> None:
     """Have something done, and wait until it is.
 
+    :param flags: beside those that each such message has
     :raises OSError: the kernel refuses
     """
     with netlink.connected(netlink.ROUTE, _SECONDS) as kernel:
-        code = netlink.acknowledged(kernel, kind, request)
+        code = netlink.acknowledged(kernel, kind, request, flags)
     if code:
         raise OSError(code, os.strerror(code))
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import re
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from flatnet.exceptions import (
     HostNotFound,
     InstanceNotFound,
 )
-from flatnet.state.rows import Instance
+from flatnet.state.rows import RATES, Instance
 
 if TYPE_CHECKING:
     from flatnet.db.engine import Database
 
+_UNITS = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 Requested = list[list[str | None]]
 
 
@@ -52,6 +54,13 @@ class Allocate(Lister):
             action="append",
             help="the MAC that it is to have, for each new interface",
         )
+        parser.add_argument(
+            "--rate",
+            type=_rate,
+            metavar="BIT/S",
+            help="what each of its ports may send, and take (10M, 1G); 0: as "
+            "much as it can (port_rate times its rxtx_factor)",
+        )
 
     def take_action(
         self, parsed_args: argparse.Namespace
@@ -76,6 +85,7 @@ class Allocate(Lister):
                 project_id=instance.project_id,
                 requested_networks=requested,
                 macs=parsed_args.mac,
+                port_rate=parsed_args.rate,
             )
         return self.columns, [_row(vif) for vif in vifs]
 
@@ -175,6 +185,18 @@ def _address(text: str) -> IPv4Address:
         return IPv4Address(text)
     except AddressValueError as error:
         raise FixedIpInvalid(f"{text!r} is not an IPv4 address") from error
+
+
+def _rate(text: str) -> int:
+    """Return bit/s: a number, or one with k, M or G behind it."""
+    found = re.fullmatch(r"([0-9]{1,13})([kMG]?)", text)
+    rate = int(found[1]) * _UNITS[found[2]] if found else -1
+    if rate and rate not in RATES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no rate: 0 for none, or {RATES[0]} to {RATES[-1]} "
+            "bit/s, as 64k, 10M or 1G"
+        )
+    return rate
 
 
 def _row(vif: dict[str, Any]) -> tuple[Any, ...]:

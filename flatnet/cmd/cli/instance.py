@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flatnet.cmd.cli import membership, session
 from flatnet.cmd.cli.base import Lines, Lister, ShowOne, warn
 from flatnet.cmd.cli.inventory import LISTED, Inventory
+from flatnet.plan.port import port_rate
 from flatnet.state.rows import Instance
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Show(ShowOne):
                 "mac": interface.mac,
                 "vif": interface.uuid,
                 "bridge": network.bridge,
+                "rate": port_rate(interface, wanted) or None,
             }
             for interface, network in attached
         ]

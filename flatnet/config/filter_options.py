@@ -72,15 +72,17 @@ FIREWALL_OPTIONS = [
     cfg.StrOpt(
         "iptables_top_regex",
         default="",
-        help="Foreign iptables rules that match, and lead their chain, stay "
-        "above flatnet's. With any, guests are open for the moment until "
-        "flatnet's rules are back that somebody has flushed.",
+        help="Foreign iptables rules that match stay above flatnet's, "
+        "wherever they stand: flatnet's come right after the last of them, "
+        "and so after what else stands before it, of which there is a "
+        "warning. With any, guests are open for the moment until flatnet's "
+        "rules are back that somebody has flushed.",
     ),
     cfg.StrOpt(
         "iptables_bottom_regex",
         default="",
-        help="Foreign iptables rules that match stay below flatnet's, also "
-        "where iptables_top_regex matches. Others are below anyway; no "
-        "foreign rule is moved.",
+        help="Foreign iptables rules that match stay below flatnet's, with "
+        "all that comes after them, also where iptables_top_regex matches. "
+        "Others are below anyway; no foreign rule is moved.",
     ),
 ]

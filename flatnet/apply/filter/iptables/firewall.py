@@ -39,7 +39,12 @@ from flatnet.apply.filter.iptables.firewall_failures import (
 )
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet
-from flatnet.apply.filter.iptables.iptables import Edits, Existing, edits
+from flatnet.apply.filter.iptables.iptables import (
+    Edits,
+    Existing,
+    edits,
+    strays,
+)
 from flatnet.apply.filter.iptables.kernel_tables import delete_rules
 from flatnet.apply.filter.iptables.open_groups import shutting, unclosed
 from flatnet.apply.filter.iptables.placement import Placement, placement
@@ -84,8 +89,8 @@ def apply_firewall(
 
     :param known: what is remembered of the last time
     :param between: called before sets let in anybody new, if they can be had
-    :param top_regex: foreign rules at the top of a built-in chain that
-        match stay above our jump
+    :param top_regex: foreign rules of built-in chains that match stay above
+        our jump
     :param bottom_regex: those that match stay below in any case
     """
     try:
@@ -97,7 +102,7 @@ def apply_firewall(
     planned = known.rendering.rules(wanted)
     known.legacy.look()
     found = {
-        family: readable(family, known.proven, _names(planned, family))
+        family: readable(family, known.proven, planned.names(family))
         for family in (4, 6)
     }
     task = _Task(planned, wanted, top, found, known, between)
@@ -188,7 +193,7 @@ def _apply_family(family: int, task: _Task) -> Changes:
         return joined(
             *parts,
             Changes(
-                warnings=tuple(told),
+                warnings=(*told, *strays(existing, mine, task.top)),
                 judged=by_waking(saved.woken, task.wanted),
             ),
             other_backend(family),
@@ -289,10 +294,6 @@ def _write(
         else:
             delete_rules(asking, table.family, table.name, plan.after)
     return error
-
-
-def _names(planned: Rules, family: int) -> frozenset[str]:
-    return frozenset(t.name for t in planned.tables if t.family == family)
 
 
 def _done(verb: Verb, sets: Iterable[str]) -> tuple[Effect, ...]:

@@ -21,6 +21,7 @@ read its own tables.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flatnet.apply.filter.iptables.marks import lines, mark_of, marked, marks
@@ -257,12 +258,35 @@ def leads(existing: Existing, jump: Jump, place: Placement) -> bool:
 
 
 def _above(existing: Existing, builtin: str, place: Placement) -> int:
-    """How many foreign rules at the head of a chain stay above ours."""
+    """How many foreign rules of a chain stay above ours."""
     rules = existing.builtins.get(builtin, [])
     if place.top is not None and builtin in existing.handles:
         # Nobody can tell which of them match.
         return next((n for n, r in enumerate(rules) if _is_ours(r)), 0)
     return place.above([rule for rule in rules if not _is_ours(rule)])
+
+
+def strays(
+    existing: Mapping[str, Existing], tables: Iterable[Table], place: Placement
+) -> tuple[str, ...]:
+    """Return a line for each foreign rule that is above ours unnamed."""
+    if place.top is None:
+        return ()
+    found = []
+    for table in tables:
+        there = existing.get(table.name, Existing())
+        for builtin in (jump.builtin for jump in table.jumps):
+            if builtin not in there.handles:
+                where = " ".join(table_key(table, builtin))
+                rules = there.builtins.get(builtin, ())
+                foreign = [rule for rule in rules if not _is_ours(rule)]
+                found += [(where, rule) for rule in place.unnamed(foreign)]
+    return tuple(
+        f"{where}: the rule {rule!r} stands before one that "
+        "iptables_top_regex names, and so above flatnet's: what it accepts "
+        "is not filtered"
+        for where, rule in found
+    )
 
 
 def _is_in_place(

@@ -1,14 +1,16 @@
 """Where the jumps of ours stand among the rules of others.
 
 They stand on top, but for foreign rules that an operator wants above them:
-those that lead a built-in chain and match `iptables_top_regex`.  What matches
-`iptables_bottom_regex` is below in any case.  Foreign rules are not moved.
+wherever these stand, our jump comes right after the last that matches
+`iptables_top_regex`.  What matches `iptables_bottom_regex` is below in any
+case, and so is what comes after it.  Foreign rules are not moved: one that
+matches neither and stands between such as are to be above is above with them,
+which is told, for it may let in what ours would not.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from flatnet.exceptions import HostSetupError
 
@@ -22,11 +24,20 @@ class Placement:
 
     def above(self, foreign: Sequence[str]) -> int:
         """How many of a chain's foreign rules are to stay above ours."""
-        return len(list(takewhile(self._stays_above, foreign)))
+        above = 0
+        for number, rule in enumerate(foreign, 1):
+            if self.bottom is not None and self.bottom.search(rule):
+                break
+            if self._is_named(rule):
+                above = number
+        return above
 
-    def _stays_above(self, rule: str) -> bool:
-        if self.bottom is not None and self.bottom.search(rule):
-            return False
+    def unnamed(self, foreign: Sequence[str]) -> tuple[str, ...]:
+        """Those that stay above though nobody has named them."""
+        above = foreign[: self.above(foreign)]
+        return tuple(rule for rule in above if not self._is_named(rule))
+
+    def _is_named(self, rule: str) -> bool:
         return self.top is not None and self.top.search(rule) is not None
 
 

@@ -72,3 +72,7 @@ class Rules:
 
     tables: tuple[Table, ...] = ()
     sets: tuple[AddressSet, ...] = ()
+
+    def names(self, family: int) -> frozenset[str]:
+        """The names of the tables of a family."""
+        return frozenset(t.name for t in self.tables if t.family == family)

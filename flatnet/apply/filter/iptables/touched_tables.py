@@ -81,12 +81,13 @@ def touched(told: list[Told], *, has_foreign_openings: bool) -> Touched:
             continue
         if _is_about_us(each, place):
             found |= Touched(frozenset((place.family,)))
-        elif each.kind == _NEW_RULE and place.chain in _HOOKED:
+        elif each.kind in _RULES and place.chain in _HOOKED:
             # One that takes another's place is said to come last, too.
             is_last = each.flags & _APPENDED and _POSITION not in each.values
             if has_foreign_openings:
+                # Ours may have to go up, also where one has gone.
                 found |= Touched(frozenset((place.family,)))
-            elif not is_last or place in replaced:
+            elif each.kind == _NEW_RULE and (not is_last or place in replaced):
                 found |= Touched(above=frozenset((place,)))
     return found
 

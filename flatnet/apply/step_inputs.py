@@ -43,7 +43,10 @@ def step_inputs(
         # One that is closed is told of by an event (see the mender).
         found[Surface.FORWARDING] = plan.forwarding, around
         found[Surface.FLOATING] = plan.filter, plan.in_use, around
-        found[Surface.BRIDGE] = plan.bridges, plan.in_use, around
+        found[Surface.BRIDGE] = (
+            *(plan.bridges, plan.in_use, plan.has_metadata),
+            around,
+        )
         count = generation(known.proven.asking)
         if (tables := firewall_inputs(known)) is not None:
             found[Surface.FIREWALL] = plan.filter, count, tables

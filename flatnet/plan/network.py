@@ -100,7 +100,18 @@ def _guarded(
         uplink=made.uplink,
         serves=bool(made.address and network.enable_dhcp),
         foreign_ports=settings.foreign_ports,
+        metadata=_metadata(network, settings, made),
     )
+
+
+def _metadata(network: Network, settings: Settings, made: Bridge) -> str:
+    """For whom of a network this host has the address of metadata.
+
+    Where each host is a gateway, each has it for its own guests.
+    """
+    if not (made.address and settings.metadata_host):
+        return ""
+    return "own" if network.multi_host else "all"
 
 
 def _gateway(network: Network, address: str | None) -> Gateway | None:

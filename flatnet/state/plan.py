@@ -16,6 +16,9 @@ from flatnet.state.name_index import NameIndex, named
 from flatnet.state.sliced_collections import SlicedMap
 from flatnet.state.taken_addresses import InUse
 
+# What guests know the metadata service by, whoever it is.
+METADATA = "169.254.169.254"
+
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
@@ -156,7 +159,9 @@ class GuardedNetwork:
     planned one; which ports are uplinks is read from the bridge.  `serves`
     says that its guests have their DHCP and name server on this host.
     `foreign_ports` is what a port is that nobody planned: `closed`,
-    `uplink`, or empty for what suits who made the bridge.
+    `uplink`, or empty for what suits who made the bridge.  `metadata` says
+    for whom this host has `METADATA`: for its `own` guests, for `all` of the
+    network, or, empty, for nobody.
     """
 
     bridge: str
@@ -167,6 +172,7 @@ class GuardedNetwork:
     uplink: str | None = None
     serves: bool = False
     foreign_ports: str = ""
+    metadata: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +234,12 @@ class Plan:
     arranged: NameIndex[Port] | None = field(
         default=None, compare=False, repr=False
     )
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether this host has `METADATA` for guests."""
+        networks = self.guard.networks if self.guard else ()
+        return any(each.metadata for each in networks)
 
     @cached_property
     def ports(self) -> SlicedMap[str, Port]:

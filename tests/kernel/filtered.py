@@ -12,7 +12,15 @@ from tests.planned import filter_plan, host_plan, in_groups
 EVERYWHERE = "0.0.0.0/0"
 
 
-def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
+def plan(
+    net,
+    guests,
+    rules=(),
+    members=(),
+    cidr_v6=None,
+    networks=None,
+    **options,
+):
     """Apply what the guests' rows and rules of group 1 mean."""
     options = {
         "routing_source_ip": "192.0.2.1",
@@ -20,7 +28,7 @@ def plan(net, guests, rules=(), members=(), cidr_v6=None, **options):
         **options,
     }
     rows = snapshot(
-        networks=(network(cidr_v6=cidr_v6),),
+        networks=networks or (network(cidr_v6=cidr_v6),),
         interfaces=guests,
         security_groups=(SecurityGroup(1, "web", tuple(rules)),),
         members=in_groups(dict(members)),

@@ -7,7 +7,7 @@ from rules import applied, planned, saved
 from segment import guest, segment
 
 from flatnet.state.effects import Verb
-from tests.builders import settings, snapshot
+from tests.builders import network, settings, snapshot
 from tests.effects import ipset
 from tests.planned import filter_plan
 
@@ -18,8 +18,9 @@ def net():
         yield built
 
 
-def gateway(net, **options):
-    rows = snapshot(interfaces=(guest(1), guest(2)))
+def gateway(net, row=None, **options):
+    networks = (row or network(),)
+    rows = snapshot(networks=networks, interfaces=(guest(1), guest(2)))
     options = {"public_interface": "ext0", **options}
     planned, _ = filter_plan(rows, settings(**options))
     applied(net.node, planned)
@@ -62,6 +63,30 @@ def test_no_source_nat_to_the_dmz_or_without_an_address(net):
     assert net.guests[1].reaches(target) == {target: "10.0.0.2"}
     gateway(net, routing_source_ip="")
     assert net.guests[1].reaches(target) == {target: "10.0.0.2"}
+
+
+def test_source_nat_is_for_what_leaves_by_the_public_interface(net):
+    target = ("udp", "192.0.2.9", 80)
+    options = {"routing_source_ip": "192.0.2.1", "public_interface": "ext9"}
+    gateway(net, **options)
+    assert net.guests[1].reaches(target) == {target: "10.0.0.2"}
+
+
+def test_beside_an_external_gateway_only_forced_ranges_are_translated(net):
+    """Of single-host networks; elsewhere another gateway is reserved alone."""
+    target, ranges = ("udp", "192.0.2.9", 80), ("198.51.100.0/24",)
+    forced = (*ranges, "192.0.2.8/29")
+    external = network(multi_host=False, gateway="10.0.0.50")
+    reserved = network(gateway="10.0.0.50")
+    for row, options, seen in (
+        (external, {}, "10.0.0.2"),
+        (external, {"force_snat_range": ranges}, "10.0.0.2"),
+        # By whatever device it leaves.
+        (external, {"force_snat_range": forced}, "192.0.2.1"),
+        (reserved, {}, "192.0.2.1"),
+    ):
+        gateway(net, row, routing_source_ip="192.0.2.1", **options)
+        assert net.guests[1].reaches(target) == {target: seen}
 
 
 def test_the_metadata_service_sees_the_guests_address(net):

@@ -218,6 +218,7 @@ def _check_network(network: GuardedNetwork) -> None:
     _each(values.device, network.uplink)
     values.choice(network.serves, (True, False))
     values.choice(network.foreign_ports, ("", "closed", "uplink"))
+    values.choice(network.metadata, ("", "own", "all"))
     if network.serves and network.address is None:
         raise ValueError("a network is served without an address")
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from flatnet.apply.link.bridge import apply_bridges
 from flatnet.apply.link.device_reads import Reads
+from flatnet.apply.link.metadata_address import apply_metadata_address
 from flatnet.apply.link.rates import Rates
 from flatnet.apply.link.unchanged_ports import UnchangedPorts
 from flatnet.state.changes import Changes, joined
@@ -30,7 +31,7 @@ def apply_links(
     shut: frozenset[str],
     ports: frozenset[str] | None,
 ) -> Changes:
-    """Bring bridges and ports to the plan, and ports to their rates.
+    """Bring bridges, ports, their rates and other addresses to the plan.
 
     :param shut, ports: as for `apply_bridges`
     """
@@ -39,4 +40,5 @@ def apply_links(
             plan, devices, shut=shut, unchanged=known.unchanged, ports=ports
         ),
         known.rates.mend(plan, devices, ports),
+        apply_metadata_address(plan, devices),
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, IPv4Network
 
+from flatnet.apply.link import metadata_address
 from flatnet.apply.link.device_changes import DeviceChanges
 from flatnet.apply.link.link import SWITCHES, Address, Link
 from flatnet.state.effects import Subject, Surface
@@ -83,7 +84,10 @@ def subjects(plan: Plan) -> Subjects:
         ports={p.name: b.name for b in plan.bridges for p in b.ports},
         external=frozenset(external),
         guarded=frozenset(each.name for each in guard.ports),
-        bridges={each.name: each.address for each in plan.bridges},
+        bridges={
+            **{each.name: each.address for each in plan.bridges},
+            **(dict((metadata_address.PLACE,)) if plan.has_metadata else {}),
+        },
         uplinks=frozenset(b.uplink for b in plan.bridges if b.uplink),
         ranges=tuple(
             IPv4Network(each.cidr, strict=False) for each in guard.networks

@@ -17,6 +17,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 
 from flatnet.apply.grammar.needs import check_in_use
+from flatnet.apply.link import metadata_address
 from flatnet.apply.link.conflicts import Surroundings, misplaced
 from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.floating import is_floating
@@ -223,6 +224,8 @@ def _remove_stale(found: LinkPass, address: Address, plan: Plan) -> None:
         return
     link = found.by_index(address.index)
     planned = {(bridge.name, bridge.address) for bridge in plan.bridges}
+    if plan.has_metadata:
+        planned.add(metadata_address.PLACE)
     if link and (link.name, address.value) not in planned:
         _remove(found, address)
 

@@ -23,7 +23,8 @@ from flatnet.state.taken_addresses import InUse
 class Strangers:
     """The ports of the guarded bridges that are no instance's, by name.
 
-    `serving` are those uplinks that lie beyond a DHCP server of ours.
+    `serving` are those uplinks that lie beyond a DHCP server of ours, `apart`
+    those whose guests have the address of metadata on hosts of their own.
     `macs` are those of the bridges, `link_local` their IPv6 addresses that
     follow from these or are as good.  `carriers` are (cidr, device) of
     devices that are no bridge of the network and have an address of it, or
@@ -33,6 +34,7 @@ class Strangers:
 
     uplinks: frozenset[str] = frozenset()
     serving: frozenset[str] = frozenset()
+    apart: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     macs: frozenset[str] = frozenset()
     link_local: frozenset[str] = frozenset()
@@ -96,14 +98,13 @@ def judged(
     """Return what each port is, of these devices and addresses."""
     devices = device_index.links
     unplanned = device_index.guarded.unplanned(guard.named)
-    uplinks, serving, closed, macs = set(), set(), set(), set()
+    uplinks, serving, apart, closed, macs = (set[str]() for _ in range(5))
     warnings = []
     for network in guard.networks:
         bridge = devices.get(network.bridge)
         mine = _planned_uplink(network, bridge, devices)
         on = device_index.slaves(bridge.index) if bridge else frozenset()
-        foreign = sorted((on & unplanned) - mine)
-        for port in (devices[name] for name in foreign):
+        for port in (devices[n] for n in sorted((on & unplanned) - mine)):
             if not _is_sayable(port.name):
                 warnings.append(_unsayable_text(port, network))
             elif bridge and _is_closed(port, bridge, network):
@@ -116,12 +117,14 @@ def judged(
                 warnings += _uplink_text(port, network)
         uplinks |= mine
         serving |= mine if network.serves else set()
+        apart |= mine if network.metadata == "own" else set()
         macs.add(bridge.mac if bridge else network.mac)
     within = _within(guard, addresses)
     carriers = _carriers(within, _having(devices, within))
     return Strangers(
         uplinks=frozenset(uplinks - closed),
         serving=frozenset(serving - closed),
+        apart=frozenset(apart - closed),
         closed=frozenset(closed),
         macs=frozenset(macs),
         link_local=_link_local(guard, devices, addresses),

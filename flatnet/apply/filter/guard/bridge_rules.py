@@ -18,6 +18,7 @@ from flatnet.apply.filter.guard.senders import (
     RESERVED,
     RESERVED_GROUP,
 )
+from flatnet.state.plan import METADATA
 
 # Before bridge-nf (0) and before whatever others do there by habit (-300).
 FIRST = -350
@@ -32,6 +33,7 @@ SET_KEYS = {
     "hairpins": "type ifname . ifname",
     "uplinks": "type ifname",
     "dhcp_uplinks": "type ifname",
+    "metadata_uplinks": "type ifname",
     "closed": "type ifname",
     "macs": "type ifname . ether_addr",
     # The same as numbers, for what has no name in nft: chaddr, ND options.
@@ -96,6 +98,10 @@ _PREROUTING = (
     "iifname @closed drop",
 )
 _TO_HOST = NftChain("to_host", (RESERVED_GROUP, f"{RARP} drop"))
+# Who asks by ARP for the metadata service is answered by his own host.
+_OF_METADATA = tuple(
+    f"ether type arp arp {end} ip {METADATA}" for end in ("saddr", "daddr")
+)
 # Frames to some group addresses come here without prerouting.  A port that
 # has just joined is in no set yet: nothing of it is for the host.
 _INPUT = (
@@ -105,6 +111,7 @@ _INPUT = (
     # Who asks from beyond has a server there.
     f"iifname @dhcp_uplinks {IP} udp dport 67 drop",
     f"iifname @dhcp_uplinks {IP6} udp dport 547 drop",
+    *(f"iifname @metadata_uplinks {each} drop" for each in _OF_METADATA),
     "ether daddr @bridge_macs iifname != @ports iifname != @uplinks drop",
 )
 # DHCP stays on its host.
@@ -117,11 +124,17 @@ _BETWEEN = (
     NftChain("to_neighbour", tuple(f"{each} drop" for each in _REQUESTS)),
     NftChain(
         "to_uplink",
-        tuple(f"{each} oifname @dhcp_uplinks drop" for each in _REQUESTS),
+        (
+            *(f"{each} oifname @dhcp_uplinks drop" for each in _REQUESTS),
+            *(f"{m} oifname @metadata_uplinks drop" for m in _OF_METADATA),
+        ),
     ),
     NftChain(
         "uplink_to_guest",
-        tuple(f"{each} iifname @dhcp_uplinks drop" for each in _ALL_OF_DHCP),
+        (
+            *(f"{each} iifname @dhcp_uplinks drop" for each in _ALL_OF_DHCP),
+            *(f"{m} iifname @metadata_uplinks drop" for m in _OF_METADATA),
+        ),
     ),
 )
 # First what each packet between guests meets.  A port that has just joined

@@ -93,7 +93,7 @@ class Guarding:
             prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
         )
         inet = guard_routed.inet_chains(guard, found)
-        arp = guard_routed.arp_chains()
+        arp = guard_routed.arp_chains(guard)
         return (
             self._table("bridge", bridge, SET_KEYS),
             self._table("inet", inet, guard_routed.SET_KEYS),

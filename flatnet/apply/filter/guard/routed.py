@@ -11,7 +11,7 @@ from flatnet.apply.filter.guard.bridge_rules import FIRST
 from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.link.link import SWITCHES
 from flatnet.apply.link.strangers import Strangers
-from flatnet.state.plan import Guard, GuardedNetwork
+from flatnet.state.plan import METADATA, Guard, GuardedNetwork
 
 # Before reassembly (-400), and so before connection tracking (-200).
 BEFORE_DEFRAG = -450
@@ -59,9 +59,19 @@ _BEGUN = "ct state ! established,related jump unjudged"
 _STRAYS = ("iifname @ports drop", "iifname @closed drop")
 
 
-def arp_chains() -> tuple[NftChain, ...]:
-    """Return the chains that drop ARP that reached the host off the bridge."""
-    return (NftChain("input", _STRAYS, hook="input", priority=FIRST),)
+def arp_chains(guard: Guard) -> tuple[NftChain, ...]:
+    """Return the chains that drop ARP that reached the host off the bridge.
+
+    And what others ask for the address that the host has for guests, which it
+    would answer on any device.
+    """
+    bridges = [each.bridge for each in guard.networks if each.metadata]
+    others = (
+        f"iifname != {{ {_quoted(*bridges)} }} arp daddr ip {METADATA} drop"
+        for _ in bridges[:1]
+    )
+    rules = (*_STRAYS, *others)
+    return (NftChain("input", rules, hook="input", priority=FIRST),)
 
 
 def inet_chains(guard: Guard, strangers: Strangers) -> tuple[NftChain, ...]:

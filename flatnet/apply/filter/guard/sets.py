@@ -78,6 +78,7 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
     for name, values in (
         ("uplinks", found.uplinks),
         ("dhcp_uplinks", found.serving),
+        ("metadata_uplinks", found.apart),
         ("closed", found.closed),
         ("bridge_macs", found.macs),
         ("local_macs", found.macs),

@@ -72,8 +72,9 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
         network=interface.network_id,
         port=mine,
         guarded=replace(
-            _guarded(mine, own, guest.filtered, bool(addresses)),
+            _guarded(mine, own, guest),
             moves=_moves(rows, settings),
+            hairpin=bool(addresses),
         ),
         filtered=guest,
         dhcp=_dhcp(mine, interface, rows.name) if rows.is_served else None,
@@ -97,9 +98,7 @@ def _port(
     )
 
 
-def _guarded(
-    mine: Port, own: tuple[str, ...], filtered: bool, hairpin: bool
-) -> GuardedPort:
+def _guarded(mine: Port, own: tuple[str, ...], guest: Guest) -> GuardedPort:
     """What a port may send: from its row's addresses, and its MAC's.
 
     What is malformed stays as it is: it is for the applier to refuse the
@@ -110,8 +109,8 @@ def _guarded(
         mac=mine.mac,
         addresses=tuple(sorted({*mine.addresses, *own})),
         instance_uuid=mine.instance_uuid,
-        filtered=filtered,
-        hairpin=hairpin,
+        filtered=guest.filtered,
+        groups=guest.groups,
     )
 
 

@@ -137,9 +137,10 @@ class DhcpServer:
 class GuardedPort:
     """What a port may send at layer 2, and from which addresses.
 
-    `filtered` says that rules judge what reaches its instance; `moves`, that
-    this may be on another host just now; `hairpin`, that its bridge sends back
-    to it what came from it.
+    `filtered` says that rules judge what reaches its instance, `groups` are
+    the ids of the groups whose rules these are; `moves`, that it may be on
+    another host just now; `hairpin`, that its bridge sends back to it what
+    came from it.
     """
 
     name: str
@@ -149,6 +150,7 @@ class GuardedPort:
     filtered: bool = False
     moves: bool = False
     hairpin: bool = False
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ ip first fragment: B
 ip later fragment: B
 ip record route: B
 ip loose source route: B
-ip broadcast: C host
-ip broadcast all: C host
-ip multicast: C host
+ip broadcast: C
+ip broadcast all: C
+ip multicast: C
 ip unicast in broadcast: B C host
 dhcp discover: host
 dhcp rebinding: host
@@ -28,7 +28,7 @@ dns question, first fragment: B
 ip6 udp: B
 ip6 echo: B
 ip6 later fragment: B
-ip6 all nodes: C host
+ip6 all nodes: C
 dhcp6 solicit: host
 mld report: C host
 nd solicitation: B C host
@@ -54,10 +54,9 @@ ip first fragment: host
 ip later fragment: host
 ip record route: host
 ip loose source route: host
-ip broadcast: C host
-ip broadcast all: C host
-ip broadcast in unicast: host
-ip multicast: C host
+ip broadcast: C
+ip broadcast all: C
+ip multicast: C
 ip outside, target's mac: host
 ip other's ip, target's mac: host
 ip unicast in broadcast: C host
@@ -69,7 +68,7 @@ dns question, first fragment: host
 ip6 udp: host
 ip6 echo: host
 ip6 later fragment: host
-ip6 all nodes: C host
+ip6 all nodes: C
 ip6 global, target's mac: host
 dhcp6 solicit: host
 mld report: C host
@@ -213,9 +212,9 @@ ip first fragment: B
 ip later fragment: B
 ip record route: B
 ip loose source route: B
-ip broadcast: C host
-ip broadcast all: C host
-ip multicast: C host
+ip broadcast: C
+ip broadcast all: C
+ip multicast: C
 ip unicast in broadcast: B C host
 ip of other's ip: B
 ip of other: B
@@ -226,12 +225,12 @@ ip of no ip: B
 ip fragment of other's ip: B
 ip icmp redirect: B
 ip icmp router advertisement: B
-ip igmp query: C host
+ip igmp query: C
 dhcp discover: host
 dhcp rebinding: host
-dhcp offer: B C host
+dhcp offer: B C
 dhcp offer in unicast: B
-dhcp offer from nowhere: B C host
+dhcp offer from nowhere: B C
 dhcp offer from a high port: B
 dhcp offer, first fragment: B
 dns question: B
@@ -239,7 +238,7 @@ dns question, first fragment: B
 ip6 udp: B
 ip6 echo: B
 ip6 later fragment: B
-ip6 all nodes: C host
+ip6 all nodes: C
 ip6 of other's ip6: B
 ip6 of global ip6: B
 ip6 of other: B

@@ -83,7 +83,7 @@ def test_who_is_let_in_goes_on_and_nobody_is_judged(net, made):
         "iptables -A flatnet-p-6b86b273ff34 -j ACCEPT",
         "iptables -A flatnet-g-1 -j ACCEPT",
         "iptables -R flatnet-g-1 1 -m comment --comment {mark} -j ACCEPT",
-        "iptables -I flatnet-local 3 -j ACCEPT",
+        "iptables -I flatnet-local 6 -j ACCEPT",
     ],
 )
 def test_who_came_in_by_a_hole_is_cut(net, made, hole):

@@ -2,21 +2,19 @@
 
 import ipaddress
 import json
+import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nft_sets import KEYS, change, held, made, now, put, write
 
-from flatnet.apply.filter.guard import nft, nft_elements, nft_keys, routed
-from flatnet.apply.filter.guard.bridge_rules import SET_KEYS
+from flatnet.apply.filter.guard import nft_keys
 from flatnet.apply.filter.guard.guard import TABLE
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
-from flatnet.apply.filter.guard.nft_elements import Change
-from flatnet.apply.filter.nft_proof import generation
 from flatnet.exceptions import HostSetupError
 
-put, write = nft_elements.put_elements, nft_elements.write_elements
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_.", min_size=1).map(
     lambda text: text[:15]
 )
@@ -35,20 +33,18 @@ PARTS = {
         lambda raw: f"0x{raw.hex()}"
     ),
 }
-KEYS = {
-    ("bridge", name): key
-    for name, key in SET_KEYS.items()
-    if "dynamic" not in key
-} | {
-    ("inet", name): key
-    for name, key in routed.SET_KEYS.items()
-    if "dynamic" not in key
-}
 
 
 def elements(key):
+    if nft_keys.value_size(key):
+        # A name leads to one thing.
+        return st.frozensets(NAMES.map(marked), max_size=6)
     parts = (PARTS[part] for part in nft_keys.parts(key))
     return st.frozensets(st.tuples(*parts), max_size=6)
+
+
+def marked(name):
+    return name, f"{zlib.crc32(name.encode()):#010x}"
 
 
 def contents():
@@ -56,39 +52,6 @@ def contents():
     return st.fixed_dictionaries(
         {place: elements(key) for place, key in KEYS.items()}
     )
-
-
-def made(session):
-    """Have all the guard's sets, empty, in tables that we own."""
-    families = {family for family, _ in KEYS}
-    session.adopt((family, TABLE) for family in families)
-    session.run(
-        "".join(
-            f"add set {family} {TABLE} {name} {{ {key}; }}\n"
-            for (family, name), key in KEYS.items()
-        )
-    )
-
-
-def change(place, added=(), removed=()):
-    key = KEYS[place]
-    family, name = place
-    added, removed = frozenset(added), frozenset(removed)
-    return Change(family, TABLE, name, key, added, removed)
-
-
-def now(session):
-    return generation(session.proven.asking)
-
-
-def held(session):
-    found = {}
-    for family in {family for family, _ in KEYS}:
-        present = nft.read(session, family, TABLE).elements
-        for name, keys in present.items():
-            key = KEYS[family, name]
-            found[family, name] = {nft_keys.decoded(key, k) for k in keys}
-    return found
 
 
 def test_whatever_is_written_is_what_the_kernel_has(namespace):
@@ -124,6 +87,7 @@ def test_nft_and_we_write_the_same_keys(namespace, place):
         "ipv4_addr": ("10.0.0.2", "255.255.255.255"),
         "ipv6_addr": ("fe80::1", "2001:db8::ffff"),
         "inet_service": ("22", "65535"),
+        "mark": ("0x8abcdef0", "0x00000001"),
         "@th,288,48": ("0xfa163e000001", "0x000000000001"),
         "@th,64,128": (f"0x{1:032x}", f"0xfe80{0:028x}"),
     }
@@ -148,6 +112,19 @@ def test_nft_and_we_write_the_same_keys(namespace, place):
             return ours, held(session)[place]
 
     assert namespace.call(written) == ({first, second}, set())
+
+
+def test_what_leads_elsewhere_takes_the_place_of_what_led(namespace):
+    place = ("bridge", "groupcasts")
+    before, after = (("tap1", mark) for mark in ("0x00000001", "0x00000002"))
+
+    def written(session):
+        made(session)
+        put(session, [change(place, [before])])
+        put(session, [change(place, [after], [before])])
+        return held(session)[place]
+
+    assert called(namespace, written) == {after}
 
 
 def test_nft_shows_what_we_wrote(namespace):
@@ -210,7 +187,7 @@ def test_what_is_there_or_gone_already_changes_nothing_else(namespace):
         after = write(session, gone, before)
         assert after == now(session) == before + 1
         both = [change(PORTS, [TWO], [TWO])]
-        assert write(session, both, after) == generation(session.proven.asking)
+        assert write(session, both, after) == now(session)
         return held(session)[PORTS]
 
     assert called(namespace, written) == {TWO}

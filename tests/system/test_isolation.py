@@ -13,6 +13,7 @@ import pytest
 
 from flatnet.lab.spec import OUTSIDE_ADDRESS
 from tests import sockets
+from tests.system import groupcasts
 from tests.system.cloud import clouds, eventually
 
 FLAT = ("network_manager", "nova.network.manager.FlatManager")
@@ -130,6 +131,29 @@ def test_members_of_a_source_group_are_followed(cloud, lab):
             eventually(cloud.seen, {("vm_3", "vm_1", "icmp", 8)})
             cloud.leave(friends, "vm_3")
             eventually(cloud.seen, set())
+
+
+def test_groupcasts_reach_the_members_on_both_hosts(cloud, lab):
+    members = ("vm_1", "vm_2", "vm_3")
+    hear = groupcasts.heard
+    assert hear(cloud, "vm_1") == set()
+    with cloud.group("friends", *members) as friends:
+        for protocol in ("udp", "112"):
+            cloud.sql(
+                "INSERT INTO security_group_rules"
+                " (parent_group_id, protocol, group_id) VALUES (?, ?, ?)",
+                (friends, protocol, friends),
+            )
+        for source in ("vm_1", "vm_3"):
+            wanted = {
+                (member, target)
+                for member in {*members} - {source}
+                for target in (*groupcasts.TARGETS, groupcasts.VRRP)
+            }
+            eventually(lambda who=source: hear(cloud, who), wanted)
+        # Who is no member neither hears nor is heard.
+        assert hear(cloud, "vm_4") == set()
+    eventually(lambda: hear(cloud, "vm_1"), set())
 
 
 def test_a_row_is_honoured_without_a_word_to_the_daemon(cloud, lab):

@@ -86,8 +86,8 @@ SET_NAME = (
 )
 ELEMENT = r'("[A-Za-z0-9_.@-]{1,15}"|[0-9a-fx:.]+)'
 NFT_SET = re.compile(
-    r"add set (bridge|inet|arp) flatnet [a-z_0-9]+ \{ [^{}\n]*"
-    rf"(elements = \{{ ({ELEMENT}( \. )?)+(, ({ELEMENT}( \. )?)+)* \}})?; \}}"
+    r"add (set|map) (bridge|inet|arp) flatnet [a-z_0-9]+ \{ [^{}\n]*(elements"
+    rf" = \{{ ({ELEMENT}( [.:] )?)+(, ({ELEMENT}( [.:] )?)+)* \}})?; \}}"
 )
 NFT_OTHER = re.compile(
     r"add chain (bridge|inet|arp) flatnet [a-z_0-9]+( \{ type filter hook "
@@ -278,7 +278,7 @@ def of_dnsmasq(server):
 def of_nft(guard):
     for table in Guarding().tables(guard, Strangers()):
         for line in nft.replacement(table, None).split("\n"):
-            if line.startswith("add set"):
+            if line.startswith(("add set", "add map")):
                 assert NFT_SET.fullmatch(line), line
             elif line:
                 assert NFT_OTHER.fullmatch(line), line

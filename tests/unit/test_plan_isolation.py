@@ -9,6 +9,29 @@ from tests.planned import filter_plan, host_plan, in_groups
 from tests.sets import members as members_of
 
 EVERYWHERE = "0.0.0.0/0"
+COPY = "-m mark --mark 0x80000000/0x80000000"
+LEADING = {
+    "flatnet-tree": ["-m set --match-set flatnet-p4-6 dst -j flatnet-p-6"],
+    "flatnet-p-6": ["-m set --match-set flatnet-p4-6b dst -j flatnet-p-6b"],
+    "flatnet-p-6b": [
+        "-m set --match-set flatnet-p4-6b86b273ff34 dst "
+        "-j flatnet-p-6b86b273ff34"
+    ],
+    "flatnet-p-6b86b273ff34": ["-j flatnet-g-1"],
+    "flatnet-groupcast": [
+        "-m conntrack --ctstate INVALID -j DROP",
+        "-j MARK --set-xmark 0x10000000/0x10000000",
+        "-m mark --mark 0x40000000/0x40000000 -j ACCEPT",
+        "-j flatnet-p-m",
+        "-j MARK --set-xmark 0x0/0x10000000",
+        "-j DROP",
+    ],
+    "flatnet-p-m": ["-m mark --mark 0x6000000/0xf000000 -j flatnet-p-m6"],
+    "flatnet-p-m6": ["-m mark --mark 0x6b00000/0xff00000 -j flatnet-p-m6b"],
+    "flatnet-p-m6b": [
+        "-m mark --mark 0x6b86b27/0xfffffff -j flatnet-p-6b86b273ff34"
+    ],
+}
 
 
 def guest(number, **fields):
@@ -56,6 +79,9 @@ def test_all_chains_of_a_closed_host():
             "-o br100 -j flatnet-local",
         ],
         "flatnet-local": [
+            f"-d 224.0.0.0/4 {COPY} -j flatnet-groupcast",
+            f"-d 10.0.0.255/32 {COPY} -j flatnet-groupcast",
+            f"-d 255.255.255.255/32 {COPY} -j flatnet-groupcast",
             "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
             "-m set --match-set flatnet-filtered4 dst "
             "-j MARK --set-xmark 0x10000000/0x10000000",
@@ -66,16 +92,8 @@ def test_all_chains_of_a_closed_host():
             "-j MARK --set-xmark 0x0/0x10000000",
             "-j DROP",
         ],
-        "flatnet-tree": ["-m set --match-set flatnet-p4-6 dst -j flatnet-p-6"],
-        "flatnet-p-6": [
-            "-m set --match-set flatnet-p4-6b dst -j flatnet-p-6b"
-        ],
-        "flatnet-p-6b": [
-            "-m set --match-set flatnet-p4-6b86b273ff34 dst "
-            "-j flatnet-p-6b86b273ff34"
-        ],
-        "flatnet-p-6b86b273ff34": ["-j flatnet-g-1"],
         "flatnet-g-1": ["-p tcp -m tcp --dport 22 -j ACCEPT"],
+        **LEADING,
     }
 
 
@@ -221,7 +239,8 @@ def test_ipv6_of_a_closed_host():
         "-o br100 -j DROP",
         "-i br100 -o br100 -j ACCEPT",
     ]
-    assert chains["flatnet-local"][:7] == [
+    assert chains["flatnet-local"][:8] == [
+        f"-d ff00::/8 {COPY} -j flatnet-groupcast",
         "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
         "-m set --match-set flatnet-filtered6 dst "
         "-j MARK --set-xmark 0x10000000/0x10000000",

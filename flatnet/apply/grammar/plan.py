@@ -230,6 +230,9 @@ def _check_guarded(port: GuardedPort) -> None:
         values.choice(each, (True, False))
     if port.instance_uuid:
         values.uuid(port.instance_uuid)
+    few("groups", port.groups)
+    for number in port.groups:
+        values.integer(number, _IDS)
     few("addresses", port.addresses)
     for address in port.addresses:
         values.address(address)

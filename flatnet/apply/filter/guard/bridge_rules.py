@@ -6,7 +6,7 @@ not what the tag hides.
 """
 
 from flatnet.apply.filter import judged_mark
-from flatnet.apply.filter.guard import claims
+from flatnet.apply.filter.guard import claims, groupcasts
 from flatnet.apply.filter.guard.announcements import RARP
 from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.filter.guard.senders import (
@@ -51,6 +51,7 @@ SET_KEYS = {
     "dhcp_rate": _PER_PORT,
     "rarp_rate": _PER_PORT,
     claims.SET: claims.KEY,
+    **groupcasts.SET_KEYS,
 }
 
 _RESERVED_IP = f"{RESERVED} ether type {{ arp, ip, ip6 }} drop"
@@ -97,7 +98,7 @@ _PREROUTING = (
     "iifname @uplinks goto from_uplink",
     "iifname @closed drop",
 )
-_TO_HOST = NftChain("to_host", (RESERVED_GROUP, f"{RARP} drop"))
+_TO_HOST = (RESERVED_GROUP, f"{RARP} drop")
 # Who asks by ARP for the metadata service is answered by his own host.
 _OF_METADATA = tuple(
     f"ether type arp arp {end} ip {METADATA}" for end in ("saddr", "daddr")
@@ -152,9 +153,10 @@ _FORWARD = (
     "oifname @uplinks iifname != @uplinks drop",
 )
 # What bridge-nf showed nobody was judged by nobody.
+_UNJUDGED = (
+    f"{judged_mark.IS_MISSING} oifname @filtered ether type {{ ip, ip6 }} drop"
+)
 _JUDGED = (
-    f"{judged_mark.IS_MISSING} oifname @filtered "
-    "ether type { ip, ip6 } drop",
     f"{judged_mark.IS_THERE} iifname @ports {judged_mark.CLEARED}",
     f"{judged_mark.IS_THERE} iifname @uplinks {judged_mark.CLEARED}",
 )
@@ -171,7 +173,8 @@ def bridge_chains(
         _to_ip(4, prevent_spoofing=prevent_spoofing, isolated=isolated),
         _to_ip(6, prevent_spoofing=prevent_spoofing, isolated=isolated),
         _TO_GUEST,
-        _TO_HOST,
+        NftChain("to_host", _TO_HOST + groupcasts.TO_HOST * isolated),
+        *groupcasts.CHAINS * isolated,
         *_BETWEEN,
         *(
             NftChain(hook, rules, hook=hook, priority=FIRST)
@@ -182,7 +185,12 @@ def bridge_chains(
                 ("postrouting", _POSTROUTING),
             )
         ),
-        NftChain("judged", _JUDGED, hook="forward", priority=AFTER_RULES),
+        NftChain(
+            "judged",
+            (_UNJUDGED, *(groupcasts.JUDGED,) * isolated, *_JUDGED),
+            hook="forward",
+            priority=AFTER_RULES,
+        ),
     )
 
 
@@ -194,6 +202,6 @@ def _to_ip(family: int, *, prevent_spoofing: bool, isolated: bool) -> NftChain:
     }[family]
     own = f"oifname . {header} daddr @ipv{family} accept"
     if isolated:
-        return NftChain(name, (own, general, "drop"))
+        return NftChain(name, (own, groupcasts.LET_IN, general, "drop"))
     rest = ("drop",) if prevent_spoofing else ("oifname @filtered drop",)
     return NftChain(name, (own, f"{_TO_GROUP} accept", *rest))

@@ -189,7 +189,9 @@ def replacement(table: NftTable, present: FoundTable | None) -> str:
         elements = each.elements | _kept(each, present)
         held = elements_text(each.key, elements)
         filling = f"; elements = {held}" if elements else ""
-        lines.append(f"add set {name} {each.name} {{ {each.key}{filling}; }}")
+        kind = "map" if nft_keys.value_size(each.key) else "set"
+        described = f"{{ {each.key}{filling}; }}"
+        lines.append(f"add {kind} {name} {each.name} {described}")
     for chain in table.chains:
         base = (
             f" {{ type filter hook {chain.hook} priority {chain.priority}; "

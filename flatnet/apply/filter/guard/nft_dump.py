@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from flatnet.apply.filter.guard.nft_keys import listed
 from flatnet.apply.netlink import KeptSocket, attribute, by_kind
 from flatnet.exceptions import HostSetupError
 
@@ -31,7 +32,6 @@ _ANONYMOUS, _TIMEOUT, _DYNAMIC = 0x1, 0x10, 0x20
 _ACCEPT = 1
 _COMMENT = 0
 _HEADER = struct.Struct("=IHHII")
-_ATTRIBUTE = struct.Struct("=HH")
 _HOOKS = {
     "arp": ("input", "output", "forward"),
     "inet": ("prerouting", "input", "forward", "output", "postrouting"),
@@ -81,7 +81,7 @@ def elements(
     def look(table: Reading) -> frozenset[bytes]:
         asked = {**table.table, 2: of.encode() + b"\0"}
         answers = table.asked(_GET_ELEMENT, _DUMP, asked)
-        found = [_elements(values.get(3, b"")) for values in answers]
+        found = [listed(values.get(3, b"")) for values in answers]
         return frozenset(key for those in found for key, _ in those)
 
     return read(asking, table, look) or frozenset()
@@ -239,7 +239,7 @@ def _dumped(table: Reading) -> TableDump:
 def _members(table: Reading, name: bytes) -> list[tuple[bytes, bool]]:
     found: list[tuple[bytes, bool]] = []
     for values in table.asked(_GET_ELEMENT, _DUMP, {**table.table, 2: name}):
-        found += _elements(values.get(3, b""))
+        found += listed(values.get(3, b""))
     return found
 
 
@@ -258,24 +258,6 @@ def _raise(message: bytes) -> None:
     if -number == errno.EINTR:
         raise InterruptedError
     raise OSError(-number, os.strerror(-number))
-
-
-def _elements(data: bytes) -> list[tuple[bytes, bool]]:
-    """Return (key, whether it has nothing but a key) of each element.
-
-    Of a thousand ports there are ten thousand, so this is one loop: an
-    element is an attribute with one for its key, with one for its value.
-    """
-    found = []
-    at, end, header = 0, len(data), _ATTRIBUTE.unpack_from
-    while at < end:
-        length, _ = header(data, at)
-        inner, _ = header(data, at + 4)
-        value, _ = header(data, at + 8)
-        key = data[at + 12 : at + 8 + value]
-        found.append((key, inner + 4 >= length))
-        at += (length + 3) & ~3
-    return found
 
 
 def _comment(data: bytes) -> str:

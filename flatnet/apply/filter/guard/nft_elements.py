@@ -32,7 +32,7 @@ from flatnet.exceptions import HostSetupError
 _CREATE, _NESTED = 0x400, 0x8000
 _NEW, _DELETE = 12, 14
 _TABLE, _SET, _ELEMENTS = 1, 2, 3
-_ELEMENT, _KEY, _VALUE = 1, 1, 1
+_ELEMENT, _KEY, _DATA, _VALUE = 1, 1, 2, 1
 _TRIES = 20
 
 
@@ -117,16 +117,24 @@ def _wanted(
         )
         for elements, kinds in steps:
             for element in sorted(elements):
-                body = name + _listed(nft_keys.encoded(change.key, element))
+                body = name + _listed(change.key, element)
                 for kind in kinds:
                     flags = _CREATE if kind == _NEW else 0
                     yield (kind, flags, body), change, element
 
 
-def _listed(key: bytes) -> bytes:
-    data = attribute(_KEY | _NESTED, attribute(_VALUE, key))
-    element = attribute(_ELEMENT | _NESTED, data)
-    return attribute(_ELEMENTS | _NESTED, element)
+def _listed(key: str, element: Element) -> bytes:
+    both = nft_keys.encoded(key, element)
+    size = nft_keys.value_size(key)
+    parts = [(_KEY, both[: len(both) - size])]
+    if size:
+        parts.append((_DATA, both[-size:]))
+    data = b"".join(
+        attribute(kind | _NESTED, attribute(_VALUE, each))
+        for kind, each in parts
+    )
+    one = attribute(_ELEMENT | _NESTED, data)
+    return attribute(_ELEMENTS | _NESTED, one)
 
 
 def _refused(

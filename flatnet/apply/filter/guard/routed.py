@@ -6,7 +6,7 @@ host may be asked to route.
 """
 
 from flatnet.apply.filter import judged_mark
-from flatnet.apply.filter.guard import peers, severed
+from flatnet.apply.filter.guard import groupcasts, peers, severed
 from flatnet.apply.filter.guard.bridge_rules import FIRST
 from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.link.link import SWITCHES
@@ -43,6 +43,7 @@ SET_KEYS = {
     "elsewhere": "type ifname",
     "judged4": "type ipv4_addr",
     "judged6": "type ipv6_addr",
+    "broadcasts": groupcasts.SET_KEYS["broadcasts"],
     **peers.SET_KEYS,
     **severed.SET_KEYS,
     **{
@@ -99,6 +100,7 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[NftChain, ...]:
             )
         ),
         _unjudged(guard),
+        *(groupcasts.LEFT,) * guard.isolated,
         *(
             NftChain(
                 f"judged_{hook}",
@@ -185,7 +187,12 @@ def _unjudged(guard: Guard) -> NftChain:
 
 def _left(guard: Guard) -> tuple[str, ...]:
     """Mark what the bridge is yet to judge, and no more what it is not."""
-    return tuple(
+    copies = (
+        groupcasts.left(network.bridge)
+        for network in guard.networks
+        if guard.isolated
+    )
+    return *copies, *(
         f'oifname "{network.bridge}" {rule}'
         for network in guard.networks
         for rule in (

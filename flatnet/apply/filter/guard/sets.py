@@ -7,6 +7,7 @@ import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 
+from flatnet.apply.filter import groupcast_mark
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.link.strangers import Strangers
@@ -86,6 +87,8 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
     ):
         yield from ((name, (value,)) for value in values)
     for network in guard.networks:
+        if everybody := groupcast_mark.broadcast(network.cidr):
+            yield "broadcasts", (everybody,)
         if network.serves and network.address:
             yield "name_servers", (network.address,)
     own = (each.address for each in guard.networks if each.address)
@@ -98,6 +101,8 @@ def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:
     yield "ports", alone
     if port.filtered:
         yield "filtered", alone
+        if port.groups:
+            yield "groupcasts", (name, groupcast_mark.mark(port.groups))
     if port.hairpin:
         yield "hairpins", (name, name)
     yield "macs", (name, mac)

@@ -23,7 +23,8 @@ class ChainLayout:
 
     `networks` are those with guests, `filtered` those with filtered ones.
     `has_open` says that there are others.  `profiles` are the groups of
-    filtered guests, as far as these have rules in a family, by family.
+    filtered guests, as far as these have rules in a family, by family;
+    `whole_profiles` are all of their groups, where groupcasts are judged.
     """
 
     same_network: bool = True
@@ -33,6 +34,7 @@ class ChainLayout:
     profiles: Mapping[int, frozenset[tuple[int, ...]]] = field(
         default_factory=dict
     )
+    whole_profiles: frozenset[tuple[int, ...]] = frozenset()
     groups: tuple[Group, ...] = ()
     gateways: tuple[Gateway, ...] = ()
     outside: Outside = field(default_factory=Outside)

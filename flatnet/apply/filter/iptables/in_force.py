@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from flatnet.apply.filter.guard.in_force import unguarded
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables import ipset
+from flatnet.apply.filter.iptables.groupcast_tree import GROUPCAST
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet
 from flatnet.apply.filter.iptables.iptables import Existing, leads
 from flatnet.apply.filter.iptables.isolation import (
@@ -182,7 +183,8 @@ class _Way:
             for name, marks in existing.chains.items()
             if name.startswith((ROOT, TREE_PREFIX))
         ]
-        self._is_sound = self._closes(LOCAL) and not any(
+        ends = {LOCAL, *self._chains.keys() & {GROUPCAST}}
+        self._is_sound = all(map(self._closes, ends)) and not any(
             None in marks for marks in tree
         )
         self._odd_groups = {

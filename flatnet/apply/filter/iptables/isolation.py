@@ -14,9 +14,12 @@ Goals, and how each is met:
   of the guest that has it.
 * Addresses of the flat network that are not here stay reachable: the host
   that has them judges.
-* Broadcast and multicast have no instance's address, and what is bridged
-  with an address that no instance has may still reach a port.  The layer 2
-  guard, which sees ports, lets nothing of that in to an isolated one.  With
+* Broadcast and multicast have no instance's address, so the guard, which sees
+  ports, marks each copy that is bound for an isolated one, and rules lead by
+  the mark (see `groupcast_tree`).  They do so before answers pass: all copies
+  are one connection, and what is let in to one guest, or answered by whoever
+  forges it, would be open to all.  What is bridged with any other address
+  that no instance has the guard lets in nowhere.  With
   allow_same_net_traffic=True a frame for everybody comes from the same
   network by nature.
 * Where these rules are gone, or one of them is, or a member of the set of
@@ -40,6 +43,10 @@ from dataclasses import dataclass
 
 from flatnet.apply.filter import judged_mark
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
+from flatnet.apply.filter.iptables.groupcast_tree import (
+    GroupcastTree,
+    led_away,
+)
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP
 from flatnet.apply.filter.iptables.profiles import ROOT
 from flatnet.apply.filter.iptables.tables import Chain
@@ -47,6 +54,7 @@ from flatnet.apply.filter.iptables.tree import Tree
 from flatnet.state.filtering import FlatNetwork
 
 LOCAL = "flatnet-local"
+Trees = tuple[Tree, GroupcastTree]
 _FIRST = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 _INVALID = "-m conntrack --ctstate INVALID -j DROP"
 _LINK_LOCAL = "fe80::/10"
@@ -74,10 +82,10 @@ class Isolation:
     chains: tuple[Chain, ...] = ()
 
 
-def isolation(layout: ChainLayout, family: int, tree: Tree) -> Isolation:
+def isolation(layout: ChainLayout, family: int, trees: Trees) -> Isolation:
     """Return what filters one family.
 
-    :param tree: of that family
+    :param trees: of that family, of addresses and of groupcasts
     """
     networks = layout.filtered
     if not networks:
@@ -94,6 +102,7 @@ def isolation(layout: ChainLayout, family: int, tree: Tree) -> Isolation:
         for each in networks:
             forward += _unfiltered(each, layout)
     local = (
+        *led_away(layout, family),
         _FIRST,
         # Who is missing in the set is not marked either, so that whoever takes
         # a member away opens nothing.
@@ -109,10 +118,10 @@ def isolation(layout: ChainLayout, family: int, tree: Tree) -> Isolation:
         judged_mark.UNMARKED,
         DROP,
     )
-    output = to_local + _led(layout, family)
-    profiles = tree.chains(layout.profiles[family], layout.groups_by_id)
-    chains = (Chain(LOCAL, local), *profiles)
-    return Isolation(forward, output, marking, chains)
+    profiles = trees[0].chains(layout.profiles[family], layout.groups_by_id)
+    by_mark = () if layout.same_network else trees[1].chains(layout)
+    chains = (Chain(LOCAL, local), *profiles, *by_mark)
+    return Isolation(forward, to_local + _led(layout, family), marking, chains)
 
 
 def _led(layout: ChainLayout, family: int) -> tuple[str, ...]:

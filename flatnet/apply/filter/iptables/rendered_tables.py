@@ -11,13 +11,12 @@ from operator import attrgetter
 from flatnet.apply.filter.iptables import floating, gateway
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.host_services import services
-from flatnet.apply.filter.iptables.isolation import isolation
+from flatnet.apply.filter.iptables.isolation import Trees, isolation
 from flatnet.apply.filter.iptables.tables import Chain, Jump, Table
-from flatnet.apply.filter.iptables.tree import Tree
 
 
 def tables(
-    layout: ChainLayout, trees: Mapping[int, Tree]
+    layout: ChainLayout, trees: Mapping[int, Trees]
 ) -> tuple[Table, ...]:
     """Return the tables, by family and name.
 
@@ -44,8 +43,8 @@ def tables(
     return tuple(table for table in planned if table.chains)
 
 
-def _filter(layout: ChainLayout, family: int, tree: Tree) -> Table:
-    isolated = isolation(layout, family, tree)
+def _filter(layout: ChainLayout, family: int, trees: Trees) -> Table:
+    isolated = isolation(layout, family, trees)
     ours = services(layout, family)
     routed: tuple[str, ...] = ()
     turned: tuple[str, ...] = ()

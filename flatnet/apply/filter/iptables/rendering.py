@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
+from flatnet.apply.filter.iptables.groupcast_tree import GroupcastTree
 from flatnet.apply.filter.iptables.ipset import packed
 from flatnet.apply.filter.iptables.isolation import (
     filtered_set,
@@ -35,6 +36,8 @@ _FAMILIES = (4, 6)
 # Things that are no sets: what is said of guests beside their memberships.
 _CLAIMS, _BRIDGES, _OPEN = "claims", "bridges", "open"
 _PROFILES = "profiles{}"
+# Beside those of the families: all groups of guests, rules or none.
+_WHOLE = 0
 
 
 def rules(wanted: Filter) -> Rules:
@@ -55,7 +58,9 @@ class Rendering:
         self._ruled = _ruled(())
         self._used: tuple[tuple[int, int], ...] = ()
         self._chain_layout = ChainLayout()
-        self._trees = {each: Tree(each) for each in _FAMILIES}
+        self._trees = {
+            each: (Tree(each), GroupcastTree(each)) for each in _FAMILIES
+        }
         self._tables: tuple[Table, ...] = ()
         self._sets = RenderedSets(self._gathered, self._departed)
 
@@ -142,6 +147,8 @@ class Rendering:
                 yield open_set(6), packed(each)
             return
         yield _BRIDGES, guest.bridge
+        if guest.groups:
+            yield _PROFILES.format(_WHOLE), guest.groups
         for family in _FAMILIES:
             for each in of_family(guest.addresses, family):
                 yield filtered_set(family), packed(each)
@@ -162,6 +169,12 @@ class Rendering:
 
     def _outlined(self, wanted: Filter) -> ChainLayout:
         bridges = self._gathered.elements(_BRIDGES)
+        profiles = self._departed.profiles(
+            {
+                family: self._gathered.elements(_PROFILES.format(family))
+                for family in (*_FAMILIES, _WHOLE)
+            }
+        )
         return ChainLayout(
             same_network=wanted.same_network,
             networks=wanted.networks,
@@ -169,11 +182,9 @@ class Rendering:
                 each for each in wanted.networks if each.bridge in bridges
             ),
             has_open=self._gathered.holds(_OPEN),
-            profiles=self._departed.profiles(
-                {
-                    family: self._gathered.elements(_PROFILES.format(family))
-                    for family in _FAMILIES
-                }
+            profiles={each: profiles[each] for each in _FAMILIES},
+            whole_profiles=(
+                frozenset() if wanted.same_network else profiles[_WHOLE]
             ),
             groups=self._groups,
             gateways=wanted.gateways,

@@ -10,6 +10,7 @@ from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.filter.iptables.compared_tables import ComparedTables
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.legacy import Legacy
+from flatnet.apply.filter.iptables.optional_tables import OptionalTables
 from flatnet.apply.filter.iptables.rendering import Rendering
 from flatnet.apply.filter.iptables.restorers import Restorers
 from flatnet.apply.filter.iptables.rule_comparison import RuleComparison
@@ -33,7 +34,8 @@ class WorkerCache:
     are of the grammar, `restorers` programs that write for us, `rendering` and
     `guarding` what was rendered last, `daemons` the DHCP servers that run,
     `texts` and `elsewhere` the files that they were given, `leases` what they
-    gave out,
+    gave out, `optional` the tables that the kernel
+    refused,
     `unread` the families whose tables we wrote and have not read since,
     `presumed` those that count until then as what we wrote, `ports` those that
     bore our mark, `unchanged` those that need nothing, `finder` those that
@@ -47,6 +49,7 @@ class WorkerCache:
     passed: Passed = field(default_factory=Passed)
     restorers: Restorers = field(default_factory=Restorers)
     legacy: Legacy = field(default_factory=Legacy)
+    optional: OptionalTables = field(default_factory=OptionalTables)
     words: RuleComparison = field(default_factory=RuleComparison)
     rendering: Rendering = field(default_factory=Rendering)
     guarding: Guarding = field(default_factory=Guarding)

@@ -20,7 +20,7 @@ SYSCTLS = (
     "net.ipv4.ip_forward",
 )
 # Tables of iptables-nft are seen by iptables-save.
-OURS_IN_NFT = ("flatnet", "filter", "nat", "mangle")
+OURS_IN_NFT = ("flatnet", "filter", "nat", "mangle", "raw")
 OPTIONS = (
     *("forward_delay", "stp_state", "group_fwd_mask", "nf_call_iptables"),
     *("nf_call_ip6tables", "no_linklocal_learn", "type", "user", "group"),

@@ -11,7 +11,10 @@ from flatnet.apply.worker_cache import WorkerCache
 from tests.waiting import eventually
 
 # All that a plan may have.
-TABLES = [("ip", "filter"), ("ip", "mangle"), ("ip", "nat"), ("ip6", "filter")]
+TABLES = [
+    *(("ip", name) for name in ("filter", "mangle", "nat", "raw")),
+    ("ip6", "filter"),
+]
 PLAN = planned(1, 2, dhcp=True)
 ADDRESS = "10.0.0.2"
 

@@ -70,7 +70,7 @@ NUMBERS = (
 # The only word in quotes is our mark.
 WORD = r"(?:[A-Za-z0-9_.:/,@!-]+|\"flatnet:[0-9a-f]{16}\")"
 RESTORE = re.compile(
-    r"\*(filter|mangle|nat)|COMMIT|:flatnet-[A-Za-z0-9-]{1,20} - \[0:0\]"
+    r"\*(filter|mangle|nat|raw)|COMMIT|:flatnet-[A-Za-z0-9-]{1,20} - \[0:0\]"
     rf"|-A flatnet-[A-Za-z0-9-]{{1,20}}( {WORD})+"
     rf"|-I (FORWARD|INPUT|OUTPUT|PREROUTING|POSTROUTING) 1( {WORD})+ "
     rf"-j flatnet-[A-Za-z0-9-]{{1,20}}"

@@ -69,6 +69,12 @@ GATEWAY = (
 -A flatnet-POSTROUTING -s 10.0.0.0/24 -o eth0 -j SNAT --to-source 192.0.2.1
 -A flatnet-PREROUTING -d 169.254.169.254/32 -i br100 -p tcp -m tcp """
     """--dport 80 -j DNAT --to-destination 198.51.100.7:80
+*raw 4
+-A PREROUTING -j flatnet-PREROUTING
+-A flatnet-PREROUTING -s 10.0.0.0/24 ! -d 10.0.0.0/24 -i br100 -p udp """
+    """-m udp --dport 69 -j CT --helper tftp
+-A flatnet-PREROUTING -s 10.0.0.0/24 -d 10.0.0.1/32 -i br100 -p udp """
+    """-m udp --dport 69 -j CT --helper tftp
 *filter 6
 -A FORWARD -j flatnet-FORWARD
 -A flatnet-FORWARD -i br100 -o br100 -j ACCEPT
@@ -80,6 +86,24 @@ def test_a_gateway_without_isolation():
     rows = snapshot(interfaces=(interface(1),))
     options = {"metadata_host": "198.51.100.7", "metadata_port": 80}
     assert text(rows, dns_server=("192.0.2.53",), **options) == GATEWAY
+
+
+def tftp_helpers(row):
+    shown = text(snapshot(networks=(row,))).splitlines()
+    return [line for line in shown if "-j CT --helper tftp" in line]
+
+
+def test_tftp_is_followed_where_the_host_is_the_gateway():
+    own, external = (
+        tftp_helpers(each)
+        for each in (
+            network(),
+            network(gateway="10.0.0.254", multi_host=False),
+        )
+    )
+    # What goes by another router does not leave by this host.
+    assert len(own) == 2
+    assert [line for line in own if "! -d" not in line] == external
 
 
 def test_servers_of_the_host_are_asked_by_dnsmasq_alone():

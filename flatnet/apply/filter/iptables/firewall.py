@@ -35,7 +35,6 @@ from flatnet.apply.filter.iptables.firewall_failures import (
     of_chains,
     of_host,
     of_sets,
-    of_table,
 )
 from flatnet.apply.filter.iptables.ipset_cache import Sets
 from flatnet.apply.filter.iptables.ipset_messages import FoundSet
@@ -99,7 +98,7 @@ def apply_firewall(
         return of_host(Surface.FIREWALL, error)
     # Read first: who changes groups waits in no set for longer than it takes
     # to write rules.
-    planned = known.rendering.rules(wanted)
+    planned = known.optional.usable(known.rendering.rules(wanted))
     known.legacy.look()
     found = {
         family: readable(family, known.proven, planned.names(family))
@@ -220,7 +219,7 @@ def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
         return Changes()
     plan, shut, error = _written(found, rest, plan, task)
     if error:
-        return of_table(table, error)
+        return task.known.optional.refused(table, error)
     task.known.legacy.wrote(table)
     # Else it may have taken away what somebody had put there meanwhile.
     alone = count is not None and generation(proven.asking) == count + 1

@@ -7,6 +7,7 @@ from flatnet.apply.filter.iptables.floating import from_guests
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP, bound_for
 from flatnet.state.filtering import Gateway, Outside
 
+_TFTP = "tftp"
 _METADATA = "169.254.169.254/32"
 
 
@@ -89,6 +90,23 @@ def metadata(layout: ChainLayout) -> tuple[str, ...]:
     return tuple(
         f"-d {_METADATA} -i {each.bridge} -p tcp -m tcp --dport 80 -j {target}"
         for each in layout.gateways
+    )
+
+
+def helpers(layout: ChainLayout) -> tuple[str, ...]:
+    """Have connection tracking understand the TFTP of who boots by network.
+
+    A server answers from another port than it was asked at.  That is for who
+    asks beyond the host, or the host itself.
+    """
+    return tuple(
+        f"-s {each.cidr} {there} -i {each.bridge} -p udp -m udp --dport 69 "
+        f"-j CT --helper {_TFTP}"
+        for each in layout.gateways
+        for there in (
+            *(f"! -d {each.cidr}",) * (not each.external),
+            f"-d {each.address}/32",
+        )
     )
 
 

@@ -35,6 +35,7 @@ BUILTINS = {
     "filter": ("FORWARD", "INPUT", "OUTPUT"),
     "mangle": ("POSTROUTING",),
     "nat": ("POSTROUTING", "PREROUTING"),
+    "raw": ("PREROUTING",),
 }
 TARGET = re.compile(r"(?:^| )-[jg] (flatnet-\S+)")
 

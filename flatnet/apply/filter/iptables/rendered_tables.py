@@ -38,6 +38,7 @@ def tables(
             },
             floating.chains(layout),
         ),
+        _table(4, "raw", {"PREROUTING": gateway.helpers(layout)}),
         _filter(layout, 6, trees[6]),
     )
     return tuple(table for table in planned if table.chains)

@@ -154,6 +154,10 @@ class FlatManager:
         """
         with self._asking():
             self._ledger.remove(instance_uuid, address)
+        return self.followed(instance_uuid)
+
+    def followed(self, instance_uuid: str) -> list[Json]:
+        """Bring the hosts of an instance to its rows; return NetworkInfo."""
         # Who moves has a port elsewhere too.
         self.renew(instance_uuid, self.moves.hosts_of(instance_uuid))
         self._reconciler.serve(instance_uuid, self._timeout)

@@ -7,7 +7,7 @@ instance is wanted, whatever host its own row names.
 import logging
 from collections.abc import Callable
 
-from flatnet.db import bindings, host_addresses, interfaces
+from flatnet.db import bindings, host_addresses, interfaces, vifs
 from flatnet.db.engine import Database
 from flatnet.db.orders import Placing
 from flatnet.ledger import Ledger
@@ -95,6 +95,14 @@ class Moves:
         bindings.leave(
             self._database, instance_uuid=instance_uuid, host=source
         )
+
+    def plug(self, instance_uuid: str) -> None:
+        """Want the ports of an instance again, on whatever host it is."""
+        vifs.plug(self._database, instance_uuid=instance_uuid)
+
+    def unplug(self, instance_uuid: str) -> None:
+        """Want none of them, until `plug`."""
+        vifs.unplug(self._database, instance_uuid=instance_uuid)
 
     def hosts_of(self, instance_uuid: str) -> tuple[str, ...]:
         """The other hosts that have, or are to have, ports of an instance."""

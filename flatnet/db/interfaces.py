@@ -39,6 +39,7 @@ ATTACHED = (
         VIFS.c.instance_uuid,
         VIFS.c.rxtx_factor,
         VIFS.c.port_rate,
+        VIFS.c.plugged,
         INSTANCES.c.id.label("instance_id"),
         INSTANCES.c.hostname,
         INSTANCES.c.project_id,
@@ -251,6 +252,7 @@ def _from_rows(
         floating=floating.get(row.uuid, ()),
         rxtx_factor=row.rxtx_factor,
         port_rate=row.port_rate,
+        is_plugged=bool(row.plugged),
     )
 
 

@@ -103,7 +103,7 @@ networks = _table(
 )
 
 # An instance has as many on a network as were asked for; its oldest of all is
-# the one with the default route.
+# the one with the default route.  Who is not plugged has no port anywhere.
 virtual_interfaces = _table(
     "virtual_interfaces",
     Column("uuid", Uuid, nullable=False),
@@ -118,6 +118,7 @@ virtual_interfaces = _table(
     # What it may send and take: a factor of the option port_rate, or bit/s.
     Column("rxtx_factor", Double),
     Column("port_rate", BigInteger),
+    Column("plugged", Boolean, nullable=False, server_default=true()),
     UniqueConstraint("uuid", name="uniq_virtual_interfaces0uuid"),
     UniqueConstraint("address", name="uniq_virtual_interfaces0address"),
     Index("virtual_interfaces_instance_uuid_idx", "instance_uuid"),

@@ -5,9 +5,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    false,
+    insert,
+    select,
+    true,
+    update,
+)
 
-from flatnet.db import models
+from flatnet.db import engine, models
 from flatnet.db.tenants import Vif
 from flatnet.exceptions import MacAddressInUse
 
@@ -85,6 +94,28 @@ def macs(
 def draw(number: int) -> tuple[str, ...]:
     """Return so many random MACs, which may be taken."""
     return tuple(random_mac() for _ in range(number))
+
+
+@engine.writes
+def plug(connection: Connection, *, instance_uuid: str) -> None:
+    """Have all interfaces of an instance plugged in, wherever it is."""
+    _plugged(connection, instance_uuid, true())
+
+
+@engine.writes
+def unplug(connection: Connection, *, instance_uuid: str) -> None:
+    """Have none of them plugged in, until `plug`."""
+    _plugged(connection, instance_uuid, false())
+
+
+def _plugged(
+    connection: Connection, instance_uuid: str, value: ColumnElement[bool]
+) -> None:
+    connection.execute(
+        update(VIFS)
+        .where(VIFS.c.instance_uuid == instance_uuid)
+        .values(plugged=value)
+    )
 
 
 def add(

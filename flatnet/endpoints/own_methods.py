@@ -25,7 +25,7 @@ class BaseEndpoint:
 class FlatnetEndpoint:
     """Namespace flatnet: what nova-network had no name for."""
 
-    target = messaging.Target(namespace="flatnet", version="1.1")
+    target = messaging.Target(namespace="flatnet", version="1.2")
 
     def __init__(self, manager: FlatManager, turns: Turns) -> None:
         self._manager = manager
@@ -66,6 +66,51 @@ class FlatnetEndpoint:
         """Return what this host lacks, by the uuids of who suffers."""
         named = arguments.instance_uuids(instance_ids)
         return self._manager.floating.follow(named or frozenset())
+
+    @expected
+    def plug_vifs(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        instance: Any = None,
+        **others: Any,
+    ) -> list[Json]:
+        """Return NetworkInfo once an instance's ports are there again.
+
+        It is the host of its row that does it.
+        """
+        reference = arguments.instance_reference(instance_id, instance)
+        uuid, host = self._placed(reference)
+        if host is None or self._manager.is_here(host):
+            self._manager.moves.plug(uuid)
+            return self._manager.followed(uuid)
+        peer = self._manager.peer(host)
+        return peer.plug_vifs(context, instance_id=uuid, host=host)
+
+    @expected
+    def unplug_vifs(
+        self,
+        context: Json,
+        instance_id: Any = None,
+        instance: Any = None,
+        **others: Any,
+    ) -> list[Json]:
+        """Return NetworkInfo once nothing reaches an instance's interfaces.
+
+        That lasts until they are plugged in, or it is deallocated.
+        """
+        reference = arguments.instance_reference(instance_id, instance)
+        uuid, host = self._placed(reference)
+        if host is None or self._manager.is_here(host):
+            self._manager.moves.unplug(uuid)
+            return self._manager.followed(uuid)
+        peer = self._manager.peer(host)
+        return peer.unplug_vifs(context, instance_id=uuid, host=host)
+
+    def _placed(self, reference: str) -> tuple[str, str | None]:
+        """The uuid of an instance, and the host of its row."""
+        instance = self._manager.living(reference)
+        return instance.uuid, instance.host
 
     @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:

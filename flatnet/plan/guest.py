@@ -57,6 +57,8 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
     if rows.network.fault:
         shut = GuestPart(interface.network_id, _port(rows, settings))
         return PlannedGuest(shut)
+    if not interface.is_plugged:
+        return PlannedGuest(_unplugged(rows, settings))
     interface, outside = fit_interface(interface, network)
     mine = _port(rows, settings, interface.addresses)
     own = made_by(interface.mac, network.cidr_v6)
@@ -81,6 +83,19 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
         floating=addresses,
     )
     return PlannedGuest(part, outside + _warnings(interface) + lines)
+
+
+def _unplugged(rows: GuestRows, settings: Settings) -> GuestPart:
+    """One that a caller wants no port of.
+
+    What stands there all the same, as a device that is somebody else's, may
+    send from no address and gets nothing.
+    """
+    mine = _port(rows, settings, ())
+    closed = GuardedPort(
+        mine.name, mine.mac, instance_uuid=mine.instance_uuid, filtered=True
+    )
+    return GuestPart(rows.interface.network_id, mine, guarded=closed)
 
 
 def _port(

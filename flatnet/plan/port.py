@@ -42,7 +42,11 @@ def port(
         peer=peer_name(interface.uuid) if kind == "veth" else None,
         owner=owner,
         group=group,
-        stays=_stays(interface, wanted, settings.host, is_elsewhere),
+        stays=(
+            _stays(interface, wanted, settings.host, is_elsewhere)
+            if interface.is_plugged
+            else "unplugged"
+        ),
         rate=port_rate(interface, settings),
     )
 

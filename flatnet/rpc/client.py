@@ -204,6 +204,35 @@ class NetworkAPI(FloatingCalls):
         }
         self._call(context, "migrate_instance_finish", arguments, host=dest)
 
+    def plug_vifs(
+        self, context: Json, *, instance_id: str, host: str | None = None
+    ) -> list[Json]:
+        """Plug an instance's interfaces in again; return NetworkInfo.
+
+        :param host: where it runs; none to have whoever is asked find out
+        """
+        return self._plugging(context, "plug_vifs", instance_id, host)
+
+    def unplug_vifs(
+        self, context: Json, *, instance_id: str, host: str | None = None
+    ) -> list[Json]:
+        """Take an instance's ports away; return NetworkInfo.
+
+        It keeps its addresses.  A port that somebody holds open is kept, but
+        down.  That lasts until `plug_vifs`, or until it is deallocated,
+        whatever host it is on.
+        """
+        return self._plugging(context, "unplug_vifs", instance_id, host)
+
+    def _plugging(
+        self, context: Json, method: str, instance: str, host: str | None
+    ) -> list[Json]:
+        named = {"instance_id": instance}
+        answer: list[Json] = self._call(
+            context, method, named, host=host, namespace="flatnet"
+        )
+        return answer
+
     def validate_networks(
         self, context: Json, *, networks: list[list[str | None]]
     ) -> None:

@@ -38,7 +38,8 @@ class Port:
 
     `stays` is `always`; or `used`, where the instance's row names another
     host: the port is kept as long as a guest uses it and never made; or
-    `shut`, where that guest has a carrier on the other host: kept, but down.
+    `shut`, where that guest has a carrier on the other host: kept, but down;
+    or `unplugged`, where a caller wants none: the same, and reported as that.
     `rate` is what it may send and take, in bit/s each, 0 as much as it can.
     """
 

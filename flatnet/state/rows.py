@@ -136,9 +136,10 @@ class Interface:
     `host` is where the instance's row says that it is; `instance_id`
     ascends as instances are made.  `addresses` are by age: the first is
     leased, and a port may use all.  `has_default_route` says that it is the
-    oldest of its instance's.  `floating` are by address.  `port_rate` is what
-    it may send and take, in bit/s each, 0 as much as it can; without one that
-    is the option times `rxtx_factor`.
+    oldest of its instance's, `is_plugged` that it is to have a port.
+    `floating` are by address.  `port_rate` is what it may send and take, in
+    bit/s each, 0 as much as it can; without one that is the option times
+    `rxtx_factor`.
     """
 
     uuid: str
@@ -155,6 +156,7 @@ class Interface:
     floating: tuple[FloatingIp, ...] = ()
     rxtx_factor: float | None = None
     port_rate: int | None = None
+    is_plugged: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Yes:
             FoundPort(port.name, "missing", reason="no room")
             if port.instance_uuid in self.refused
             else FoundPort(port.name, "up", kind=port.kind)
+            if port.stays == "always"
+            else FoundPort(port.name, "shut", reason=port.stays)
             for port in planned
         ]
         found += [FoundPort(name, "missing") for name in plan.gone]

@@ -158,6 +158,30 @@ def test_a_rate_is_kept_by_whoever_has_the_port(cloud, lab):
     assert "ifb" not in node.run("ip link")
 
 
+def test_who_is_unplugged_reaches_nobody_until_he_is_plugged(cloud, lab):
+    """His container keeps its end meanwhile, and its address."""
+    placed, asks = cloud.guests["vm_4"], cloud.guests["vm_2"].guest
+    named = {"instance_id": placed.uuid}
+
+    def reach():
+        return asks.ping(placed.address), _pings(placed, placed.address)
+
+    with cloud.group("pinged", "vm_4", protocol="icmp", cidr="0.0.0.0/0"):
+        eventually(reach, (True, True))
+        (vif,) = lab.rpc().call("unplug_vifs", **named)
+        assert (vif["active"], reach()) == (False, (False, False))
+        lab.rpc().call("reconcile", host=placed.node.name)
+        # Nor where somebody puts the device up.
+        placed.node.run(f"ip link set {vif['devname']} up")
+        assert reach() == (False, False)
+        state = lab.rpc().call("get_host_state", host=placed.node.name)
+        assert (state["state"], state["failures"]) == ("ready", [])
+        (vif,) = lab.rpc().call("plug_vifs", **named)
+        assert vif["active"]
+        eventually(reach, (True, True))
+        assert placed.guest.dhcp().address == placed.address
+
+
 def _remove(lab, mine):
     """Take its first address away; nothing of that lingers."""
     taken = {**_here(mine.placed), "address": mine.first}

@@ -161,7 +161,7 @@ def _quiet(port: Port) -> Port | None:
 def _check_port(port: Port) -> None:
     values.port_name(port.name)
     values.choice(port.kind, ("tap", "veth", "external"))
-    values.choice(port.stays, ("always", "used", "shut"))
+    values.choice(port.stays, ("always", "used", "shut", "unplugged"))
     values.rate(port.rate)
     values.mac(port.mac)
     values.uuid(port.instance_uuid)

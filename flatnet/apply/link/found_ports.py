@@ -13,6 +13,7 @@ from flatnet.apply.link.link import Link
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.plan import Bridge, Plan, Port
 
+_UNPLUGGED = "it was unplugged; plug_vifs plugs it in again"
 _KINDS = {"tun": "tap", "veth": "veth"}
 
 
@@ -126,6 +127,11 @@ def _planned(
     others the host says it once.
     """
     reason = own or of_host
+    if port.stays == "unplugged":
+        carrier = device is not None and device.carrier
+        return FoundPort(
+            port.name, "shut", carrier, None, reason or _UNPLUGGED
+        )
     if device is None:
         if port.kind == "external" and not reason:
             reason = "nobody has attached its device yet"

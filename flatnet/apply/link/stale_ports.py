@@ -10,6 +10,7 @@ Goals, and how each is met:
   back, for a new one would be nobody's, and the guest cut off.
 * A port whose instance's row names another host follows the row, but not
   under its guest: it is kept as it is while it is used.
+* One that a caller has unplugged is kept while it is used too, but down.
 """
 
 import contextlib
@@ -180,11 +181,12 @@ def _remove_unused(
     found: LinkPass,
     links: Iterable[Link],
     gone: Container[str],
-    planned: Container[str],
+    planned: Ports,
 ) -> list[str]:
     """Remove those that nobody uses, or that are gone by their rows.
 
-    From when a tap is seen to be free until it is gone nobody can open it.
+    One that was unplugged is down before its rules go.  From when a tap is
+    seen to be free until it is gone nobody can open it.
     """
     with contextlib.ExitStack() as held:
         leaving, warnings = [], []
@@ -197,8 +199,12 @@ def _remove_unused(
                 elif link.name not in planned:
                     _take_down(found, link)
                     warnings.append(_unknown(link))
+                elif planned[link.name].stays == "unplugged":
+                    _take_down(found, link)
             except ERRORS as error:
-                found.fail(Subject(Surface.PORT, link.name), error)
+                mine = planned.get(link.name)
+                uuids = (mine.instance_uuid,) if mine else ()
+                found.fail(Subject(Surface.PORT, link.name), error, uuids)
         remove_all(found, leaving)
     return warnings
 

@@ -115,7 +115,9 @@ def test_nobody_refuses_a_guest_of_another_host(
     assert guest.renews("10.0.0.2", MAC_1) == own
 
 
-def test_a_guest_that_moved_keeps_its_lease(host, other, namespaces, tmp_path):
+def test_a_guest_that_moved_is_neither_refused_nor_ignored(
+    host, other, namespaces, tmp_path
+):
     host.apply(line(1))
     other.apply()
     guest = host.guest(namespaces(), MAC_1, tmp_path / "vm_1")

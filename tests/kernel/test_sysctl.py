@@ -86,7 +86,7 @@ def test_one_bad_setting_does_not_stop_the_rest(namespace):
     assert value(namespace, FORWARD) == "1"
 
 
-def test_a_missing_module_is_a_failure(monkeypatch, tmp_path):
+def test_isolation_without_br_netfilter_is_a_failure(monkeypatch, tmp_path):
     monkeypatch.setattr(sysctl, "DIRECTORY", tmp_path)
     monkeypatch.setattr(command, "_PATH", str(tmp_path))
     (failure,) = sysctl.apply_sysctls(plan((CALL, "1"))).failures

@@ -36,7 +36,11 @@ def network_info(
         database, instance_uuid=instance_uuid, host=host
     )
     return nwinfo.network_info(
-        found.networks, settings, mtus=last.mtus, plugged=found.up
+        found.networks,
+        settings,
+        host=host,
+        mtus=last.mtus,
+        plugged=found.up,
     )
 
 
@@ -61,6 +65,7 @@ def served_info(
             for interface, network, address in served.networks
         ),
         settings,
+        host=settings.host,
         mtus=outcome.mtus,
         plugged=[
             interface.uuid

@@ -257,6 +257,7 @@ class FlatManager:
             mac_attempts=options.create_unique_mac_address_attempts,
             plug=options.vif_plug,
             in_use=self._in_use(),
+            use_ipv6=options.use_ipv6,
         )
 
     def reconcile(self, instances: frozenset[str] | None = None) -> None:

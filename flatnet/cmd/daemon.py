@@ -15,6 +15,7 @@ from oslo_config import cfg
 from flatnet import deadline, heap, rpc
 from flatnet.apply.applier_client import Applier, ApplierProcess
 from flatnet.cmd import device_options, hostname, needs, serving
+from flatnet.cmd.dual_stack_rows import DualStackRows
 from flatnet.cmd.heartbeat import Heartbeat
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.notify import notify
@@ -49,7 +50,8 @@ class Daemon:
         self._broker = serving.transport(conf)
         self._database = Database(settings.connection)
         self._heartbeat = Heartbeat(settings)
-        self._rows = DatabaseRows(
+        rows = DualStackRows if settings.use_ipv6 else DatabaseRows
+        self._rows = rows(
             self._database,
             settings.host,
             holder=hostname.holder(),

@@ -60,7 +60,7 @@ _NOVA = _words(
     network_driver network_host network_size network_topic num_networks
     ovs_vsctl_timeout secure_proxy_ssl_header security_group_api
     security_group_handler share_dhcp_address teardown_unused_network_gateway
-    update_dns_entries use_ipv6 use_neutron use_neutron_default_nets
+    update_dns_entries use_neutron use_neutron_default_nets
     use_rootwrap_daemon use_single_default_gateway vlan_interface vlan_start
     vpn_ip vpn_start
 

@@ -217,6 +217,15 @@ DHCP_OPTIONS = [
         help="Forward also to dns1 and dns2 of the network.",
     ),
     cfg.BoolOpt(
+        "use_ipv6",
+        default=False,
+        help="Networks that have a cidr_v6 are dual stack: each interface has "
+        "the address there that its MAC makes (EUI-64), and each host is the "
+        "router of its guests, by router advertisements and DHCPv6. Needs "
+        "net.ipv6.conf.all.forwarding, and accept_ra = 2 on devices by which "
+        "the host has its own router; both are set.",
+    ),
+    cfg.BoolOpt(
         "force_dhcp_release",
         default=True,
         help="Release the DHCP lease of a deallocated address at once.",

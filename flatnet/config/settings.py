@@ -38,6 +38,7 @@ class Settings:
     dns_server: tuple[str, ...] = ()
     use_network_dns_servers: bool = False
     force_dhcp_release: bool = True
+    use_ipv6: bool = False
     allow_same_net_traffic: bool = True
     prevent_spoofing: bool = True
     foreign_ports: str = ""

@@ -17,6 +17,7 @@ from flatnet.db import (
     drafts,
     engine,
     interfaces,
+    ipv6_rows,
     models,
     networks,
     releases,
@@ -34,6 +35,7 @@ from flatnet.db.orders import (
 )
 from flatnet.db.tenants import Tenants
 from flatnet.exceptions import (
+    FixedIpInvalid,
     FixedIpNotFoundForSpecificInstance,
     FlatnetError,
 )
@@ -135,10 +137,17 @@ def remove_address(
 ) -> Concerned:
     """Take one address back from an instance; its interface stays.
 
-    Of those that are left the first is leased.
+    Of those that are left the first is leased.  With the last of an interface
+    goes the one of IPv6 that its MAC makes.
 
     :raises FixedIpNotFoundForSpecificInstance: it does not hold it
+    :raises FixedIpInvalid: it is that one
     """
+    if ":" in address:
+        raise FixedIpInvalid(
+            f"{address} is not taken back by itself: it goes with the last "
+            "IPv4 address of its interface"
+        )
     held = (
         FIXED_IPS.c.instance_uuid == instance_uuid,
         FIXED_IPS.c.address == address,
@@ -150,8 +159,10 @@ def remove_address(
         raise FixedIpNotFoundForSpecificInstance(
             f"instance {instance_uuid} does not hold {address}"
         )
-    networks.lock(connection, network_ids)
+    have_ipv6 = networks.lock(connection, network_ids)
     releases.release(connection, *held)
+    if have_ipv6:
+        ipv6_rows.release_alone(connection, instance_uuid)
     return interfaces.members(connection, [instance_uuid])
 
 

@@ -11,6 +11,7 @@ from ipaddress import (
     AddressValueError,
     IPv4Address,
     IPv4Network,
+    IPv6Address,
     IPv6Network,
     ip_address,
 )
@@ -33,6 +34,8 @@ _NO_DEVICE = ("lo", "all", "default")
 # What the host's end of a port has instead of the guest's first octet.
 _HOST_END = "fe:"
 _METADATA = IPv4Address("169.254.169.254")
+# Bits of an IPv6 range that leave as many as a MAC fills.
+_MADE_BY_MACS = 64
 
 
 def row_id(text: str) -> int | None:
@@ -134,16 +137,42 @@ def cidr(value: str) -> IPv4Network:
 
 
 def cidr_v6(value: str) -> IPv6Network:
-    """An IPv6 range.
+    """An IPv6 range in which MACs make addresses.
 
-    :raises InvalidCidr: it is malformed or has host bits set
+    :raises InvalidCidr: it is malformed, has host bits set, is no /64, or is
+        not for hosts
     """
     try:
-        return IPv6Network(value)
+        network = IPv6Network(value)
     except ValueError as error:
         raise InvalidCidr(
             f"{value!r} is not an IPv6 cidr such as fd00::/64: {error}"
         ) from error
+    if network.prefixlen != _MADE_BY_MACS:
+        raise InvalidCidr(
+            f"{value!r} is no /64: an interface's IPv6 address is made of "
+            "that many bits of the range and of its MAC"
+        )
+    first = network.network_address
+    if first.is_multicast or first.is_link_local or not int(first):
+        raise InvalidCidr(f"{value!r} is no range for hosts")
+    return network
+
+
+def gateway_v6(value: str, network: IPv6Network) -> IPv6Address:
+    """The address of a router of a network's own.
+
+    :raises FixedIpInvalid: it is none of IPv6, or not on that network
+    """
+    try:
+        found = IPv6Address(value)
+    except ValueError as error:
+        raise FixedIpInvalid(f"{value!r} is not an IPv6 address") from error
+    if found.scope_id or not (found in network or found.is_link_local):
+        raise FixedIpInvalid(
+            f"gateway_v6 {value} is neither in {network} nor link-local"
+        )
+    return found
 
 
 def address(value: str) -> IPv4Address:

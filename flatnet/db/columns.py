@@ -4,7 +4,11 @@ from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from flatnet.db import checks, ranges
-from flatnet.exceptions import InvalidBridgeName, InvalidCidr
+from flatnet.exceptions import (
+    FixedIpInvalid,
+    InvalidBridgeName,
+    InvalidCidr,
+)
 
 
 def devices(
@@ -24,14 +28,29 @@ def devices(
     }
 
 
-def addresses(
-    cidr: str, cidr_v6: str | None, *, gateway: str | None
+def addresses_v6(
+    cidr_v6: str | None, *, gateway: str | None
 ) -> dict[str, Any]:
-    """Return the ranges, what follows from them, and the gateway."""
+    """Return the IPv6 range, and the address of a router of its own."""
+    if not cidr_v6 and gateway:
+        raise FixedIpInvalid(
+            f"gateway_v6 {gateway} is of no range: the network has no cidr_v6"
+        )
+    return {
+        "cidr_v6": str(checks.cidr_v6(cidr_v6)) if cidr_v6 else None,
+        "gateway_v6": (
+            str(checks.gateway_v6(gateway, checks.cidr_v6(cidr_v6 or "")))
+            if gateway
+            else None
+        ),
+    }
+
+
+def addresses(cidr: str, *, gateway: str | None) -> dict[str, Any]:
+    """Return the range, what follows from it, and the gateway."""
     network = checks.cidr(cidr)
     return {
         "cidr": str(network),
-        "cidr_v6": str(checks.cidr_v6(cidr_v6)) if cidr_v6 else None,
         "broadcast": str(network.broadcast_address),
         "netmask": str(network.netmask),
         "gateway": (

@@ -5,7 +5,8 @@ these have something; asked twice, each answers the same.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, union
@@ -16,6 +17,7 @@ from flatnet.db import (
     engine,
     instances,
     interfaces,
+    ipv6_rows,
     models,
     networks,
     releases,
@@ -28,6 +30,15 @@ from flatnet.exceptions import InstanceNotFound
 FIXED_IPS = models.fixed_ips
 VIFS = models.virtual_interfaces
 Meant = dict[Farewell, str | InstanceNotFound]
+
+
+@dataclass(frozen=True)
+class _Locked:
+    """The ids of networks that are locked; whether one has an IPv6 range."""
+
+    ids: frozenset[int] = frozenset()
+    have_ipv6: bool = False
+
 
 _MINE: BindParameter[Any] = bindparam("instances", expanding=True)
 # The networks in which instances have something.
@@ -103,10 +114,12 @@ def _deallocate(
 def _taken_back(
     connection: Connection,
     hints: Mapping[str, str | None],
-    locked: Collection[int],
+    locked: _Locked,
 ) -> dict[str, tuple[str, ...]]:
     """Do the same of instances that have something in locked networks."""
-    if locked:
+    if locked.have_ipv6:
+        ipv6_rows.release_all(connection, hints)
+    if locked.ids:
         releases.release_all(connection, hints)
     hosts = tombstones.release(connection, hints)
     connection.execute(_REMOVED, {"instances": sorted(hints)})
@@ -114,10 +127,10 @@ def _taken_back(
 
 
 def _joined(
-    connection: Connection, batch: Batch[Farewell], locked: frozenset[int]
+    connection: Connection, batch: Batch[Farewell], locked: _Locked
 ) -> Meant:
     """Have those join who need no other lock; return what they mean."""
-    others = batch.waiting() if locked else ()
+    others = batch.waiting() if locked.ids else ()
     if not others:
         return {}
     meant = _meant(connection, others)
@@ -125,7 +138,7 @@ def _joined(
     fit: Meant = {
         each: uuid
         for each, uuid in meant.items()
-        if isinstance(uuid, str) and used[uuid] <= locked
+        if isinstance(uuid, str) and used[uuid] <= locked.ids
     }
     batch.join(lambda each: each in fit)
     return fit
@@ -141,13 +154,13 @@ def _uuids(meant: Meant) -> list[str]:
     return [each for each in meant.values() if isinstance(each, str)]
 
 
-def _locked(connection: Connection, uuids: Iterable[str]) -> frozenset[int]:
+def _locked(connection: Connection, uuids: Iterable[str]) -> _Locked:
     """Lock the networks in which instances have something."""
     used = _used(connection, uuids)
     ids = frozenset[int]().union(*used.values())
-    if ids:
-        networks.lock(connection, ids)
-    return ids
+    if not ids:
+        return _Locked()
+    return _Locked(ids, networks.lock(connection, ids))
 
 
 def _used(

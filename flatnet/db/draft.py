@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from flatnet.db import networks
+from flatnet.db import ipv6_rows, networks
 from flatnet.db.models import AnyRow
 from flatnet.db.orders import Order, Placing, Served
 from flatnet.db.pool import Owner, Pool
@@ -70,6 +70,9 @@ def served(draft: Draft, order: Order, wanted: Wanted) -> Draft:
             )
         if not held:
             lacking.append((vif, address))
+        elif vif != (own := _with_ipv6(draft, vif, network)):
+            tenant = draft.tenants.get(order.instance_uuid)
+            draft = draft.having(tenant, own)
     # Whoever takes the next one leaves those that are asked for by name.
     for vif, address in sorted(lacking, key=lambda each: each[1] is None):
         draft = _given(draft, order, vif, address)
@@ -181,4 +184,13 @@ def _given(draft: Draft, order: Order, vif: Vif, address: str | None) -> Draft:
         addresses=(*vif.addresses, address),
         ordinal=vif.ordinal + 1,
     )
+    vif = _with_ipv6(draft, vif, pool.network)
     return draft.with_pool(pool).having(tenant, vif)
+
+
+def _with_ipv6(draft: Draft, vif: Vif, network: AnyRow) -> Vif:
+    """Return an interface with what its MAC makes in a network, if any."""
+    if not draft.placement.use_ipv6:
+        return vif
+    made = ipv6_rows.made_for(vif.mac, network)
+    return replace(vif, address_v6=made) if made else vif

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from flatnet.db import bindings, fixed_ips, models, vifs
+from flatnet.db import bindings, fixed_ips, ipv6_rows, models, vifs
 from flatnet.db.allocation_state import AllocationState
 from flatnet.db.candidates import Asked
 from flatnet.db.draft import Draft, Wanted
@@ -79,13 +79,12 @@ def write(connection: Connection, draft: Draft) -> None:
     known = [vif for each in tenants for vif in each.vifs if vif.id]
     ids = {vif.uuid: vif.id for vif in known if vif.id}
     vifs.rate(connection, [vif for vif in known if vif.uuid in draft.rated])
+    ids |= vifs.add(connection, new)
     present = draft.tenants.present
     fixed_ips.write(
-        connection,
-        draft.pools.values(),
-        interface_ids={**ids, **vifs.add(connection, new)},
-        present=present,
+        connection, draft.pools.values(), interface_ids=ids, present=present
     )
+    ipv6_rows.write(connection, tenants, interface_ids=ids, present=present)
     bindings.serve(
         connection,
         tenants,

@@ -93,6 +93,7 @@ networks = _table(
     Column("injected", Boolean, nullable=False, server_default=false()),
     Column("project_id", Name),
     Column("host", Name),
+    Column("gateway_v6", Address),
     Column("pool_first", BigInteger, nullable=False),
     Column("pool_last", BigInteger, nullable=False),
     Column("next_position", BigInteger, nullable=False),
@@ -125,6 +126,8 @@ virtual_interfaces = _table(
     Index("virtual_interfaces_network_id_idx", "network_id"),
 )
 
+# Of IPv6 an interface has at most one row, at a negative position, where no
+# pool looks, and of the highest ordinal: see `ipv6_rows`.
 # A row is an instance's (instance_uuid), a host's bridge's (host), set aside
 # (reserved, and why) or, with none of these, was released at updated_at.  Of
 # an interface's addresses the one with the lowest ordinal is leased.

@@ -35,7 +35,7 @@ _LOCKED_NAMED = _LOCKED.where(
     NETWORKS.c.uuid.in_(bindparam("uuids", expanding=True))
 )
 _LOCK = (
-    select(NETWORKS.c.id)
+    select(NETWORKS.c.id, NETWORKS.c.cidr_v6)
     .where(NETWORKS.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(NETWORKS.c.id)
     .with_for_update()
@@ -53,6 +53,7 @@ class NewNetwork:
 
     :param cidr: the range, with its network address (`10.0.0.0/24`)
     :param gateway: an address that is set aside, for a router of its own
+    :param gateway_v6: the same of `cidr_v6`, or a link-local one
     :param fixed_cidr: the part of `cidr` that addresses are taken from
     :param allowed_start: the first address to be given out; `allowed_end`
         the last
@@ -64,6 +65,7 @@ class NewNetwork:
     bridge: str
     uuid: str | None = None
     cidr_v6: str | None = None
+    gateway_v6: str | None = None
     bridge_interface: str | None = None
     gateway: str | None = None
     dns1: str | None = None
@@ -161,9 +163,13 @@ def delete(connection: Connection, name_or_uuid: str) -> None:
     connection.execute(delete_from(NETWORKS).where(NETWORKS.c.id == found.id))
 
 
-def lock(connection: Connection, ids: Iterable[int]) -> None:
-    """Lock networks' rows as `locked` does."""
-    connection.execute(_LOCK, {"ids": sorted(ids)}).all()
+def lock(connection: Connection, ids: Iterable[int]) -> bool:
+    """Lock networks' rows as `locked` does.
+
+    :returns: whether one of them has an IPv6 range
+    """
+    rows = connection.execute(_LOCK, {"ids": sorted(ids)}).all()
+    return any(row.cidr_v6 for row in rows)
 
 
 def locked(connection: Connection) -> list[AnyRow]:
@@ -218,7 +224,8 @@ def _values(new: NewNetwork) -> dict[str, Any]:
         "injected": new.injected,
         "project_id": checks.optional_name(new.project_id, "project"),
         **columns.devices(new.bridge, new.bridge_interface, new.mtu),
-        **columns.addresses(new.cidr, new.cidr_v6, gateway=new.gateway),
+        **columns.addresses(new.cidr, gateway=new.gateway),
+        **columns.addresses_v6(new.cidr_v6, gateway=new.gateway_v6),
         "dns1": checks.name_server(new.dns1),
         "dns2": checks.name_server(new.dns2),
         **columns.pool(

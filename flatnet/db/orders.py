@@ -16,7 +16,8 @@ class Placing:
     `quarantine` are the seconds before a released address is given out,
     `mac_attempts` how many random MACs are tried per interface, `plug` is the
     kind of port that a new interface gets, `in_use` what the host itself
-    depends on, which nobody is given.
+    depends on, which nobody is given.  `use_ipv6` gives interfaces the address
+    that their MAC makes in the network's IPv6 range.
     """
 
     host: str
@@ -25,6 +26,7 @@ class Placing:
     mac_attempts: int = 5
     plug: str = "tap"
     in_use: tuple[InUse, ...] = ()
+    use_ipv6: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
 
 # The last of `migrations/versions`.
-HEAD = "0020"
+HEAD = "0010"
 
 
 def check_revision(database: Database) -> None:

@@ -61,7 +61,9 @@ class Vif:
     `ordinal` is what its next one gets.  `id` is none where it has no row
     yet.  `binding` is the id of the row that binds it to the host, `wanted`
     what that says, both none without one.  `rxtx_factor` and `port_rate` are
-    what it may send and take, as `Interface` has them.
+    what it may send and take, as `Interface` has them.  `address_v6` is what
+    it has in the network's IPv6 range, or comes to have; `stored_v6` what its
+    row says.
     """
 
     uuid: str
@@ -74,6 +76,8 @@ class Vif:
     wanted: str | None = None
     rxtx_factor: float | None = None
     port_rate: int | None = None
+    address_v6: str | None = None
+    stored_v6: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Tenant:
             hostname=self.hostname,
             project_id=self.project_id,
             host=self.host,
-            addresses=vif.addresses,
+            addresses=(*vif.addresses, *filter(None, (vif.address_v6,))),
             has_default_route=vif.uuid == self.vifs[0].uuid,
             rxtx_factor=vif.rxtx_factor,
             port_rate=vif.port_rate,
@@ -192,16 +196,20 @@ def _tenant(rows: list[AnyRow]) -> Tenant:
 
 
 def _vif(rows: list[AnyRow]) -> Vif:
-    first, last = rows[0], rows[-1]
+    first = rows[0]
+    held = [row for row in rows if row.address and row.position >= 0]
+    six = next((r.address for r in rows if r.address and r.position < 0), None)
     return Vif(
         uuid=first.vif,
         id=first.id,
         mac=first.mac,
         network_id=first.network_id,
-        addresses=tuple(row.address for row in rows if row.address),
-        ordinal=0 if last.ordinal is None else last.ordinal + 1,
+        addresses=tuple(row.address for row in held),
+        ordinal=held[-1].ordinal + 1 if held else 0,
         binding=first.binding,
         wanted=first.wanted,
         rxtx_factor=first.rxtx_factor,
         port_rate=first.port_rate,
+        address_v6=six,
+        stored_v6=six,
     )

@@ -31,6 +31,7 @@ _CREATE = (
     "cidr_v6",
     "bridge_interface",
     "gateway",
+    "gateway_v6",
     "dns1",
     "dns2",
     "fixed_cidr",

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from flatnet.config.settings import Settings
-from flatnet.plan.addresses import is_mac, made_by, of_family
+from flatnet.plan.addresses import of_family
 from flatnet.plan.floating import floating
 from flatnet.plan.port import port
 from flatnet.plan.usable_rows import Fit, fit_interface
+from flatnet.state.eui64 import is_mac, made_by
 from flatnet.state.filtering import Guest
 from flatnet.state.parts import GuestPart
 from flatnet.state.plan import DhcpHost, GuardedPort, Port
@@ -79,7 +80,11 @@ def planned_guest(rows: GuestRows, settings: Settings) -> PlannedGuest:
             hairpin=bool(addresses),
         ),
         filtered=guest,
-        dhcp=_dhcp(mine, interface, rows.name) if rows.is_served else None,
+        dhcp=(
+            _dhcp(mine, interface, rows.name, own[1:] * settings.use_ipv6)
+            if rows.is_served
+            else None
+        ),
         floating=addresses,
     )
     return PlannedGuest(part, outside + _warnings(interface) + lines)
@@ -162,12 +167,16 @@ def _guest(
 
 
 def _dhcp(
-    mine: Port, interface: Interface, name: str | None
+    mine: Port,
+    interface: Interface,
+    name: str | None,
+    own: tuple[str, ...],
 ) -> DhcpHost | None:
-    """The line of the hosts file, for the first of its addresses."""
-    if not mine.addresses:
+    """The line of the hosts file, for the first of its IPv4 addresses."""
+    address = next((each for each in mine.addresses if ":" not in each), None)
+    if address is None:
         return None
-    address, instance = mine.addresses[0], interface.instance_uuid
+    instance = interface.instance_uuid
     return DhcpHost(
         mine.mac,
         address,
@@ -175,6 +184,7 @@ def _dhcp(
         instance,
         name,
         has_router=interface.has_default_route,
+        address_v6=own[0] if own else None,
     )
 
 

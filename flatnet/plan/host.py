@@ -50,9 +50,12 @@ def _sysctls(bridges: list[Bridge]) -> tuple[tuple[str, str], ...]:
         (f"net.bridge.bridge-nf-call-{tables}", "1")
         for tables in ("ip6tables", "iptables")
     )
+    found = bridged
     if any(bridge.address for bridge in bridges):
-        return (*bridged, ("net.ipv4.ip_forward", "1"))
-    return bridged
+        found += (("net.ipv4.ip_forward", "1"),)
+    if any(bridge.routers for bridge in bridges):
+        found += (("net.ipv6.conf.all.forwarding", "1"),)
+    return found
 
 
 def _forwarding(bridges: list[Bridge], settings: Settings) -> Forwarding:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from flatnet.config.settings import Settings
 from flatnet.plan.bridge import bridge, unfit_bridge
+from flatnet.plan.ipv6 import advertised, router
 from flatnet.plan.usable_rows import Fit, fit_network
 from flatnet.state.filtering import FlatNetwork, Gateway
 from flatnet.state.parts import NetworkPart
@@ -48,14 +49,18 @@ def planned_network(
     network = fit.network
     held = address if settings.dhcp else None
     made = bridge(network, settings, address=held, uplink=uplink)
+    server = _server(network, settings, made, held)
+    if server and settings.use_ipv6:
+        made = replace(made, routers=router(settings.host, network))
+        server = replace(server, ipv6=advertised(settings.host, network))
     return PlannedNetwork(
         fit,
         NetworkPart(
             bridge=made,
-            server=_server(network, settings, made, held),
+            server=server,
             guarded=_guarded(network, settings, made),
             flat=FlatNetwork(network.bridge, network.cidr, network.cidr_v6),
-            gateway=_gateway(network, held),
+            gateway=_gateway(network, held, made.routers),
         ),
     )
 
@@ -101,6 +106,7 @@ def _guarded(
         serves=bool(made.address and network.enable_dhcp),
         foreign_ports=settings.foreign_ports,
         metadata=_metadata(network, settings, made),
+        routers=made.routers,
     )
 
 
@@ -114,7 +120,9 @@ def _metadata(network: Network, settings: Settings, made: Bridge) -> str:
     return "own" if network.multi_host else "all"
 
 
-def _gateway(network: Network, address: str | None) -> Gateway | None:
+def _gateway(
+    network: Network, address: str | None, routers: tuple[str, ...]
+) -> Gateway | None:
     if address is None:
         return None
     return Gateway(
@@ -126,4 +134,5 @@ def _gateway(network: Network, address: str | None) -> Gateway | None:
             not network.multi_host
             and network.gateway not in (None, "", address)
         ),
+        routers=routers,
     )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from flatnet.plan.addresses import of_family
+from flatnet.state.eui64 import is_prefix
 from flatnet.state.rows import DEVICE_NAME, MTUS, Interface, Network
 
 # Ranges of networks.
@@ -102,7 +103,7 @@ def _fault(network: Network, host_address: str | None) -> str:
 def _oddities(network: Network) -> tuple[str, ...]:
     """The columns that a network can do without and that say nothing."""
     checks: tuple[tuple[str, Callable[[str], bool]], ...] = (
-        ("cidr_v6", lambda text: _is_cidr(text, ipaddress.IPv6Network)),
+        ("cidr_v6", _is_prefix),
         ("gateway", lambda text: bool(of_family((text,), 4))),
         ("dns1", _is_address),
         ("dns2", _is_address),
@@ -154,6 +155,11 @@ def _is_cidr(
         return str(kind(text)).partition("/")[2] == text.partition("/")[2]
     except ValueError:
         return False
+
+
+def _is_prefix(text: str) -> bool:
+    """Whether MACs make addresses in a range."""
+    return is_prefix(text) and _is_cidr(text, ipaddress.IPv6Network)
 
 
 def _is_address(text: str) -> bool:

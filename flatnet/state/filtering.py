@@ -100,7 +100,8 @@ class Gateway:
     """A bridge with an address of ours, where the host is the gateway.
 
     `serves` says that it answers DHCP and DNS there, `external` that the
-    guests' own gateway is somebody else's router.
+    guests' own gateway is somebody else's router.  `routers` are the IPv6
+    addresses of the bridge, where the host is the guests' router of that too.
     """
 
     bridge: str
@@ -108,6 +109,7 @@ class Gateway:
     address: str
     serves: bool = False
     external: bool = False
+    routers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

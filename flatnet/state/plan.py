@@ -61,7 +61,8 @@ class Bridge:
 
     `network` is the id of its network, by which failures are told.  With a
     `fault` it cannot be made: its ports stay where they are, shut.  When its
-    address is set it is announced so many times.
+    address is set it is announced so many times.  `routers` are its IPv6
+    addresses, each in a /64, where the host is the router of its guests.
     """
 
     name: str
@@ -74,6 +75,13 @@ class Bridge:
     fault: str = ""
     network: int = 0
     announced: int = 0
+    routers: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Its addresses of both families, each with its prefix."""
+        own = (self.address,) if self.address else ()
+        return frozenset((*own, *(f"{each}/64" for each in self.routers)))
 
     @property
     def instances(self) -> tuple[str, ...]:
@@ -87,6 +95,7 @@ class DhcpHost:
 
     `uuid` is of the interface that it is about, its guest's key.
     `has_router` says that it is told of a gateway.
+    `address_v6` is what DHCPv6 gives it.
     """
 
     mac: str
@@ -95,6 +104,21 @@ class DhcpHost:
     instance_uuid: str
     name: str | None = None
     has_router: bool = True
+    address_v6: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """A /64 that a DHCP server advertises, as the router of its guests.
+
+    `address` is its own there, `duid` what DHCPv6 knows it by, 32 hexadecimal
+    digits: the same on all hosts of a network, so that a guest that moved is
+    answered at once.
+    """
+
+    cidr: str
+    address: str
+    duid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +156,7 @@ class DhcpServer:
     hosts: tuple[DhcpHost, ...] = ()
     releases: bool = True
     elsewhere: tuple[NamesSlice, ...] = ()
+    ipv6: Advertised | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +189,8 @@ class GuardedNetwork:
     `foreign_ports` is what a port is that nobody planned: `closed`,
     `uplink`, or empty for what suits who made the bridge.  `metadata` says
     for whom this host has `METADATA`: for its `own` guests, for `all` of the
-    network, or, empty, for nobody.
+    network, or, empty, for nobody.  `routers` are the IPv6 addresses of its
+    bridge, where its guests have their router here.
     """
 
     bridge: str
@@ -176,6 +202,7 @@ class GuardedNetwork:
     serves: bool = False
     foreign_ports: str = ""
     metadata: str = ""
+    routers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Network:
     mtu: int | None = None
     injected: bool = False
     project_id: str | None = None
+    gateway_v6: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

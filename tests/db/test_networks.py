@@ -147,7 +147,7 @@ def test_two_addresses_are_room_enough_and_one_without_dhcp(database):
         (CidrConflict, {"cidr": "10.0.0.0/24"}),
         (CidrConflict, {"cidr": "10.0.0.128/25"}),
         (CidrConflict, {"cidr": "10.0.0.0/8"}),
-        (CidrConflict, {"cidr": "10.9.0.0/24", "cidr_v6": "fd00::/80"}),
+        (CidrConflict, {"cidr": "10.9.0.0/24", "cidr_v6": "fd00::/64"}),
         (Conflict, {"cidr": "10.9.0.0/24", "bridge": "br100"}),
         (Conflict, {"cidr": "10.9.0.0/24", "label": "private"}),
         (Conflict, {"cidr": "10.9.0.0/24", "bridge_interface": "eth1"}),

@@ -66,7 +66,12 @@ def test_two_interfaces_on_a_network_need_the_newest_tables(bare):
     schema.downgrade(bare, "0004")
     twice = {"requested": [(network.uuid, None)] * 2}
     with pytest.raises(sqlalchemy.exc.IntegrityError):
-        allocate(bare, instance, **twice)
+        _write(
+            bare,
+            "INSERT INTO virtual_interfaces (uuid, address, network_id, "
+            "instance_uuid) SELECT 'another', '02:00:00:00:00:01', "
+            "network_id, instance_uuid FROM virtual_interfaces",
+        )
     schema.upgrade(bare)
     assert snapshot.read(bare, "node1") == before
     allocate(bare, instance, **twice)

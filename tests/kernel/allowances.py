@@ -8,8 +8,8 @@ in each group, all that rows have said since a pass covered it.
 import ipaddress
 from dataclasses import dataclass, field
 
-from flatnet.plan.addresses import made_by
 from flatnet.plan.port import port_name
+from flatnet.state.eui64 import made_by
 
 HOST = "node1"
 

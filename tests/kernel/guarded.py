@@ -17,7 +17,7 @@ from namespaces import Namespace, enter
 
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
-from flatnet.plan.addresses import eui64_address
+from flatnet.state.eui64 import eui64_address
 from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
 
 PORT_A = "tapaaaaaa01-aa"

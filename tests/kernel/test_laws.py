@@ -41,7 +41,7 @@ HOSTS = (
     Host({"vif_plug": "external", **UPLINK, **RATED}),
     Host({"dhcp": False}),
     Host({"dhcp": False, "vif_plug": "veth", **UPLINK}),
-    Host(),
+    Host({"use_ipv6": True}),
     Host(UPLINK, is_old=True),
     Host({"vif_plug": "veth", **UPLINK}),
 )

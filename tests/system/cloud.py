@@ -10,7 +10,7 @@ from flatnet.db import instances, memberships, security_groups
 from flatnet.db.engine import Database
 from flatnet.lab.lab import Lab
 from flatnet.lab.spec import STATE_DIRECTORY, LabSpec
-from flatnet.plan.addresses import eui64_address
+from flatnet.state.eui64 import eui64_address
 from tests import sockets
 from tests.system.rows import allocate, new_network
 
@@ -137,8 +137,11 @@ def place(lab, hostname, number, project):
 
 
 @contextlib.contextmanager
-def clouds(*options):
-    """A cloud of the four guests, without addresses."""
+def clouds(*options, **network):
+    """A cloud of the four guests, without addresses.
+
+    :param network: what its network is beside the usual
+    """
     name = f"t{secrets.token_hex(4)}"
     spec = LabSpec(
         name=name,
@@ -146,7 +149,7 @@ def clouds(*options):
         options=OPTIONS + options,
     )
     with Lab(spec, say=print) as lab:
-        new_network(lab)
+        new_network(lab, **network)
         cloud = Cloud(lab, {each[0]: place(lab, *each) for each in PLACEMENT})
         for placed in cloud.guests.values():
             # Its link-local address is no source before it is known as good.

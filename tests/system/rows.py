@@ -14,10 +14,12 @@ def new_instance(lab, hostname, node):
         ).uuid
 
 
-def new_network(lab, cidr="10.0.0.0/24"):
+def new_network(lab, cidr="10.0.0.0/24", **more):
     """Create the network of the lab on br100."""
     with contextlib.closing(Database(lab.database_url)) as database:
-        networks.create(database, label="flat", cidr=cidr, bridge="br100")
+        networks.create(
+            database, label="flat", cidr=cidr, bridge="br100", **more
+        )
 
 
 def allocate(lab, uuid, node, **more):

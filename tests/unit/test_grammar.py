@@ -51,6 +51,7 @@ def plan(**options):
         "metadata_host": "192.0.2.8",
         "dmz_cidr": ("10.128.0.0/16",),
         "dns_server": ("192.0.2.53", "2001:db8::53"),
+        "use_ipv6": True,
         **options,
     }
     in_use = (InUse("192.0.2.10", "the broker"),)
@@ -63,6 +64,7 @@ def plan(**options):
     [
         {},
         {"allow_same_net_traffic": True},
+        {"use_ipv6": False},
         {"dhcp": False},
         {"vif_plug": "veth"},
         {"vif_plug": "external"},

@@ -75,10 +75,12 @@ RESTORE = re.compile(
     rf"|-I (FORWARD|INPUT|OUTPUT|PREROUTING|POSTROUTING) 1( {WORD})+ "
     rf"-j flatnet-[A-Za-z0-9-]{{1,20}}"
 )
-ARGUMENT = re.compile(r"dnsmasq|--[a-z-]+(=[A-Za-z0-9_.:/,!-]*)?")
+ARGUMENT = re.compile(r"dnsmasq|--[a-z-]+(=[][A-Za-z0-9_.:/,!-]*)?")
 LINES = {
-    "hosts": re.compile(r"[0-9a-f:]{17}(,[A-Za-z0-9_.-]+)?,[0-9.]{7,15}"),
-    "names": re.compile(r"[0-9.]{7,15} [A-Za-z0-9_-]{1,63}"),
+    "hosts": re.compile(
+        r"[0-9a-f:]{17}(,[A-Za-z0-9_.-]+)?,[0-9.]{7,15}(,\[[0-9a-f:]+\])?"
+    ),
+    "names": re.compile(r"([0-9.]{7,15}|[0-9a-f:]+) [A-Za-z0-9_-]{1,63}"),
     "opts": re.compile(r"(tag:flatnet[0-5][0-9a-f]{2},){6}3"),
 }
 SET_NAME = (

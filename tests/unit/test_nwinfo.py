@@ -2,7 +2,9 @@
 
 import json
 
+from flatnet.plan.bridge import bridge_mac
 from flatnet.plan.nwinfo import network_info
+from flatnet.state.eui64 import made_by
 from tests.builders import interface, network, settings
 
 PLUGGED = ("aaaaaa01-aaaa-4aaa-8aaa-aaaaaaaaaaaa",)
@@ -12,7 +14,7 @@ def vif(row=None, host_address="10.0.0.1", **options):
     attached = ((interface(), row or network(), host_address),)
     mtus = {"br100": 1450}
     answer = network_info(
-        attached, settings(**options), mtus=mtus, plugged=PLUGGED
+        attached, settings(**options), host="node1", mtus=mtus, plugged=PLUGGED
     )
     assert json.loads(json.dumps(answer)) == answer
     return answer[0]
@@ -36,7 +38,9 @@ def test_addresses_are_told_by_age():
     attached = (
         (interface(addresses=("10.0.0.9", "10.0.0.2")), network(), None),
     )
-    (answer,) = network_info(attached, settings(), mtus={}, plugged=PLUGGED)
+    (answer,) = network_info(
+        attached, settings(), host="node1", mtus={}, plugged=PLUGGED
+    )
     ips = answer["network"]["subnets"][0]["ips"]
     assert [each["address"] for each in ips] == ["10.0.0.9", "10.0.0.2"]
 
@@ -47,13 +51,61 @@ def test_only_the_first_interface_has_a_gateway():
         (interface(2, has_default_route=False), network(), "10.0.0.1"),
     )
     first, second = network_info(
-        attached, settings(), mtus={}, plugged=PLUGGED
+        attached, settings(), host="node1", mtus={}, plugged=PLUGGED
     )
     none = {"address": None, "type": "gateway", "version": None, "meta": {}}
     other, same = (e["network"]["subnets"][0] for e in (first, second))
     assert other["gateway"]["address"] == "10.0.0.1"
     assert same["gateway"] == none
     assert same["meta"] == other["meta"] == {"dhcp_server": "10.0.0.1"}
+
+
+PREFIX = "2001:db8:0:1::/64"
+OWN = "2001:db8:0:1:f816:3eff:fe00:1"
+
+
+def dual_stack(*, has_default_route=True, **options):
+    """The second subnet of an interface that has both addresses."""
+    mine = interface(
+        addresses=("10.0.0.2", OWN), has_default_route=has_default_route
+    )
+    attached = ((mine, network(cidr_v6=PREFIX), "10.0.0.1"),)
+    (answer,) = network_info(
+        attached,
+        settings(**options),
+        host="node2",
+        mtus={},
+        plugged=PLUGGED,
+    )
+    first, second = answer["network"]["subnets"]
+    assert [each["address"] for each in first["ips"]] == ["10.0.0.2"]
+    return second
+
+
+def test_the_second_subnet_is_ipv6_with_the_gateway_of_the_host():
+    """What its router advertisements name: the bridge's link-local one."""
+    found = dual_stack(use_ipv6=True)
+    gateway = made_by(bridge_mac("node2", network().uuid), None)[0]
+    plain = {"version": 6, "meta": {}}
+    assert found == {
+        "cidr": PREFIX,
+        "dns": [],
+        "gateway": {"address": gateway, "type": "gateway", **plain},
+        "ips": [
+            {"address": OWN, "type": "fixed", **plain, "floating_ips": []}
+        ],
+        "routes": [],
+        "version": 6,
+        "meta": {},
+    }
+    for more in ({"dhcp": False}, {"has_default_route": False}):
+        subnet = dual_stack(use_ipv6=True, **more)
+        assert subnet["gateway"]["address"] is None
+
+
+def test_without_the_option_the_second_subnet_is_empty():
+    found = dual_stack()
+    assert (found["ips"], found["gateway"]["address"]) == ([], None)
 
 
 def subnets():
@@ -119,5 +171,7 @@ def test_the_whole_of_it():
 
 def test_a_port_that_is_not_on_its_bridge_is_not_active():
     attached = ((interface(), network(), "10.0.0.1"),)
-    (answer,) = network_info(attached, settings(), mtus={}, plugged=())
+    (answer,) = network_info(
+        attached, settings(), host="node1", mtus={}, plugged=()
+    )
     assert answer["active"] is False

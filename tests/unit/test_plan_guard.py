@@ -2,8 +2,8 @@
 
 import pytest
 
-from flatnet.plan.addresses import eui64_address
 from flatnet.plan.bridge import bridge_mac
+from flatnet.state.eui64 import eui64_address
 from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
 from flatnet.state.rows import ARRIVING, LEAVING, SERVING, Binding
 from tests.builders import interface, network, settings, snapshot

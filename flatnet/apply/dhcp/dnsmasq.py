@@ -39,6 +39,7 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
+from flatnet.apply.dhcp import dnsmasq_ipv6
 from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import DhcpHost, DhcpServer, NamesSlice
 
@@ -73,7 +74,8 @@ def hosts_line(host: DhcpHost, domain: str) -> str:
     """
     suffix = f".{domain}" if domain else ""
     names = (name + suffix for name in _name(host))
-    return ",".join((_mac(host), *names, _address(host))) + "\n"
+    six = () if host.address_v6 is None else (f"[{_address_v6(host)}]",)
+    return ",".join((_mac(host), *names, _address(host), *six)) + "\n"
 
 
 def names_line(host: DhcpHost, _domain: str) -> str:
@@ -81,7 +83,12 @@ def names_line(host: DhcpHost, _domain: str) -> str:
 
     The name is plain: dnsmasq answers for it with the domain too.
     """
-    return "".join(f"{_address(host)} {name}\n" for name in _name(host))
+    six = () if host.address_v6 is None else (_address_v6(host),)
+    return "".join(
+        f"{address} {name}\n"
+        for name in _name(host)
+        for address in (_address(host), *six)
+    )
 
 
 def options_line(host: DhcpHost, _domain: str) -> str:
@@ -167,11 +174,10 @@ def _arguments(
         f"--interface={server.bridge}",
         "--bind-dynamic",
         f"--listen-address={ipaddress.IPv4Address(server.address)}",
-        f"--except-interface={server.bridge}",
-        "--except-interface=lo",
+        *dnsmasq_ipv6.listening(server),
         f"--dhcp-range={network.network_address},static,"
         f"{network.netmask},{int(server.lease_time)}s",
-        f"--dhcp-lease-max={network.num_addresses}",
+        dnsmasq_ipv6.most_leases(server, network.num_addresses),
         "--dhcp-authoritative",
         "--dhcp-ignore=tag:!known",
         "--dhcp-ignore-names",
@@ -188,6 +194,7 @@ def _arguments(
         *_ours(server.domain, network),
         f"--dns-forward-max={_FORWARDED}",
         *_forwarders(server.servers),
+        *dnsmasq_ipv6.arguments(server),
     )
 
 
@@ -225,6 +232,10 @@ def _mac(host: DhcpHost) -> str:
 
 def _address(host: DhcpHost) -> str:
     return str(ipaddress.IPv4Address(host.address))
+
+
+def _address_v6(host: DhcpHost) -> str:
+    return str(ipaddress.IPv6Address(host.address_v6 or ""))
 
 
 def _name(host: DhcpHost) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from flatnet.apply.grammar import values
 from flatnet.apply.grammar.bounds import few
 from flatnet.apply.grammar.instances import Instances, subject
+from flatnet.apply.grammar.routers import check_routers
 from flatnet.state.changes import Failure, group_key
 from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import (
@@ -164,6 +165,7 @@ def _check_gateway(gateway: Gateway) -> None:
     values.device(gateway.bridge)
     values.network4(gateway.cidr)
     values.ipv4(gateway.address)
+    check_routers(gateway.routers)
     for each in (gateway.serves, gateway.external):
         values.choice(each, (True, False))
 

@@ -9,14 +9,15 @@ rules become a drop, and it is named.  What is wrong with the host refuses
 the plan, for then nobody knows what it would make of the host.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from flatnet.apply.grammar import values
 from flatnet.apply.grammar.bounds import check_bounds, few
 from flatnet.apply.grammar.filter import checked_filter
+from flatnet.apply.grammar.guarded import check_guarded_network
 from flatnet.apply.grammar.instances import Instances, Passed, subject
 from flatnet.apply.grammar.needs import check_in_use
+from flatnet.apply.grammar.routers import check_advertised, check_routers
 from flatnet.apply.link.sysctl import path
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Failure, guest_key, network_key
@@ -27,7 +28,6 @@ from flatnet.state.plan import (
     DhcpHost,
     DhcpServer,
     Guard,
-    GuardedNetwork,
     GuardedPort,
     NamesSlice,
     Plan,
@@ -114,8 +114,9 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     values.integer(bridge.mtu, _MTU)
     values.integer(bridge.network, _IDS)
     values.integer(bridge.announced, _TIMES)
-    _each(values.device, bridge.uplink)
-    _each(values.interface, bridge.address)
+    values.each(values.device, bridge.uplink)
+    values.each(values.interface, bridge.address)
+    check_routers(bridge.routers)
     sound = found.kept(bridge.ports, _check_port, _port_failure)
     ports = sound
     if sound is not bridge.ports:
@@ -172,7 +173,7 @@ def _check_port(port: Port) -> None:
         values.peer_name(port.peer)
     elif port.peer is not None:
         raise ValueError("it has a peer that it should not have")
-    _each(values.user, port.owner, port.group)
+    values.each(values.user, port.owner, port.group)
 
 
 def _port_failure(port: Port | GuardedPort) -> Failure:
@@ -194,7 +195,7 @@ def _uuids(port: Port | GuardedPort) -> tuple[str, ...]:
 
 def _guard(guard: Guard, found: Instances) -> Guard:
     for network in guard.networks:
-        _check_network(network)
+        check_guarded_network(network)
     for each in (
         guard.prevent_spoofing,
         guard.isolated,
@@ -207,20 +208,6 @@ def _guard(guard: Guard, found: Instances) -> Guard:
     return replace(
         guard, ports=ports, arranged=amended(guard.arranged, (ports,))
     )
-
-
-def _check_network(network: GuardedNetwork) -> None:
-    values.device(network.bridge)
-    values.network4(network.cidr)
-    values.mac(network.mac)
-    _each(values.ipv4, network.address)
-    _each(values.network6, network.cidr_v6)
-    _each(values.device, network.uplink)
-    values.choice(network.serves, (True, False))
-    values.choice(network.foreign_ports, ("", "closed", "uplink"))
-    values.choice(network.metadata, ("", "own", "all"))
-    if network.serves and network.address is None:
-        raise ValueError("a network is served without an address")
 
 
 def _check_guarded(port: GuardedPort) -> None:
@@ -249,6 +236,8 @@ def _dhcp_server(server: DhcpServer, found: Instances) -> DhcpServer:
     values.choice(server.releases, (True, False))
     for each in server.servers:
         values.address(each)
+    if server.ipv6 is not None:
+        check_advertised(server.ipv6)
 
     def named(host: DhcpHost) -> Failure:
         """What is left out is one guest's line, and no network's server."""
@@ -283,8 +272,9 @@ def _check_host(host: DhcpHost) -> None:
     values.ipv4(host.address)
     values.uuid(host.uuid)
     values.uuid(host.instance_uuid)
-    _each(values.hostname, host.name)
+    values.each(values.hostname, host.name)
     values.choice(host.has_router, (True, False))
+    values.each(values.ipv6, host.address_v6)
 
 
 def _sysctl(setting: tuple[str, str], plan: Plan) -> tuple[str, str]:
@@ -295,10 +285,3 @@ def _sysctl(setting: tuple[str, str], plan: Plan) -> tuple[str, str]:
     except HostSetupError as error:
         raise ValueError(f"{ascii(name)[:60]}: {error}") from error
     return setting
-
-
-def _each(check: Callable[[object], None], *given: str | None) -> None:
-    """Check what is there."""
-    for value in given:
-        if value is not None:
-            check(value)

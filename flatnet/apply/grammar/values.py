@@ -8,6 +8,7 @@ refused, for programs read on where Python stops.
 import ipaddress
 import re
 import socket
+from collections.abc import Callable
 from functools import lru_cache
 
 from flatnet.state.rows import RATES
@@ -28,6 +29,7 @@ _UUID = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,35}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]{0,63}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _DOMAIN = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,252})?")
+_DIGITS = re.compile(r"[0-9a-f]+")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,9}")
 
 
@@ -112,6 +114,13 @@ def ipv4(text: object) -> None:
         raise ValueError(f"{_shown(text)} is no IPv4 address")
 
 
+def ipv6(text: object) -> None:
+    """An IPv6 address."""
+    address(text)
+    if ":" not in str(text):
+        raise ValueError(f"{_shown(text)} is no IPv6 address")
+
+
 @lru_cache(_REMEMBERED)
 def network(text: object) -> None:
     """A cidr of either family, or one address."""
@@ -153,6 +162,13 @@ def number(text: object, numbers: range) -> None:
         raise ValueError(f"{_shown(text)} is out of range")
 
 
+def hexadecimal(text: object, length: int) -> None:
+    """So many hexadecimal digits, in small letters."""
+    _matching(_DIGITS, text, "hexadecimal number")
+    if len(str(text)) != length:
+        raise ValueError(f"{_shown(text)} is no number of {length} digits")
+
+
 def integer(value: object, numbers: range) -> None:
     """A number; True and False are none."""
     if type(value) is not int or value not in numbers:
@@ -169,3 +185,10 @@ def _shown(value: object) -> str:
     """A value as text that cannot break a line, and is not long."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def each(check: Callable[[object], None], *given: str | None) -> None:
+    """Check what is there."""
+    for value in given:
+        if value is not None:
+            check(value)

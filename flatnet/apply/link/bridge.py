@@ -30,10 +30,11 @@ from flatnet.apply.link.addressing import (
     warn_of_conflict,
 )
 from flatnet.apply.link.bridge_checks import check_bridge, is_ours
+from flatnet.apply.link.bridge_ipv6 import mend_presence, mend_routers
 from flatnet.apply.link.conflicts import Surroundings
 from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.link import MARK, NO_LINKLOCAL_LEARN, Link
-from flatnet.apply.link.links import ERRORS, LinkPass, disable_ipv6, link_pass
+from flatnet.apply.link.links import ERRORS, LinkPass, link_pass
 from flatnet.apply.link.ports import apply_port, is_device, shut_port
 from flatnet.apply.link.stale_ports import remove_ports
 from flatnet.apply.link.unchanged_ports import UnchangedPorts
@@ -211,6 +212,7 @@ def _mend(found: LinkPass, link: Link, bridge: Bridge) -> Link:
         # Else guests lose their gateway once they have forgotten its MAC.
         link = found.write(link, arp=True)
         found.made.append(Effect(Surface.BRIDGE, Verb.SET, link.name, "arp"))
+    mend_routers(found, link, bridge)
     return link
 
 
@@ -221,14 +223,7 @@ def _mend_ours(found: LinkPass, link: Link, bridge: Bridge) -> Link:
     link = _mend_options(found, link, OPTIONS)
     # IPv6 comes and goes with it.
     link = _set(found, link, mtu=bridge.mtu)
-    # Foreign addresses on our bridge would be lost with IPv6.
-    if link.ipv6 and not _has_global_ipv6(found, link):
-        disable_ipv6(link)
-        found.made.append(
-            Effect(Surface.BRIDGE, Verb.DISABLED, link.name, "ipv6")
-        )
-        link = found.reread(link.name)
-    return link
+    return mend_presence(found, link, bridge)
 
 
 def _isolating(link: Link) -> dict[str, int]:
@@ -290,10 +285,3 @@ def _mend_uplink(found: LinkPass, link: Link, name: str) -> None:
     if found.unblock(uplink):
         passing = "what its bridge passes"
         found.made.append(Effect(Surface.UPLINK, Verb.SET, name, passing))
-
-
-def _has_global_ipv6(found: LinkPass, link: Link) -> bool:
-    return any(
-        address.index == link.index and address.is_global and ":" in address.ip
-        for address in found.addresses
-    )

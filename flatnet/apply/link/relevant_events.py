@@ -33,7 +33,7 @@ class Subjects:
     ports: Mapping[str, str] = field(default_factory=dict)
     external: frozenset[str] = NO_NAMES
     guarded: frozenset[str] = NO_NAMES
-    bridges: Mapping[str, str | None] = field(default_factory=dict)
+    bridges: Mapping[str, frozenset[str]] = field(default_factory=dict)
     uplinks: frozenset[str] = NO_NAMES
     ranges: tuple[IPv4Network, ...] = ()
     floating: frozenset[tuple[str, str]] = frozenset()
@@ -84,10 +84,8 @@ def subjects(plan: Plan) -> Subjects:
         ports={p.name: b.name for b in plan.bridges for p in b.ports},
         external=frozenset(external),
         guarded=frozenset(each.name for each in guard.ports),
-        bridges={
-            **{each.name: each.address for each in plan.bridges},
-            **(dict((metadata_address.PLACE,)) if plan.has_metadata else {}),
-        },
+        bridges={each.name: each.addresses for each in plan.bridges}
+        | _of_metadata(plan),
         uplinks=frozenset(b.uplink for b in plan.bridges if b.uplink),
         ranges=tuple(
             IPv4Network(each.cidr, strict=False) for each in guard.networks
@@ -97,6 +95,14 @@ def subjects(plan: Plan) -> Subjects:
             for each in plan.filter.floating
         ),
     )
+
+
+def _of_metadata(plan: Plan) -> dict[str, frozenset[str]]:
+    """The device of the address of metadata, with that."""
+    if not plan.has_metadata:
+        return {}
+    device, address = metadata_address.PLACE
+    return {device: frozenset((address,))}
 
 
 def concern(
@@ -187,7 +193,8 @@ def _of_addresses(
     for each in heard:
         name = bridges.get(each.index, "")
         of_guest = (each.index, each.value) in floating
-        is_planned = of_guest or known.bridges.get(name) == each.value
+        of_bridge = known.bridges.get(name, NO_NAMES)
+        is_planned = of_guest or each.value in of_bridge
         is_there = (each.index, each.value) in there
         if is_planned != is_there and (is_planned or each.ours):
             what = (

@@ -229,7 +229,11 @@ def _remove_stale(found: LinkPass, address: Address, plan: Plan) -> None:
     if not address.ours or is_floating(address):
         return
     link = found.by_index(address.index)
-    planned = {(bridge.name, bridge.address) for bridge in plan.bridges}
+    planned = {
+        (bridge.name, address)
+        for bridge in plan.bridges
+        for address in bridge.addresses
+    }
     if plan.has_metadata:
         planned.add(metadata_address.PLACE)
     if link and (link.name, address.value) not in planned:

@@ -24,7 +24,8 @@ class Strangers:
     """The ports of the guarded bridges that are no instance's, by name.
 
     `serving` are those uplinks that lie beyond a DHCP server of ours, `apart`
-    those whose guests have the address of metadata on hosts of their own.
+    those whose guests have the address of metadata on hosts of their own,
+    `routed` those beyond a router of IPv6.
     `macs` are those of the bridges, `link_local` their IPv6 addresses that
     follow from these or are as good.  `carriers` are (cidr, device) of
     devices that are no bridge of the network and have an address of it, or
@@ -35,6 +36,7 @@ class Strangers:
     uplinks: frozenset[str] = frozenset()
     serving: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
+    routed: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
     macs: frozenset[str] = frozenset()
     link_local: frozenset[str] = frozenset()
@@ -98,7 +100,8 @@ def judged(
     """Return what each port is, of these devices and addresses."""
     devices = device_index.links
     unplanned = device_index.guarded.unplanned(guard.named)
-    uplinks, serving, apart, closed, macs = (set[str]() for _ in range(5))
+    beyond: list[tuple[GuardedNetwork, set[str]]] = []
+    closed, macs = set(), set()
     warnings = []
     for network in guard.networks:
         bridge = devices.get(network.bridge)
@@ -115,16 +118,15 @@ def judged(
             else:
                 mine.add(port.name)
                 warnings += _uplink_text(port, network)
-        uplinks |= mine
-        serving |= mine if network.serves else set()
-        apart |= mine if network.metadata == "own" else set()
+        beyond.append((network, mine))
         macs.add(bridge.mac if bridge else network.mac)
     within = _within(guard, addresses)
     carriers = _carriers(within, _having(devices, within))
     return Strangers(
-        uplinks=frozenset(uplinks - closed),
-        serving=frozenset(serving - closed),
-        apart=frozenset(apart - closed),
+        uplinks=_united(mine for _, mine in beyond) - closed,
+        serving=_united(m for n, m in beyond if n.serves) - closed,
+        routed=_united(m for n, m in beyond if n.routers) - closed,
+        apart=_united(m for n, m in beyond if n.metadata == "own") - closed,
         closed=frozenset(closed),
         macs=frozenset(macs),
         link_local=_link_local(guard, devices, addresses),
@@ -132,6 +134,10 @@ def judged(
         elsewhere=_elsewhere(guard, device_index, unplanned),
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
+
+
+def _united(names: Iterable[set[str]]) -> frozenset[str]:
+    return frozenset[str]().union(*names)
 
 
 def _planned_uplink(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flatnet.apply.command import run
 from flatnet.apply.files import read_setting, write_setting
+from flatnet.apply.link.router_trust import FORWARDING, keep_routers
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -26,6 +27,7 @@ MODULES = {
 }
 FIXED = re.compile(
     r"net\.ipv4\.ip_forward"
+    r"|net\.ipv6\.conf\.all\.forwarding"
     r"|net\.bridge\.bridge-nf-call-(ip|ip6|arp)tables"
     r"|net\.bridge\.bridge-nf-filter-[a-z-]+"
 )
@@ -44,7 +46,10 @@ def apply_sysctls(plan: Plan) -> Changes:
     failures = []
     for name, value in plan.sysctls:
         try:
-            if _set(path(name, devices), name, value):
+            file = path(name, devices)
+            if name == FORWARDING and read_setting(file) != value:
+                made += [set_to(*each) for each in keep_routers()]
+            if _set(file, name, value):
                 made.append(set_to(name, value))
         except (HostSetupError, OSError) as error:
             text = " ".join(str(error).split())

@@ -31,6 +31,9 @@ class Create(ShowOne):
             "--uplink": "the device to enslave to it, where flat_interface "
             "does not say (flat_interface)",
             "--gateway": "an address set aside for a router of its own",
+            "--cidr-v6": "the IPv6 range, a /64 such as fd00::/64, for "
+            "use_ipv6",
+            "--gateway-v6": "an IPv6 address of a router of its own",
             "--dns1": "a name server",
             "--dns2": "another",
             "--allowed-start": "the first address to be given out",
@@ -128,6 +131,8 @@ def _values(given: argparse.Namespace, wanted: Settings) -> dict[str, Any]:
         "bridge": given.bridge or wanted.flat_network_bridge,
         "bridge_interface": given.uplink or wanted.flat_interface or None,
         "gateway": given.gateway or None,
+        "cidr_v6": given.cidr_v6 or None,
+        "gateway_v6": given.gateway_v6 or None,
         "dns1": given.dns1 or None,
         "dns2": given.dns2 or None,
         "allowed_start": given.allowed_start or None,

@@ -112,10 +112,10 @@ def _values(
         **columns.devices(
             row.bridge or "", row.bridge_interface or None, row.mtu
         ),
-        **columns.addresses(
-            str(row.cidr),
-            str(row.cidr_v6) if row.cidr_v6 else None,
-            gateway=_gateway(row, dhcp=dhcp),
+        **columns.addresses(str(row.cidr), gateway=_gateway(row, dhcp=dhcp)),
+        # nova wrote a router of IPv6 into each row that has a range.
+        **columns.addresses_v6(
+            str(row.cidr_v6) if row.cidr_v6 else None, gateway=None
         ),
     }
     return {**values, **_pool(values["cidr"], row.dhcp_start, known)}

@@ -6,7 +6,7 @@ not what the tag hides.
 """
 
 from flatnet.apply.filter import judged_mark
-from flatnet.apply.filter.guard import claims, groupcasts
+from flatnet.apply.filter.guard import claims, groupcasts, router_rules
 from flatnet.apply.filter.guard.announcements import RARP
 from flatnet.apply.filter.guard.nft import NftChain
 from flatnet.apply.filter.guard.senders import (
@@ -52,6 +52,7 @@ SET_KEYS = {
     "rarp_rate": _PER_PORT,
     claims.SET: claims.KEY,
     **groupcasts.SET_KEYS,
+    **router_rules.SET_KEYS,
 }
 
 _RESERVED_IP = f"{RESERVED} ether type {{ arp, ip, ip6 }} drop"
@@ -164,10 +165,13 @@ _POSTROUTING = ("oifname @ports goto to_guest", "oifname @closed drop")
 
 
 def bridge_chains(
-    *, prevent_spoofing: bool, isolated: bool
+    *, prevent_spoofing: bool, isolated: bool, is_router: bool = False
 ) -> tuple[NftChain, ...]:
-    """Return the chains of the table of family bridge."""
-    return (
+    """Return the chains of the table of family bridge.
+
+    :param is_router: whether the host is guests' router of IPv6
+    """
+    chains = (
         *(OWN_SENDER if prevent_spoofing else ANY_SENDER),
         _FROM_UPLINK,
         _to_ip(4, prevent_spoofing=prevent_spoofing, isolated=isolated),
@@ -192,6 +196,7 @@ def bridge_chains(
             priority=AFTER_RULES,
         ),
     )
+    return router_rules.with_router(chains) if is_router else chains
 
 
 def _to_ip(family: int, *, prevent_spoofing: bool, isolated: bool) -> NftChain:

@@ -90,7 +90,9 @@ class Guarding:
         for place in self._settled:
             self._moved[place] |= moved.get(place[1], set())
         bridge = bridge_chains(
-            prevent_spoofing=guard.prevent_spoofing, isolated=guard.isolated
+            prevent_spoofing=guard.prevent_spoofing,
+            isolated=guard.isolated,
+            is_router=any(each.routers for each in guard.networks),
         )
         inet = guard_routed.inet_chains(guard, found)
         arp = guard_routed.arp_chains(guard)

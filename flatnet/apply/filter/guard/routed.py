@@ -143,7 +143,20 @@ def _from_outside(
             f"{stranger} udp dport {{ 53, 67 }} drop",
             f"{stranger} tcp dport 53 drop",
         ]
-    return tuple(rules)
+    return (*rules, *_of_router(network))
+
+
+def _of_router(network: GuardedNetwork) -> tuple[str, ...]:
+    """The same for the router of IPv6 that the host is, if it is one."""
+    if not network.routers:
+        return ()
+    own = f"{{ {', '.join(network.routers)} }}"
+    stranger = f'ip6 daddr {own} iifname != {{ "lo", "{network.bridge}" }}'
+    return (
+        f'ip6 saddr {own} meta pkttype host iifname "{network.bridge}" drop',
+        f"{stranger} udp dport {{ 53, 547 }} drop",
+        f"{stranger} tcp dport 53 drop",
+    )
 
 
 def _astray(guard: Guard, strangers: Strangers) -> tuple[str, ...]:

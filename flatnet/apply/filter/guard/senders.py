@@ -10,8 +10,8 @@ from flatnet.apply.filter.guard.nft import NftChain
 
 # Of a port: what it asks of the host's one dnsmasq.  A resolver that works
 # hard stays below the first; a boot sends about ten messages of the second.
-_DNS_LIMIT = "limit rate over 50/second burst 200 packets"
-_DHCP_LIMIT = "limit rate over 5/second burst 40 packets"
+DNS_LIMIT = "limit rate over 50/second burst 200 packets"
+DHCP_LIMIT = "limit rate over 5/second burst 40 packets"
 
 ETHERNET_ARP = "arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
 IP = "ether type ip"
@@ -91,7 +91,7 @@ _OWN_DHCP = NftChain(
     "own_dhcp",
     (
         "ip frag-off & 0x3fff != 0 drop",
-        f"update @dhcp_rate {{ iifname {_DHCP_LIMIT} }} drop",
+        f"update @dhcp_rate {{ iifname {DHCP_LIMIT} }} drop",
         "@th,64,24 0x010106 iifname . @th,288,48 @hardware accept",
         "drop",
     ),
@@ -161,7 +161,7 @@ _FROM_NOBODY6 = NftChain(
 # By TCP it is the connections that are few: see `guard_routed`.
 _NAMES_LIMITED = (
     f"{IP} udp dport 53 ip daddr @name_servers "
-    f"update @dns_rate {{ iifname {_DNS_LIMIT} }} drop"
+    f"update @dns_rate {{ iifname {DNS_LIMIT} }} drop"
 )
 
 OWN_SENDER = (

@@ -80,6 +80,7 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
         ("uplinks", found.uplinks),
         ("dhcp_uplinks", found.serving),
         ("metadata_uplinks", found.apart),
+        ("router_uplinks", found.routed),
         ("closed", found.closed),
         ("bridge_macs", found.macs),
         ("local_macs", found.macs),
@@ -92,7 +93,9 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
         if network.serves and network.address:
             yield "name_servers", (network.address,)
     own = (each.address for each in guard.networks if each.address)
-    yield from _local((*own, *found.link_local))
+    routers = [router for each in guard.networks for router in each.routers]
+    yield from (("routers", (each,)) for each in routers)
+    yield from _local((*own, *routers, *found.link_local))
 
 
 def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:

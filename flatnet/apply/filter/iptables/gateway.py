@@ -11,7 +11,14 @@ _TFTP = "tftp"
 _METADATA = "169.254.169.254/32"
 
 
-def turned_back(layout: ChainLayout) -> tuple[str, ...]:
+def gateways(layout: ChainLayout, family: int) -> tuple[Gateway, ...]:
+    """Return the gateways of one family."""
+    if family == 4:
+        return layout.gateways
+    return tuple(each for each in layout.gateways if each.routers)
+
+
+def turned_back(layout: ChainLayout, family: int) -> tuple[str, ...]:
     """Drop what the host would route back into the bridge it came from.
 
     Guests of a flat network reach each other across it.  By way of the
@@ -21,13 +28,13 @@ def turned_back(layout: ChainLayout) -> tuple[str, ...]:
     return tuple(
         f"-i {each.bridge} -o {each.bridge} -m physdev "
         f"! --physdev-is-bridged -m conntrack ! --ctstate SNAT,DNAT {DROP}"
-        for each in layout.gateways
+        for each in gateways(layout, family)
     )
 
 
 def crossing(layout: ChainLayout, family: int) -> tuple[str, ...]:
     """Let guests talk across a bridge that the host is no router for."""
-    routed = {each.bridge for each in layout.gateways} if family == 4 else ()
+    routed = {each.bridge for each in gateways(layout, family)}
     return tuple(
         f"-i {each.bridge} -o {each.bridge} {ACCEPT}"
         for each in layout.networks
@@ -35,12 +42,12 @@ def crossing(layout: ChainLayout, family: int) -> tuple[str, ...]:
     )
 
 
-def forwarding(layout: ChainLayout) -> tuple[str, ...]:
+def forwarding(layout: ChainLayout, family: int) -> tuple[str, ...]:
     """What bridges may forward to."""
     devices = layout.outside.forwards
     return tuple(
         rule
-        for each in layout.gateways
+        for each in gateways(layout, family)
         for rule in _forwarding(each.bridge, devices)
     )
 

@@ -12,6 +12,7 @@ a name server may be a guest.
 
 from dataclasses import dataclass
 
+from flatnet.apply.filter.iptables import router_services
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.matches import ACCEPT
 from flatnet.apply.filter.iptables.profiles import of_family
@@ -50,6 +51,9 @@ def services(layout: ChainLayout, family: int) -> Services:
     if family == 4:
         asked = tuple(rule for each in served for rule in _asked(each))
         answers = tuple(rule for each in served for rule in _answers(each))
+    elif routers := [each for each in served if each.routers]:
+        asked = tuple(r for g in routers for r in router_services.asked(g))
+        answers = tuple(r for g in routers for r in router_services.answers(g))
     return Services(
         asked + _answered((*servers, *anybody)),
         answers,

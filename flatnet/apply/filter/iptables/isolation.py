@@ -29,20 +29,22 @@ Goals, and how each is met:
 * The DHCP server's answers are let out in OUTPUT: only this host's own
   processes are there, whatever a guest or a neighbour forges.
 * IPv6.  Guests have link-local addresses that no row holds, so the sets
-  have those that follow from the MAC, and nothing else is routed there.
+  have those that follow from the MAC, and nothing else is routed there.  Where
+  the host is the guests' router (`router_services`) what it routes is judged
+  as IPv4 is.
   Neighbour discovery passes as ARP does, with the sender's own addresses,
   which the guard looks after: who cannot be asked for gets no answers to
   what it began either.  So do queries for multicast listeners, without
   which bridges forget who wants to be asked.
-
-Given up: this host routes no IPv6 to instances of others.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flatnet.apply.filter import judged_mark
+from flatnet.apply.filter.iptables import router_services
 from flatnet.apply.filter.iptables.chain_layout import ChainLayout
+from flatnet.apply.filter.iptables.gateway import gateways
 from flatnet.apply.filter.iptables.groupcast_tree import (
     GroupcastTree,
     led_away,
@@ -91,11 +93,9 @@ def isolation(layout: ChainLayout, family: int, trees: Trees) -> Isolation:
     if not networks:
         return Isolation()
     to_local = tuple(f"-o {each.bridge} -j {LOCAL}" for each in networks)
-    # The DHCP server's answers are let out before they come there.
+    # What the host says of itself is let out before it comes there.
     marking = tuple(
-        f"-o {each.bridge} {_DHCP_ANSWER} {judged_mark.MARKED}"
-        for each in networks
-        if family == 4
+        f"{each} {judged_mark.MARKED}" for each in _said(layout, family)
     )
     forward = to_local
     if family == 6:
@@ -131,6 +131,19 @@ def _led(layout: ChainLayout, family: int) -> tuple[str, ...]:
     return (f"-o lo -m conntrack --ctstate DNAT -j {LOCAL}",)
 
 
+def _said(layout: ChainLayout, family: int) -> tuple[str, ...]:
+    """What matches the answers of DHCP servers, and what routers say."""
+    if family == 4:
+        return tuple(f"-o {n.bridge} {_DHCP_ANSWER}" for n in layout.filtered)
+    bridges = {each.bridge for each in layout.filtered}
+    return tuple(
+        match
+        for each in gateways(layout, 6)
+        if each.bridge in bridges
+        for match in router_services.said(each)
+    )
+
+
 def filtered_set(family: int) -> str:
     """Return the name of the set of all filtered addresses here."""
     return f"flatnet-filtered{family}"
@@ -161,11 +174,20 @@ def every(family: int) -> frozenset[str]:
 def _open(layout: ChainLayout, family: int) -> tuple[str, ...]:
     """Let in to guests that are not filtered what would be dropped below.
 
-    Of IPv6 nothing is routed to a bridge but to addresses that are known.
+    Of IPv6 nothing is routed to a bridge but to addresses that are known,
+    unless the host is the router there.
     """
     if family == 4 or not layout.has_open:
         return ()
-    return (f"-m set --match-set {open_set(family)} dst {ACCEPT}",)
+    routed = {each.bridge for each in gateways(layout, 6)}
+    match = f"-m set --match-set {open_set(family)} dst {ACCEPT}"
+    if not routed:
+        return (match,)
+    return tuple(
+        f"-o {each.bridge} {match}"
+        for each in layout.filtered
+        if each.bridge not in routed
+    )
 
 
 def _same(
@@ -188,8 +210,6 @@ def _unfiltered(network: FlatNetwork, layout: ChainLayout) -> tuple[str, ...]:
     if layout.same_network:
         # Duplicate address detection has no source address yet.
         same = (f"-s ::/128 {start} {ACCEPT}", *_same(network, layout, 6))
-    return (
-        *same,
-        f"{start} {_BRIDGED} {ACCEPT}",
-        f"{start} {DROP}",
-    )
+    routed = {each.bridge for each in gateways(layout, 6)}
+    rest = () if network.bridge in routed else (f"{start} {DROP}",)
+    return (*same, f"{start} {_BRIDGED} {ACCEPT}", *rest)

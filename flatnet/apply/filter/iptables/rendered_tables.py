@@ -47,11 +47,8 @@ def tables(
 def _filter(layout: ChainLayout, family: int, trees: Trees) -> Table:
     isolated = isolation(layout, family, trees)
     ours = services(layout, family)
-    routed: tuple[str, ...] = ()
-    turned: tuple[str, ...] = ()
-    if family == 4:
-        routed = gateway.forwarding(layout)
-        turned = gateway.turned_back(layout)
+    routed = gateway.forwarding(layout, family)
+    turned = gateway.turned_back(layout, family)
     crossing = gateway.crossing(layout, family)
     return _table(
         family,

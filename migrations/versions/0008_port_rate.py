@@ -1,7 +1,7 @@
 """What an interface may send and take.
 
-Revision: 0007
-Follows: 0011
+Revision: 0008
+Follows: 0007
 
 Every step passes over what it finds done, see 0001.
 """
@@ -9,8 +9,8 @@ Every step passes over what it finds done, see 0001.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0011"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

@@ -1,7 +1,7 @@
-"""Whether an interface is to have a port.
+"""The address of a router of IPv6 that is a network's own.
 
-Revision: 0020
-Follows: 0007
+Revision: 0010
+Follows: 0009
 
 Every step passes over what it finds done, see 0001.
 """
@@ -9,25 +9,22 @@ Every step passes over what it finds done, see 0001.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-TABLE, COLUMN = "virtual_interfaces", "plugged"
+TABLE, COLUMN = "networks", "gateway_v6"
 
 
 def upgrade() -> None:
     if not _is_there():
-        op.add_column(
-            TABLE,
-            sa.Column(
-                COLUMN, sa.Boolean, nullable=False, server_default=sa.true()
-            ),
-        )
+        op.add_column(TABLE, sa.Column(COLUMN, sa.String(39)))
 
 
 def downgrade() -> None:
+    # Addresses that MACs make: nobody knew of them before.
+    op.execute(sa.text("DELETE FROM fixed_ips WHERE position < 0"))
     if _is_there():
         op.drop_column(TABLE, COLUMN)
 

@@ -1,6 +1,6 @@
 """A bridge may have more than one network.
 
-Revision: 0011
+Revision: 0007
 Follows: 0006
 
 SQLite cannot drop a constraint: the table is made anew, and rows that refer
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.util import CommandError
 
-revision = "0011"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None

@@ -133,7 +133,11 @@ def test_an_answer_has_the_mtu_and_the_gateway_that_guests_use():
     """nova's had none, and one that nobody had in a multi-host network."""
     attached = ((interface(), network(gateway="10.0.0.254"), "10.0.0.1"),)
     (vif,) = network_info(
-        attached, settings(), mtus={"br100": 1450}, plugged=()
+        attached,
+        settings(),
+        host="node1",
+        mtus={"br100": 1450},
+        plugged=(),
     )
     (subnet, _) = vif["network"]["subnets"]
     assert vif["network"]["meta"]["mtu"] == 1450

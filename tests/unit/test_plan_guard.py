@@ -17,6 +17,7 @@ NETWORK = GuardedNetwork(
     address="10.0.0.1",
     uplink="eth1",
     serves=True,
+    metadata="own",
 )
 
 

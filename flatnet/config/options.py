@@ -209,7 +209,9 @@ DHCP_OPTIONS = [
         "dns_server",
         default=[],
         help="Name server that dnsmasq forwards to; may be given more than "
-        "once. None: those of the host's resolv.conf.",
+        "once. None: those of the host's resolv.conf. Of several all are "
+        "asked and the first answer counts, so that they should know the "
+        "same.",
     ),
     cfg.BoolOpt(
         "use_network_dns_servers",

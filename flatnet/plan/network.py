@@ -66,11 +66,14 @@ def planned_network(
 
 
 def forwarders(network: Network, settings: Settings) -> tuple[str, ...]:
-    """Where a network's server forwards names; none: as the host does."""
+    """Where a network's server forwards names, once each.
+
+    None: as the host does.
+    """
     given = list(settings.dns_server)
     if settings.use_network_dns_servers:
         given += [each for each in (network.dns1, network.dns2) if each]
-    return tuple(given)
+    return tuple(dict.fromkeys(given))
 
 
 def _server(

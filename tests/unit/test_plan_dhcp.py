@@ -59,6 +59,15 @@ def test_only_first_interfaces_are_told_of_a_router():
     )
 
 
+def test_name_servers_are_asked_once_each():
+    rows = network(dns1="192.0.2.54", dns2="192.0.2.53")
+    given = {"dns_server": ("192.0.2.53", "192.0.2.55"), "rows": rows}
+    (server,), _ = planned(**given)
+    assert server.servers == ("192.0.2.53", "192.0.2.55")
+    (server,), _ = planned(**given, use_network_dns_servers=True)
+    assert server.servers == ("192.0.2.53", "192.0.2.55", "192.0.2.54")
+
+
 def test_flat_manager_serves_nobody():
     assert planned(interface(1), dhcp=False) == ((), ())
 
@@ -219,7 +228,7 @@ def test_the_command_line():
         "--local=/novalocal/",
         "--dns-forward-max=10000",
         "--no-resolv",
-        "--strict-order",
+        "--all-servers",
         "--server=192.0.2.53",
     )
 

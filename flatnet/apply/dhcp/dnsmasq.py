@@ -29,6 +29,11 @@ The choices, and what taught them:
 * Names stand in a file of their own too, for dnsmasq resolves a name of the
   hosts file only once it has leased the address; those of guests of other
   hosts stand in a directory of files.
+* `--all-servers`: whoever answers first is believed.  With one server after
+  the other each name waits until the guest asks again, five seconds, while the
+  first is silent; with dnsmasq's own choice the first names do after one has
+  fallen silent, and `--fast-dns-retry` asks the silent one.  It costs as many
+  questions as there are servers, and each of them hears all.
 * `--rev-server` without a server, as `--local` of the domain: who is asked for
   an address of the network, or for a name in its domain, that is nobody's says
   so himself, and asks nobody.
@@ -211,9 +216,9 @@ def _ours(domain: str, network: ipaddress.IPv4Network) -> tuple[str, ...]:
 
 def _forwarders(servers: tuple[str, ...]) -> tuple[str, ...]:
     if not servers:
-        return ()
+        return ("--all-servers",)
     given = (f"--server={ipaddress.ip_address(each)}" for each in servers)
-    return ("--no-resolv", "--strict-order", *given)
+    return ("--no-resolv", "--all-servers", *given)
 
 
 def _is_ip(text: str) -> bool:

@@ -47,6 +47,7 @@ def planned_network(
         made = unfit_bridge(row, settings, fit.fault, holder=holder)
         return PlannedNetwork(fit, NetworkPart(made))
     network = fit.network
+    fit = replace(fit, warnings=fit.warnings + _narrow(network, uplink))
     held = address if settings.dhcp else None
     made = bridge(network, settings, address=held, uplink=uplink)
     server = _server(network, settings, made, held)
@@ -74,6 +75,21 @@ def forwarders(network: Network, settings: Settings) -> tuple[str, ...]:
     if settings.use_network_dns_servers:
         given += [each for each in (network.dns1, network.dns2) if each]
     return tuple(dict.fromkeys(given))
+
+
+def _narrow(network: Network, uplink: Uplink | None) -> tuple[str, ...]:
+    """What is wrong with an uplink that takes no packets as large as guests'.
+
+    It is its admin's to change, and guests of this host have each other.
+    """
+    if uplink is None or not network.mtu or network.mtu <= uplink.mtu:
+        return ()
+    return (
+        f"network {network.label} ({network.uuid}): its mtu {network.mtu} is "
+        f"larger than {uplink.mtu} of uplink {uplink.name}, so that large "
+        f"packets to other hosts are lost: ip link set {uplink.name} mtu "
+        f"{network.mtu}, or give the network that mtu",
+    )
 
 
 def _server(

@@ -14,6 +14,7 @@ from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
 from flatnet.plan.ipv6 import router as router_of
 from flatnet.plan.port import port_name
+from flatnet.plan.usable_rows import usable_mtu
 from flatnet.state.rows import Interface, Network
 
 Json = dict[str, Any]
@@ -32,7 +33,8 @@ def network_info(
     `attached` has each interface with its network and the address of the
     bridge of its `host` there, or none; one without the default route has no
     gateway.  `plugged` are the uuids of interfaces whose ports are on their
-    bridge, `mtus` what the host uses by bridge, where the row has no mtu.
+    bridge, `mtus` what the host uses by bridge, where the row has none
+    that can be used.
     """
     return [
         {
@@ -94,7 +96,7 @@ def _network(
     router = gateways.v6 if interface.has_default_route else None
     meta: Json = {
         "tenant_id": network.project_id,
-        "mtu": network.mtu or mtus.get(network.bridge),
+        "mtu": usable_mtu(network) or mtus.get(network.bridge),
     }
     if network.injected:
         meta["injected"] = True

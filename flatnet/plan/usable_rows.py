@@ -73,6 +73,11 @@ def fit_interface(
     )
 
 
+def usable_mtu(network: Network) -> int | None:
+    """Return the mtu that a network's row asks for, if there can be such."""
+    return network.mtu if network.mtu in MTUS else None
+
+
 def _odd(network: Network, name: str) -> str:
     value = getattr(network, name)
     return (
@@ -113,7 +118,7 @@ def _oddities(network: Network) -> tuple[str, ...]:
         for name, is_sound in checks
         if getattr(network, name) and not is_sound(getattr(network, name))
     )
-    return (*odd, "mtu") if (network.mtu or MTUS[0]) not in MTUS else odd
+    return (*odd, "mtu") if network.mtu and not usable_mtu(network) else odd
 
 
 def _without(network: Network, odd: tuple[str, ...]) -> Network:
@@ -132,7 +137,7 @@ def _without(network: Network, odd: tuple[str, ...]) -> Network:
         gateway=text("gateway"),
         dns1=text("dns1"),
         dns2=text("dns2"),
-        mtu=None if "mtu" in odd else network.mtu,
+        mtu=usable_mtu(network),
     )
 
 

@@ -56,8 +56,12 @@ def test_an_edit_is_applied_once(host, namespaces, tmp_path):
 
 UNSOUND = {
     "dhcp-optin=26,1234\n": "bad option at line 1",
-    "pid-file=/tmp/x\nport=x\n": "error at line 2",
+    "expand-hosts\nport=x\n": "error at line 2",
     "user=nobody-at-all\n": "unknown user or group: nobody-at-all",
+    "# keep\nkeep-in-foreground # or not\n": (
+        "line 2: keep-in-foreground is flatnet's own to say"
+    ),
+    " pid-file = /tmp/x\n": "line 1: pid-file is flatnet's own to say",
     None: "No such file or directory",
 }
 

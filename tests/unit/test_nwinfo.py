@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from flatnet.plan.bridge import bridge_mac
 from flatnet.plan.nwinfo import network_info
 from flatnet.state.eui64 import made_by
@@ -135,6 +137,11 @@ def subnets():
             "meta": {},
         },
     ]
+
+
+@pytest.mark.parametrize(("mtu", "told"), [(1400, 1400), (20, 1450)])
+def test_the_mtu_is_the_one_that_the_host_uses(mtu, told):
+    assert vif(network(mtu=mtu))["network"]["meta"]["mtu"] == told
 
 
 def test_the_whole_of_it():

@@ -5,7 +5,7 @@ import pytest
 from flatnet.plan.bridge import bridge_mac
 from flatnet.state.plan import Bridge, Port, Uplink
 from tests.builders import interface, network, settings, snapshot
-from tests.planned import bridges, uplink_names
+from tests.planned import bridges, parts_of, uplink_names
 
 
 def row(number, **fields):
@@ -81,6 +81,23 @@ def test_mtu_is_the_networks_then_the_uplinks_then_1500():
     assert bridges(snapshot(), by_eth1, uplinks)[0].mtu == 9000
     assert bridges(snapshot(), by_eth1, {})[0].mtu == 1500
     assert bridges(snapshot(), settings(), uplinks)[0].mtu == 1500
+
+
+def test_an_uplink_that_takes_less_than_the_network_is_told_of():
+    rows = snapshot(networks=(network(mtu=9000, bridge_interface="eth1"),))
+
+    def told(mtu):
+        uplinks = {"eth1": Uplink("eth1", mtu)}
+        return tuple(parts_of(rows, settings(), uplinks).warnings())
+
+    assert told(9000) == ()
+    (line,) = told(1500)
+    assert line == (
+        "network private (11111111-1111-4111-8111-111111111111): its mtu 9000 "
+        "is larger than 1500 of uplink eth1, so that large packets to other "
+        "hosts are lost: ip link set eth1 mtu 9000, or give the network that "
+        "mtu"
+    )
 
 
 def test_flat_interface_overrides_the_networks_uplink():

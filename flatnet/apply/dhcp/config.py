@@ -12,7 +12,7 @@ for a server that has to be started again.  What only the start itself shows
 was written again.
 
 Given up: an edit of what the file itself names (`conf-dir=`, `addn-hosts=`)
-is not seen.
+is not seen, and whether that says what only we may say.
 """
 
 import contextlib
@@ -29,6 +29,12 @@ from flatnet.state.plan import DhcpServer
 PREFIX = "conf-"
 REFUSED = "refused"
 _OPTION = "--conf-file="
+_OURS = frozenset(
+    {
+        *("keep-in-foreground", "no-daemon", "pid-file", "bind-interfaces"),
+        *("dhcp-leasefile", "leasefile-ro"),
+    }
+)
 # It may hold what others must not read; dnsmasq starts as root.
 _MODE = 0o600
 
@@ -44,6 +50,7 @@ def copy(server: DhcpServer, *, networks_path: str, config_file: str) -> str:
         return ""
     try:
         text = Path(config_file).read_text("utf-8", errors="replace")
+        _check_ours(text)
         path = _path(server, networks_path, _kind(text))
         if not files.holds(path, text, mode=_MODE):
             _check_not_refused(server, networks_path, config_file)
@@ -86,6 +93,20 @@ def refuse(
 
 def _unused(config_file: str, reason: str) -> str:
     return f"dnsmasq_config_file {config_file} is not used: {reason}"
+
+
+def _check_ours(text: str) -> None:
+    """Check that nothing is said of what we rest on ourselves.
+
+    dnsmasq would take it, and be started again by each pass, or not come back
+    from its start.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        name = line.partition("=")[0].partition("#")[0].strip()
+        if name in _OURS:
+            raise HostSetupError(
+                f"line {number}: {name} is flatnet's own to say; remove it"
+            )
 
 
 def _check_not_refused(

@@ -10,6 +10,7 @@ from flatnet.state.changes import Changes
 from flatnet.state.plan import METADATA, Plan
 from tests.builders import network, settings, snapshot
 from tests.planned import host_plan
+from tests.waiting import eventually
 
 TARGET = ("tcp", METADATA, 80)
 OPTIONS = {"metadata_host": "192.0.2.9", "metadata_port": 5000}
@@ -52,17 +53,17 @@ def on_loopback(net):
 def test_a_guest_is_answered_by_its_own_host_and_keeps_its_address(net):
     assert not asks(net.guests[1])
     whole(net)
-    assert net.guests[1].reaches(TARGET) == {TARGET: "open"}
+    eventually(lambda: net.guests[1].reaches(TARGET) == {TARGET: "open"})
     sockets = net.outside.namespace.run("ss -tnH state all sport = :5000")
     assert "10.0.0.2" in sockets
     # Who has a gateway only has it as before.
-    assert net.guests[2].reaches(TARGET) == {TARGET: "open"}
+    eventually(lambda: net.guests[2].reaches(TARGET) == {TARGET: "open"})
 
 
 def test_the_service_may_be_on_the_host_itself(net):
     net.node.start("socat", "TCP-LISTEN:8775,fork,reuseaddr", "PIPE")
     whole(net, {"metadata_host": "127.0.0.1"})
-    assert net.guests[1].reaches(TARGET) == {TARGET: "open"}
+    eventually(lambda: net.guests[1].reaches(TARGET) == {TARGET: "open"})
 
 
 def test_nothing_of_it_crosses_the_uplink_and_nobody_else_is_answered(net):
@@ -80,7 +81,7 @@ def test_nothing_of_it_crosses_the_uplink_and_nobody_else_is_answered(net):
 
 def test_the_one_host_of_a_network_answers_all_of_its_guests(net):
     whole(net, multi_host=False, gateway="10.0.0.1")
-    assert asks(net.other)
+    eventually(lambda: asks(net.other))
     assert not asks(net.outside)
 
 

@@ -30,14 +30,19 @@ from flatnet.apply.link.links import ERRORS, LinkPass, link_pass, reason
 from flatnet.state.changes import Changes, Failure, guest_key
 from flatnet.state.effects import Effect, Subject, Surface, Verb
 from flatnet.state.filtering import FloatingAddress
+from flatnet.state.plan import METADATA
 
 _PREFIX = "/32"
 _OF_LINK = 253
 
 
 def is_floating(address: Address) -> bool:
-    """Whether it is one of these: no bridge's address has such a prefix."""
-    return address.ours and address.value.endswith(_PREFIX)
+    """Whether it is one of these: no bridge's address has such a prefix.
+
+    That of the metadata service has, and is none.
+    """
+    has_form = address.ours and address.value.endswith(_PREFIX)
+    return has_form and address.ip != METADATA
 
 
 def serves_as_floating(address: Address) -> bool:

@@ -110,14 +110,18 @@ def test_hosts_that_ask_each_other_do_not_wait_for_each_other(
     try:
         for gate in gates:
             gate.is_open.clear()
-        callers = Callers(broker, 30)
+        callers = Callers(broker, 60)
         for asked, host in (("node1", "node2"), ("node2", "node1")):
             for _ in range(2):
                 callers.allocate(new_instance(database, host), asked)
         # Each has turned to the other, and is at work there.
         eventually(
-            lambda: (calls(callers.api), busy.turns.state()["working"]),
-            ((2, 0), 2),
+            lambda: (
+                node.turns.state()["working"],
+                busy.turns.state()["working"],
+                callers.ended,
+            ),
+            (2, 2, {}),
         )
         for gate in gates:
             gate.is_open.set()

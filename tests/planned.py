@@ -6,7 +6,14 @@ from flatnet.cmd.planner import HostPlanner
 from flatnet.plan.kept_rows import Kept, kept
 from flatnet.plan.planned import planned
 from flatnet.state.composed import composed
-from flatnet.state.parts import GuestPart, HostPart, Member, NetworkPart, Parts
+from flatnet.state.parts import (
+    GonePort,
+    GuestPart,
+    HostPart,
+    Member,
+    NetworkPart,
+    Parts,
+)
 from flatnet.state.rows import SourceMember
 from flatnet.state.scope import Covered
 from flatnet.state.sources import Sources
@@ -98,7 +105,7 @@ def parted(plan):
         ),
         networks=networks,
         guests=guests,
-        gone={name: name for name in plan.gone},
+        gone={name: GonePort(name, name in plan.moved) for name in plan.gone},
         groups={each.id: each for each in plan.filter.groups},
         members={
             f"{each.group} {address}": Member(each.group, (address,))

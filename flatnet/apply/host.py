@@ -16,6 +16,7 @@ crash between two of them the next pass finishes the work.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from flatnet.apply.affected_instances import (
     affected,
@@ -31,8 +32,9 @@ from flatnet.apply.filter.connections.conntrack import (
     late_instances,
 )
 from flatnet.apply.filter.connections.owed_cuts import NOTHING, Owed, after
+from flatnet.apply.filter.connections.released import parted
 from flatnet.apply.filter.guard.guard import apply_guard
-from flatnet.apply.filter.guard.handovers import nobody
+from flatnet.apply.filter.guard.handovers import NOBODY, Parted, nobody
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.in_force import open_instances
@@ -186,9 +188,9 @@ def _filtered(plan: Plan, tools: Tools, on: StepInputs) -> tuple[Changes, ...]:
         return forget_connections(plan, addresses, tools.session)
 
     def between() -> None:
-        guarded_by.append(
-            step(Surface.GUARD, on, lambda: _apply_guard(plan, tools, cut))
-        )
+        going = parted(plan, tools.session)
+        write = partial(_apply_guard, plan, tools, cut, going)
+        guarded_by.append(step(Surface.GUARD, on, write))
 
     rules = step(
         Surface.FIREWALL, on, lambda: _apply_firewall(plan, tools, between)
@@ -253,6 +255,7 @@ def _apply_guard(
     plan: Plan,
     tools: Tools,
     cut: Callable[[frozenset[str]], Changes] = nobody,
+    going: Parted = NOBODY,
 ) -> Changes:
     return apply_guard(
         tools.session,
@@ -261,6 +264,7 @@ def _apply_guard(
         plan.in_use,
         tools.devices,
         cut,
+        going,
     )
 
 

@@ -14,7 +14,9 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    and_,
     bindparam,
+    exists,
     insert,
     select,
     update,
@@ -31,6 +33,7 @@ from flatnet.state.rows import ARRIVING, GONE, LEAVING, SERVING, Binding
 BINDINGS = models.port_bindings
 VIFS = models.virtual_interfaces
 INSTANCES = models.instances
+_LIVING = VIFS.alias("living")
 # What `from_row` needs.
 COLUMNS = (
     BINDINGS.c.interface_uuid,
@@ -40,6 +43,11 @@ COLUMNS = (
     BINDINGS.c.found,
     BINDINGS.c.carrier,
     BINDINGS.c.reason,
+    # Who is deallocated has no interface any more.
+    and_(
+        BINDINGS.c.wanted == GONE,
+        exists().where(_LIVING.c.uuid == BINDINGS.c.interface_uuid),
+    ).label("moved"),
 )
 _NEW = insert(BINDINGS)
 _HERE = BINDINGS.alias("here")
@@ -184,7 +192,7 @@ def list_all(
     connection: Connection, *, host: str | None = None, uuid: str | None = None
 ) -> tuple[tuple[str, Binding], ...]:
     """Return (host, binding) of all, or of a host or an instance, by host."""
-    wanted = select(BINDINGS).order_by(
+    wanted = select(BINDINGS.c.host, *COLUMNS).order_by(
         BINDINGS.c.host, BINDINGS.c.interface_uuid
     )
     if host is not None:
@@ -205,6 +213,7 @@ def from_row(row: AnyRow) -> Binding:
         found=intern_or_none(row.found),
         carrier=bool(row.carrier),
         reason=row.reason,
+        moved=bool(row.moved),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
 from flatnet.plan.bridge import uplink_name
+from flatnet.plan.gone_ports import gone_names, gone_ports
 from flatnet.plan.ground import Ground
 from flatnet.plan.guests import Guests, guests
 from flatnet.plan.host import host_part
@@ -19,12 +20,11 @@ from flatnet.plan.kept_rows import Kept
 from flatnet.plan.network import PlannedNetwork, planned_network
 from flatnet.plan.network_names import NetworkNames
 from flatnet.plan.openings import PlannedGroup, planned_group
-from flatnet.plan.port import port_name, with_ports
 from flatnet.state.filtering import Group
 from flatnet.state.mappings import difference, renewed
 from flatnet.state.parts import Member, Parts
 from flatnet.state.plan import Bridge, Uplink
-from flatnet.state.rows import GONE, Network, SecurityGroup, SourceMember
+from flatnet.state.rows import Network, SecurityGroup, SourceMember
 from flatnet.state.scope import EVERYTHING, Scope
 from flatnet.state.sliced_collections import SlicedMap, sliced
 from flatnet.state.taken_addresses import InUse
@@ -76,7 +76,7 @@ class Planned:
         old, new = self.parts, after.parts
         gone = old.guests.keys() - new.guests.keys()
         left = {old.guests[key].port.name for key in gone}
-        return {*left, *old.gone.values()} - {*new.gone.values()}
+        return {*left, *gone_names(old.gone)} - {*gone_names(new.gone)}
 
     def warnings(self) -> Iterator[str]:
         """Lines about rows; they change nothing."""
@@ -143,7 +143,7 @@ def planned(
             host=host_part(values.values(), settings, in_use),
             networks={key: each.part for key, each in values.items()},
             guests=here.parts,
-            gone=_gone(rows),
+            gone=gone_ports(rows),
             groups=_group_parts(before, groups),
             members=_members(before, rows),
             names=here.names.slices,
@@ -282,17 +282,3 @@ def _member_key(key: tuple[int, str]) -> str:
 def _member(row: SourceMember) -> Member:
     found = of_family(row.addresses, 4) + of_family(row.addresses, 6)
     return Member(row.group, found)
-
-
-def _gone(rows: Kept) -> dict[str, str]:
-    """The ports that are to go, whoever uses them, by interface."""
-    gone = {
-        key: port_name(key)
-        for key, each in rows.bindings.items()
-        if each.wanted == GONE
-    }
-    if not gone:
-        return gone
-    here = map(port_name, with_ports(rows.interfaces, gone.values()))
-    kept = set(gone.values()).difference(here)
-    return {key: name for key, name in gone.items() if name in kept}

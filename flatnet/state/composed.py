@@ -10,6 +10,7 @@ from flatnet.state.name_index import NameIndex
 from flatnet.state.parts import Parts
 from flatnet.state.plan import (
     Bridge,
+    DhcpServer,
     Forwarding,
     Guard,
     NamesSlice,
@@ -29,16 +30,6 @@ def composed(
     """
     guests = sources.guests
     guests.follow(parts.guests)
-    elsewhere = _elsewhere(parts)
-    servers = [
-        replace(
-            each.server,
-            hosts=guests.hosts[key].values,
-            elsewhere=elsewhere.get(key, ()),
-        )
-        for key, each in parts.networks.items()
-        if each.server
-    ]
     bridges = sorted(
         (
             replace(each.bridge, ports=guests.ports[key].values)
@@ -50,15 +41,32 @@ def composed(
         host=parts.host.host,
         sysctls=parts.host.sysctls,
         bridges=tuple(bridges),
-        dhcp_servers=tuple(sorted(servers, key=lambda each: each.bridge)),
+        dhcp_servers=tuple(_servers(parts, guests)),
         filter=_filter(parts, sources),
         guard=_guard(parts, guests),
         renewed=tuple(sorted(renewed)),
-        gone=tuple(sorted(parts.gone.values())),
+        gone=tuple(sorted(each.name for each in parts.gone.values())),
+        moved=tuple(
+            sorted(each.name for each in parts.gone.values() if each.moved)
+        ),
         forwarding=_forwarding(parts, guests),
         in_use=parts.host.in_use,
         arranged=_named(bridges, guests),
     )
+
+
+def _servers(parts: Parts, guests: Arranged) -> list[DhcpServer]:
+    elsewhere = _elsewhere(parts)
+    servers = (
+        replace(
+            each.server,
+            hosts=guests.hosts[key].values,
+            elsewhere=elsewhere.get(key, ()),
+        )
+        for key, each in parts.networks.items()
+        if each.server
+    )
+    return sorted(servers, key=lambda each: each.bridge)
 
 
 def _elsewhere(parts: Parts) -> Mapping[int, tuple[NamesSlice, ...]]:

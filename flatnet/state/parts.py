@@ -93,14 +93,22 @@ class Member:
     addresses: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class GonePort:
+    """A port that is to go; `moved` says that its guest goes on elsewhere."""
+
+    name: str
+    moved: bool = False
+
+
 @dataclass(frozen=True)
 class Parts:
-    """All parts of a host; `gone` has the names of ports that are to go."""
+    """All parts of a host; `gone` are the ports that are to go."""
 
     host: HostPart
     networks: Mapping[int, NetworkPart] = field(default_factory=dict)
     guests: Mapping[str, GuestPart] = field(default_factory=SlicedMap)
-    gone: Mapping[str, str] = field(default_factory=dict)
+    gone: Mapping[str, GonePort] = field(default_factory=dict)
     groups: Mapping[int, Group] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=SlicedMap)
     names: Mapping[str, NamesSlice] = field(default_factory=SlicedMap)

@@ -246,9 +246,9 @@ class Plan:
     `sysctls` are (name, value) pairs.  `guard` is none without a bridge.
     `renewed` are uuids of instances that begin anew: what they declined is
     served again.  `gone` are names of ports that are to go, whoever uses
-    them.  `forwarding` is what guests reach the outside by, `in_use` what
-    this host needs and no network may take.  `arranged` are the ports by name,
-    where that is known.
+    them, `moved` those of them whose guests go on elsewhere.  `forwarding` is
+    what guests reach the outside by, `in_use` what this host needs and no
+    network may take.  `arranged` are the ports by name, where that is known.
     """
 
     host: str
@@ -259,6 +259,7 @@ class Plan:
     guard: Guard | None = None
     renewed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
     forwarding: Forwarding = Forwarding()
     in_use: tuple[InUse, ...] = ()
     arranged: NameIndex[Port] | None = field(

@@ -86,9 +86,9 @@ class Service:
 class Binding:
     """A row of `port_bindings`: an interface on the host that was asked for.
 
-    `wanted` is what callers said, `plug` the kind of its port.  The rest is
-    what the host made of it last, as `Finding`; none where it was never
-    looked at.
+    `wanted` is what callers said, `plug` the kind of its port, `moved` says
+    of a tombstone that the interface lives on elsewhere.  The rest is what
+    the host made of it last, as `Finding`; none where it was never looked at.
     """
 
     interface_uuid: str
@@ -98,6 +98,7 @@ class Binding:
     found: str | None = None
     carrier: bool = False
     reason: str | None = None
+    moved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

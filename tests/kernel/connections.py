@@ -11,6 +11,7 @@ from flatnet.apply.filter.connections.conntrack import (
     cut_connections,
     forget_connections,
 )
+from flatnet.apply.filter.connections.released import parted
 from flatnet.apply.filter.guard.guard import Guarding, apply_guard
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
@@ -149,7 +150,13 @@ def applied(plans, between=lambda: None):
             apply_sysctls(plan)
             written = apply_firewall(plan.filter, WorkerCache(session.proven))
             forget = partial(forget_connections, plan, session=session)
-            guarded = apply_guard(session, guarding, plan.guard, cut=forget)
+            guarded = apply_guard(
+                session,
+                guarding,
+                plan.guard,
+                cut=forget,
+                parted=parted(plan, session),
+            )
             cut = cut_connections(plan, written.judged, session)
             done = joined(written, guarded, cut)
             assert done.failures == ()

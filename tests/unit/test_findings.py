@@ -57,6 +57,12 @@ def test_what_is_to_go_is_named():
     assert host_plan(rows, settings()).gone == ()
 
 
+@pytest.mark.parametrize(("moved", "named"), [(True, (NAME,)), (False, ())])
+def test_whose_guest_goes_on_elsewhere_is_named(moved, named):
+    rows = snapshot(bindings=(binding(GONE, moved=moved),))
+    assert host_plan(rows, settings(), {}).moved == named
+
+
 def news(row, bound, found, **fields):
     rows = snapshot(
         interfaces=(row,) if row else (), bindings=(bound,) if bound else ()

@@ -38,7 +38,7 @@ def check_bounds(plan: Plan) -> None:
         ("instances that begin anew", _MANY, (plan.renewed,)),
         ("addresses that the host needs", _FEW, (plan.in_use,)),
         ("ports", _MANY, [each.ports for each in plan.bridges]),
-        ("ports that are gone", _MANY, (plan.gone,)),
+        ("ports that are gone", _MANY, (plan.gone, plan.moved)),
         ("ports in the guard", _MANY, (guarded,)),
         ("DHCP hosts", _MANY, [each.hosts for each in plan.dhcp_servers]),
         ("name servers", _FEW, [each.servers for each in plan.dhcp_servers]),

@@ -85,6 +85,7 @@ def _checked(plan: Plan, found: Instances) -> tuple[Plan, tuple[Failure, ...]]:
                 sysctls=tuple(_sysctl(each, plan) for each in plan.sysctls),
                 renewed=found.kept(plan.renewed, values.uuid, _renewal),
                 gone=found.kept(plan.gone, values.port_name, _nameless),
+                moved=found.kept(plan.moved, values.port_name, _nameless),
             ),
             found.failures,
         )

@@ -105,7 +105,7 @@ def _cut(
     judge = Judge(plan.filter, judged)
     forbidden = [flow for flow in tracked if judge.forbids(flow)]
     inherited = {
-        flow: heirs for flow in tracked if (heirs := fresh & _ends(flow))
+        flow: heirs for flow in tracked if (heirs := fresh & flow.ends)
     }
     return _deleted(plan, session, forbidden, inherited)
 
@@ -218,12 +218,6 @@ def fresh_addresses(plan: Plan, devices: Reads) -> frozenset[str]:
 
 def _addresses(ports: Iterable[Port]) -> frozenset[str]:
     return frozenset(address for port in ports for address in port.addresses)
-
-
-def _ends(flow: Flow) -> frozenset[str]:
-    return frozenset(
-        {flow.source, flow.destination, flow.target, flow.answered_to}
-    )
 
 
 def _forget(

@@ -19,8 +19,11 @@ from flatnet.exceptions import HostSetupError
 
 # From linux/netfilter/nfnetlink_conntrack.h.
 _SUBSYSTEM = 1
-_GET, _DELETE = 1, 2
+_NEW, _GET, _DELETE = 0, 1, 2
 _ORIGINAL, _REPLY, _ZONE = 1, 2, 18
+_STATUS, _TIMEOUT = 3, 7
+# That no packet makes it last longer.
+_FIXED = 0x400
 _ADDRESSES, _PROTOCOL, _TUPLE_ZONE = 1, 2, 3
 # Source and destination, of either family.
 _ENDS = ((1, 2), (3, 4))
@@ -100,6 +103,25 @@ def forget(asking: netlink.KeptSocket, flow: Flow) -> bool:
     return not number
 
 
+def end_after(asking: netlink.KeptSocket, flow: Flow, seconds: int) -> None:
+    """Have a flow end after some time, whatever comes; the first says it.
+
+    :raises OSError: the kernel refuses
+    """
+    if flow.status & _FIXED:
+        return
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}[flow.family]
+    values = {_TIMEOUT: seconds, _STATUS: flow.status | _FIXED}
+    told = b"".join(
+        attribute(kind, value.to_bytes(4)) for kind, value in values.items()
+    )
+    kind, body = _request(family, _NEW, flow.key + told)
+    with asking.lent() as kernel:
+        number = netlink.acknowledged(kernel, kind, body)
+    if number not in (0, errno.ENOENT):
+        raise OSError(number, os.strerror(number))
+
+
 def _is_empty() -> bool:
     """Whether nothing is tracked here; who cannot tell looks."""
     try:
@@ -134,6 +156,8 @@ def _flow(family: int, values: Values, ends: tuple[bytes, ...]) -> Flow:
         zone=int.from_bytes(zone) if zone else None,
         key=attribute(_ORIGINAL | _NESTED, values[_ORIGINAL])
         + (attribute(_ZONE, zone) if zone else b""),
+        status=_number(values, _STATUS) or 0,
+        lasts=_number(values, _TIMEOUT) or 0,
     )
 
 

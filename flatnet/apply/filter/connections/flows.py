@@ -1,7 +1,7 @@
 """Tracked connections as values, and whether a plan still allows them."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from flatnet.state.filtering import Filter, FlatNetwork, Opening
@@ -17,7 +17,8 @@ class Flow:
     They differ from `destination` and `port` after DNAT, and are what the
     filter sees.  ICMP has no ports, and those of GRE are its keys.
     `answered_to` and `answered_port` are where answers go: not the source
-    after SNAT.  `key` is what the kernel knows it by.
+    after SNAT.  `key` is what the kernel knows it by, `status` its bits
+    there, and `lasts` for how many seconds it is remembered if nothing comes.
     """
 
     family: int
@@ -35,6 +36,15 @@ class Flow:
     icmp_id: int | None = None
     zone: int | None = None
     key: bytes = b""
+    status: int = field(default=0, compare=False)
+    lasts: int = field(default=0, compare=False)
+
+    @property
+    def ends(self) -> frozenset[str]:
+        """The addresses on either way, before and after any NAT."""
+        return frozenset(
+            {self.source, self.destination, self.target, self.answered_to}
+        )
 
 
 class Judge:

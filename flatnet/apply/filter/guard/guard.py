@@ -45,7 +45,13 @@ from flatnet.apply.filter.guard import claims, nft, peers, set_repairs
 from flatnet.apply.filter.guard import routed as guard_routed
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS, bridge_chains
 from flatnet.apply.filter.guard.digests import Digests
-from flatnet.apply.filter.guard.handovers import Handovers, Wanted, nobody
+from flatnet.apply.filter.guard.handovers import (
+    NOBODY,
+    Handovers,
+    Parted,
+    Wanted,
+    nobody,
+)
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.guard.nft_batch import OutdatedError
 from flatnet.apply.filter.guard.nft_dump import elements
@@ -146,11 +152,13 @@ def apply_guard(
     in_use: Iterable[InUse] = (),
     devices: Reads = DUMP,
     cut: Callable[[frozenset[str]], Changes] = nobody,
+    parted: Parted = NOBODY,
 ) -> Changes:
     """Make the guard's tables as planned, any number of times.
 
     :param in_use: what the host itself depends on, and is not cut off from
     :param cut: forgets all connections of addresses that change their port
+    :param parted: the ports that go
     :raises HostSetupError: nothing could be changed; what was stays
     """
     if guard is None:
@@ -159,7 +167,7 @@ def apply_guard(
     found = guarding.strangers = strangers(guard, in_use, devices)
     tables = guarding.tables(guard, found)
     claimed = elements(session.proven.asking, ("bridge", TABLE), claims.SET)
-    handovers = Handovers(cut)
+    handovers = Handovers(cut, parted)
     for left in reversed(range(_TRIES)):
         try:
             made = _written(session, guarding, tables, handovers)

@@ -9,13 +9,17 @@ one have it.  Where a port loses it and stays they are forgotten too, for
 whoever lists connections takes them for a guest's.  What is left of those
 harms nobody: who is given the address waits for them.
 
+Where a port goes it depends on why.  Of a guest that is no more all are
+forgotten; of one that goes on elsewhere what this host has no part in any more
+(see `connections.released`).
+
 Given up: where guests may use any address the guard knows of no holders.  What
-a guest began whose port goes stays until it times out or its address is given
-again: he may have moved to another host, and goes on there.
+a guest began whose port goes without a word of rows, or in a pass that dies
+right then, stays until it times out or its address is given again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from flatnet.apply.filter.guard import nft_keys
 from flatnet.apply.filter.guard.bridge_rules import SET_KEYS
@@ -34,15 +38,37 @@ def nobody(_addresses: frozenset[str]) -> Changes:
     return Changes()
 
 
+@dataclass(frozen=True)
+class Parted:
+    """The ports that go in a pass, by name: whose guests are no more, and
+    whose `moved`.
+
+    `release` forgets of some addresses what this host has no part in.
+    """
+
+    died: Container[str] = ()
+    moved: Container[str] = ()
+    release: Callable[[frozenset[str]], Changes] = nobody
+
+
+NOBODY = Parted()
+
+
 class Handovers:
     """Those of one pass: who was asked for, and what came of it."""
 
-    def __init__(self, cut: Callable[[frozenset[str]], Changes]) -> None:
+    def __init__(
+        self,
+        cut: Callable[[frozenset[str]], Changes],
+        parted: Parted = NOBODY,
+    ) -> None:
         """`cut` forgets all connections of some addresses."""
         self._cut = cut
+        self._parted = parted
         self._asked: frozenset[str] = frozenset()
         self._kept: frozenset[str] = frozenset()
         self._left: frozenset[str] = frozenset()
+        self._moved: frozenset[str] = frozenset()
         self.done: tuple[Changes, ...] = ()
 
     @property
@@ -73,28 +99,39 @@ class Handovers:
         self.done = *self.done, done
 
     def note(self, wanted: Wanted) -> None:
-        """Note which addresses ports lose that stay."""
-        self._left |= _leaving(wanted)
+        """Note which addresses ports lose, that stay or go."""
+        by_port, gone = _leaving(wanted)
+        for port, addresses in by_port.items():
+            if port in self._parted.moved:
+                self._moved |= addresses
+            elif port not in gone or port in self._parted.died:
+                self._left |= addresses
 
     def forget(self) -> None:
         """Have connections of these forgotten, now that nobody uses them.
 
         It is nobody's failure where they are not.
         """
-        if not self._left:
-            return
-        done = self._cut(self._left)
-        left = tuple(str(each) for each in done.failures)
-        told = replace(done, failures=(), uncut=frozenset(), warnings=left)
-        self.done = *self.done, told
+        for cut, addresses in (
+            (self._cut, self._left),
+            (self._parted.release, self._moved),
+        ):
+            if not addresses:
+                continue
+            done = cut(addresses)
+            left = tuple(str(each) for each in done.failures)
+            told = replace(done, failures=(), uncut=frozenset(), warnings=left)
+            self.done = *self.done, told
 
     def without_kept(self, wanted: Wanted) -> Wanted:
         """Return changes by which nobody gets what could not be cut."""
         return without(wanted, self._kept)
 
 
-def _leaving(wanted: Wanted) -> frozenset[str]:
-    """The addresses that ports lose which stay, and that no other gets."""
+def _leaving(
+    wanted: Wanted,
+) -> tuple[Mapping[str, frozenset[str]], frozenset[str]]:
+    """The addresses that ports lose and no other gets, and those that go."""
     went, came, gone = set[Element](), set[str](), set[str]()
     for changes in wanted.values():
         for change in changes:
@@ -103,8 +140,11 @@ def _leaving(wanted: Wanted) -> frozenset[str]:
                 came.update(address for _, address in change.added)
             elif change.set == _PORTS:
                 gone.update(port for (port,) in change.removed)
-    left = {address for port, address in went if port not in gone}
-    return frozenset(left - came)
+    left: dict[str, frozenset[str]] = {}
+    for port, address in went:
+        if address not in came:
+            left[port] = left.get(port, frozenset()) | {address}
+    return left, frozenset(gone)
 
 
 def without(wanted: Wanted, addresses: frozenset[str]) -> Wanted:

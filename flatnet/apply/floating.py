@@ -64,10 +64,10 @@ class FloatingAddresses:
 def permitted(plan: Plan, known: FloatingAddresses, devices: Reads) -> Filter:
     """Return the filter of a plan with what may be translated alone."""
     wanted = plan.filter
-    refused = {id(each) for each, _ in known.refused(plan, devices)}
+    refused = {each for each, _ in known.refused(plan, devices)}
     if not refused:
         return wanted
-    kept = (each for each in wanted.floating if id(each) not in refused)
+    kept = (each for each in wanted.floating if each not in refused)
     return replace(wanted, floating=tuple(kept))
 
 
@@ -88,7 +88,9 @@ def apply_floating(
         return Changes()
     wanted = permitted(plan, known, devices).floating
     stale = floating.stale(wanted, devices)
-    cut = _cut(wanted, {each.ip for each in stale}, known, session)
+    cut, led = _cut(wanted, {each.ip for each in stale}, known, session)
+    # As long as other rules are in force, they lead elsewhere.
+    known.led = led if are_led else known.led
     removed = Changes()
     if not cut.failures:
         removed = floating.remove(stale, devices)
@@ -126,8 +128,10 @@ def _cut(
     left: set[str],
     known: FloatingAddresses,
     session: Session,
-) -> Changes:
+) -> tuple[Changes, dict[str, str] | None]:
     """Forget connections by addresses that lead elsewhere than before.
+
+    Return also where each leads by now, as far as connections are concerned.
 
     :param left: addresses that are still here and lead nowhere
     """
@@ -137,16 +141,14 @@ def _cut(
     if before is not None:
         other = {a for a, _ in before.items() ^ now.items()}
     other |= left
-    if other:
-        try:
-            made = misled(session.proven.asking, other, now)
-        except (HostSetupError, OSError) as error:
-            text = f"connections could not be cut: {error}"
-            return Changes(
-                failures=(Failure(Subject(Surface.FLOATING), text),)
-            )
-    known.led = now
-    return Changes(made if other else ())
+    if not other:
+        return Changes(), now
+    try:
+        return Changes(misled(session.proven.asking, other, now)), now
+    except (HostSetupError, OSError) as error:
+        text = f"connections could not be cut: {error}"
+        failure = Failure(Subject(Surface.FLOATING), text)
+        return Changes(failures=(failure,)), before
 
 
 def _refused(

@@ -1,5 +1,6 @@
 """Floating addresses with packets: to guests, from them, to themselves."""
 
+import pickle
 import re
 import socket
 import struct
@@ -194,6 +195,9 @@ def test_what_cannot_be_had_is_that_guests_failure(net, tmp_path):
         ("10.0.0.77", "it is an address of a flat network"),
     }
     assert [e.message for e in lacking] == ["there is no device eth9"]
+    # The same once more, as a plan that was sent anew is.
+    again = pickle.loads(pickle.dumps(wrong))
+    net.node.call(in_worker, [wrong, again], str(tmp_path))
     rules = net.node.run("iptables-save -t nat")
     assert not any(f"-d {each}/32" in rules for each in own)
     (instance,) = lacking[0].instances

@@ -147,6 +147,7 @@ def _floating():
         {**led, "id": 1, "address": "192.0.2.10", "fixed_ip_id": 1003},
         {**common, "id": 2, "address": "192.0.2.11"},
         {**led, "id": 3, "address": "192.0.2.12", "fixed_ip_id": 1007},
+        {**common, "id": 4, "address": "10.20.0.200"},
     )
 
 

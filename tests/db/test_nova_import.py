@@ -3,7 +3,13 @@
 import pytest
 import sqlalchemy as sa
 
-from flatnet.db import models, networks, security_groups, snapshot
+from flatnet.db import (
+    floating_pools,
+    models,
+    networks,
+    security_groups,
+    snapshot,
+)
 from flatnet.db.drivers import parsed_url
 from flatnet.db.nova import importing, source
 from flatnet.exceptions import (
@@ -109,6 +115,8 @@ def test_what_can_be_kept_is_and_the_rest_has_a_name(database, nova, guests):
         f"address 10.20.2.3 of instance {VM_1}: its network is not kept",
         "floating address 192.0.2.12: its fixed address is not kept, or not "
         "there",
+        "floating address 10.20.0.200: it is in 10.20.0.0/24 of network "
+        "private",
         "rule 4 of security group default of demo: it names neither a cidr "
         "nor a source group",
         "rule 5 of security group default of demo: its source group is not "
@@ -242,6 +250,16 @@ def test_only_the_part_that_nova_gave_out_is_given_out(database, nova):
     (mine,) = rows(database, models.fixed_ips, instance_uuid=newcomer.uuid)
     # The bridge of its host took the first.
     assert mine["address"] == "10.20.1.66"
+
+
+@of_train
+def test_a_network_that_holds_a_floating_address_is_refused(
+    database, nova, guests
+):
+    floating_pools.create(database, name="public", cidr="10.20.1.64/30")
+    refused = reasons(take_over(database, nova))
+    (line,) = (each for each in refused if "network second" in each)
+    assert "10.20.1.65" in line
 
 
 @of_train

@@ -5,10 +5,11 @@ already is left as it is, so a second import finds nothing new.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, Table, select
 
-from flatnet.db import engine, models, networks
+from flatnet.db import engine, floating_pools, models, networks
 from flatnet.db.engine import Database
 from flatnet.db.models import AnyRow
 from flatnet.db.nova import (
@@ -64,8 +65,14 @@ def _drafted(connection: Connection, nova: Nova, *, dhcp: bool) -> Draft:
             select(INSTANCES.c.uuid).where(INSTANCES.c.deleted == 0)
         )
     )
-    mine = _rows(connection, NETWORKS)
-    kept = kept_networks.judge(nova, mine, draft, dhcp=dhcp)
+    networks_here = _rows(connection, NETWORKS)
+    kept = kept_networks.judge(
+        nova,
+        networks_here,
+        draft,
+        check_floating=partial(floating_pools.check_free, connection),
+        dhcp=dhcp,
+    )
     mine = _rows(connection, VIFS)
     candidates = kept_interfaces.judge(nova, kept, living, mine, draft)
     known, hosts = kept_addresses.known_places(_places(connection))
@@ -73,7 +80,9 @@ def _drafted(connection: Connection, nova: Nova, *, dhcp: bool) -> Draft:
     found.judge(nova)
     kept_interfaces.settle(nova, candidates, found.bare, draft)
     mine = _rows(connection, models.floating_ips)
-    kept_floating.judge(nova, found.kept, mine, known, draft)
+    ranges = {row.cidr: row.label for row in networks_here}
+    ranges.update({each.cidr: each.label for each in kept.values()})
+    kept_floating.judge(nova, found.kept, ranges, mine, known, draft)
     _judge_groups(connection, nova, living, draft)
     return draft
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from typing import Any
 
-from flatnet.db import checks
+from flatnet.db import checks, columns
 from flatnet.db.models import AnyRow
 from flatnet.db.nova.import_draft import Draft, Place
 from flatnet.db.nova.source import Nova
-from flatnet.exceptions import Conflict, FlatnetError
+from flatnet.exceptions import CidrConflict, Conflict, FlatnetError
 
 TABLE = "floating_ips"
 # What nova calls the pool of those that name none.
@@ -20,6 +20,7 @@ _COMPARED = ("pool", "project_id", "interface", "auto_assigned")
 def judge(
     nova: Nova,
     places: Mapping[int, Place],
+    ranges: Mapping[str, str],
     present: Sequence[AnyRow],
     fixed: Mapping[Place, AnyRow],
     draft: Draft,
@@ -27,6 +28,7 @@ def judge(
     """Write the floating addresses whose fixed ones are kept, or have none.
 
     :param places: where nova's fixed addresses are kept, by nova's ids
+    :param ranges: the labels of networks by their ranges
     :param present: flatnet's floating addresses, and `fixed` its fixed ones
     """
     known = {row.address: row for row in present}
@@ -35,6 +37,7 @@ def judge(
     for row in nova[TABLE]:
         try:
             values = _values(row)
+            _check_apart(values["address"], ranges)
             place = places.get(row.fixed_ip_id)
             if row.fixed_ip_id is not None and place is None:
                 raise Conflict("its fixed address is not kept, or not there")
@@ -67,6 +70,13 @@ def _values(row: AnyRow) -> dict[str, Any]:
         "pool": checks.name(row.pool or _POOL, "pool"),
         "interface": interface and checks.device_name(interface),
     }
+
+
+def _check_apart(address: str, ranges: Mapping[str, str]) -> None:
+    """Check that a floating address is in no network of guests."""
+    for cidr, label in ranges.items():
+        if columns.overlap(address, cidr):
+            raise CidrConflict(f"it is in {cidr} of network {label}")
 
 
 def _is_same(

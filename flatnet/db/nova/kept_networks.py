@@ -1,6 +1,6 @@
 """Which of nova's networks are kept, and what of them is given out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_network
 from typing import Any
@@ -49,11 +49,17 @@ class Kept:
 
 
 def judge(
-    nova: Nova, present: Sequence[AnyRow], draft: Draft, *, dhcp: bool
+    nova: Nova,
+    present: Sequence[AnyRow],
+    draft: Draft,
+    *,
+    check_floating: Callable[[str], object],
+    dhcp: bool,
 ) -> dict[int, Kept]:
     """Return the networks that are kept, by nova's ids.
 
     :param present: flatnet's own
+    :param check_floating: raises where a range holds a floating address
     :param dhcp: whether the hosts are gateways and DHCP servers of networks,
         which nova's rows do not say
     """
@@ -68,6 +74,7 @@ def judge(
             known = _known(values, present)
             if known is None:
                 _check_free(values, others)
+                check_floating(values["cidr"])
         except FlatnetError as error:
             draft.report.refuse(TABLE, name(row), error)
             continue

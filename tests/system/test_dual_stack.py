@@ -255,6 +255,10 @@ def test_a_guest_that_moves_keeps_its_address_and_server(cloud):
     call("migrate_instance_finish", **move)
     eventually(partial(dhcp6.addresses, space), {address})
     eventually(partial(dhcp6.routers, space), {_router(cloud, "node2")})
+    # It says nothing before it knows its own address as good.
+    eventually(
+        lambda: "tentative" in placed.guest.run(["ip", "-6", "addr"]), False
+    )
     # Nothing is known of its lease here; it is told so, and asks at once.
     assert client.renews() is None
     assert client.binds() == address

@@ -193,7 +193,7 @@ def test_number_of_queries_is_constant(database, number):
     event.listen(database._reading, "before_cursor_execute", count)
     found = snapshot.read(database, "node1")
     assert len(found.interfaces) == number
-    assert len(asked) == 7
+    assert len(asked) == 8
 
 
 def test_what_is_as_it_was_read_last_is_the_same_object(database):

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
@@ -68,28 +69,28 @@ def of_networks(
 def from_rows(rows: Iterable[AnyRow]) -> tuple[NamedInstance, ...]:
     """Return whom rows of interfaces with their addresses are about.
 
-    Those without an address in IPv4 are left out.
+    Those without an address are left out.
     """
     return tuple(map(_named, _gathered(rows)))
 
 
 def _gathered(rows: Iterable[AnyRow]) -> Iterator[list[AnyRow]]:
     """The rows of each instance in each network, sorted."""
-    having = [each for each in rows if each.address and _is_ipv4(each.address)]
-    having.sort(key=lambda row: (*_whose(row), row.uuid, age(row)))
+    having = [each for each in rows if each.address]
+    having.sort(key=_place)
     return (list(its) for _, its in groupby(having, key=_whose))
 
 
 def _named(rows: Sequence[AnyRow]) -> NamedInstance:
-    by_interface = groupby(rows, key=attrgetter("uuid"))
+    by_family = groupby(rows, key=lambda row: (row.uuid, ":" in row.address))
     return NamedInstance(
         network_id=rows[0].network_id,
         instance_uuid=rows[0].instance_uuid,
         hostname=rows[0].hostname,
         instance_id=rows[0].instance_id,
-        addresses=tuple(next(its).address for _, its in by_interface),
+        addresses=tuple(next(its).address for _, its in by_family),
     )
 
 
-def _is_ipv4(address: str) -> bool:
-    return ":" not in address
+def _place(row: AnyRow) -> tuple[Any, ...]:
+    return *_whose(row), row.uuid, ":" in row.address, age(row)

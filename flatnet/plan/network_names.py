@@ -12,19 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from flatnet.plan.addresses import of_family
 from flatnet.plan.dns_names import Names, renamed
 from flatnet.plan.ground import Ground
 from flatnet.plan.usable_rows import is_hosts
 from flatnet.state.mappings import differing
 from flatnet.state.plan import NamesSlice
+from flatnet.state.rows import address_order
 from flatnet.state.sliced_collections import SlicedMap
 
 # Addresses of a slice.
 SLICE = 256
 # Ranges of networks.
 _REMEMBERED = 256
-# What a slice is to say of addresses: a name, or nothing.
-_Edits = dict[int, dict[str, str | None]]
+# The slice that says of an address what it is called.
+_Line = tuple[int, str]
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,12 @@ def network_names(
             {uuid: now.rows.named.get((key, uuid)) for uuid in touched[key]},
         )
         others = touched[key] | differing(known.faults, found.faults)
-        lines: dict[str, str | None] = {}
+        lines: dict[_Line, str | None] = {}
         for uuid in others:
             lines |= dict.fromkeys(_lines(known, was, key, uuid))
         for uuid in others:
             lines |= _lines(found, now, key, uuid)
-        cidr = now.networks[key].fit.network.cidr
-        slices = slices.changed(*_sliced(slices, key, _edits(lines, cidr)))
+        slices = slices.changed(*_sliced(slices, key, lines))
         asked.update((key, uuid) for uuid in others)
     return NetworkNames(before.domain, names, slices, frozenset(asked))
 
@@ -98,37 +99,43 @@ def _touched(was: Ground, now: Ground) -> defaultdict[int, set[str]]:
 
 
 def _moved(served: Iterable[int], was: Ground, now: Ground) -> set[int]:
-    """The networks whose range is another."""
+    """The networks whose ranges are others."""
     return {
         key
         for key in served
-        if key in was.networks
-        and was.networks[key].fit.network.cidr
-        != now.networks[key].fit.network.cidr
+        if was.serves(key) and _ranges(was, key) != _ranges(now, key)
     }
+
+
+def _ranges(ground: Ground, network: int) -> tuple[str, str]:
+    """Those that are served, the second of IPv6, or empty."""
+    planned = ground.networks[network]
+    server = planned.part.server
+    six = server.ipv6.cidr if server and server.ipv6 else ""
+    return planned.fit.network.cidr, six
 
 
 def _lines(
     names: Names, ground: Ground, network: int, uuid: str
-) -> dict[str, str]:
-    """What an instance elsewhere is called, by its addresses."""
+) -> dict[_Line, str]:
+    """What an instance elsewhere is called, by its addresses.
+
+    All are in the slice of the first in IPv4, so that each has one place.
+    """
     row, name = ground.rows.named.get((network, uuid)), names.of(uuid)
     if row is None or name is None or ground.has(network, uuid):
         return {}
-    cidr = ground.networks[network].fit.network.cidr
-    return {each: name for each in row.addresses if is_hosts(each, cidr)}
+    cidr, six = _ranges(ground, network)
+    four = [each for each in row.addresses if is_hosts(each, cidr)]
+    if not four:
+        return {}
+    own = [a for a in of_family(row.addresses, 6) if six and _is_in(a, six)]
+    place = (int(ipaddress.IPv4Address(four[0])) - _first(cidr)) // SLICE
+    return {(place, address): name for address in (*four, *own)}
 
 
-def _place(address: str, cidr: str) -> int:
-    """The number of the slice that an address is in."""
-    return (int(ipaddress.IPv4Address(address)) - _first(cidr)) // SLICE
-
-
-def _edits(lines: Mapping[str, str | None], cidr: str) -> _Edits:
-    found: _Edits = defaultdict(dict)
-    for address, name in lines.items():
-        found[_place(address, cidr)][address] = name
-    return found
+def _is_in(address: str, cidr: str) -> bool:
+    return ipaddress.IPv6Address(address) in ipaddress.IPv6Network(cidr)
 
 
 @lru_cache(_REMEMBERED)
@@ -137,15 +144,23 @@ def _first(cidr: str) -> int:
 
 
 def _sliced(
-    slices: Mapping[str, NamesSlice], network: int, edits: _Edits
+    slices: Mapping[str, NamesSlice],
+    network: int,
+    lines: Mapping[_Line, str | None],
 ) -> tuple[dict[str, NamesSlice], list[str]]:
-    """Return the slices that edits make, and the keys of those left empty."""
+    """Return the slices that lines make, and the keys of those left empty.
+
+    :param lines: names by slice and address, none where there is none now
+    """
     put, gone = {}, []
+    edits = defaultdict[int, dict[str, str | None]](dict)
+    for (number, address), name in lines.items():
+        edits[number][address] = name
     for number, edit in edits.items():
         key = f"{network} {number}"
         before = slices[key].names if key in slices else ()
-        lines = {**dict(before), **edit}.items()
-        names = [(address, name) for address, name in lines if name]
+        all_of_it = {**dict(before), **edit}.items()
+        names = [(address, name) for address, name in all_of_it if name]
         if names:
             names.sort(key=_order)
             put[key] = NamesSlice(network, number, tuple(names))
@@ -154,8 +169,8 @@ def _sliced(
     return put, gone
 
 
-def _order(line: tuple[str, str]) -> int:
-    return int(ipaddress.IPv4Address(line[0]))
+def _order(line: tuple[str, str]) -> tuple[int, int, str]:
+    return address_order(line[0])
 
 
 def _of_network(slices: Iterable[str], network: int) -> list[str]:

@@ -125,9 +125,9 @@ class Advertised:
 class NamesSlice:
     """What some instances of a network are called that other hosts serve.
 
-    Those whose addresses lie in one part of its range, counted by `number`;
-    `names` are pairs of address and name, without a domain, by address.
-    `network` is the id.
+    Those whose IPv4 addresses lie in one part of its range, counted by
+    `number`; `names` are pairs of address, of either family, and name, without
+    a domain, by address.  `network` is the id.
     """
 
     network: int

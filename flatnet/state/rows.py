@@ -166,7 +166,7 @@ class NamedInstance:
     """A living instance anywhere that has a leased address in a network.
 
     `instance_id` ascends as instances are made.  `addresses` are those that
-    are leased, IPv4, one for each of its interfaces there.
+    are leased, one of each family for each of its interfaces there.
     """
 
     network_id: int

@@ -80,6 +80,19 @@ def _reached(cloud, target, names):
         return {n for n, each in zip(names, found, strict=True) if each}
 
 
+def test_names_lead_to_both_addresses_on_whatever_host(cloud, lab):
+    asking = cloud.guests["vm_1"].guest
+    asking.dhcp()
+
+    def known(name):
+        words = ["busybox", "nslookup", "-type=aaaa", f"{name}.novalocal."]
+        answer = asking.attempt(words).stdout.partition("\n\n")[2]
+        return answer.partition("Address: ")[2].strip()
+
+    for name in cloud.guests:
+        eventually(partial(known, name), _six(cloud, name))
+
+
 def test_guests_are_told_what_network_info_says(cloud):
     """By router advertisements of their own host alone."""
     for name, placed in cloud.guests.items():

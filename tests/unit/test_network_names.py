@@ -11,7 +11,7 @@ from flatnet.exceptions import HostSetupError
 from flatnet.state.plan import NamesSlice
 from flatnet.state.rows import NamedInstance
 from flatnet.state.sliced_collections import SlicedMap
-from tests.builders import interface, network, settings, snapshot
+from tests.builders import dhcp_server, interface, network, settings, snapshot
 from tests.builders import named as named_here
 from tests.planned import host_plan, kept_rows, parts_of, planned, servers
 
@@ -129,7 +129,7 @@ def test_what_follows_from_rows_that_change_is_what_a_first_plan_makes():
         (("10.0.0.9 bank", "a"),),
         (("10.0.0.9", "a"), ("rubbish", "b")),
         (("10.0.0.9", "a.b"),),
-        (("fd00::1", "a"),),
+        (("fe80::1%eth0", "a"),),
     ],
 )
 def test_a_slice_that_is_odd_is_left_out_and_costs_no_guest(names):
@@ -145,4 +145,23 @@ def test_a_slice_that_is_odd_is_left_out_and_costs_no_guest(names):
 def test_the_privileged_side_names_no_address_of_others():
     odd = NamesSlice(1, 0, (("192.0.2.1", "bank"),))
     with pytest.raises(HostSetupError, match=r"192\.0\.2\.1 is not of"):
-        dnsmasq.elsewhere_text(odd, "10.0.0.0/22")
+        dnsmasq.elsewhere_text(odd, dhcp_server())
+
+
+def test_addresses_of_both_families_are_told_where_both_are_served():
+    dual = network(cidr="10.0.0.0/22", cidr_v6="2001:db8::/64")
+    far = elsewhere(1, "10.0.1.9", "2001:db8::9", "2001:db8:1::9")
+    given = rows(far, networks=(dual,))
+    (server,), _ = servers(given, settings(use_ipv6=True))
+    (part,) = server.elsewhere
+    assert part.number == 1
+    assert dnsmasq.elsewhere_text(part, server) == (
+        "10.0.1.9 far_1\n2001:db8::9 far_1\n"
+    )
+    alone = parts_of(given, settings())
+    assert alone.parts.names["1 1"].names == (("10.0.1.9", "far_1"),)
+    options, single = settings(use_ipv6=True), rows(far)
+    for one, other in ((given, single), (single, given)):
+        before = parts_of(one, options)
+        after = planned(kept_rows(other), options, {}, before=before)
+        assert after.parts == parts_of(other, options).parts

@@ -121,18 +121,20 @@ def _tag(place: int, octet: str) -> str:
     return f"flatnet{place}{octet}"
 
 
-def elsewhere_text(names: NamesSlice, cidr: str) -> str:
+def elsewhere_text(names: NamesSlice, server: DhcpServer) -> str:
     """The text of a file that says what guests of other hosts are called.
 
-    :param cidr: the network, whose addresses alone may be named
-    :raises HostSetupError: a value cannot stand there
+    :raises HostSetupError: a value cannot stand there, or is no address of
+        the network
     """
-    network = ipaddress.IPv4Network(cidr)
+    served = [server.cidr, *([server.ipv6.cidr] if server.ipv6 else [])]
+    ranges = [ipaddress.ip_network(each) for each in served]
     for address, name in names.names:
         if not _NAME.fullmatch(name):
             raise HostSetupError(f"{name!r} is no hostname")
-        if ipaddress.IPv4Address(address) not in network:
-            raise HostSetupError(f"{address} is not of {network}")
+        found = ipaddress.ip_address(address)
+        if not any(found in each for each in ranges):
+            raise HostSetupError(f"{address} is not of {' or '.join(served)}")
     return "".join(f"{address} {name}\n" for address, name in names.names)
 
 

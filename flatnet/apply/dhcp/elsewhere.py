@@ -127,7 +127,7 @@ class Elsewhere:
             if known.get(name) == (each, there) and there is not None:
                 now[name] = known[name]
                 continue
-            text = dnsmasq.elsewhere_text(each, server.cidr)
+            text = dnsmasq.elsewhere_text(each, server)
             if files.holds(path, text):
                 now[name] = each, there
             else:

@@ -258,7 +258,7 @@ def _check_names(names: NamesSlice) -> None:
     values.integer(names.number, _SLICES)
     few("names", names.names)
     for address, name in names.names:
-        values.ipv4(address)
+        values.address(address)
         values.hostname(name)
 
 

@@ -30,6 +30,7 @@ NOUNS = {
     "needs": "addresses that a host cannot do without",
     "network": "a flat network",
     "plan": "what a host should look like",
+    "port": "the device on a bridge that leads to one instance",
     "rows": "rows of the database",
 }
 

@@ -168,6 +168,16 @@ COMMANDS = (
         "Show a network with the addresses of its hosts' bridges.",
     ),
     (
+        "port list",
+        f"{_HERE}.port:List",
+        "List the ports of instances, with what their hosts made of them.",
+    ),
+    (
+        "port show",
+        f"{_HERE}.port:Show",
+        "Show a port: by its device, an address, its MAC or its instance.",
+    ),
+    (
         "security group add instance",
         f"{_HERE}.membership:AddInstance",
         "Put an instance into a security group.",

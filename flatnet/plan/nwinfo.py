@@ -11,7 +11,7 @@ from typing import Any
 
 from flatnet.config.settings import Settings
 from flatnet.plan.addresses import of_family
-from flatnet.plan.bridge import uplink_name
+from flatnet.plan.bridge import DEFAULT_MTU, uplink_name
 from flatnet.plan.ipv6 import router as router_of
 from flatnet.plan.port import port_name
 from flatnet.plan.usable_rows import usable_mtu
@@ -34,7 +34,7 @@ def network_info(
     bridge of its `host` there, or none; one without the default route has no
     gateway.  `plugged` are the uuids of interfaces whose ports are on their
     bridge, `mtus` what the host uses by bridge, where the row has none
-    that can be used.
+    that can be used; who has no such bridge takes it for one without uplink.
     """
     return [
         {
@@ -94,7 +94,7 @@ def _network(
     router = gateways.v6 if interface.has_default_route else None
     meta: Json = {
         "tenant_id": network.project_id,
-        "mtu": usable_mtu(network) or mtus.get(network.bridge),
+        "mtu": usable_mtu(network) or mtus.get(network.bridge, DEFAULT_MTU),
     }
     if network.injected:
         meta["injected"] = True

@@ -110,6 +110,15 @@ def test_without_the_option_the_second_subnet_is_empty():
     assert (found["ips"], found["gateway"]["address"]) == ([], None)
 
 
+def test_who_has_no_such_bridge_tells_an_mtu_all_the_same():
+    """Any host may be asked about an instance of any other."""
+    attached = ((interface(), network(), None),)
+    (answer,) = network_info(
+        attached, settings(), host="node2", mtus={}, plugged=()
+    )
+    assert answer["network"]["meta"]["mtu"] == 1500
+
+
 def subnets():
     """The two subnets that nova's model always has: v4, v6."""
     own = {"type": "gateway", "meta": {}}

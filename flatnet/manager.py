@@ -22,6 +22,7 @@ from flatnet.exceptions import (
 )
 from flatnet.floating_admin import FloatingAdmin
 from flatnet.following import Followers
+from flatnet.leases import Leases
 from flatnet.ledger import Ledger
 from flatnet.moves import Moves
 from flatnet.network_admin import NetworkAdmin
@@ -60,8 +61,8 @@ class FlatManager:
         timeout: float,
         in_use: Callable[[], tuple[InUse, ...]] = tuple,
     ) -> None:
-        self._settings = settings
-        self._database = database
+        self._settings, self._database = settings, database
+        self.leases = Leases(database)
         self._reconciler = reconciler
         self._peers = peers
         self._timeout = timeout

@@ -14,6 +14,7 @@ import oslo_messaging as messaging
 
 from flatnet.endpoints.backlog import Turns
 from flatnet.endpoints.floating_methods import FloatingEndpoint
+from flatnet.endpoints.lease_methods import LeaseEndpoint
 from flatnet.endpoints.own_methods import BaseEndpoint, FlatnetEndpoint
 from flatnet.endpoints.sent_errors import expected
 from flatnet.exceptions import InstanceElsewhere, InstanceNotFound
@@ -277,5 +278,6 @@ def all_of(manager: FlatManager, turns: Turns) -> list[object]:
         BaseEndpoint(),
         NetworkEndpoint(manager),
         FloatingEndpoint(manager.floating),
+        LeaseEndpoint(manager.leases),
         FlatnetEndpoint(manager, turns),
     ]

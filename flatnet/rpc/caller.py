@@ -134,6 +134,12 @@ class Caller:
         )
         return answer
 
+    def _cast(self, context: Json, method: str, **told: Any) -> None:
+        """Tell whoever takes the message, and do not wait."""
+        caller = self._client.prepare(version=_VERSIONS[None])
+        with _answered("the broker"):
+            caller.cast(context, method, **told)
+
     def _tell(self, context: Json, method: str, told: Json) -> None:
         """Tell all daemons, and do not wait."""
         caller = self._client.prepare(

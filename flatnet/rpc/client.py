@@ -4,11 +4,12 @@ from typing import Any
 
 from flatnet.rpc.caller import Json
 from flatnet.rpc.floating_calls import FloatingCalls
+from flatnet.rpc.lease_calls import LeaseCalls
 
 NETWORK_VERSION = "1.17"
 
 
-class NetworkAPI(FloatingCalls):
+class NetworkAPI(FloatingCalls, LeaseCalls):
     """Client of the daemons: one method per RPC, for any compute service.
 
     :param broker: from `transport`

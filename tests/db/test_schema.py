@@ -106,6 +106,8 @@ def test_two_networks_on_a_bridge_need_the_newest_tables(bare):
         _write(bare, "DELETE FROM networks")
     with pytest.raises(SchemaMismatch, match="br100 has two networks"):
         schema.downgrade(bare, "0006")
+    # MariaDB has undone the revisions above by then.
+    schema.upgrade(bare)
     revision.check_revision(bare)
     _write(bare, "DELETE FROM networks WHERE label = 'second'")
 

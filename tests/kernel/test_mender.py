@@ -13,6 +13,7 @@ from test_watch import OPTIONS, PORT, ROWS, applier, output, rules
 from flatnet.apply.events import ANYTHING, HOST, Happened
 from flatnet.apply.fights import RULES
 from flatnet.apply.link.taps import opened
+from flatnet.state.parts import GonePort
 from tests.builders import interface, network
 from tests.effects import BRIDGE, port
 from tests.planned import host_plan, parted
@@ -144,7 +145,7 @@ def test_a_pass_asks_for_no_other(namespace, tmp_path):
     fewer = parted(
         host_plan(replace(ROWS, interfaces=(interface(2),)), OPTIONS)
     )
-    gone = replace(fewer, gone={"1": PORT})
+    gone = replace(fewer, gone={"1": GonePort(PORT)})
 
     def changed():
         with applier(tmp_path, tmp_path / "log") as serving:

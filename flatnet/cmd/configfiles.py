@@ -24,7 +24,12 @@ _ALIKE = 0.8
 # How alike an unknown section must be to a known one to be a mistake.
 _SAME = 0.87
 _ARGUMENT = re.compile(r"argument --([a-z0-9_]+): (.*)", re.DOTALL)
-_DEFAULT = frozenset(option.name for option in DEFAULT_OPTIONS)
+_DEFAULT = frozenset(
+    name
+    for option in DEFAULT_OPTIONS
+    for name in (option.name, *(o.name for o in option.deprecated_opts))
+    if name
+)
 _DATABASE = frozenset(option.name for option in DATABASE_OPTIONS)
 _NOBODYS = " of flatnet, oslo or nova; correct or remove it"
 # What tells that a section of an unknown name was meant for us.

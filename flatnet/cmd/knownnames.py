@@ -51,7 +51,7 @@ _NOVA = _words(
     auto_assign_floating_ip cnt_vpn_clients default_floating_pool
     defer_iptables_apply dhcpbridge dhcpbridge_flagfile
     dns_update_periodic_interval ebtables_exec_attempts ebtables_retry_interval
-    fake_call fake_network firewall_driver fixed_ip_disassociate_timeout
+    fake_call fake_network firewall_driver
     fixed_range fixed_range_v6 flat_network_dns floating_ip_dns_manager
     floating_range gateway gateway_v6 injected_network_template
     instance_dns_domain instance_dns_manager iptables_drop_action ipv6_backend

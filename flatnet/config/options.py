@@ -176,6 +176,8 @@ NETWORK_OPTIONS = [
     ),
     cfg.IntOpt(
         "address_quarantine",
+        # nova's, of the same default: an address whose instance went.
+        deprecated_name="fixed_ip_disassociate_timeout",
         default=600,
         min=0,
         help="Seconds before a released address is given out again. "

@@ -34,6 +34,14 @@ def test_what_can_be_written_otherwise_stops_no_pass(tmp_path):
     assert checked(plan, Passed()) == (plan, ())
 
 
+def test_nova_s_name_for_how_long_an_address_rests_is_heard(tmp_path):
+    path = tmp_path / "flatnet.conf"
+    before = "fixed_ip_disassociate_timeout = 30"
+    assert settings(path, before).address_quarantine == 30
+    found = settings(path, before, "address_quarantine = 40")
+    assert found.address_quarantine == 40
+
+
 def test_no_device_to_translate_at_is_named(tmp_path):
     path = tmp_path / "flatnet.conf"
     with pytest.raises(ConfigurationError, match="public_interface is empty"):

@@ -1,16 +1,17 @@
-"""Hosts that are to follow deallocations, each asked for many at once.
+"""Hosts that are to follow what was written, each asked for many at once.
 
-Whoever is asked takes the rows away; ports go on the hosts that had them.
-While one of them is asked, the instances of other callers gather.
+Whoever is asked takes the rows of an instance away, and ports go on the hosts
+that had them; or it gives rows, and another host that is its network's one
+server is to know it.  While one of them is asked, the instances of other
+callers gather.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from flatnet.db.batch import Batch
 from flatnet.db.fold import Fold
-from flatnet.db.orders import Bereft
 from flatnet.exceptions import (
     BrokerUnavailable,
     CallNotSupported,
@@ -28,19 +29,28 @@ class Followers:
     :param peer: returns the client by which a host is reached, or raises why
         it is not to be
     :param here: this host, which is not asked
+    :param ask: has a host follow instances; returns why it has not, by uuid
     """
 
-    def __init__(self, peer: Callable[[str], NetworkAPI], here: str) -> None:
+    def __init__(
+        self,
+        peer: Callable[[str], NetworkAPI],
+        here: str,
+        ask: Callable[[NetworkAPI, str, Sequence[str]], Mapping[str, Reason]],
+    ) -> None:
         self._peer = peer
         self._here = here
+        self._reasons = ask
         self._lock = threading.Lock()
         self._asked: dict[str, Fold[str, Reason]] = {}
 
-    def behind(self, bereft: Bereft) -> dict[str, str]:
-        """Have them follow; return those that have not, and why."""
+    def behind(
+        self, instance_uuid: str, hosts: Iterable[str]
+    ) -> dict[str, str]:
+        """Have hosts follow; return those that have not, and why."""
         reasons = {
-            host: self._ask(host, bereft.instance_uuid)
-            for host in bereft.hosts
+            host: self._ask(host, instance_uuid)
+            for host in hosts
             if host != self._here
         }
         return {host: reason for host, reason in reasons.items() if reason}
@@ -61,7 +71,7 @@ class Followers:
             peer = self._peer(host)
             # Who shared a transaction comes at the same moment.
             batch.join(lambda _: True)
-            reasons = _reasons(peer, host, batch.items)
+            reasons = self._reasons(peer, host, batch.items)
         except FlatnetError as error:
             # It is none of one instance: nobody need ask again for himself.
             return [str(error)] * len(batch.items)
@@ -74,9 +84,17 @@ def _late(host: str) -> BrokerUnavailable:
     )
 
 
-def _reasons(
+def served(
     peer: NetworkAPI, host: str, instances: Sequence[str]
 ) -> Mapping[str, Reason]:
+    """Have a host serve instances of others as their rows are now."""
+    return peer.serve_instances({}, host=host, instance_ids=list(instances))
+
+
+def deallocated(
+    peer: NetworkAPI, host: str, instances: Sequence[str]
+) -> Mapping[str, Reason]:
+    """Have a host be rid of instances whose rows are gone."""
     try:
         return peer.follow_deallocations(
             {}, host=host, instance_ids=list(instances)

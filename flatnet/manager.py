@@ -12,25 +12,27 @@ from typing import Any
 
 from flatnet import answers, hints, reports
 from flatnet.config.settings import Settings
-from flatnet.db import snapshot
+from flatnet.db import interfaces, snapshot
 from flatnet.db.engine import Database
-from flatnet.db.orders import Concerned, Farewell, Order, Placing
+from flatnet.db.orders import Concerned, Farewell, Order, Placing, Served
 from flatnet.exceptions import (
     DatabaseUnavailable,
     FlatnetError,
     HostSetupError,
 )
 from flatnet.floating_admin import FloatingAdmin
-from flatnet.following import Followers
+from flatnet.following import Followers, deallocated
 from flatnet.leases import Leases
 from flatnet.ledger import Ledger
 from flatnet.moves import Moves
 from flatnet.network_admin import NetworkAdmin
+from flatnet.network_servers import NetworkServers
 from flatnet.passes.reconciler import Reconciler
 from flatnet.rpc.arguments import Requested
 from flatnet.rpc.client import NetworkAPI
 from flatnet.state.rows import Instance
 from flatnet.state.scope import EVERYTHING, Scope, of_hint, of_instance
+from flatnet.state.shared_networks import has_one_server
 from flatnet.state.taken_addresses import InUse
 
 Json = dict[str, Any]
@@ -64,19 +66,14 @@ class FlatManager:
         self._settings, self._database = settings, database
         self.leases = Leases(database)
         self._reconciler = reconciler
-        self._peers = peers
-        self._timeout = timeout
+        self._peers, self._timeout = peers, timeout
         self._in_use = in_use
-        self.networks = NetworkAdmin(
-            settings=settings,
-            database=database,
-            ask=reconciler.ask,
-            in_use=in_use,
-        )
+        self.networks = NetworkAdmin(settings, database, reconciler, in_use)
         self.floating = FloatingAdmin(
             settings, database, reconciler, peer=self.peer, timeout=timeout
         )
-        self._followers = Followers(self.peer, here=settings.host)
+        self._followers = Followers(self.peer, settings.host, deallocated)
+        self.servers = NetworkServers(self.peer, settings, reconciler, timeout)
         self._ledger = Ledger(
             database,
             placement=self._placement,
@@ -119,13 +116,8 @@ class FlatManager:
         """Write the rows of an instance and bring this host to them."""
         order = Order(instance_uuid, requested, macs, rxtx_factor, port_rate)
         with self._asking():
-            served = self._ledger.allocate(order)
-        outcome = self._reconciler.serve(
-            instance_uuid, self._timeout, renewed=True
-        )
-        return answers.served_info(
-            served, self._settings, outcome, last=self._reconciler.last
-        )
+            written = self._ledger.allocate(order)
+        return self._made(instance_uuid, written, renewed=True)
 
     def add_address(self, instance_uuid: str, network: str) -> list[Json]:
         """Give an instance one more address, and let its port use it.
@@ -136,17 +128,25 @@ class FlatManager:
         """
         try:
             with self._asking():
-                served = self._ledger.add(instance_uuid, network)
-            outcome = self._reconciler.serve(instance_uuid, self._timeout)
+                written = self._ledger.add(instance_uuid, network)
+            return self._made(instance_uuid, written)
         except (DatabaseUnavailable, HostSetupError) as error:
             if not getattr(error, "may_be_written", True):
                 raise
             # Of other calls it is said that asking again is safe.
             reason = str(error).partition(";")[0]
             raise type(error)(f"{reason}; {_ADDED}") from error
-        return answers.served_info(
-            served, self._settings, outcome, last=self._reconciler.last
-        )
+
+    def _made(
+        self, instance_uuid: str, written: Served, *, renewed: bool = False
+    ) -> list[Json]:
+        """Bring the hosts to what was written; return NetworkInfo."""
+        networks = [n for _, n, _ in written.networks if has_one_server(n)]
+        outcome = self.servers.bring(instance_uuid, networks, renewed=renewed)
+        if not all(each.dhcp_server for each in networks):
+            return self.network_info(instance_uuid, written.host)
+        options, last = self._settings, self._reconciler.last
+        return answers.served_info(written, options, outcome, last=last)
 
     def remove_address(self, instance_uuid: str, address: str) -> list[Json]:
         """Take one address from an instance, and let its port use it no more.
@@ -161,6 +161,8 @@ class FlatManager:
         """Bring the hosts of an instance to its rows; return NetworkInfo."""
         # Who moves has a port elsewhere too.
         self.renew(instance_uuid, self.moves.hosts_of(instance_uuid))
+        attached = interfaces.of_instance(self._database, instance_uuid)
+        self.servers.behind(instance_uuid, (each for _, each in attached))
         self._reconciler.serve(instance_uuid, self._timeout)
         return self.network_info(instance_uuid, self._settings.host)
 
@@ -179,7 +181,7 @@ class FlatManager:
         ticket, gone = None, bereft.instance_uuid
         if self._settings.host in bereft.hosts:
             ticket = self._reconciler.ask(of_instance(gone))
-        behind = self._followers.behind(bereft)
+        behind = self._followers.behind(gone, bereft.hosts)
         if ticket is not None:
             self._reconciler.wait(ticket, self._timeout).check_gone(gone)
         return {"followed": False, "hosts": behind} if behind else None

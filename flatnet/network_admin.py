@@ -1,7 +1,7 @@
 """The networks of the cloud: checked, created and deleted."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flatnet.apply.link.conflicts import foreseen
@@ -9,9 +9,10 @@ from flatnet.config.settings import Settings
 from flatnet.db import networks, requests, reservations
 from flatnet.db.engine import Database
 from flatnet.exceptions import NetworkNotFound
+from flatnet.passes.reconciler import Reconciler
 from flatnet.rpc.arguments import Requested
 from flatnet.state.rows import Network
-from flatnet.state.scope import EVERYTHING, Scope
+from flatnet.state.scope import EVERYTHING
 from flatnet.state.taken_addresses import InUse
 
 LOG = logging.getLogger(__name__)
@@ -20,21 +21,19 @@ LOG = logging.getLogger(__name__)
 class NetworkAdmin:
     """What callers ask of networks, with a host's options for what is left.
 
-    :param ask: asks for a pass
     :param in_use: what this host depends on now
     """
 
     def __init__(
         self,
-        *,
         settings: Settings,
         database: Database,
-        ask: Callable[[Scope], object],
+        reconciler: Reconciler,
         in_use: Callable[[], tuple[InUse, ...]],
     ) -> None:
         self._settings = settings
         self._database = database
-        self._ask = ask
+        self._reconciler = reconciler
         self._in_use = in_use
 
     def check_requested(self, requested: Requested | None) -> None:
@@ -68,9 +67,14 @@ class NetworkAdmin:
             LOG.warning("%s", text)
         return made
 
+    def heed(self, uuids: Iterable[str]) -> None:
+        """Look at all rows, if one of these networks matters here."""
+        if any(map(self._reconciler.last.has_network, uuids)):
+            self._reconciler.ask(EVERYTHING)
+
     def delete(self, uuid: str | None) -> None:
         """Delete a network that no instance uses, and its bridge here."""
         if not uuid:
             raise NetworkNotFound("the call names no network")
         networks.delete(self._database, uuid)
-        self._ask(EVERYTHING)
+        self._reconciler.ask(EVERYTHING)

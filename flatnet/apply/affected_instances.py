@@ -5,7 +5,7 @@ however many they are.  What failed of one part names those who need it.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from flatnet.state.changes import HOST, Changes, Failure, network_key
@@ -54,6 +54,13 @@ def named(changes: Changes, plan: Plan) -> Changes:
     return replace(changes, failures=tuple(failures))
 
 
+def _served(plan: Plan, bridge: str) -> Iterator[str]:
+    """The uuids of whom a bridge's DHCP server knows, on whatever hosts."""
+    for server in plan.dhcp_servers:
+        if server.bridge == bridge:
+            yield from (each.instance_uuid for each in server.hosts)
+
+
 def _named(failure: Failure, plan: Plan) -> Failure:
     if failure.instances or failure.key:
         return failure
@@ -64,5 +71,8 @@ def _named(failure: Failure, plan: Plan) -> Failure:
         for bridge in plan.bridges:
             if bridge.name == subject.key:
                 key = network_key(bridge.network)
-                return replace(failure, instances=bridge.instances, key=key)
+                found = {*bridge.instances, *_served(plan, bridge.name)}
+                return replace(
+                    failure, instances=tuple(sorted(found)), key=key
+                )
     return failure

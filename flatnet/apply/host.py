@@ -39,13 +39,13 @@ from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.firewall import apply_firewall
 from flatnet.apply.filter.iptables.in_force import open_instances
 from flatnet.apply.floating import apply_floating, permitted
-from flatnet.apply.link.all_links import apply_links
 from flatnet.apply.link.bridge import remove_ports
 from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.link.forwarding import apply_forwarding
 from flatnet.apply.link.sysctl import apply_sysctls
 from flatnet.apply.skipped_steps import StepInputs
 from flatnet.apply.step_inputs import step_inputs
+from flatnet.apply.ways import apply_ways
 from flatnet.apply.worker_cache import WorkerCache
 from flatnet.state.changes import Changes, Failure, joined
 from flatnet.state.effects import Surface
@@ -126,8 +126,8 @@ def apply_task(task: Task, tools: Tools) -> Outcome:
     bridges = step(
         Surface.BRIDGE,
         {} if shut else on,
-        lambda: apply_links(
-            plan, devices, tools.known, shut=shut, ports=task.ports
+        lambda: apply_ways(
+            plan, devices, tools, steps, shut=shut, ports=task.ports
         ),
     )
     reached = _reached(plan, tools, on, rules)

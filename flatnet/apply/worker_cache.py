@@ -6,6 +6,7 @@ from flatnet.apply.dhcp.daemons import Running
 from flatnet.apply.dhcp.elsewhere import Elsewhere
 from flatnet.apply.dhcp.leases import Leases
 from flatnet.apply.dhcp.texts import Texts
+from flatnet.apply.filter.connections.gateway_roles import GatewayRoles
 from flatnet.apply.filter.guard.guard import Guarding
 from flatnet.apply.filter.iptables.compared_tables import ComparedTables
 from flatnet.apply.filter.iptables.ipset_cache import Sets
@@ -40,7 +41,8 @@ class WorkerCache:
     `presumed` those that count until then as what we wrote, `ports` those that
     bore our mark, `unchanged` those that need nothing, `finder` those that
     were found up, `rates` what keeps the rates of ports, `skipped_steps` the
-    steps that have nothing to do, `floating` where floating addresses lead.
+    steps that have nothing to do, `floating` where floating addresses lead,
+    `gateway_roles` the networks that it served for all.
     """
 
     proven: Proven = field(default_factory=Proven)
@@ -65,6 +67,7 @@ class WorkerCache:
     rates: Rates = field(default_factory=Rates)
     skipped_steps: SkippedSteps = field(default_factory=SkippedSteps)
     floating: FloatingAddresses = field(default_factory=FloatingAddresses)
+    gateway_roles: GatewayRoles = field(default_factory=GatewayRoles)
 
     @property
     def own(self) -> OwnPrograms:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import oslo_messaging as messaging
 from oslo_config import cfg
 
-from flatnet import deadline, heap, rpc
+from flatnet import deadline, heap, hints, rpc
 from flatnet.apply.applier_client import Applier, ApplierProcess
 from flatnet.cmd import device_options, hostname, needs, serving
 from flatnet.cmd.dual_stack_rows import DualStackRows
@@ -20,6 +20,7 @@ from flatnet.cmd.heartbeat import Heartbeat
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.notify import notify
 from flatnet.cmd.planner import HostPlanner
+from flatnet.cmd.serverroles import ServerRoles
 from flatnet.cmd.waiting import await_database
 from flatnet.config.settings import Settings
 from flatnet.db.engine import Database
@@ -50,14 +51,22 @@ class Daemon:
         self._broker = serving.transport(conf)
         self._database = Database(settings.connection)
         self._heartbeat = Heartbeat(settings)
+        self._needs = needs.needs(conf, settings, self._database.servers)
+        roles = ServerRoles(
+            self._database,
+            settings.host,
+            quarantine=settings.address_quarantine,
+            in_use=lambda: self._needs.now,
+            tell=self._tell_of_role,
+        )
         rows = DualStackRows if settings.use_ipv6 else DatabaseRows
         self._rows = rows(
             self._database,
             settings.host,
             holder=hostname.holder(),
             quarantine=settings.address_quarantine,
+            roles=roles if settings.dhcp else None,
         )
-        self._needs = needs.needs(conf, settings, self._database.servers)
         self._reconciler = Reconciler(
             rows=self._rows,
             planner=HostPlanner(settings, lambda: self._needs.now),
@@ -190,6 +199,12 @@ class Daemon:
         if self._server is not None:
             LOG.info("host %s is ready", self._settings.host)
             notify(f"STATUS=serving host {self._settings.host}")
+
+    def _tell_of_role(self, network_uuid: str) -> None:
+        """Let other hosts believe this one, though the broker be away."""
+        peers = rpc.NetworkAPI(self._broker)
+        host = self._settings.host
+        _thread(lambda: hints.tell_of_network(peers, network_uuid, host=host))
 
     def _say_stopped(self) -> None:
         """Tell the cluster, which would else wait for our reports."""

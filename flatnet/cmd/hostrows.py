@@ -2,6 +2,7 @@
 
 import logging
 
+from flatnet.cmd.serverroles import ServerRoles
 from flatnet.db import (
     deallocation,
     findings,
@@ -18,7 +19,8 @@ from flatnet.plan.former_holders import former_holders
 from flatnet.plan.kept_rows import Kept, kept, rebound
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.rows import Snapshot
-from flatnet.state.scope import NOTHING, Covered, Scope
+from flatnet.state.scope import EVERYTHING, NOTHING, Covered, Scope
+from flatnet.state.shared_networks import serves_all
 from flatnet.state.taken_addresses import Taken
 
 LOG = logging.getLogger(__name__)
@@ -40,15 +42,18 @@ class DatabaseRows:
         *,
         holder: str,
         quarantine: int = 0,
+        roles: ServerRoles | None = None,
     ) -> None:
         """`holder` is who has the name `host`: see `hostname`.
 
-        `quarantine` are the seconds before a released address is given out.
+        `quarantine` are the seconds before a released address is given out,
+        `roles` takes networks to serve for all hosts, none for no DHCP.
         """
         self._database = database
         self._quarantine = quarantine
         self._host = host
         self._holder = holder
+        self._roles = roles
         self._told: tuple[str, str | None] | None = None
         self._last = RowCache()
         # The last snapshot of all, and what it came to.
@@ -99,11 +104,32 @@ class DatabaseRows:
         if rows.departed:
             deallocation.deallocate_departed(self._database, host=self._host)
             rows, covered = self._read(scope, before)
+        # Once to have a role, and once to say by which MAC.
+        for _ in range(2):
+            if self._roles is None or not self._roles.take(rows):
+                break
+            rows, covered = self._read(scope, before)
         if not covered.everything:
+            if self._serves_others(rows, before):
+                return self._settled(EVERYTHING, before)
             return kept(before, rows, covered), covered
         if rows is not self._whole[0]:
             self._whole = rows, kept(before, rows, covered)
         return self._whole[1], covered
+
+    def _serves_others(self, rows: Snapshot, before: Kept) -> bool:
+        """Whether this host has become a network's server, or ceased to be.
+
+        Then it is about all guests of that network.
+        """
+        return any(
+            serves_all(each, self._host)
+            != (
+                each.id in before.networks
+                and serves_all(before.networks[each.id], self._host)
+            )
+            for each in rows.networks
+        )
 
     def _read(self, scope: Scope, before: Kept) -> tuple[Snapshot, Covered]:
         if scope.everything:

@@ -122,7 +122,8 @@ NETWORK_OPTIONS = [
         "multi_host",
         default=True,
         help="Created networks have their gateway and DHCP server on every "
-        "host. With False guests use the network's own gateway address.",
+        "host. With False one host serves the guests of all: see `flatnet "
+        "network set --host`.",
     ),
     cfg.StrOpt(
         "vif_plug",

@@ -159,7 +159,7 @@ def remove_address(
         raise FixedIpNotFoundForSpecificInstance(
             f"instance {instance_uuid} does not hold {address}"
         )
-    have_ipv6 = networks.lock(connection, network_ids)
+    have_ipv6 = networks.lock(connection, network_ids).have_ipv6
     releases.release(connection, *held)
     if have_ipv6:
         ipv6_rows.release_alone(connection, instance_uuid)

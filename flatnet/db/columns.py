@@ -8,6 +8,7 @@ from flatnet.exceptions import (
     FixedIpInvalid,
     InvalidBridgeName,
     InvalidCidr,
+    InvalidInput,
 )
 
 
@@ -102,6 +103,40 @@ def overlap(mine: str, theirs: str) -> bool:
         return ip_network(mine).overlaps(ip_network(theirs, strict=False))
     except ValueError:
         return False
+
+
+def server(
+    cidr: str,
+    *,
+    multi_host: bool,
+    host: str | None,
+    dhcp_server: str | None,
+    first: str,
+) -> dict[str, Any]:
+    """Return who serves all guests of a network, and by which address.
+
+    :param multi_host: that each host serves its own, or none anybody
+    :param first: the first address that is given out
+    :raises InvalidInput: nobody serves all guests
+    """
+    if multi_host:
+        if host or dhcp_server:
+            raise InvalidInput(
+                "a host and a dhcp_server are for a network that one host "
+                "serves: set multi_host to false"
+            )
+        return {}
+    chosen = dhcp_server or first
+    found = checks.address_in(chosen, checks.cidr(cidr), "DHCP server")
+    return {
+        "host": checks.optional_name(host, "host"),
+        "dhcp_server": str(found),
+    }
+
+
+def reason(address: str, dhcp_server: str | None) -> str | None:
+    """Return why an address of a new network is set aside."""
+    return "its DHCP server" if address == dhcp_server else None
 
 
 def _bounds(

@@ -6,7 +6,7 @@ these have something; asked twice, each answers the same.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, union
@@ -24,20 +24,13 @@ from flatnet.db import (
     tombstones,
 )
 from flatnet.db.batch import Batch
+from flatnet.db.networks import LockedNetworks
 from flatnet.db.orders import Bereft, Concerned, Farewell
 from flatnet.exceptions import InstanceNotFound
 
 FIXED_IPS = models.fixed_ips
 VIFS = models.virtual_interfaces
 Meant = dict[Farewell, str | InstanceNotFound]
-
-
-@dataclass(frozen=True)
-class _Locked:
-    """The ids of networks that are locked; whether one has an IPv6 range."""
-
-    ids: frozenset[int] = frozenset()
-    have_ipv6: bool = False
 
 
 _MINE: BindParameter[Any] = bindparam("instances", expanding=True)
@@ -51,6 +44,24 @@ _USED = union(
     )
 )
 _REMOVED = delete_from(VIFS).where(VIFS.c.instance_uuid.in_(_MINE))
+
+
+@dataclass
+class _Locked:
+    """Networks that are locked: their ids, and what is known of them.
+
+    `used` are those in which instances have something, by uuid.
+    """
+
+    ids: frozenset[int] = frozenset()
+    networks: LockedNetworks = field(default_factory=LockedNetworks)
+    used: dict[str, set[int]] = field(default_factory=dict)
+
+    def servers_of(self, uuid: str) -> set[str]:
+        """The hosts that serve an instance, wherever it is."""
+        used = self.used.get(uuid, ())
+        servers = self.networks.servers
+        return {servers[each] for each in used if each in servers}
 
 
 @engine.writes
@@ -117,13 +128,16 @@ def _taken_back(
     locked: _Locked,
 ) -> dict[str, tuple[str, ...]]:
     """Do the same of instances that have something in locked networks."""
-    if locked.have_ipv6:
+    if locked.networks.have_ipv6:
         ipv6_rows.release_all(connection, hints)
     if locked.ids:
         releases.release_all(connection, hints)
     hosts = tombstones.release(connection, hints)
     connection.execute(_REMOVED, {"instances": sorted(hints)})
-    return hosts
+    return {
+        uuid: tuple(sorted(locked.servers_of(uuid).union(found)))
+        for uuid, found in hosts.items()
+    }
 
 
 def _joined(
@@ -140,6 +154,7 @@ def _joined(
         for each, uuid in meant.items()
         if isinstance(uuid, str) and used[uuid] <= locked.ids
     }
+    locked.used.update(used)
     batch.join(lambda each: each in fit)
     return fit
 
@@ -160,7 +175,7 @@ def _locked(connection: Connection, uuids: Iterable[str]) -> _Locked:
     ids = frozenset[int]().union(*used.values())
     if not ids:
         return _Locked()
-    return _Locked(ids, networks.lock(connection, ids))
+    return _Locked(ids, networks.lock(connection, ids), dict(used))
 
 
 def _used(

@@ -9,10 +9,13 @@ from flatnet.db.candidates import Asked
 from flatnet.db.clock import Now
 from flatnet.db.models import AnyRow
 from flatnet.db.pool import Owner, Pool
+from flatnet.exceptions import Conflict
 from flatnet.state.rows import LONGEST_REASON
 from flatnet.state.taken_addresses import InUse, Taken
 
 FIXED_IPS = models.fixed_ips
+NETWORKS = models.networks
+VIFS = models.virtual_interfaces
 
 
 @engine.writes
@@ -38,6 +41,26 @@ def ensure(
     _write(connection, pool)
 
 
+def held_or_next(
+    connection: Connection,
+    network: AnyRow,
+    host: str,
+    quarantine: int,
+    in_use: Collection[InUse],
+) -> str:
+    """Return the address of a host in a locked network, or the next one.
+
+    :raises NoMoreFixedIps: its pool is exhausted
+    """
+    named = frozenset(each.address for each in in_use)
+    pool = _pool(connection, network, host, quarantine, named)
+    if pool.bridge:
+        return pool.bridge
+    pool, address = pool.without(in_use, host).take_next(Owner(host=host))
+    _write(connection, pool)
+    return address
+
+
 @engine.writes
 def swap(
     connection: Connection, *, taken: Taken, host: str, quarantine: int
@@ -49,9 +72,12 @@ def swap(
 
     :raises NetworkNotFound: the network does not exist
     :raises NoMoreFixedIps: its pool is exhausted
+    :raises Conflict: guests on all hosts have it as their gateway
     """
     network = requests.locked_network(connection, taken.network_uuid)
     reason = taken.reason
+    if not network.multi_host and has_guests(connection, network):
+        raise _known_to_guests(network, reason)
     if taken.answered:
         if not reservations.may_be_answered(connection, network):
             return None
@@ -65,12 +91,28 @@ def swap(
         )
         .values(host=None, reserved=True, reason=reason[:LONGEST_REASON])
     )
-    pool = _pool(connection, network, host, quarantine)
-    if pool.bridge:
-        return pool.bridge
-    pool, address = pool.take_next(Owner(host=host))
-    _write(connection, pool)
+    address = held_or_next(connection, network, host, quarantine, ())
+    if not network.multi_host:
+        connection.execute(
+            update(NETWORKS)
+            .where(NETWORKS.c.id == network.id)
+            .values(dhcp_server=address)
+        )
     return address
+
+
+def has_guests(connection: Connection, network: AnyRow) -> bool:
+    """Whether somebody has an interface in a network."""
+    found = select(VIFS.c.id).where(VIFS.c.network_id == network.id)
+    return connection.scalar(found.limit(1)) is not None
+
+
+def _known_to_guests(network: AnyRow, reason: str) -> Conflict:
+    return Conflict(
+        f"it is the gateway of all guests of network {network.label} "
+        f"({reason}); mend that, or let another host serve: flatnet network "
+        f"set {network.label} --host HOST"
+    )
 
 
 def _pool(

@@ -171,6 +171,7 @@ def from_rows(
     groups: Mapping[str, Sequence[int]],
     last: RowCache | None = None,
     floating: Mapping[str, tuple[FloatingIp, ...]] | None = None,
+    name: str = "interfaces",
 ) -> tuple[Interface, ...]:
     """Return the interfaces that rows of `ATTACHED` are of.
 
@@ -178,14 +179,14 @@ def from_rows(
 
     :param groups: the ids of their groups, ascending, by instance
     :param floating: from `led`
-    :param last: has those that were made before
+    :param last: has those that were made before, by that name
     """
     known = floating or {}
     found = list(rows)
     first = _oldest(found)
     of_each = (list(its) for _, its in groupby(found, attrgetter("uuid")))
     return (last or RowCache()).each(
-        "interfaces",
+        name,
         (
             (
                 (

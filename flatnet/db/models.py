@@ -94,6 +94,7 @@ networks = _table(
     Column("project_id", Name),
     Column("host", Name),
     Column("gateway_v6", Address),
+    Column("server_mac", String(17)),
     Column("pool_first", BigInteger, nullable=False),
     Column("pool_last", BigInteger, nullable=False),
     Column("next_position", BigInteger, nullable=False),

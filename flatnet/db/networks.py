@@ -1,9 +1,10 @@
 """Networks: one flat pool each, that all hosts and tenants share."""
 
 import uuid as uuids
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, or_, select
 from sqlalchemy import delete as delete_from
@@ -14,12 +15,12 @@ from flatnet.db import (
     engine,
     floating_pools,
     models,
+    network_conflicts,
     ranges,
 )
 from flatnet.db.models import AnyRow
 from flatnet.db.turns import wait_for_turn
 from flatnet.exceptions import (
-    CidrConflict,
     Conflict,
     NetworkInUse,
     NetworkNotFound,
@@ -35,7 +36,13 @@ _LOCKED_NAMED = _LOCKED.where(
     NETWORKS.c.uuid.in_(bindparam("uuids", expanding=True))
 )
 _LOCK = (
-    select(NETWORKS.c.id, NETWORKS.c.cidr_v6)
+    select(
+        NETWORKS.c.id,
+        NETWORKS.c.cidr_v6,
+        NETWORKS.c.multi_host,
+        NETWORKS.c.enable_dhcp,
+        NETWORKS.c.host,
+    )
     .where(NETWORKS.c.id.in_(bindparam("ids", expanding=True)))
     .order_by(NETWORKS.c.id)
     .with_for_update()
@@ -45,6 +52,16 @@ _LOCK = (
 def from_row(row: AnyRow) -> Network:
     """Return a row of `networks` as the value that leaves this package."""
     return Network(**{field: getattr(row, field) for field in _FIELDS})
+
+
+class LockedNetworks(NamedTuple):
+    """Of networks that are locked: whether one has an IPv6 range.
+
+    `servers` are the hosts that serve all guests of one, by its id.
+    """
+
+    have_ipv6: bool = False
+    servers: Mapping[int, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +75,8 @@ class NewNetwork:
     :param allowed_start: the first address to be given out; `allowed_end`
         the last
     :param mtu: bytes, or none to follow the uplink
+    :param host: who serves all guests, where that is one host
+    :param dhcp_server: his address, or none for the first of the pool
     """
 
     label: str
@@ -78,6 +97,8 @@ class NewNetwork:
     mtu: int | None = None
     injected: bool = False
     project_id: str | None = None
+    host: str | None = None
+    dhcp_server: str | None = None
 
 
 @engine.writes
@@ -94,7 +115,7 @@ def create(connection: Connection, /, **wanted: Any) -> Network:
     values = _values(NewNetwork(**wanted))
     # No constraint can judge an overlap.
     wait_for_turn(connection)
-    _check_free(connection, values)
+    network_conflicts.check_free(connection, values)
     floating_pools.check_free(connection, values["cidr"])
     return _insert(connection, values)
 
@@ -163,13 +184,17 @@ def delete(connection: Connection, name_or_uuid: str) -> None:
     connection.execute(delete_from(NETWORKS).where(NETWORKS.c.id == found.id))
 
 
-def lock(connection: Connection, ids: Iterable[int]) -> bool:
-    """Lock networks' rows as `locked` does.
-
-    :returns: whether one of them has an IPv6 range
-    """
+def lock(connection: Connection, ids: Iterable[int]) -> LockedNetworks:
+    """Lock networks' rows as `locked` does."""
     rows = connection.execute(_LOCK, {"ids": sorted(ids)}).all()
-    return any(row.cidr_v6 for row in rows)
+    return LockedNetworks(
+        have_ipv6=any(row.cidr_v6 for row in rows),
+        servers={
+            row.id: row.host
+            for row in rows
+            if row.host and row.enable_dhcp and not row.multi_host
+        },
+    )
 
 
 def locked(connection: Connection) -> list[AnyRow]:
@@ -216,6 +241,15 @@ def _find(connection: Connection, name_or_uuid: str) -> AnyRow:
 
 def _values(new: NewNetwork) -> dict[str, Any]:
     """Return the columns of a network's row, all of them checked."""
+    addresses = columns.addresses(new.cidr, gateway=new.gateway)
+    pool = columns.pool(
+        new.cidr,
+        fixed_cidr=new.fixed_cidr,
+        allowed_start=new.allowed_start,
+        allowed_end=new.allowed_end,
+        gateway=new.gateway,
+        hosts_take_one=new.enable_dhcp,
+    )
     return {
         "uuid": checks.uuid(new.uuid) if new.uuid else str(uuids.uuid4()),
         "label": checks.name(new.label, "label"),
@@ -224,52 +258,19 @@ def _values(new: NewNetwork) -> dict[str, Any]:
         "injected": new.injected,
         "project_id": checks.optional_name(new.project_id, "project"),
         **columns.devices(new.bridge, new.bridge_interface, new.mtu),
-        **columns.addresses(new.cidr, gateway=new.gateway),
+        **addresses,
         **columns.addresses_v6(new.cidr_v6, gateway=new.gateway_v6),
         "dns1": checks.name_server(new.dns1),
         "dns2": checks.name_server(new.dns2),
-        **columns.pool(
+        **columns.server(
             new.cidr,
-            fixed_cidr=new.fixed_cidr,
-            allowed_start=new.allowed_start,
-            allowed_end=new.allowed_end,
-            gateway=new.gateway,
-            hosts_take_one=new.multi_host and new.enable_dhcp,
+            multi_host=new.multi_host or not new.enable_dhcp,
+            host=new.host,
+            dhcp_server=new.dhcp_server,
+            first=pool["dhcp_start"],
         ),
+        **pool,
     }
-
-
-def _check_free(connection: Connection, values: dict[str, Any]) -> None:
-    for other in connection.execute(select(NETWORKS)):
-        whose = f"network {other.label} ({other.uuid})"
-        for column in ("cidr", "cidr_v6"):
-            mine, theirs = values[column], getattr(other, column)
-            if mine and theirs and columns.overlap(mine, theirs):
-                raise CidrConflict(f"{mine} overlaps {theirs} of {whose}")
-        for column in ("label", "bridge", "uuid"):
-            if getattr(other, column) == values[column]:
-                raise Conflict(
-                    f"{column} {values[column]} is that of {whose} already"
-                )
-        _check_uplink_free(values, other, whose)
-
-
-def _check_uplink_free(
-    values: dict[str, Any], other: AnyRow, whose: str
-) -> None:
-    """Linux makes a device a port of one bridge, and a bridge of none."""
-    uplink = values["bridge_interface"]
-    if uplink and uplink == other.bridge_interface:
-        raise Conflict(
-            f"uplink {uplink} is that of {whose} already: give this network "
-            "a device of its own"
-        )
-    if uplink == other.bridge or values["bridge"] == other.bridge_interface:
-        raise Conflict(
-            f"{other.bridge} with uplink {other.bridge_interface} is the "
-            f"bridge of {whose}: one network's bridge cannot be another's "
-            "uplink"
-        )
 
 
 def _insert(connection: Connection, values: dict[str, Any]) -> Network:
@@ -277,13 +278,15 @@ def _insert(connection: Connection, values: dict[str, Any]) -> Network:
     row = connection.execute(
         select(NETWORKS).where(NETWORKS.c.uuid == values["uuid"])
     ).one()
-    if row.gateway:
-        connection.execute(
-            insert(models.fixed_ips).values(
-                network_id=row.id,
-                address=row.gateway,
-                position=ranges.position(row.cidr, row.gateway),
-                reserved=True,
+    for address in dict.fromkeys((row.gateway, row.dhcp_server)):
+        if address:
+            connection.execute(
+                insert(models.fixed_ips).values(
+                    network_id=row.id,
+                    address=address,
+                    position=ranges.position(row.cidr, address),
+                    reserved=True,
+                    reason=columns.reason(address, row.dhcp_server),
+                )
             )
-        )
     return from_row(row)

@@ -13,7 +13,7 @@ from flatnet.db.engine import Database
 from flatnet.exceptions import SchemaMismatch
 
 # The last of `migrations/versions`.
-HEAD = "0010"
+HEAD = "0011"
 
 
 def check_revision(database: Database) -> None:

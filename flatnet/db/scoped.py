@@ -23,14 +23,15 @@ from flatnet.db import (
     interfaces,
     models,
     names,
+    networks_here,
     selects,
 )
 from flatnet.db.models import AnyRow
+from flatnet.db.networks_here import NetworksHere
 from flatnet.db.selects import ALIVE, HOST, IDS, INSTANCE_UUIDS
 from flatnet.db.snapshot import (
     from_groups,
     from_members,
-    from_networks,
     sources_of,
     wanted_here,
 )
@@ -42,6 +43,7 @@ from flatnet.state.rows import (
     SourceMember,
 )
 from flatnet.state.scope import Covered, KnownGroups, Scope
+from flatnet.state.shared_networks import served_interfaces
 from flatnet.state.told_networks import told_networks
 
 FIXED_IPS = models.fixed_ips
@@ -111,16 +113,16 @@ def read(
     chosen = scope.groups & known.groups
     rows = _rows(connection, host, instances, chosen)
     bound, departed = _bound(rows["binding"])
-    found = _interfaces(rows, bound, host)
-    networks = {each.network_id for each in found}
+    attached = _attached(rows)
+    found = wanted_here(attached, bound, host)
+    here = _networks(rows["network"], found, host)
     used = {group for each in found for group in each.security_group_ids}
     wanted = frozenset(used | chosen)
     groups = from_groups(_kept(rows["group"], "group", wanted))
     named = sources_of(groups)
     sources = named | known.sources
     whole = (named - known.sources) | (scope.members & sources)
-    around = from_networks(_kept(rows["network"], "id", networks))
-    unnamed = _told(around) - known.named
+    unnamed = _told(here) - known.named
     snapshot = Snapshot(
         host=host,
         interfaces=found,
@@ -130,12 +132,25 @@ def read(
         elsewhere=_elsewhere(connection, host, found),
         departed=departed,
         named=_named(connection, rows["interface"], known.named, unnamed),
-        **around,
+        served=served_interfaces(attached, here.networks, host, found),
+        **vars(here),
     )
-    covered = Covered(
-        False, instances, frozenset(networks), wanted, whole, named=unnamed
-    )
+    networks = frozenset(each.id for each in here.networks)
+    covered = Covered(False, instances, networks, wanted, whole, named=unnamed)
     return snapshot, covered
+
+
+def _networks(
+    rows: Iterable[AnyRow], found: Iterable[Interface], host: str
+) -> NetworksHere:
+    """The networks of interfaces here, and those with one server.
+
+    Who serves these may be another host by now, whoever is in them here.
+    """
+    once = _kept(rows, "id")
+    used = {each.network_id for each in found}
+    used.update(row.id for row in once if not row.multi_host)
+    return networks_here.from_rows(once, host, used)
 
 
 def _in_groups(
@@ -184,12 +199,10 @@ def _bound(
     )
 
 
-def _interfaces(
+def _attached(
     rows: Mapping[str, Sequence[AnyRow]],
-    bound: Collection[Binding],
-    host: str,
 ) -> tuple[Interface, ...]:
-    """The interfaces that the host is to have, of rows by kind."""
+    """The interfaces of rows by kind, wherever they are."""
     joined = {
         (row.instance_uuid, row.security_group_id) for row in rows["member"]
     }
@@ -201,18 +214,17 @@ def _interfaces(
     floating = interfaces.led(
         sorted(rows["floating"], key=attrgetter("position"))
     )
-    found = interfaces.from_rows(attached, groups, floating=floating)
-    return wanted_here(found, bound, host)
+    return interfaces.from_rows(attached, groups, floating=floating)
 
 
 def _kept(
-    rows: Iterable[AnyRow], name: str, wanted: Collection[int]
+    rows: Iterable[AnyRow], name: str, wanted: Collection[int] | None = None
 ) -> list[AnyRow]:
     """Rows once each, ascending, whose column of that name is wanted."""
     found = {
         (getattr(row, name), row.id or 0): row
         for row in rows
-        if getattr(row, name) in wanted
+        if wanted is None or getattr(row, name) in wanted
     }
     return [found[key] for key in sorted(found)]
 
@@ -232,10 +244,9 @@ def _members(
     return *found, *from_members(more, whole)
 
 
-def _told(around: Mapping[str, Any]) -> frozenset[int]:
+def _told(here: NetworksHere) -> frozenset[int]:
     """The networks whose names are told here, of those that were read."""
-    held = dict(around["host_addresses"])
-    return told_networks(around["networks"], held)
+    return told_networks(here.networks, dict(here.host_addresses))
 
 
 def _named(

@@ -23,6 +23,7 @@ from flatnet.state.rows import GONE
 FIXED_IPS = models.fixed_ips
 NETWORKS = models.networks
 INSTANCES = models.instances
+VIFS = models.virtual_interfaces
 GROUPS = models.security_groups
 RULES = models.security_group_rules
 MEMBERS = models.security_group_instance_association
@@ -55,9 +56,25 @@ MEMBERSHIPS = (
 )
 MEMBERS_OF_GROUPS = MEMBERSHIPS.where(MEMBERS.c.security_group_id.in_(IDS))
 _HELD = and_(FIXED_IPS.c.network_id == NETWORKS.c.id, FIXED_IPS.c.host == HOST)
-_NETWORKS = select(
-    *networks.COLUMNS, FIXED_IPS.c.address.label("held")
-).outerjoin(FIXED_IPS, _HELD)
+# The address of the one server of all hosts, and who said that he has it.
+_SERVER = FIXED_IPS.alias("server")
+_SERVING = and_(
+    _SERVER.c.network_id == NETWORKS.c.id,
+    _SERVER.c.address == NETWORKS.c.dhcp_server,
+    _SERVER.c.instance_uuid.is_(None),
+)
+_NETWORKS = (
+    select(
+        *networks.COLUMNS,
+        FIXED_IPS.c.address.label("held"),
+        _SERVER.c.host.label("holder"),
+    )
+    .outerjoin(FIXED_IPS, _HELD)
+    .outerjoin(_SERVER, _SERVING)
+)
+_IS_SHARED = and_(
+    NETWORKS.c.multi_host.is_(False), NETWORKS.c.enable_dhcp.is_(True)
+)
 
 
 def networks_among(ids: Any) -> Select[Any]:
@@ -86,15 +103,26 @@ def groups_among(ids: Any) -> Select[Any]:
 
 # Groups by id, each with its rules by age.
 GROUPS_WITH_RULES = groups_among(IDS).order_by(GROUPS.c.id, RULES.c.id)
-# Networks by id, and all others in which the host has an address.
+# Networks by id, and all others in which the host has an address, or whose
+# one server it is or may be.
 NETWORKS_HERE = _NETWORKS.where(
     or_(
         NETWORKS.c.id.in_(IDS),
         NETWORKS.c.id.in_(
             select(FIXED_IPS.c.network_id).where(FIXED_IPS.c.host == HOST)
         ),
+        and_(
+            _IS_SHARED,
+            or_(
+                NETWORKS.c.host == HOST,
+                NETWORKS.c.host == "",
+                NETWORKS.c.host.is_(None),
+            ),
+        ),
     )
 ).order_by(NETWORKS.c.id)
+# Interfaces of living instances in networks that a host serves for all.
+ATTACHED_TO = interfaces.ATTACHED.where(ALIVE, VIFS.c.network_id.in_(IDS))
 
 
 def of_living(

@@ -17,7 +17,7 @@ from flatnet.db import (
     interfaces,
     models,
     names,
-    networks,
+    networks_here,
     security_group_rules,
     selects,
 )
@@ -28,11 +28,13 @@ from flatnet.state.rows import (
     SERVING,
     Binding,
     Interface,
+    Network,
     SecurityGroup,
     Snapshot,
     SourceMember,
     address_order,
 )
+from flatnet.state.shared_networks import served_interfaces, serves_all
 from flatnet.state.told_networks import told_networks
 
 RULES = models.security_group_rules
@@ -85,9 +87,8 @@ def read(
     )
     groups = _groups(connection, here.groups)
     known = last.made("groups", plain(groups), lambda: from_groups(groups))
-    used = {"host": host, "ids": here.networks}
-    around = from_networks(connection.execute(selects.NETWORKS_HERE, used))
-    told = told_networks(around["networks"], dict(around["host_addresses"]))
+    found = networks_here.read(connection, host, here.networks)
+    told = told_networks(found.networks, dict(found.host_addresses))
     read = Snapshot(
         host=host,
         interfaces=here.interfaces,
@@ -99,9 +100,26 @@ def read(
             () if here.are_living else bindings.departed(connection, host)
         ),
         named=names.of_networks(connection, told, last),
-        **around,
+        served=_served(connection, host, found.networks, here, last),
+        **vars(found),
     )
     return last.same("snapshot", read)
+
+
+def _served(
+    connection: Connection,
+    host: str,
+    networks: Collection[Network],
+    here: _Here,
+    last: RowCache,
+) -> tuple[Interface, ...]:
+    """The interfaces of other hosts in networks that are served for all."""
+    ids = sorted(each.id for each in networks if serves_all(each, host))
+    if not ids:
+        return ()
+    rows = connection.execute(selects.ATTACHED_TO, {"ids": ids})
+    found = interfaces.from_rows(rows, {}, last, name="served")
+    return served_interfaces(found, networks, host, here.interfaces)
 
 
 def _bound(
@@ -196,17 +214,6 @@ def groups(connection: Connection, host: str) -> frozenset[int]:
             *connection.scalars(named.distinct()),
         ]
     )
-
-
-def from_networks(rows: Iterable[AnyRow]) -> dict[str, Any]:
-    """Return what networks, as `selects` asks for them, are in a snapshot."""
-    found = list(rows)
-    return {
-        "networks": tuple(networks.from_row(row) for row in found),
-        "host_addresses": tuple(
-            (row.id, row.held) for row in found if row.held
-        ),
-    }
 
 
 def wanted_here(

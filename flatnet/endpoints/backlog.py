@@ -42,7 +42,7 @@ _SILENCE = 60.0
 _LIGHT = frozenset(("ping", "get_host_state", "security_groups_changed"))
 # Who has a turn on another host waits for these: if they waited for one here,
 # two hosts could wait for each other.  Each host asks for one at a time.
-_ASIDE = frozenset(("follow_deallocations",))
+_ASIDE = frozenset(("follow_deallocations", "serve_instances"))
 
 
 @dataclass

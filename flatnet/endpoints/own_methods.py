@@ -113,6 +113,28 @@ class FlatnetEndpoint:
         return instance.uuid, instance.host
 
     @expected
+    def serve_instances(
+        self, context: Json, instance_ids: Any = None, **others: Any
+    ) -> dict[str, str]:
+        """Return of whom this host is no server yet, by uuid, and why."""
+        named = arguments.instance_uuids(instance_ids)
+        return self._manager.servers.serve(named or frozenset())
+
+    @expected
+    def networks_changed(
+        self,
+        context: Json,
+        network_uuids: Any = None,
+        sender: Any = None,
+        **others: Any,
+    ) -> None:
+        """Look at all rows, if one of these networks is here."""
+        if sender is None or not self._manager.is_here(sender):
+            self._manager.networks.heed(
+                arguments.instance_uuids(network_uuids) or frozenset()
+            )
+
+    @expected
     def get_host_state(self, context: Json, **others: Any) -> Json:
         """Return what this host made of its last pass."""
         return {**self._manager.host_state(), "calls": self._turns.state()}

@@ -68,6 +68,20 @@ class Pass:
             if uuid in instances
         }
 
+    def lacking(self, instances: Collection[str]) -> dict[str, str]:
+        """Return who of instances anywhere lacks what failed here, and what.
+
+        :raises FlatnetError: the error of the pass as a whole
+        """
+        if self.error is not None:
+            raise self.error
+        return {
+            uuid: str(failure)
+            for failure in reversed(self.changes.failures)
+            for uuid in instances
+            if failure.concerns(uuid)
+        }
+
     def logged(self) -> "Pass":
         """The same without what was done, which the log has by now.
 
@@ -142,6 +156,10 @@ class Pass:
             return True
         owned = self.planned.rows.owned if self.planned else {}
         return any(each in owned for each in instances)
+
+    def has_network(self, uuid: str) -> bool:
+        """Whether a network is in the plan."""
+        return any(each.network_uuid == uuid for each in self.bridges)
 
     @property
     def bridge_addresses(self) -> dict[str, str]:

@@ -11,8 +11,11 @@ import ipaddress
 from flatnet.config.settings import Settings
 from flatnet.state.plan import Bridge, Uplink
 from flatnet.state.rows import DEVICE_NAME, Network
+from flatnet.state.shared_networks import has_one_server
 
 DEFAULT_MTU = 1500
+# Announcements of an address that may have been another host's.
+_TIMES = 3
 
 
 def bridge(
@@ -21,6 +24,7 @@ def bridge(
     *,
     address: str | None,
     uplink: Uplink | None,
+    has_guests: bool = False,
 ) -> Bridge:
     """Return the bridge of a network on this host, without its ports.
 
@@ -29,7 +33,11 @@ def bridge(
 
     :param address: that of this host in the network, if it has one
     :param uplink: what the kernel says of the device to enslave
+    :param has_guests: that guests know that address, where it is that of the
+        one server of all hosts
     """
+    is_shared = has_one_server(network)
+    announced = settings.send_arp_for_ha * settings.send_arp_for_ha_count
     return Bridge(
         name=network.bridge,
         network_uuid=network.uuid,
@@ -38,7 +46,10 @@ def bridge(
         uplink=uplink_name(network, settings),
         address=_with_prefix(address, network) if settings.dhcp else None,
         network=network.id,
-        announced=settings.send_arp_for_ha * settings.send_arp_for_ha_count,
+        # It comes from another host, to guests who know it there.
+        announced=max(announced, _TIMES) if is_shared else announced,
+        # And is kept: that host may be silent and still answer for it.
+        asks=not (is_shared and has_guests),
     )
 
 

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TypeVar
 
 from flatnet.plan.kept_rows import Kept
-from flatnet.state.rows import NamedInstance, SourceMember
+from flatnet.state.rows import Interface, NamedInstance, SourceMember
 from flatnet.state.scope import Covered
 from flatnet.state.sliced_collections import SlicedMap
 
@@ -32,7 +32,10 @@ def former_holders(rows: Kept, read: Covered) -> frozenset[str]:
         for each in now
         for address in each.addresses
     }
-    for one in rows.interfaces_of(read.instances):
+    for one in (
+        *rows.interfaces_of(read.instances),
+        *rows.served_of(read.instances),
+    ):
         for key in (one.mac, *one.addresses):
             holders[key] = one.instance_uuid
     if not holders:
@@ -49,7 +52,30 @@ def former_holders(rows: Kept, read: Covered) -> frozenset[str]:
     }
     former.update(_elsewhere(rows.members, holders))
     former.update(_elsewhere(rows.named, holders))
+    former.update(_served(rows, holders))
     return frozenset(former.difference(read.instances))
+
+
+def _served(rows: Kept, holders: Mapping[str, str]) -> Iterator[str]:
+    """Those of other hosts that are served here."""
+    there = holders.keys()
+    for part, keys in rows.served.of_slices(_keys):
+        if not there.isdisjoint(keys):
+            for uuid, interfaces in part.items():
+                for each in interfaces:
+                    if _has_anothers(
+                        holders, uuid, (each.mac, *each.addresses)
+                    ):
+                        yield uuid
+
+
+def _keys(served: Mapping[str, tuple[Interface, ...]]) -> frozenset[str]:
+    return frozenset(
+        key
+        for interfaces in served.values()
+        for each in interfaces
+        for key in (each.mac, *each.addresses)
+    )
 
 
 def _members(rows: Kept, read: Covered) -> Iterator[SourceMember]:

@@ -25,6 +25,10 @@ class Ground:
         return found is not None and found.part.gateway is not None
 
     def has(self, network: int, instance: str) -> bool:
-        """Whether an instance has an interface of a network here."""
-        found = self.rows.interfaces_of((instance,))
+        """Whether an instance has an interface of a network here.
+
+        Or one that this host serves from afar.
+        """
+        mine = (instance,)
+        found = (*self.rows.interfaces_of(mine), *self.rows.served_of(mine))
         return any(each.network_id == network for each in found)

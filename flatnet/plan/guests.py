@@ -12,9 +12,11 @@ from flatnet.plan.ground import Ground
 from flatnet.plan.guest import GuestRows, PlannedGuest, planned_guest
 from flatnet.plan.kept_rows import Kept
 from flatnet.plan.network_names import NetworkNames, network_names
+from flatnet.plan.served import served_parts
 from flatnet.state.mappings import differing
-from flatnet.state.parts import GuestPart
+from flatnet.state.parts import GuestPart, ServedPart
 from flatnet.state.rows import Binding, SecurityGroup
+from flatnet.state.sliced_collections import SlicedMap
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Guests:
     names: NetworkNames
     parts: Mapping[str, GuestPart] = field(default_factory=dict)
     warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    served: SlicedMap[str, ServedPart] = field(default_factory=SlicedMap)
 
 
 def guests(
@@ -35,6 +38,7 @@ def guests(
     """
     keys = _touched(was, now)
     names = network_names(before.names, was, now)
+    served = served_parts(before.served, was, now, names)
     keys.update(
         each.uuid
         for network, instance in names.asked
@@ -42,7 +46,7 @@ def guests(
         if each.network_id == network
     )
     if not keys:
-        return replace(before, names=names)
+        return replace(before, names=names, served=served)
     parts, warnings = dict(before.parts), dict(before.warnings)
     for key in keys:
         made = _made(key, now, names, settings)
@@ -55,7 +59,7 @@ def guests(
             parts[key] = made.part
         if made.warnings:
             warnings[key] = made.warnings
-    return Guests(names, parts, warnings)
+    return Guests(names, parts, warnings, served)
 
 
 def _touched(was: Ground, now: Ground) -> set[str]:

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from flatnet.config.settings import Settings
 from flatnet.plan.network import PlannedNetwork, forwarders
-from flatnet.state.filtering import Outside
+from flatnet.state.filtering import Forwarding, Outside
 from flatnet.state.parts import HostPart
-from flatnet.state.plan import Bridge, Forwarding
+from flatnet.state.plan import (
+    Bridge,
+)
 from flatnet.state.taken_addresses import InUse
 
 

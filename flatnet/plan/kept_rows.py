@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TypeVar
 
+from flatnet.plan.served_rows import served_rows
 from flatnet.state.mappings import renewed
 from flatnet.state.rows import (
     Binding,
@@ -29,7 +30,9 @@ class Kept:
     Networks and groups by id, interfaces and bindings by the uuid of the
     interface, members by group and instance, `named` by network and instance.
     `owned` has the interfaces of each instance, here or bound, and `sources`
-    the ids of the groups that rules here name.
+    the ids of the groups that rules here name.  `served` are interfaces of
+    other hosts that this one is the DHCP server of, by the uuid of their
+    instance.
     """
 
     networks: Mapping[int, Network] = field(default_factory=dict)
@@ -46,6 +49,9 @@ class Kept:
     elsewhere: frozenset[str] = frozenset()
     owned: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sources: frozenset[int] = frozenset()
+    served: SlicedMap[str, tuple[Interface, ...]] = field(
+        default_factory=SlicedMap
+    )
 
     @property
     def group_ids(self) -> frozenset[int]:
@@ -64,6 +70,12 @@ class Kept:
             for uuid in instances
             for key in self.owned.get(uuid, ())
             if key in self.interfaces
+        ]
+
+    def served_of(self, instances: Iterable[str]) -> list[Interface]:
+        """Return the interfaces of other hosts that are served here."""
+        return [
+            each for uuid in instances for each in self.served.get(uuid, ())
         ]
 
     def known(self, scope: Scope) -> KnownGroups:
@@ -113,6 +125,7 @@ def kept(before: Kept, rows: Snapshot, covered: Covered) -> Kept:
         elsewhere=_elsewhere(before, rows, covered),
         owned=_owned(before, rows, covered),
         sources=before.sources if groups is before.groups else _named(groups),
+        served=served_rows(before.served, rows, covered),
     )
     return replace(
         found,
@@ -187,8 +200,12 @@ def _networks(
     new = {each.id: each for each in rows.networks}
     known = before.networks if covered.everything else covered.networks
     found = renewed(before.networks, known, new)
-    left = found.keys() - addresses.keys() - new.keys()
-    if left:
+    left = found.keys() - addresses.keys()
+    # Of those with one server rows are read though nobody is in them here.
+    left -= {each.network_id for each in rows.interfaces}
+    if covered.everything:
+        left -= new.keys()
+    elif left:
         left -= {each.network_id for each in interfaces.values()}
     return renewed(found, left, {})
 

@@ -1,11 +1,12 @@
 """A network on this host: its bridge, and what this host is in it.
 
 FlatDHCPManager makes the host the gateway of its guests, and their DHCP
-server; FlatManager has no part in their traffic beyond letting it cross the
-bridge.
+server, or one host that of all guests of a network; FlatManager has no part in
+their traffic beyond letting it cross the bridge.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from flatnet.config.settings import Settings
 from flatnet.plan.bridge import bridge, unfit_bridge
@@ -15,6 +16,7 @@ from flatnet.state.filtering import FlatNetwork, Gateway
 from flatnet.state.parts import NetworkPart
 from flatnet.state.plan import Bridge, DhcpServer, GuardedNetwork, Uplink
 from flatnet.state.rows import Network
+from flatnet.state.shared_networks import has_one_server, served_elsewhere
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,26 @@ class PlannedNetwork:
     part: NetworkPart
 
 
-def planned_network(
-    settings: Settings,
-    row: Network,
-    address: str | None,
-    uplink: Uplink | None,
-    first: Network,
-) -> PlannedNetwork:
-    """Return what a network is on this host.
+class NetworkRows(NamedTuple):
+    """What a network's part is made of.
 
-    :param address: that of this host in it, if it has one
-    :param uplink: what the kernel says of the device to enslave
-    :param first: the oldest of its bridge's networks here, which has that
+    `address` is that of this host in it, if it has one, `uplink` what the
+    kernel says of the device to enslave.  `first` is the oldest of its
+    bridge's networks here, which has that.  `has_guests`: this host is the
+    gateway of guests already, where it is that of all hosts.
     """
-    fit = fit_network(row, address)
+
+    row: Network
+    address: str | None
+    uplink: Uplink | None
+    first: Network
+    has_guests: bool = False
+
+
+def planned_network(rows: NetworkRows, settings: Settings) -> PlannedNetwork:
+    """Return what a network is on this host."""
+    row, first = rows.row, rows.first
+    fit = fit_network(row, rows.address)
     holder = first.label if first.id != row.id else None
     if holder and not fit.fault:
         fault = f"a host serves one network on {row.bridge}, here {holder}"
@@ -47,9 +55,15 @@ def planned_network(
         made = unfit_bridge(row, settings, fit.fault, holder=holder)
         return PlannedNetwork(fit, NetworkPart(made))
     network = fit.network
-    fit = replace(fit, warnings=fit.warnings + _narrow(network, uplink))
-    held = address if settings.dhcp else None
-    made = bridge(network, settings, address=held, uplink=uplink)
+    warnings = fit.warnings + _narrow(network, rows.uplink)
+    fit = replace(fit, warnings=warnings)
+    held = rows.address if settings.dhcp else None
+    made = bridge(
+        *(network, settings),
+        address=held,
+        uplink=rows.uplink,
+        has_guests=rows.has_guests,
+    )
     server = _server(network, settings, made, held)
     if server and settings.use_ipv6:
         made = replace(made, routers=router(settings.host, network))
@@ -60,7 +74,12 @@ def planned_network(
             bridge=made,
             server=server,
             guarded=_guarded(network, settings, made),
-            flat=FlatNetwork(network.bridge, network.cidr, network.cidr_v6),
+            flat=FlatNetwork(
+                network.bridge,
+                network.cidr,
+                network.cidr_v6,
+                server=_server_elsewhere(network, settings),
+            ),
             gateway=_gateway(network, held, made.routers),
         ),
     )
@@ -112,9 +131,17 @@ def _server(
     )
 
 
+def _server_elsewhere(network: Network, settings: Settings) -> str | None:
+    """The address of the host that serves this one's guests, if there is."""
+    if not settings.dhcp or not served_elsewhere(network, settings.host):
+        return None
+    return network.dhcp_server if network.host else None
+
+
 def _guarded(
     network: Network, settings: Settings, made: Bridge
 ) -> GuardedNetwork:
+    server = _server_elsewhere(network, settings)
     return GuardedNetwork(
         bridge=made.name,
         cidr=network.cidr,
@@ -126,6 +153,9 @@ def _guarded(
         foreign_ports=settings.foreign_ports,
         metadata=_metadata(network, settings, made),
         routers=made.routers,
+        shared=settings.dhcp and has_one_server(network),
+        server=server,
+        server_mac=network.server_mac if server else None,
     )
 
 

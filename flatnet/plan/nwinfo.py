@@ -16,6 +16,7 @@ from flatnet.plan.ipv6 import router as router_of
 from flatnet.plan.port import port_name
 from flatnet.plan.usable_rows import usable_mtu
 from flatnet.state.rows import Interface, Network
+from flatnet.state.shared_networks import has_one_server
 
 Json = dict[str, Any]
 
@@ -41,10 +42,7 @@ def network_info(
             "id": interface.uuid,
             "address": interface.mac,
             "network": _network(
-                interface,
-                network,
-                settings,
-                mtus,
+                *(interface, network, settings, mtus),
                 gateways=_Gateways.of(network, settings, host, host_address),
             ),
             "type": "bridge",
@@ -76,6 +74,8 @@ class _Gateways:
         host: str,
         address: str | None,
     ) -> "_Gateways":
+        if has_one_server(network):
+            host, address = network.host or host, network.dhcp_server
         if not (address and settings.dhcp and network.enable_dhcp):
             return cls()
         six = router_of(host, network) if settings.use_ipv6 else ()

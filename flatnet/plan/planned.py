@@ -17,9 +17,10 @@ from flatnet.plan.ground import Ground
 from flatnet.plan.guests import Guests, guests
 from flatnet.plan.host import host_part
 from flatnet.plan.kept_rows import Kept
-from flatnet.plan.network import PlannedNetwork, planned_network
+from flatnet.plan.network import NetworkRows, PlannedNetwork, planned_network
 from flatnet.plan.network_names import NetworkNames
 from flatnet.plan.openings import PlannedGroup, planned_group
+from flatnet.plan.served import has_guests
 from flatnet.state.filtering import Group
 from flatnet.state.mappings import difference, renewed
 from flatnet.state.parts import Member, Parts
@@ -32,7 +33,6 @@ from flatnet.state.taken_addresses import InUse
 K = TypeVar("K")
 C = TypeVar("C")
 V = TypeVar("V")
-_NetworkRows = tuple[Network, str | None, Uplink | None, Network]
 _GroupRows = tuple[SecurityGroup, tuple[tuple[int, frozenset[int]], ...]]
 
 
@@ -53,7 +53,7 @@ class Planned:
     guests: Guests
     uplinks: Mapping[str, Uplink] = field(default_factory=dict)
     in_use: tuple[InUse, ...] = ()
-    networks: Mapping[int, _Made[_NetworkRows, PlannedNetwork]] = field(
+    networks: Mapping[int, _Made[NetworkRows, PlannedNetwork]] = field(
         default_factory=dict
     )
     groups: Mapping[int, _Made[_GroupRows, PlannedGroup]] = field(
@@ -147,6 +147,7 @@ def planned(
             groups=_group_parts(before, groups),
             members=_members(before, rows),
             names=here.names.slices,
+            served=here.served,
         ),
         guests=here,
         uplinks=dict(uplinks),
@@ -188,20 +189,21 @@ def _networks(
     rows: Kept,
     settings: Settings,
     uplinks: Mapping[str, Uplink],
-) -> dict[int, _Made[_NetworkRows, PlannedNetwork]]:
+) -> dict[int, _Made[NetworkRows, PlannedNetwork]]:
     first: dict[str, Network] = {}
     return _made(
         before.networks,
         {
-            key: (
+            key: NetworkRows(
                 row,
                 rows.addresses.get(key),
                 uplinks.get(uplink_name(row, settings) or ""),
                 first.setdefault(row.bridge, row),
+                has_guests(rows, row),
             )
             for key, row in sorted(rows.networks.items())
         },
-        lambda of: planned_network(settings, *of),
+        lambda of: planned_network(of, settings),
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from flatnet.plan.addresses import of_family
-from flatnet.state.eui64 import is_prefix
+from flatnet.state.eui64 import is_mac, is_prefix
 from flatnet.state.rows import DEVICE_NAME, MTUS, Interface, Network
 
 # Ranges of networks.
@@ -112,6 +112,8 @@ def _oddities(network: Network) -> tuple[str, ...]:
         ("gateway", lambda text: bool(of_family((text,), 4))),
         ("dns1", _is_address),
         ("dns2", _is_address),
+        ("dhcp_server", lambda text: bool(of_family((text,), 4))),
+        ("server_mac", is_mac),
     )
     odd = tuple(
         name
@@ -137,6 +139,8 @@ def _without(network: Network, odd: tuple[str, ...]) -> Network:
         gateway=text("gateway"),
         dns1=text("dns1"),
         dns2=text("dns2"),
+        dhcp_server=text("dhcp_server"),
+        server_mac=mac.lower() if (mac := text("server_mac")) else None,
         mtu=usable_mtu(network),
     )
 

@@ -5,11 +5,12 @@ from typing import Any
 from flatnet.rpc.caller import Json
 from flatnet.rpc.floating_calls import FloatingCalls
 from flatnet.rpc.lease_calls import LeaseCalls
+from flatnet.rpc.server_calls import ServerCalls
 
 NETWORK_VERSION = "1.17"
 
 
-class NetworkAPI(FloatingCalls, LeaseCalls):
+class NetworkAPI(FloatingCalls, LeaseCalls, ServerCalls):
     """Client of the daemons: one method per RPC, for any compute service.
 
     :param broker: from `transport`

@@ -4,14 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from flatnet.state.filtering import Filter
+from flatnet.state.filtering import Filter, Forwarding
 from flatnet.state.guest_orders import Arranged
 from flatnet.state.name_index import NameIndex
 from flatnet.state.parts import Parts
 from flatnet.state.plan import (
     Bridge,
     DhcpServer,
-    Forwarding,
     Guard,
     NamesSlice,
     Plan,
@@ -29,7 +28,7 @@ def composed(
     :param renewed: uuids of instances that begin anew
     """
     guests = sources.guests
-    guests.follow(parts.guests)
+    guests.follow(parts.guests, parts.served)
     bridges = sorted(
         (
             replace(each.bridge, ports=guests.ports[key].values)

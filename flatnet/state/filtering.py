@@ -88,11 +88,15 @@ class FloatingAddress:
 
 @dataclass(frozen=True, slots=True)
 class FlatNetwork:
-    """A network with guests here: what counts as the same network."""
+    """A network with guests here: what counts as the same network.
+
+    `server` is the address of their DHCP server where it is on another host.
+    """
 
     bridge: str
     cidr: str
     cidr_v6: str | None = None
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,17 @@ class Outside:
     metadata: tuple[str, int] | None = None
     name_servers: tuple[str, ...] = ()
     any_name_server: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """The devices that IPv4 is forwarded from, whether there yet or not.
+
+    `default_routes` says that those of the host's default routes are too.
+    """
+
+    devices: tuple[str, ...] = ()
+    default_routes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from flatnet.state.filtering import FloatingAddress, Guest
-from flatnet.state.parts import GuestPart
+from flatnet.state.parts import GuestPart, ServedPart
 from flatnet.state.plan import DhcpHost, GuardedPort, Port
 from flatnet.state.rows import address_order
 from flatnet.state.sliced_collections import SlicedMap, sliced
@@ -65,6 +65,7 @@ class Arranged:
 
     def __init__(self) -> None:
         self._guests = SlicedMap[str, GuestPart]()
+        self._served = SlicedMap[str, ServedPart]()
         self.ports: dict[int, Ordered[Port]] = defaultdict(Ordered)
         self.hosts: dict[int, Ordered[DhcpHost]] = defaultdict(Ordered)
         self.guarded = Ordered[GuardedPort]()
@@ -78,8 +79,13 @@ class Arranged:
         """How many guests there are, each with a port."""
         return len(self._guests)
 
-    def follow(self, guests: Mapping[str, GuestPart]) -> None:
-        """Take over the guests that there are now."""
+    def follow(
+        self,
+        guests: Mapping[str, GuestPart],
+        served: Mapping[str, ServedPart],
+    ) -> None:
+        """Take over the guests that there are now, and those served here."""
+        self._follow_served(served)
         before, self._guests = self._guests, sliced(guests)
         put, dropped = self._guests.differing(before)
         names = set()
@@ -100,6 +106,17 @@ class Arranged:
         self.guarded_named = _renamed(
             self.guarded_named, names, (self.guarded,)
         )
+
+    def _follow_served(self, served: Mapping[str, ServedPart]) -> None:
+        """Take over the guests of other hosts that are served here."""
+        before, self._served = self._served, sliced(served)
+        put, dropped = self._served.differing(before)
+        for key in (*dropped, *put):
+            if old := before.get(key):
+                self.hosts[old.network].drop(_place_of_served(key, old))
+            if new := put.get(key):
+                at = _place_of_served(key, new)
+                self.hosts[new.network].put(at, new.dhcp)
 
     def _places(
         self, key: str, guest: GuestPart | None
@@ -123,6 +140,11 @@ class Arranged:
             at = (address_order(each.address), key)
             found.append((self.floating, at, each))
         return found
+
+
+def _place_of_served(key: str, served: ServedPart) -> Any:
+    """Another than that of a guest here, who may be the same for a moment."""
+    return address_order(served.dhcp.address), key, "served"
 
 
 def _renamed(

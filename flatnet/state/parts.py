@@ -18,6 +18,7 @@ from flatnet.state import mappings
 from flatnet.state.filtering import (
     FlatNetwork,
     FloatingAddress,
+    Forwarding,
     Gateway,
     Group,
     Guest,
@@ -27,7 +28,6 @@ from flatnet.state.plan import (
     Bridge,
     DhcpHost,
     DhcpServer,
-    Forwarding,
     GuardedNetwork,
     GuardedPort,
     NamesSlice,
@@ -86,6 +86,14 @@ class GuestPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedPart:
+    """An interface of another host that is served here, on this network."""
+
+    network: int
+    dhcp: DhcpHost
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """The addresses of an instance that is in a group, wherever it is."""
 
@@ -112,6 +120,7 @@ class Parts:
     groups: Mapping[int, Group] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=SlicedMap)
     names: Mapping[str, NamesSlice] = field(default_factory=SlicedMap)
+    served: Mapping[str, ServedPart] = field(default_factory=SlicedMap)
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class Dropped:
     groups: tuple[int, ...] = ()
     members: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
 
 
 _KINDS = tuple(each.name for each in fields(Dropped))

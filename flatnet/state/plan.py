@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from flatnet.state.filtering import Filter
+from flatnet.state.filtering import Filter, Forwarding
 from flatnet.state.name_index import NameIndex, named
 from flatnet.state.sliced_collections import SlicedMap
 from flatnet.state.taken_addresses import InUse
@@ -61,8 +61,9 @@ class Bridge:
 
     `network` is the id of its network, by which failures are told.  With a
     `fault` it cannot be made: its ports stay where they are, shut.  When its
-    address is set it is announced so many times.  `routers` are its IPv6
-    addresses, each in a /64, where the host is the router of its guests.
+    address is set it is announced so many times; `asks` says that the segment
+    is asked for it first.  `routers` are its IPv6 addresses, each in a /64,
+    where the host is the router of its guests.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Bridge:
     fault: str = ""
     network: int = 0
     announced: int = 0
+    asks: bool = True
     routers: tuple[str, ...] = ()
 
     @property
@@ -190,7 +192,9 @@ class GuardedNetwork:
     `uplink`, or empty for what suits who made the bridge.  `metadata` says
     for whom this host has `METADATA`: for its `own` guests, for `all` of the
     network, or, empty, for nobody.  `routers` are the IPv6 addresses of its
-    bridge, where its guests have their router here.
+    bridge, where its guests have their router here.  `shared`: one host serves
+    those of all; `server` is its address, and `server_mac` the MAC of its
+    bridge, where it is another and they are known.
     """
 
     bridge: str
@@ -203,6 +207,9 @@ class GuardedNetwork:
     foreign_ports: str = ""
     metadata: str = ""
     routers: tuple[str, ...] = ()
+    shared: bool = False
+    server: str | None = None
+    server_mac: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,17 +235,6 @@ class Guard:
         return named(self.arranged, (self.ports,))
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarding:
-    """The devices that IPv4 is forwarded from, whether there yet or not.
-
-    `default_routes` says that those of the host's default routes are too.
-    """
-
-    devices: tuple[str, ...] = ()
-    default_routes: bool = False
-
-
 @dataclass(frozen=True)
 class Plan:
     """Everything that this host should look like.
@@ -260,7 +256,7 @@ class Plan:
     renewed: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
-    forwarding: Forwarding = Forwarding()
+    forwarding: Forwarding = field(default_factory=Forwarding)
     in_use: tuple[InUse, ...] = ()
     arranged: NameIndex[Port] | None = field(
         default=None, compare=False, repr=False

@@ -31,7 +31,12 @@ MTUS = range(68, 65536)
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A row of `networks`: one flat pool, shared by all hosts."""
+    """A row of `networks`: one flat pool, shared by all hosts.
+
+    Where `multi_host` is false one `host` serves the guests of all, by the
+    address `dhcp_server` on its bridge, whose MAC is `server_mac`; that is
+    none where it is not known, as until a new host has taken the role.
+    """
 
     id: int
     uuid: str
@@ -52,6 +57,9 @@ class Network:
     injected: bool = False
     project_id: str | None = None
     gateway_v6: str | None = None
+    host: str | None = None
+    dhcp_server: str | None = None
+    server_mac: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +230,9 @@ class Snapshot:
     `host_addresses` maps a network's id to the address of its bridge on
     this host.  `members` are those of the groups that rules name, on all
     hosts, and `named` the instances, on all hosts, of the networks whose
-    names this host tells.
+    names this host tells.  `served` are interfaces of other hosts that this
+    one is the DHCP server of, and `unclaimed` the uuids of the networks whose
+    server this host is to be by its row, or may be, and has not said so yet.
     """
 
     host: str
@@ -235,6 +245,8 @@ class Snapshot:
     elsewhere: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
     named: tuple[NamedInstance, ...] = ()
+    served: tuple[Interface, ...] = ()
+    unclaimed: tuple[str, ...] = ()
 
 
 @lru_cache(_REMEMBERED)

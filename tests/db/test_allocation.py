@@ -97,8 +97,8 @@ def test_bridge_takes_no_address_where_it_has_none(database):
     assert [row["address"] for row in hosts] == ["10.0.0.2"]
     assert addresses_of(database, other) == [
         "10.1.0.2",
-        "10.2.0.2",
         "10.0.0.3",
+        "10.2.0.3",
     ]
 
 

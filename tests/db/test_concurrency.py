@@ -83,6 +83,16 @@ def test_one_host_address_from_eight_processes(database, url, crowd):
     assert (row["address"], row["host"]) == ("10.0.0.1", "node1")
 
 
+def test_one_server_of_eight_that_claim_it(database, url, crowd):
+    network = a_network(database, multi_host=False)
+    hosts = [f"node{number}" for number in range(PROCESSES)]
+    crowd.run(url, *(("claim", [host], network.uuid) for host in hosts))
+    found = networks.get(database, "private")
+    (row,) = rows(database, models.fixed_ips)
+    assert found.host in hosts
+    assert (row["address"], row["host"]) == ("10.0.0.1", found.host)
+
+
 def test_allocations_and_deallocations_of_many_at_once(database, url, crowd):
     a_network(database, cidr="10.0.0.0/16")
     a_network(database, cidr="10.1.0.0/16", bridge="br101")

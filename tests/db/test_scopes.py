@@ -5,18 +5,12 @@ import random
 import pytest
 from sqlalchemy import delete, event, update
 
-from flatnet.db import (
-    deallocation,
-)
+from flatnet.db import deallocation
 from flatnet.plan.findings import findings
 from flatnet.plan.port import port_name
 from flatnet.state.changes import Changes, FoundPort
 from flatnet.state.scope import EVERYTHING, NOTHING, Scope, of_hint
-from tests.db.conftest import (
-    addresses_of,
-    allocate,
-    an_instance,
-)
+from tests.db.conftest import addresses_of, allocate, an_instance
 from tests.db.world import FIXED_IPS, World
 
 STEPS = 25
@@ -40,6 +34,21 @@ def test_a_scope_after_another_comes_to_the_whole(world, seed):
         *(world.rule, world.repeal, world.want, world.replug),
         *(world.lead, world.lead, world.find),
     )
+    wander(world, chance, steps)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_so_it_does_where_one_host_serves_all(database, seed):
+    """Whoever that is, and whoever is on which host."""
+    world, chance = World(database, multi_host=False), random.Random(seed)
+    steps = (
+        *(world.come, world.go, world.regroup, world.move, world.rename),
+        *(world.want, world.hand_over),
+    )
+    wander(world, chance, steps)
+
+
+def wander(world, chance, steps):
     for _ in range(STEPS):
         step = chance.choice(steps)
         scope = step(chance)

@@ -11,7 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flatnet.db import allocation, deallocation, host_addresses, instances
+from flatnet.db import (
+    allocation,
+    deallocation,
+    host_addresses,
+    instances,
+    server_roles,
+)
 from flatnet.db.engine import Database
 
 _SOURCES = Path(__file__).parents[2]
@@ -104,11 +110,18 @@ def _host(database, network, instance_id):
     )
 
 
+def _claim(database, network, host):
+    server_roles.claim(
+        database, network_uuid=network, host=host, quarantine=600
+    )
+
+
 TASKS = {
     "allocate": _allocate,
     "deallocate": _deallocate,
     "churn": _churn,
     "host": _host,
+    "claim": _claim,
 }
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from sqlalchemy import delete, insert, update
 
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
+from flatnet.cmd.serverroles import ServerRoles
 from flatnet.config.settings import Settings
 from flatnet.db import (
     bindings,
@@ -32,6 +33,7 @@ from tests.db.conftest import (
 
 RULE = {"protocol": "tcp", "from_port": 22, "to_port": 22}
 INSTANCES = models.instances
+NETWORKS = models.networks
 FIXED_IPS = models.fixed_ips
 MEMBERS = models.security_group_instance_association
 BINDINGS = models.port_bindings
@@ -41,16 +43,24 @@ SETTINGS = Settings(host="node1", flat_interface="eth1")
 UPLINKS = ({}, {"eth1": Uplink("eth1", 1400)}, {"eth1": Uplink("eth1", 1500)})
 
 
+def host_rows(database):
+    """The rows of node1, none of whose bridges are there."""
+    roles = ServerRoles(
+        database, "node1", quarantine=600, hardware=lambda _: None
+    )
+    return DatabaseRows(database, "node1", holder=HOLDER, roles=roles)
+
+
 class World:
     """Hosts with instances and groups, and what node1 knows of them."""
 
-    def __init__(self, database):
+    def __init__(self, database, **network):
         self.database = database
-        self.rows = DatabaseRows(database, "node1", holder=HOLDER)
+        self.rows = host_rows(database)
         self.addressed = True
         self.uplinks = {}
         self.planner = HostPlanner(SETTINGS)
-        self.network = a_network(database, cidr_v6="fd00::/64")
+        self.network = a_network(database, cidr_v6="fd00::/64", **network)
         self.groups = [
             security_groups.create(
                 database, name=f"g{number}", project_id="demo"
@@ -149,6 +159,18 @@ class World:
             floating_ips.associate(self.database, fixed_address=fixed, **given)
         return Scope(instances=frozenset({before, instance.uuid} - {None}))
 
+    def hand_over(self, chance):
+        """The role of the network's one server, in rows alone.
+
+        Who is in a scope tells of it, whoever that is.
+        """
+        host = chance.choice(("node1", "node1", "node2"))
+        self.write(update(NETWORKS).values(host=host))
+        if chance.random() < 0.3 or not self.instances:
+            return EVERYTHING
+        uuid = chance.choice(self.instances).uuid
+        return Scope(instances=frozenset((uuid,)))
+
     def replug(self, chance):
         """The uplink, which no row says."""
         self.uplinks = chance.choice(UPLINKS)
@@ -197,7 +219,7 @@ class World:
         self.planned = plan(self.known, self.uplinks, self.planned)
         whole = self.rows.read(EVERYTHING, Kept())
         # Nor does it depend on what was read before.
-        newcomer = DatabaseRows(self.database, "node1", holder=HOLDER)
+        newcomer = host_rows(self.database)
         assert whole == newcomer.read(EVERYTHING, Kept())
         if unnamed:
             whole = replace(whole, named=self.known.named)

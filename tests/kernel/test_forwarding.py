@@ -13,7 +13,10 @@ from flatnet.apply.applier_client import Applier, start_applier
 from flatnet.apply.link.forwarding import apply_forwarding, left_closed
 from flatnet.state.changes import HOST, Changes
 from flatnet.state.effects import Subject, Surface
-from flatnet.state.plan import Forwarding, Plan
+from flatnet.state.filtering import Forwarding
+from flatnet.state.plan import (
+    Plan,
+)
 from tests.builders import settings, snapshot
 from tests.effects import opened
 from tests.planned import filter_plan, host_plan, parted

@@ -5,6 +5,7 @@ import threading
 from flatnet import rpc
 from flatnet.cmd.hostrows import DatabaseRows
 from flatnet.cmd.planner import HostPlanner
+from flatnet.cmd.serverroles import ServerRoles
 from flatnet.config.settings import Settings
 from flatnet.endpoints import backlog, methods
 from flatnet.manager import FlatDHCPManager
@@ -57,7 +58,14 @@ class Node:
         self.turns = turns or backlog.Turns()
         settings = Settings(host=host)
         self.reconciler = Reconciler(
-            rows=DatabaseRows(database, host, holder=HOLDER),
+            rows=DatabaseRows(
+                database,
+                host,
+                holder=HOLDER,
+                roles=ServerRoles(
+                    database, host, quarantine=600, hardware=lambda _: None
+                ),
+            ),
             planner=HostPlanner(settings),
             applier=self.applier,
             interval=1000,

@@ -16,10 +16,9 @@ def new_instance(lab, hostname, node):
 
 def new_network(lab, cidr="10.0.0.0/24", **more):
     """Create the network of the lab on br100."""
+    of = {"label": "flat", "cidr": cidr, "bridge": "br100", **more}
     with contextlib.closing(Database(lab.database_url)) as database:
-        networks.create(
-            database, label="flat", cidr=cidr, bridge="br100", **more
-        )
+        networks.create(database, **of)
 
 
 def allocate(lab, uuid, node, **more):

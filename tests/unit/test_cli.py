@@ -60,7 +60,7 @@ def test_every_command_is_there_and_says_what_the_list_says(row):
 def test_completion_knows_the_commands():
     done = run("complete", "--shell", "none")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "cmds_network='create delete list show'" in done.stdout
+    assert "cmds_network='create delete list set show'" in done.stdout
     assert "--allowed-start" in done.stdout
 
 

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from flatnet import deadline
-from flatnet.db.orders import Bereft
 from flatnet.exceptions import BrokerUnavailable, HostSetupError
-from flatnet.following import Followers
+from flatnet.following import Followers, deallocated
 from tests.waiting import eventually
 
 SOON = 20
@@ -32,12 +31,9 @@ class Peer:
 def told(peer, followers, first, *others):
     """What each is told, the others after they have gathered."""
     with ThreadPoolExecutor(9) as pool:
-        ask = [pool.submit(followers.behind, Bereft(first, ("b", "here")))]
+        ask = [pool.submit(followers.behind, first, ("b", "here"))]
         eventually(lambda: peer.asked, seconds=SOON)
-        ask += [
-            pool.submit(followers.behind, Bereft(each, ("b",)))
-            for each in others
-        ]
+        ask += [pool.submit(followers.behind, each, ("b",)) for each in others]
         eventually(
             lambda: len(followers._asked["b"]._waiting) == len(others),
             seconds=SOON,
@@ -48,7 +44,7 @@ def told(peer, followers, first, *others):
 
 def test_each_is_told_of_its_own():
     peer = Peer()
-    followers = Followers(lambda _: peer, "here")
+    followers = Followers(lambda _: peer, "here", deallocated)
     got = told(peer, followers, "vm-1", "vm-2", "odd")
     assert peer.asked == [("b", ["vm-1"]), ("b", ["odd", "vm-2"])]
     assert got == [{}, {}, {"b": "no room"}]
@@ -57,7 +53,7 @@ def test_each_is_told_of_its_own():
 @pytest.mark.parametrize("error", [HostSetupError, BrokerUnavailable])
 def test_what_fails_for_the_host_is_asked_for_once(error):
     peer = Peer(error("no"), error("not now"))
-    followers = Followers(lambda _: peer, "here")
+    followers = Followers(lambda _: peer, "here", deallocated)
     got = told(peer, followers, "vm-1", "vm-2", "vm-3")
     assert len(peer.asked) == 2
     assert got == [{"b": "no"}, {"b": "not now"}, {"b": "not now"}]
@@ -67,9 +63,8 @@ def test_a_host_that_is_known_to_be_away_is_not_asked():
     def away(host):
         raise BrokerUnavailable(f"host {host} is stopped")
 
-    followers = Followers(away, "here")
-    bereft = Bereft("vm-1", ("a", "b", "here"))
-    assert followers.behind(bereft) == {
+    followers = Followers(away, "here", deallocated)
+    assert followers.behind("vm-1", ("a", "b", "here")) == {
         "a": "host a is stopped",
         "b": "host b is stopped",
     }
@@ -77,12 +72,12 @@ def test_a_host_that_is_known_to_be_away_is_not_asked():
 
 def test_who_has_no_turn_in_time_is_told_that():
     peer = Peer()
-    followers = Followers(lambda _: peer, "here")
+    followers = Followers(lambda _: peer, "here", deallocated)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(followers.behind, Bereft("vm-1", ("b",)))
+        first = pool.submit(followers.behind, "vm-1", ("b",))
         eventually(lambda: peer.asked, seconds=SOON)
         with deadline.within(0.05):
-            behind = followers.behind(Bereft("vm-2", ("b",)))
+            behind = followers.behind("vm-2", ("b",))
         peer.gate.set()
         assert first.result(SOON) == {}
     assert behind == {"b": "host b was not asked in time: it follows others"}

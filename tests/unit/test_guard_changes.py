@@ -53,7 +53,8 @@ def some_guards(seed):
             prevent_spoofing=chance.random() < 0.8,
         )
         uplinks = chance.choice(((), ("eth0",), ("eth0", "eth1")))
-        yield guard, Strangers(uplinks=frozenset(uplinks))
+        ways = frozenset((NETWORK.bridge, each) for each in uplinks)
+        yield guard, Strangers(ways=ways)
 
 
 class Kernel:

@@ -23,7 +23,11 @@ def guest():
 
 def received():
     parts = Parts(
-        HostPart("node1"), guests={VIF: guest()}, members={}, names={}
+        HostPart("node1"),
+        guests={VIF: guest()},
+        members={},
+        names={},
+        served={},
     )
     work = channel.Work(number=1, delta=Delta(parts))
     body = msgspec.json.encode(channel.Request(work=work))

@@ -159,6 +159,8 @@ def _check_network(network: FlatNetwork) -> None:
     values.network4(network.cidr)
     if network.cidr_v6 is not None:
         values.network6(network.cidr_v6)
+    if network.server is not None:
+        values.ipv4(network.server)
 
 
 def _check_gateway(gateway: Gateway) -> None:

@@ -20,5 +20,8 @@ def check_guarded_network(network: GuardedNetwork) -> None:
     values.choice(network.serves, (True, False))
     values.choice(network.foreign_ports, ("", "closed", "uplink"))
     values.choice(network.metadata, ("", "own", "all"))
+    values.choice(network.shared, (True, False))
+    values.each(values.ipv4, network.server)
+    values.each(values.mac, network.server_mac)
     if network.serves and network.address is None:
         raise ValueError("a network is served without an address")

@@ -115,6 +115,7 @@ def _bridge(bridge: Bridge, found: Instances) -> Bridge:
     values.integer(bridge.mtu, _MTU)
     values.integer(bridge.network, _IDS)
     values.integer(bridge.announced, _TIMES)
+    values.choice(bridge.asks, (True, False))
     values.each(values.device, bridge.uplink)
     values.each(values.interface, bridge.address)
     check_routers(bridge.routers)

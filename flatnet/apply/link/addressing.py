@@ -8,7 +8,7 @@ Goals, and how each is met:
   it (see `arp`).  It is then not set, and told, so that it is set aside and
   another is chosen.
 * Who knew it elsewhere learns where it is: it is announced when it is set,
-  where the operator wants that.
+  where the operator wants that, or it is one that goes from host to host.
 * What stands costs nothing and stays: a bridge that has its address is not
   asked about, and a conflict that comes later is a warning, for guests have
   their gateway there.
@@ -90,7 +90,7 @@ def asked_for_address(
 
     Yields what `mend_address` waits for.
     """
-    if bridge.address is None or _stands(found, bridge):
+    if not bridge.asks or bridge.address is None or _stands(found, bridge):
         yield lambda: None
         return
     wires = _wires(found, link, bridge)

@@ -23,7 +23,10 @@ from flatnet.apply.files import read_setting, write_setting
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import HOST, Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
-from flatnet.state.plan import Forwarding, Plan
+from flatnet.state.filtering import Forwarding
+from flatnet.state.plan import (
+    Plan,
+)
 
 _DEVICES = Path("/proc/sys/net/ipv4/conf")
 # The main table, of the namespace of the task that opens it.

@@ -23,9 +23,7 @@ from flatnet.state.taken_addresses import InUse
 class Strangers:
     """The ports of the guarded bridges that are no instance's, by name.
 
-    `serving` are those uplinks that lie beyond a DHCP server of ours, `apart`
-    those whose guests have the address of metadata on hosts of their own,
-    `routed` those beyond a router of IPv6.
+    `ways` are (bridge, uplink), what leads to the segment of which network.
     `macs` are those of the bridges, `link_local` their IPv6 addresses that
     follow from these or are as good.  `carriers` are (cidr, device) of
     devices that are no bridge of the network and have an address of it, or
@@ -33,16 +31,18 @@ class Strangers:
     bridges, and what stands on them, that no guest is behind.
     """
 
-    uplinks: frozenset[str] = frozenset()
-    serving: frozenset[str] = frozenset()
-    apart: frozenset[str] = frozenset()
-    routed: frozenset[str] = frozenset()
+    ways: frozenset[tuple[str, str]] = frozenset()
     closed: frozenset[str] = frozenset()
     macs: frozenset[str] = frozenset()
     link_local: frozenset[str] = frozenset()
     carriers: frozenset[tuple[str, str]] = frozenset()
     elsewhere: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def uplinks(self) -> frozenset[str]:
+        """What leads to any segment."""
+        return frozenset(name for _, name in self.ways)
 
     def holders(self, network: GuardedNetwork) -> tuple[str, ...]:
         """The devices beside its bridge that truly lead to it."""
@@ -100,7 +100,7 @@ def judged(
     """Return what each port is, of these devices and addresses."""
     devices = device_index.links
     unplanned = device_index.guarded.unplanned(guard.named)
-    beyond: list[tuple[GuardedNetwork, set[str]]] = []
+    ways: set[tuple[str, str]] = set()
     closed, macs = set(), set()
     warnings = []
     for network in guard.networks:
@@ -118,15 +118,12 @@ def judged(
             else:
                 mine.add(port.name)
                 warnings += _uplink_text(port, network)
-        beyond.append((network, mine))
+        ways.update((network.bridge, name) for name in mine)
         macs.add(bridge.mac if bridge else network.mac)
     within = _within(guard, addresses)
     carriers = _carriers(within, _having(devices, within))
     return Strangers(
-        uplinks=_united(mine for _, mine in beyond) - closed,
-        serving=_united(m for n, m in beyond if n.serves) - closed,
-        routed=_united(m for n, m in beyond if n.routers) - closed,
-        apart=_united(m for n, m in beyond if n.metadata == "own") - closed,
+        ways=frozenset(each for each in ways if each[1] not in closed),
         closed=frozenset(closed),
         macs=frozenset(macs),
         link_local=_link_local(guard, devices, addresses),
@@ -134,10 +131,6 @@ def judged(
         elsewhere=_elsewhere(guard, device_index, unplanned),
         warnings=tuple(sorted(warnings)) + _carrier_texts(carriers),
     )
-
-
-def _united(names: Iterable[set[str]]) -> frozenset[str]:
-    return frozenset[str]().union(*names)
 
 
 def _planned_uplink(

@@ -163,6 +163,11 @@ COMMANDS = (
         "List the networks.",
     ),
     (
+        "network set",
+        f"{_HERE}.network_set:Set",
+        "Set which host serves a network, or whether one host does for all.",
+    ),
+    (
         "network show",
         f"{_HERE}.network:Show",
         "Show a network with the addresses of its hosts' bridges.",

@@ -47,6 +47,12 @@ class Create(ShowOne):
         parser.add_argument(
             "--mtu", type=int, help="bytes of a packet (the uplink's)"
         )
+        parser.add_argument(
+            "--host",
+            help="the one host that serves all guests; implies "
+            "--single-host (the first daemon that finds the network)",
+        )
+        add_modes(parser.add_mutually_exclusive_group())
 
     def take_action(self, parsed_args: argparse.Namespace) -> Answer:
         from flatnet.db import networks
@@ -57,13 +63,17 @@ class Create(ShowOne):
             _check_uplink(values, wanted, networks.list_all(database))
             made = networks.create(database, **values)
             _set_aside(database, made, wanted)
+            _warn_of_host(database, made)
         return self.columns, tuple(asdict(made).values())
 
 
 class List(Lister):
     """List the networks."""
 
-    columns = ("UUID", "Label", "CIDR", "Bridge", "Uplink", "Project")
+    columns = (
+        *("UUID", "Label", "CIDR", "Bridge", "Uplink", "Project"),
+        *("multi_host", "host"),
+    )
 
     def take_action(
         self,
@@ -81,6 +91,8 @@ class List(Lister):
                 network.bridge,
                 network.bridge_interface,
                 network.project_id,
+                network.multi_host,
+                network.host,
             )
             for network in found
         ]
@@ -123,6 +135,24 @@ def add_network(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NAME-OR-UUID", help="the network")
 
 
+def add_modes(parser: argparse._ActionsContainer) -> None:
+    """Let a command take how a network is served."""
+    parser.add_argument(
+        "--multi-host",
+        dest="multi_host",
+        action="store_const",
+        const=True,
+        help="each host serves its own guests",
+    )
+    parser.add_argument(
+        "--single-host",
+        dest="multi_host",
+        action="store_const",
+        const=False,
+        help="one host serves all guests",
+    )
+
+
 def _values(given: argparse.Namespace, wanted: Settings) -> dict[str, Any]:
     """The arguments for `networks.create`; an empty text is as none."""
     return {
@@ -139,10 +169,17 @@ def _values(given: argparse.Namespace, wanted: Settings) -> dict[str, Any]:
         "allowed_end": given.allowed_end or None,
         "fixed_cidr": given.fixed_cidr or None,
         "mtu": given.mtu,
-        "multi_host": wanted.multi_host,
+        "multi_host": _is_multi_host(given, wanted),
+        "host": given.host or None,
         "injected": wanted.flat_injected,
         "project_id": given.project_id or None,
     }
+
+
+def _is_multi_host(given: argparse.Namespace, wanted: Settings) -> bool:
+    if given.multi_host is not None:
+        return bool(given.multi_host)
+    return wanted.multi_host and not given.host
 
 
 def _check_uplink(
@@ -220,6 +257,17 @@ def _set_aside(database: "Database", made: Network, wanted: Settings) -> None:
     text = foreseen(made.cidr, bridge=made.bridge, in_use=in_use)
     if text:
         warn(text)
+
+
+def _warn_of_host(database: "Database", made: Network) -> None:
+    """Say that nobody serves, where the host was never heard of."""
+    from flatnet.db import services
+
+    if made.host and services.get(database, made.host) is None:
+        warn(
+            f"no flatnet-manager has ever reported from host {made.host}, "
+            "which is to serve all guests: until one does nobody is served"
+        )
 
 
 def _host_addresses(database: "Database", network: Network) -> dict[str, str]:

@@ -34,6 +34,8 @@ SET_KEYS = {
     "uplinks": "type ifname",
     "dhcp_uplinks": "type ifname",
     "metadata_uplinks": "type ifname",
+    "own_uplinks": "type ifname",
+    "asking_uplinks": "type ifname",
     "closed": "type ifname",
     "macs": "type ifname . ether_addr",
     # The same as numbers, for what has no name in nft: chaddr, ND options.
@@ -43,6 +45,11 @@ SET_KEYS = {
     "targets": "typeof iifname . @th,64,128",
     "bridge_macs": "type ether_addr",
     "name_servers": "type ipv4_addr",
+    "own_servers": "type ipv4_addr",
+    # Of the one server of all hosts, where that is beyond an uplink.
+    "servers": "type ifname . ether_addr . ipv4_addr",
+    "server_ipv4": "type ifname . ipv4_addr",
+    "new_servers": "type ifname . ipv4_addr",
     "local_macs": "type ether_addr",
     "local_ipv4": "type ipv4_addr",
     "local_ipv6": "type ipv6_addr",
@@ -70,14 +77,19 @@ _FROM_UPLINK = NftChain(
     (
         _RESERVED_IP,
         # Names of this host's guests are for them alone.
-        f"{IP} ip daddr @name_servers udp dport 53 drop",
-        f"{IP} ip daddr @name_servers tcp dport 53 drop",
+        f"{IP} ip daddr @own_servers udp dport 53 drop",
+        f"{IP} ip daddr @own_servers tcp dport 53 drop",
         "ether saddr @local_macs drop",
         "ether type arp arp saddr ether @local_macs drop",
         claims.RULE,
         "ether type arp arp saddr ip @local_ipv4 drop",
         "ether type arp arp saddr ip 0.0.0.0 arp daddr ip @local_ipv4 drop",
         f"{IP} ip saddr @local_ipv4 drop",
+        # The server of all hosts is one host, whoever was it before.
+        "ether type arp iifname . arp saddr ip @server_ipv4 "
+        "iifname . arp saddr ether . arp saddr ip != @servers drop",
+        f"{IP} iifname . ip saddr @server_ipv4 "
+        "iifname . ether saddr . ip saddr != @servers drop",
         f"{IP6} ip6 saddr @local_ipv6 drop",
         f"{IP6} icmpv6 type nd-neighbor-advert @th,64,128 @local_targets drop",
         f"{IP6} ip6 saddr :: icmpv6 type nd-neighbor-solicit @th,64,128 "
@@ -111,12 +123,12 @@ _INPUT = (
     f"iifname @uplinks {_RESERVED_IP}",
     "iifname @closed drop",
     # Who asks from beyond has a server there.
-    f"iifname @dhcp_uplinks {IP} udp dport 67 drop",
+    f"iifname @own_uplinks {IP} udp dport 67 drop",
     f"iifname @dhcp_uplinks {IP6} udp dport 547 drop",
     *(f"iifname @metadata_uplinks {each} drop" for each in _OF_METADATA),
     "ether daddr @bridge_macs iifname != @ports iifname != @uplinks drop",
 )
-# DHCP stays on its host.
+# DHCP stays on its host, or is between that and the one server of all hosts.
 _REQUESTS = (f"{IP} udp dport 67", f"{IP6} udp dport 547")
 _ALL_OF_DHCP = (
     f"{IP} udp dport {{ 67, 68 }}",
@@ -132,10 +144,27 @@ _BETWEEN = (
         ),
     ),
     NftChain(
+        "from_server",
+        (
+            *(
+                f"{IP} udp sport 67 udp dport 68 iifname . {who} accept"
+                for who in (
+                    "ether saddr . ip saddr @servers",
+                    "ip saddr @new_servers",
+                )
+            ),
+            "drop",
+        ),
+    ),
+    NftChain(
         "uplink_to_guest",
         (
             *(f"{each} iifname @dhcp_uplinks drop" for each in _ALL_OF_DHCP),
             *(f"{m} iifname @metadata_uplinks drop" for m in _OF_METADATA),
+            *(
+                f"{each} iifname @asking_uplinks goto from_server"
+                for each in _ALL_OF_DHCP
+            ),
         ),
     ),
 )

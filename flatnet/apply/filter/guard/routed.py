@@ -95,7 +95,7 @@ def inet_chains(guard: Guard, strangers: Strangers) -> tuple[NftChain, ...]:
             for hook, rules in (
                 ("output", (peers.JUMP,)),
                 ("forward", (peers.JUMP, *severed.RULES, *_flows())),
-                ("input", (peers.JUMP, *severed.RULES, *_for_host())),
+                ("input", (peers.JUMP, *severed.RULES, *_for_host(guard))),
                 ("postrouting", _astray(guard, strangers)),
             )
         ),
@@ -223,21 +223,40 @@ def _sent(guard: Guard) -> tuple[str, ...]:
     )
 
 
-def _limits(*limits: tuple[str, str, int]) -> tuple[str, ...]:
+def _limits(who: str, family: int) -> tuple[str, ...]:
     """Drop what would begin one connection too many, by source."""
+    header = dict(_HEADERS)[family]
     return tuple(
-        f"ct state new {header} saddr @guests{family} {match}"
+        f"ct state new {who} {match}"
         f"add @{name}{family} {{ {header} saddr ct count over {most} }} drop"
-        for name, match, most in limits
-        for family, header in _HEADERS
+        for name, match, most in (
+            ("names", "tcp dport 53 ", _TO_NAMES),
+            ("host", "meta l4proto tcp ", _TO_HOST),
+        )
     )
 
 
-def _for_host() -> tuple[str, ...]:
-    """Limit what a guest begins with the host."""
-    names = ("names", "tcp dport 53 ", _TO_NAMES)
-    tcp = ("host", "meta l4proto tcp ", _TO_HOST)
-    return _limits(names, tcp) + _flows()
+def _for_host(guard: Guard) -> tuple[str, ...]:
+    """Limit what a guest begins with the host, as its gateway, too."""
+    return (
+        *(
+            rule
+            for family, header in _HEADERS
+            for rule in _limits(f"{header} saddr @guests{family}", family)
+        ),
+        # Those of other hosts are in no set here.
+        *(
+            rule
+            for network in guard.networks
+            if network.shared and network.serves
+            for rule in _limits(
+                f'iifname "{network.bridge}" ip saddr {network.cidr} '
+                "ip saddr != @guests4",
+                4,
+            )
+        ),
+        *_flows(),
+    )
 
 
 def _flows() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.link.strangers import Strangers
 from flatnet.apply.sequence_diff import differing
-from flatnet.state.plan import Guard, GuardedPort
+from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
 
 Placed = tuple[str, Element]
 _HOST = ""
@@ -78,24 +78,58 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
     """Yield what the host and its networks have in sets."""
     for name, values in (
         ("uplinks", found.uplinks),
-        ("dhcp_uplinks", found.serving),
-        ("metadata_uplinks", found.apart),
-        ("router_uplinks", found.routed),
         ("closed", found.closed),
         ("bridge_macs", found.macs),
         ("local_macs", found.macs),
         ("elsewhere", found.elsewhere),
     ):
         yield from ((name, (value,)) for value in values)
+    by_bridge: dict[str, set[str]] = defaultdict(set)
+    for bridge, uplink in found.ways:
+        by_bridge[bridge].add(uplink)
     for network in guard.networks:
         if everybody := groupcast_mark.broadcast(network.cidr):
             yield "broadcasts", (everybody,)
-        if network.serves and network.address:
-            yield "name_servers", (network.address,)
+        yield from _of_server(network, by_bridge[network.bridge])
     own = (each.address for each in guard.networks if each.address)
     routers = [router for each in guard.networks for router in each.routers]
     yield from (("routers", (each,)) for each in routers)
     yield from _local((*own, *routers, *found.link_local))
+
+
+def _of_server(
+    network: GuardedNetwork, uplinks: Iterable[str]
+) -> Iterator[Placed]:
+    """Where a network's DHCP and name server is, and who may ask it."""
+    if network.serves and network.address:
+        yield "name_servers", (network.address,)
+        if not network.shared:
+            yield "own_servers", (network.address,)
+    elif network.server:
+        yield "name_servers", (network.server,)
+    for uplink in uplinks:
+        if network.metadata == "own":
+            yield "metadata_uplinks", (uplink,)
+        if network.routers:
+            yield "router_uplinks", (uplink,)
+        if network.serves:
+            yield "dhcp_uplinks", (uplink,)
+            if not network.shared:
+                yield "own_uplinks", (uplink,)
+        elif network.shared:
+            yield "asking_uplinks", (uplink,)
+            yield from _beyond(network, uplink)
+
+
+def _beyond(network: GuardedNetwork, uplink: str) -> Iterator[Placed]:
+    """The server beyond an uplink, by its MAC as soon as that is known."""
+    if not network.server:
+        return
+    if network.server_mac:
+        yield "servers", (uplink, network.server_mac, network.server)
+        yield "server_ipv4", (uplink, network.server)
+    else:
+        yield "new_servers", (uplink, network.server)
 
 
 def _of_port(port: GuardedPort, *, claims: bool) -> Iterator[Placed]:

@@ -27,7 +27,9 @@ Goals, and how each is met:
   and the guard, whose tables others' flushes leave alone, lets nothing begin
   without that (see `judged_mark`).
 * The DHCP server's answers are let out in OUTPUT: only this host's own
-  processes are there, whatever a guest or a neighbour forges.
+  processes are there, whatever a guest or a neighbour forges.  Those of one
+  that serves all hosts are let in by its address, which the guard believes
+  nobody else beyond the uplink.
 * IPv6.  Guests have link-local addresses that no row holds, so the sets
   have those that follow from the MAC, and nothing else is routed there.  Where
   the host is the guests' router (`router_services`) what it routes is judged
@@ -102,7 +104,7 @@ def isolation(layout: ChainLayout, family: int, trees: Trees) -> Isolation:
         for each in networks:
             forward += _unfiltered(each, layout)
     local = (
-        *led_away(layout, family),
+        *(_served(layout, family) + led_away(layout, family)),
         _FIRST,
         # Who is missing in the set is not marked either, so that whoever takes
         # a member away opens nothing.
@@ -187,6 +189,25 @@ def _open(layout: ChainLayout, family: int) -> tuple[str, ...]:
         f"-o {each.bridge} {match}"
         for each in layout.filtered
         if each.bridge not in routed
+    )
+
+
+def _served(layout: ChainLayout, family: int) -> tuple[str, ...]:
+    """Let in what DHCP servers on other hosts answer.
+
+    That it comes from there is for the guard to see.  Some of it is for
+    everybody, and so for no guest's address.
+    """
+    answers = tuple(
+        f"-s {each.server}/32 -o {each.bridge} -p udp {_BRIDGED} "
+        "-m udp --sport 67 --dport 68"
+        for each in layout.filtered
+        if each.server and family == 4
+    )
+    return tuple(
+        f"{answer} {rest}"
+        for answer in answers
+        for rest in (judged_mark.MARKED, ACCEPT)
     )
 
 

@@ -14,12 +14,14 @@ import pytest
 from test_watch import OPTIONS, PORT, ROWS, applier, output
 
 from flatnet.apply import worker
+from flatnet.state.parts import GonePort
 from tests.builders import snapshot
 from tests.effects import was_set
 from tests.planned import host_plan, parted
 from tests.waiting import eventually
 
 OTHER = "tapaaaaaa02-aa"
+GOING = {"1": GonePort(PORT), "2": GonePort(OTHER)}
 # Seconds in which a probe has looked.
 PROBED = 1.5
 
@@ -122,8 +124,7 @@ def test_what_a_server_wrote_as_its_pid_ends_nobody(
             os.kill(pid, signal.SIGKILL)
             assert serving.wait_for_event()
             assert serving.apply(wanted).failures == ()
-            gone = replace(none, gone={"1": PORT, "2": OTHER})
-            assert serving.apply(gone).failures == ()
+            assert serving.apply(replace(none, gone=GOING)).failures == ()
 
     namespace.call(hit)
     assert "cannot go on" not in (directory / "log").read_text()
@@ -150,8 +151,7 @@ def test_a_server_that_stops_or_ends_is_noticed(namespace, directory, number):
             assert serving.apply(wanted).failures == ()
             assert state(pid()) != b"T"
             again = pid() != first
-            gone = replace(none, gone={"1": PORT, "2": OTHER})
-            assert serving.apply(gone).failures == ()
+            assert serving.apply(replace(none, gone=GOING)).failures == ()
             return again
 
     assert namespace.call(hit) == (number == signal.SIGKILL)
@@ -194,8 +194,7 @@ def test_a_port_of_a_server_that_is_free_again_asks_for_a_pass(
             eventually(lambda: "free again" in log.read_text())
             assert serving.wait_for_event()
             assert serving.apply(wanted).failures == ()
-            gone = replace(none, gone={"1": PORT, "2": OTHER})
-            assert serving.apply(gone).failures == ()
+            assert serving.apply(replace(none, gone=GOING)).failures == ()
             return early, len(failures)
 
     assert namespace.call(taken) == (False, 1)
@@ -240,8 +239,7 @@ def test_what_is_done_to_files_of_a_server_is_seen_and_mended(
             assert serving.apply(wanted).failures == ()
             found = state()
             assert serving.apply(wanted).made == ()
-            gone = replace(none, gone={"1": PORT, "2": OTHER})
-            assert serving.apply(gone).failures == ()
+            assert serving.apply(replace(none, gone=GOING)).failures == ()
             return before, found
 
     before, found = namespace.call(damaged)
@@ -263,8 +261,7 @@ def test_a_file_that_is_removed_again_is_missed_again(namespace, directory):
                 assert serving.wait_for_event()
                 assert serving.apply(wanted).failures == ()
                 assert path.exists()
-            gone = replace(none, gone={"1": PORT, "2": OTHER})
-            assert serving.apply(gone).failures == ()
+            assert serving.apply(replace(none, gone=GOING)).failures == ()
 
     namespace.call(removed)
 
@@ -292,8 +289,7 @@ def test_a_route_that_is_flushed_is_back(namespace, directory):
             theirs = route()
             time.sleep(PROBED)
             assert route() == theirs
-            gone = replace(none, gone={"1": PORT, "2": OTHER})
-            assert serving.apply(gone).failures == ()
+            assert serving.apply(replace(none, gone=GOING)).failures == ()
 
     namespace.call(flushed)
     told = (directory / "log").read_text()

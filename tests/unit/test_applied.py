@@ -8,7 +8,7 @@ from flatnet.apply.applied import Applied
 from flatnet.apply.channel import Work
 from flatnet.state.changes import HOST, Changes, Failure, FoundPort
 from flatnet.state.effects import Subject, Surface
-from flatnet.state.parts import Delta, Parts, difference
+from flatnet.state.parts import Delta, GonePort, Parts, difference
 from tests.builders import interface, settings, snapshot
 from tests.effects import BRIDGE, DHCP, port
 from tests.planned import host_plan, parted
@@ -72,7 +72,7 @@ def test_a_plan_of_which_anything_is_another_is_made(what):
     guests = {k: v for k, v in PARTS.guests.items() if k != NAMES[0]}
     after = {
         "host": replace(PARTS, host=host),
-        "put": replace(PARTS, gone={"tap9": "tap9"}),
+        "put": replace(PARTS, gone={"tap9": GonePort("tap9")}),
         "dropped": replace(PARTS, guests=guests),
     }
     work = replace(scoped(2), delta=difference(PARTS, after[what]))

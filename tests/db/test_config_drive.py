@@ -6,6 +6,7 @@ from flatnet import answers
 from flatnet.config.settings import Settings
 from flatnet.network_admin import NetworkAdmin
 from flatnet.passes.outcome import Pass
+from tests.builders import reconciling
 from tests.db.conftest import allocate, an_instance
 
 GIVEN = {
@@ -23,12 +24,7 @@ def told(database, **options):
     settings = Settings(
         host="node1", flat_network_bridge="br100", dhcp=False, **options
     )
-    admin = NetworkAdmin(
-        settings=settings,
-        database=database,
-        ask=lambda _: None,
-        in_use=tuple,
-    )
+    admin = NetworkAdmin(settings, database, reconciling(None), tuple)
     network = admin.create(**GIVEN)
     instance = an_instance(database)
     allocate(

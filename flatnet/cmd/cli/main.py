@@ -23,8 +23,11 @@ def main() -> int:
     # What a library thinks of its own future is no business of operators.
     warnings.simplefilter("ignore")
     try:
-        status = FlatnetApp().run(sys.argv[1:])
-        sys.stdout.flush()
+        try:
+            status = FlatnetApp().run(sys.argv[1:])
+        finally:
+            # What was shown comes before what is said of it.
+            sys.stdout.flush()
     except BrokenPipeError:
         # Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -49,7 +49,8 @@ def step_inputs(
         )
         count = generation(known.proven.asking)
         if (tables := firewall_inputs(known)) is not None:
-            found[Surface.FIREWALL] = plan.filter, count, tables
+            led = (plan.in_use, around) if plan.filter.floating else ()
+            found[Surface.FIREWALL] = plan.filter, count, tables, led
         if plan.guard is not None:
             tables = guard_inputs(known.proven)
             guard = plan.guard, plan.in_use

@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from flatnet.db import engine, models, tombstones
+from flatnet.db import engine, models, moving, tombstones
 from flatnet.db.clock import stamps
 from flatnet.db.models import AnyRow
 from flatnet.db.row_cache import intern_or_none
@@ -86,7 +86,9 @@ def expect(
 @engine.writes
 def leave(connection: Connection, *, instance_uuid: str, host: str) -> None:
     """Note that an instance is leaving a host that serves it."""
-    _turn(connection, instance_uuid, SERVING, LEAVING, BINDINGS.c.host == host)
+    moving.turn(
+        connection, instance_uuid, SERVING, LEAVING, BINDINGS.c.host == host
+    )
 
 
 @engine.writes
@@ -100,19 +102,19 @@ def dismiss(
 
     :returns: such hosts
     """
-    gives_up = _named_host(connection, instance_uuid) != host
+    gives_up = moving.arrives(connection, instance_uuid, host)
     tombstones.release(connection, {instance_uuid: None}, host=host)
     if not gives_up:
         return ()
     others = BINDINGS.c.host != host
-    return _turn(connection, instance_uuid, LEAVING, SERVING, others)
+    return moving.turn(connection, instance_uuid, LEAVING, SERVING, others)
 
 
 def bind(
     connection: Connection, *, instance_uuid: str, host: str, plug: str
 ) -> None:
     """Do the same as `expect`, within a transaction."""
-    named = _named_host(connection, instance_uuid)
+    named = moving.named_host(connection, instance_uuid)
     wanted = SERVING if named in (None, host) else ARRIVING
     mine = BINDINGS.c.instance_uuid == instance_uuid
     present = {
@@ -232,36 +234,6 @@ def departed(connection: Connection, host: str) -> tuple[str, ...]:
 def elsewhere(connection: Connection, host: str) -> frozenset[str]:
     """The interfaces bound here that a guest holds on another host too."""
     return frozenset(connection.scalars(_ELSEWHERE, {"host": host}))
-
-
-def _turn(
-    connection: Connection,
-    instance_uuid: str,
-    was: str,
-    wanted: str,
-    hosts: ColumnElement[bool],
-) -> tuple[str, ...]:
-    """Want something else of an instance's ports; return on which hosts."""
-    these = (
-        BINDINGS.c.instance_uuid == instance_uuid,
-        BINDINGS.c.wanted == was,
-        hosts,
-    )
-    found = connection.scalars(
-        select(BINDINGS.c.host).where(*these).distinct()
-    ).all()
-    if found:
-        connection.execute(
-            update(BINDINGS).where(*these).values(wanted=wanted)
-        )
-    return tuple(sorted(found))
-
-
-def _named_host(connection: Connection, instance_uuid: str) -> str | None:
-    found: str | None = connection.scalar(
-        select(INSTANCES.c.host).where(INSTANCES.c.uuid == instance_uuid)
-    )
-    return found
 
 
 def interfaces_of(connection: Connection, instance_uuid: str) -> Sequence[str]:

@@ -129,6 +129,7 @@ def _taken_back(
 ) -> dict[str, tuple[str, ...]]:
     """Do the same of instances that have something in locked networks."""
     if locked.networks.have_ipv6:
+        releases.lead_nowhere(connection, hints)
         ipv6_rows.release_all(connection, hints)
     if locked.ids:
         releases.release_all(connection, hints)

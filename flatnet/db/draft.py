@@ -163,6 +163,9 @@ def _added(draft: Draft, order: Order, network: AnyRow) -> tuple[Draft, Vif]:
     held = {vif.mac for vif in tenant.vifs}
     macs, mac = draft.macs.take([mac for mac in order.macs if mac not in held])
     vif = Vif(str(uuids.uuid4()), mac, network.id)
+    if tenant.vifs:
+        # Unplugged is who is so, whatever comes.
+        vif = replace(vif, is_plugged=tenant.vifs[0].is_plugged)
     return replace(draft, macs=macs).having(tenant, vif), vif
 
 

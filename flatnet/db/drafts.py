@@ -71,6 +71,7 @@ def write(connection: Connection, draft: Draft) -> None:
             "instance_uuid": tenant.uuid,
             "rxtx_factor": vif.rxtx_factor,
             "port_rate": vif.port_rate,
+            "plugged": vif.is_plugged,
         }
         for tenant in tenants
         for vif in tenant.vifs

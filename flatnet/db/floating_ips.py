@@ -12,7 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select, update
 
-from flatnet.db import checks, engine, floating_pools, models, networks
+from flatnet.db import (
+    checks,
+    engine,
+    floating_pools,
+    floating_targets,
+    models,
+    networks,
+)
 from flatnet.db.models import AnyRow
 from flatnet.exceptions import (
     CannotDisassociateAutoAssignedFloatingIP,
@@ -168,10 +175,10 @@ def associate(
     :raises Forbidden: one of them is another project's
     :raises FloatingIpAssociateFailed: it is nobody's
     """
-    fixed = _fixed(connection, fixed_address)
+    fixed = floating_targets.fixed(connection, fixed_address)
     if fixed is not None:
         networks.lock(connection, [fixed.network_id])
-        fixed = _fixed(connection, fixed_address)
+        fixed = floating_targets.fixed(connection, fixed_address)
     found = _locked(connection, address)
     if found.auto_assigned and not affect_auto_assigned:
         return Led()
@@ -186,6 +193,7 @@ def associate(
         )
     if not requester.is_admin and fixed.project_id != requester.project_id:
         raise Forbidden(f"{fixed.address} is another project's")
+    floating_targets.check_translated(fixed)
     before = None
     if found.fixed_ip_id != fixed.id:
         before = _instance_of(connection, found.fixed_ip_id)
@@ -268,22 +276,6 @@ def _change(connection: Connection, row: AnyRow, **values: Any) -> None:
     connection.execute(
         update(FLOATING_IPS).where(FLOATING_IPS.c.id == row.id).values(values)
     )
-
-
-def _fixed(connection: Connection, address: str) -> AnyRow | None:
-    """The row of an address that a living instance has, or none."""
-    return connection.execute(
-        select(
-            FIXED_IPS.c.id,
-            FIXED_IPS.c.address,
-            FIXED_IPS.c.network_id,
-            FIXED_IPS.c.instance_uuid,
-            INSTANCES.c.project_id,
-            INSTANCES.c.host,
-        )
-        .join(INSTANCES, INSTANCES.c.uuid == FIXED_IPS.c.instance_uuid)
-        .where(FIXED_IPS.c.address == str(address), INSTANCES.c.deleted == 0)
-    ).first()
 
 
 def _instance_of(

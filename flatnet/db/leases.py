@@ -4,9 +4,10 @@ Such a word comes late, twice or not at all, and from whoever had the address
 before: it counts for the one interface that has that MAC and the address now.
 """
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from flatnet.db import engine, models, networks, releases
+from flatnet.db.models import AnyRow
 
 FIXED_IPS = models.fixed_ips
 VIFS = models.virtual_interfaces
@@ -19,7 +20,7 @@ def lease(connection: Connection, *, address: str, mac: str | None) -> bool:
     :param mac: of who has leased it, in lower case; none where nobody said
     """
     for row in _held(connection, address, mac):
-        _note(connection, row.id, leased=True)
+        _note(connection, row, leased=True)
         return True
     return False
 
@@ -32,7 +33,7 @@ def release(connection: Connection, *, address: str, mac: str) -> bool:
     """
     for row in _held(connection, address, mac):
         if row.allocated:
-            _note(connection, row.id, leased=False)
+            _note(connection, row, leased=False)
             return True
         networks.lock(connection, [row.network_id])
         # Whoever was faster may have given it to another.
@@ -45,14 +46,17 @@ def release(connection: Connection, *, address: str, mac: str) -> bool:
 
 def _held(
     connection: Connection, address: str, mac: str | None
-) -> list[Row[tuple[int, int, bool]]]:
+) -> list[AnyRow]:
     """The row of an address that an interface with the MAC has, or none."""
     conditions: list[ColumnElement[bool]] = [
         FIXED_IPS.c.address == address,
         FIXED_IPS.c.instance_uuid.is_not(None),
     ]
     wanted = select(
-        FIXED_IPS.c.id, FIXED_IPS.c.network_id, FIXED_IPS.c.allocated
+        FIXED_IPS.c.id,
+        FIXED_IPS.c.network_id,
+        FIXED_IPS.c.allocated,
+        FIXED_IPS.c.instance_uuid,
     )
     if mac is not None:
         owner = and_(
@@ -69,9 +73,14 @@ def _held(
     return list(connection.execute(wanted.where(*conditions).limit(1)))
 
 
-def _note(connection: Connection, row_id: int, *, leased: bool) -> None:
+def _note(connection: Connection, held: AnyRow, *, leased: bool) -> None:
+    """Write it, unless the address has become somebody else's."""
     connection.execute(
         update(FIXED_IPS)
-        .where(FIXED_IPS.c.id == row_id, FIXED_IPS.c.allocated.is_(True))
+        .where(
+            FIXED_IPS.c.id == held.id,
+            FIXED_IPS.c.instance_uuid == held.instance_uuid,
+            FIXED_IPS.c.allocated.is_(True),
+        )
         .values(leased=leased)
     )

@@ -17,6 +17,7 @@ from flatnet.db import (
     models,
     network_conflicts,
     ranges,
+    releases,
 )
 from flatnet.db.models import AnyRow
 from flatnet.db.turns import wait_for_turn
@@ -180,6 +181,7 @@ def delete(connection: Connection, name_or_uuid: str) -> None:
             f"{len(users)} instances, {min(users)} among them: deallocate "
             "them first"
         )
+    releases.unlink(connection, found.id)
     connection.execute(delete_from(ips).where(ips.c.network_id == found.id))
     connection.execute(delete_from(NETWORKS).where(NETWORKS.c.id == found.id))
 

@@ -48,11 +48,26 @@ def release(connection: Connection, *conditions: ColumnElement[bool]) -> None:
     connection.execute(_RELEASE.where(*conditions))
 
 
-def release_all(connection: Connection, instances: Iterable[str]) -> None:
-    """Take all addresses back that instances have."""
+def lead_nowhere(connection: Connection, instances: Iterable[str]) -> None:
+    """Have no floating address lead to instances any more."""
     theirs = {"instances": sorted(instances)}
     _lead_nowhere(connection, connection.execute(_LED_TO_ALL, theirs).all())
-    connection.execute(_RELEASE_ALL, theirs)
+
+
+def release_all(connection: Connection, instances: Iterable[str]) -> None:
+    """Take all addresses back that instances have."""
+    lead_nowhere(connection, instances)
+    connection.execute(_RELEASE_ALL, {"instances": sorted(instances)})
+
+
+def unlink(connection: Connection, network_id: int) -> None:
+    """Have no floating address lead into a network, whose rows are to go."""
+    theirs = select(FIXED_IPS.c.id).where(FIXED_IPS.c.network_id == network_id)
+    connection.execute(
+        update(FLOATING_IPS)
+        .where(FLOATING_IPS.c.fixed_ip_id.in_(theirs))
+        .values(fixed_ip_id=None, host=None)
+    )
 
 
 def _lead_nowhere(connection: Connection, rows: Sequence[AnyRow]) -> None:

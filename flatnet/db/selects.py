@@ -103,6 +103,7 @@ def groups_among(ids: Any) -> Select[Any]:
 
 # Groups by id, each with its rules by age.
 GROUPS_WITH_RULES = groups_among(IDS).order_by(GROUPS.c.id, RULES.c.id)
+_OTHERS = VIFS.alias("others")
 # Networks by id, and all others in which the host has an address, or whose
 # one server it is or may be.
 NETWORKS_HERE = _NETWORKS.where(
@@ -121,8 +122,14 @@ NETWORKS_HERE = _NETWORKS.where(
         ),
     )
 ).order_by(NETWORKS.c.id)
-# Interfaces of living instances in networks that a host serves for all.
-ATTACHED_TO = interfaces.ATTACHED.where(ALIVE, VIFS.c.network_id.in_(IDS))
+# All interfaces of living instances that have one in networks that a host
+# serves for all: which is an instance's first no other row says.
+ATTACHED_TO = interfaces.ATTACHED.where(
+    ALIVE,
+    VIFS.c.instance_uuid.in_(
+        select(_OTHERS.c.instance_uuid).where(_OTHERS.c.network_id.in_(IDS))
+    ),
+)
 
 
 def of_living(

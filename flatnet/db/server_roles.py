@@ -117,13 +117,19 @@ def set_mode(
             f"network {network.label} has guests, whose gateway would be "
             "another: deallocate them first"
         )
+    mine = FIXED_IPS.c.network_id == network.id
     connection.execute(
         update(FIXED_IPS)
-        .where(
-            FIXED_IPS.c.network_id == network.id, FIXED_IPS.c.host.is_not(None)
-        )
+        .where(mine, FIXED_IPS.c.host.is_not(None))
         .values(host=None)
     )
+    if network.dhcp_server:
+        # Set aside when the network was made, and nobody has claimed it.
+        connection.execute(
+            update(FIXED_IPS)
+            .where(mine, FIXED_IPS.c.address == network.dhcp_server)
+            .values(reserved=False, reason=None)
+        )
     connection.execute(
         update(NETWORKS)
         .where(NETWORKS.c.id == network.id)

@@ -30,6 +30,7 @@ _COLUMNS = (
     VIFS.c.network_id,
     VIFS.c.rxtx_factor,
     VIFS.c.port_rate,
+    VIFS.c.plugged,
     FIXED_IPS.c.address,
     FIXED_IPS.c.position,
     FIXED_IPS.c.ordinal,
@@ -61,7 +62,8 @@ class Vif:
     `ordinal` is what its next one gets.  `id` is none where it has no row
     yet.  `binding` is the id of the row that binds it to the host, `wanted`
     what that says, both none without one.  `rxtx_factor` and `port_rate` are
-    what it may send and take, as `Interface` has them.  `address_v6` is what
+    what it may send and take, and `is_plugged` whether it is to have a port,
+    as `Interface` has them.  `address_v6` is what
     it has in the network's IPv6 range, or comes to have; `stored_v6` what its
     row says.
     """
@@ -76,6 +78,7 @@ class Vif:
     wanted: str | None = None
     rxtx_factor: float | None = None
     port_rate: int | None = None
+    is_plugged: bool = True
     address_v6: str | None = None
     stored_v6: str | None = None
 
@@ -140,6 +143,7 @@ class Tenant:
             has_default_route=vif.uuid == self.vifs[0].uuid,
             rxtx_factor=vif.rxtx_factor,
             port_rate=vif.port_rate,
+            is_plugged=vif.is_plugged,
         )
 
 
@@ -210,6 +214,7 @@ def _vif(rows: list[AnyRow]) -> Vif:
         wanted=first.wanted,
         rxtx_factor=first.rxtx_factor,
         port_rate=first.port_rate,
+        is_plugged=bool(first.plugged),
         address_v6=six,
         stored_v6=six,
     )

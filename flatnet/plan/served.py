@@ -73,5 +73,6 @@ def _part(
         uuid=interface.uuid,
         instance_uuid=owner,
         name=names.of(network, owner),
+        has_router=interface.has_default_route,
     )
     return ServedPart(network, dhcp)

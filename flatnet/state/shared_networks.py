@@ -33,7 +33,7 @@ def served_interfaces(
 ) -> tuple[Interface, ...]:
     """Return those of other hosts that a host serves, by uuid.
 
-    Their groups are their own host's affair.
+    Their groups and floating addresses are their own host's affair.
 
     :param interfaces: of living instances, wherever they are
     :param here: those that the host has itself
@@ -43,7 +43,7 @@ def served_interfaces(
         return ()
     own = {each.uuid for each in here}
     found = (
-        replace(each, security_group_ids=())
+        replace(each, security_group_ids=(), floating=())
         for each in interfaces
         if each.network_id in mine and each.uuid not in own
     )

@@ -11,7 +11,8 @@ Every step passes over what it finds done, see 0001.
 
 import sqlalchemy as sa
 from alembic import op
-from alembic.util import CommandError
+
+from flatnet.exceptions import SchemaMismatch
 
 revision = "0007"
 down_revision = "0006"
@@ -39,7 +40,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     twice = op.get_bind().scalar(sa.text(TWICE))
     if twice:
-        raise CommandError(
+        raise SchemaMismatch(
             f"bridge {twice} has two networks, which the revision before has "
             "no room for: delete one first"
         )

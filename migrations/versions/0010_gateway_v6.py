@@ -24,6 +24,12 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # Addresses that MACs make: nobody knew of them before.
+    op.execute(
+        sa.text(
+            "UPDATE floating_ips SET fixed_ip_id = NULL WHERE fixed_ip_id IN "
+            "(SELECT id FROM fixed_ips WHERE position < 0)"
+        )
+    )
     op.execute(sa.text("DELETE FROM fixed_ips WHERE position < 0"))
     if _is_there():
         op.drop_column(TABLE, COLUMN)

@@ -233,3 +233,29 @@ def test_an_address_that_goes_takes_its_own_along(guest, pool):
     allocation.remove_address(pool, instance_uuid=guest.uuid, address=fixed)
     assert floating_lists.get(pool, FIRST).fixed_address is None
     assert floating_lists.of_fixed_address(pool, fixed) == ()
+
+
+def test_what_no_floating_address_may_lead_to(pool):
+    """What a MAC makes, and who has his gateway on another host."""
+    six = a_network(pool, cidr_v6="fd00::/64")
+    one = a_network(
+        *(pool,),
+        cidr="10.1.0.0/24",
+        bridge="br101",
+        multi_host=False,
+        host="node7",
+    )
+    made = an_instance(pool)
+    wanted = [(six.uuid, None), (one.uuid, None)]
+    allocate(pool, made, requested=wanted, use_ipv6=True)
+    _take(pool)
+    lead = {"address": FIRST, "requester": DEMO}
+    [mine] = [a for a in addresses_of(pool, made) if ":" in a]
+    with pytest.raises(exceptions.FixedIpNotFoundForAddress, match="fd00"):
+        floating_ips.associate(pool, fixed_address=mine, **lead)
+    [mine] = [a for a in addresses_of(pool, made) if a.startswith("10.1.")]
+    refused = exceptions.FloatingIpAssociateFailed
+    with pytest.raises(refused, match="node7 serves for all"):
+        floating_ips.associate(pool, fixed_address=mine, **lead)
+    deallocation.deallocate(pool, instance_uuid=made.uuid)
+    assert addresses_of(pool, made) == []

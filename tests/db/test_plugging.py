@@ -47,6 +47,13 @@ def test_it_lasts_until_it_is_plugged_in(database, instance):
         assert plugged(database, instance, host) == [True]
 
 
+def test_a_new_interface_of_who_is_unplugged_is_so_too(database, instance):
+    other = a_network(database, cidr="10.1.0.0/24", bridge="br101")
+    vifs.unplug(database, instance_uuid=instance.uuid)
+    allocate(database, instance, requested=[(other.uuid, None)])
+    assert plugged(database, instance) == [False, False]
+
+
 def test_it_ends_with_what_was_allocated(database, instance):
     vifs.unplug(database, instance_uuid=instance.uuid)
     deallocation.deallocate(database, instance_uuid=instance.uuid)

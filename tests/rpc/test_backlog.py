@@ -101,35 +101,29 @@ def test_what_waits_is_bounded_and_ping_is_answered(
     assert calls(api) == (0, 0)
 
 
-def test_hosts_that_ask_each_other_do_not_wait_for_each_other(
-    broker, database, node
-):
-    """As many on each as may be at work, for instances of the other."""
-    busy = Node("node2", database, broker, Turns(at_work=2, most_waiting=2))
-    gates = [Gate(node), Gate(busy)]
+def test_who_waits_for_another_host_lends_his_turn(broker, database):
+    """Else two hosts could wait for each other, each for a turn."""
+    node = Node("node1", database, broker, Turns(at_work=1))
+    other = Node("node2", database, broker)
+    gate = Gate(other)
     try:
-        for gate in gates:
-            gate.is_open.clear()
+        gate.is_open.clear()
         callers = Callers(broker, 60)
-        for asked, host in (("node1", "node2"), ("node2", "node1")):
-            for _ in range(2):
-                callers.allocate(new_instance(database, host), asked)
-        # Each has turned to the other, and is at work there.
-        eventually(
-            lambda: (
-                node.turns.state()["working"],
-                busy.turns.state()["working"],
-                callers.ended,
-            ),
-            (2, 2, {}),
+        away = new_instance(database, "node2")
+        callers.allocate(away, "node1")
+        eventually(lambda: other.turns.state()["working"], 1)
+        mine = new_instance(database, "node1")
+        callers.api.allocate_for_instance(
+            CONTEXT, instance_id=mine, host="node1"
         )
-        for gate in gates:
-            gate.is_open.set()
-        assert set(callers.wait().values()) == {"done"}
+        assert callers.ended == {}
+        gate.is_open.set()
+        assert callers.wait() == {away: "done"}
+        assert node.turns.state()["working"] == 0
     finally:
-        for gate in gates:
-            gate.is_open.set()
-        busy.stop()
+        gate.is_open.set()
+        node.stop()
+        other.stop()
 
 
 def test_who_waits_for_another_host_is_bounded_too(broker, database):

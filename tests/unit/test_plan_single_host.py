@@ -53,6 +53,12 @@ def test_the_server_knows_the_guests_of_all_hosts():
     assert len(found.guard.ports) == len(found.filter.guests) == 1
 
 
+def test_the_default_route_is_by_the_first_interface_wherever_it_is():
+    second = interface(2, has_default_route=False)
+    (server,) = plan(serving(served=(interface(3), second))).dhcp_servers
+    assert [each.has_router for each in server.hosts] == [False, True]
+
+
 def test_others_only_bridge():
     found = plan(bridging(interface(1)))
     (bridge,) = found.bridges
@@ -122,8 +128,12 @@ def elements(rows, **options):
 def test_the_guard_knows_where_the_server_is():
     asking = {("asking_uplinks", ("eth1",)), ("name_servers", ("10.0.0.1",))}
     assert elements(bridging(interface(1))) == asking | {
-        ("servers", ("eth1", MAC, "10.0.0.1")),
-        ("server_ipv4", ("eth1", "10.0.0.1")),
+        entry
+        for address in ("10.0.0.1", "169.254.169.254")
+        for entry in (
+            ("servers", ("eth1", MAC, address)),
+            ("server_ipv4", ("eth1", address)),
+        )
     }
     unknown = replace(AWAY, server_mac=None)
     assert elements(bridging(interface(1), row=unknown)) == asking | {

@@ -39,6 +39,8 @@ MARK = "renamed"
 _MODE = 0o755
 # Seconds until dnsmasq reads them again, for each name.
 _REST = 60 * 2.5e-6
+# Seconds until a server that did not read them is asked again.
+_AGAIN = 60.0
 
 
 @dataclass
@@ -101,6 +103,8 @@ class Elsewhere:
             made = self._written(server, directory, mark)
             mine.is_pending = os.path.lexists(mark)
             if mine.is_pending and time.monotonic() >= mine.due:
+                # Who cannot read them now is asked again by and by.
+                mine.due = time.monotonic() + _AGAIN
                 files.mark(reload)
         except (OSError, HostSetupError) as error:
             reason = getattr(error, "strerror", None) or str(error)

@@ -37,7 +37,8 @@ class Addresses:
 
     :param known: flatnet's rows, by network and address
     :param hosts: whose bridges have one, by network
-    :param kept: where nova's rows are kept, by nova's ids
+    :param kept: where nova's rows are kept, by nova's ids; none where it is
+        for no instance
     :param with_address: nova's interfaces that keep an address, `without`
         those of which one was refused
     """
@@ -48,7 +49,7 @@ class Addresses:
     known: dict[Place, AnyRow]
     hosts: dict[tuple[str, str], str]
     draft: Draft
-    kept: dict[int, Place] = field(default_factory=dict)
+    kept: dict[int, Place | None] = field(default_factory=dict)
     with_address: set[int] = field(default_factory=set)
     without: set[int] = field(default_factory=set)
     _ordinals: Counter[int] = field(default_factory=Counter)
@@ -105,7 +106,7 @@ class Addresses:
             # It was never used.
             return
         self._keep(network, place, wanted, interface)
-        self.kept[row.id] = place
+        self.kept[row.id] = place if interface is not None else None
         if interface is not None:
             self._ordinals[row.virtual_interface_id] += 1
             self.with_address.add(row.virtual_interface_id)

@@ -19,7 +19,7 @@ _COMPARED = ("pool", "project_id", "interface", "auto_assigned")
 
 def judge(
     nova: Nova,
-    places: Mapping[int, Place],
+    places: Mapping[int, Place | None],
     ranges: Mapping[str, str],
     present: Sequence[AnyRow],
     fixed: Mapping[Place, AnyRow],
@@ -38,8 +38,9 @@ def judge(
         try:
             values = _values(row)
             _check_apart(values["address"], ranges)
+            # To where no instance is it leads no more.
             place = places.get(row.fixed_ip_id)
-            if row.fixed_ip_id is not None and place is None:
+            if row.fixed_ip_id not in (None, *places):
                 raise Conflict("its fixed address is not kept, or not there")
             if values["address"] in seen:
                 raise Conflict("nova has it twice")

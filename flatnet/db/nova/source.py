@@ -159,7 +159,9 @@ def _read(connection: Connection) -> Nova:
         for name in _COLUMNS
     }
     instances = found.pop("instances")
-    return Nova(found, {row.id: row.uuid.lower() for row in instances})
+    return Nova(
+        found, {row.id: row.uuid.lower() for row in instances if row.uuid}
+    )
 
 
 def _check(present: Mapping[str, Mapping[str, Any]], database: str) -> None:

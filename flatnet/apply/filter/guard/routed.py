@@ -187,15 +187,18 @@ def _unjudged(guard: Guard) -> NftChain:
     Who flushed iptables opens nothing, and cuts nobody.
     """
     networks = () if guard.has_foreign_openings else guard.networks
-    return NftChain(
-        "unjudged",
-        tuple(
-            f'{judged_mark.IS_MISSING} oifname "{network.bridge}" '
-            f"{header} daddr @judged{family} drop"
-            for network in networks
-            for family, header in _HEADERS
-        ),
-    )
+    rules = [
+        f'{judged_mark.IS_MISSING} oifname "{network.bridge}" '
+        f"{header} daddr @judged{family} drop"
+        for network in networks
+        for family, header in _HEADERS
+    ]
+    if networks:
+        # What the host sends to a floating address bears another device yet.
+        rules.append(
+            f"{judged_mark.IS_MISSING} ct status dnat ip daddr @judged4 drop"
+        )
+    return NftChain("unjudged", tuple(rules))
 
 
 def _left(guard: Guard) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from flatnet.apply.filter.gathered import Gathered
 from flatnet.apply.filter.guard.nft_keys import Element
 from flatnet.apply.link.strangers import Strangers
 from flatnet.apply.sequence_diff import differing
-from flatnet.state.plan import Guard, GuardedNetwork, GuardedPort
+from flatnet.state.plan import METADATA, Guard, GuardedNetwork, GuardedPort
 
 Placed = tuple[str, Element]
 _HOST = ""
@@ -94,7 +94,9 @@ def host_elements(guard: Guard, found: Strangers) -> Iterator[Placed]:
     own = (each.address for each in guard.networks if each.address)
     routers = [router for each in guard.networks for router in each.routers]
     yield from (("routers", (each,)) for each in routers)
-    yield from _local((*own, *routers, *found.link_local))
+    # Where this host has it for the guests of all it is nobody else's.
+    metadata = {METADATA for each in guard.networks if each.metadata == "all"}
+    yield from _local((*own, *routers, *metadata, *found.link_local))
 
 
 def _of_server(
@@ -126,8 +128,9 @@ def _beyond(network: GuardedNetwork, uplink: str) -> Iterator[Placed]:
     if not network.server:
         return
     if network.server_mac:
-        yield "servers", (uplink, network.server_mac, network.server)
-        yield "server_ipv4", (uplink, network.server)
+        for address in (network.server, METADATA):
+            yield "servers", (uplink, network.server_mac, address)
+            yield "server_ipv4", (uplink, address)
     else:
         yield "new_servers", (uplink, network.server)
 

@@ -207,8 +207,9 @@ def _apply_family(family: int, task: _Task) -> Changes:
 
 def _apply_table(existing: Existing, table: Table, task: _Task) -> Changes:
     settled, found = task.known.settled, (existing, table, task.top)
-    if settled.has(found):
-        return Changes()
+    lacking = task.known.optional.lacking(table)
+    if lacking or settled.has(found):
+        return lacking or Changes()
     proven = task.known.proven
     count = proven.at((tables_key(table.family),))
     there, wanted = settled.rest(found)

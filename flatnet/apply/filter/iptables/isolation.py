@@ -65,10 +65,10 @@ _LINK_LOCAL = "fe80::/10"
 _DHCP_ANSWER = "-p udp -m udp --sport 67 --dport 68"
 _BRIDGED = "-m physdev --physdev-is-bridged"
 # Listener queries, solicitations, advertisements.
-_DISCOVERY = tuple(
-    f"-p ipv6-icmp -m icmp6 --icmpv6-type {kind} -j ACCEPT"
-    for kind in (130, 135, 136)
+_OF_DISCOVERY = tuple(
+    f"-p ipv6-icmp -m icmp6 --icmpv6-type {kind}" for kind in (130, 135, 136)
 )
+_DISCOVERY = tuple(f"{each} -j ACCEPT" for each in _OF_DISCOVERY)
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def isolation(layout: ChainLayout, family: int, trees: Trees) -> Isolation:
     )
     forward = to_local
     if family == 6:
+        forward = _from_outside(layout) + forward
         for each in networks:
             forward += _unfiltered(each, layout)
     local = (
@@ -126,11 +127,23 @@ def isolation(layout: ChainLayout, family: int, trees: Trees) -> Isolation:
     return Isolation(forward, to_local + _led(layout, family), marking, chains)
 
 
+def _from_outside(layout: ChainLayout) -> tuple[str, ...]:
+    """Drop discovery that is routed: it is for who is on the segment."""
+    return tuple(
+        f"! -i {each.bridge} -o {each.bridge} {kind} -j DROP"
+        for each in gateways(layout, 6)
+        for kind in _OF_DISCOVERY
+    )
+
+
 def _led(layout: ChainLayout, family: int) -> tuple[str, ...]:
-    """What the host led to a guest bears the device of before in output."""
+    """What the host led to a guest bears the device of before in output.
+
+    That is lo where the floating address is here, and any where it is not.
+    """
     if family == 6 or not layout.floating:
         return ()
-    return (f"-o lo -m conntrack --ctstate DNAT -j {LOCAL}",)
+    return (f"-m conntrack --ctstate DNAT -j {LOCAL}",)
 
 
 def _said(layout: ChainLayout, family: int) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ FIREWALL_OPTIONS = [
     cfg.StrOpt(
         "public_interface",
         default="eth0",
-        help="Device that traffic to the outside leaves by.",
+        help="Device that traffic to the outside leaves by, and that has the "
+        "floating addresses of pools without a device of their own.",
     ),
     cfg.StrOpt(
         "routing_source_ip",

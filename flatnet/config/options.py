@@ -71,7 +71,8 @@ HOST_OPTIONS = [
         "executor",
         default="eventlet",
         choices=["eventlet", "threading"],
-        help="How RPC requests run concurrently.",
+        help="How RPC requests run concurrently: in green threads of one "
+        "thread (eventlet), or in threads of the system.",
     ),
     cfg.StrOpt(
         "rpc_error_module",
@@ -122,8 +123,8 @@ NETWORK_OPTIONS = [
         "multi_host",
         default=True,
         help="Created networks have their gateway and DHCP server on every "
-        "host. With False one host serves the guests of all: see `flatnet "
-        "network set --host`.",
+        "host. With False one host serves the guests of all, the first that "
+        "finds a network: see `flatnet network set --host`.",
     ),
     cfg.StrOpt(
         "vif_plug",
@@ -166,7 +167,9 @@ NETWORK_OPTIONS = [
     cfg.BoolOpt(
         "send_arp_for_ha",
         default=False,
-        help="Announce a bridge's address to its segment when it is set.",
+        help="Announce a bridge's address to its segment when it is set. That "
+        "of a network that one host serves for all, and floating addresses, "
+        "are announced in any case.",
     ),
     cfg.IntOpt(
         "send_arp_for_ha_count",
@@ -226,7 +229,8 @@ DHCP_OPTIONS = [
         default=False,
         help="Networks that have a cidr_v6 are dual stack: each interface has "
         "the address there that its MAC makes (EUI-64), and each host is the "
-        "router of its guests, by router advertisements and DHCPv6. Needs "
+        "router of its guests, by router advertisements and DHCPv6, but for "
+        "networks that one host serves for all. Needs "
         "net.ipv6.conf.all.forwarding, and accept_ra = 2 on devices by which "
         "the host has its own router; both are set.",
     ),

@@ -112,6 +112,8 @@ def parted(plan):
             for each in plan.filter.members
             for address in each.addresses
         },
+        names={},
+        served={},
     )
 
 

@@ -11,6 +11,12 @@ require_root tools/test.sh
 install_packages test
 make_environment test
 
+# A directory for each suite, that all of its servers can enter.
+SUITES=$(mktemp -d /tmp/suites.XXXX)
+export SUITES
+chmod 755 "$SUITES"
+trap 'rm -rf "$SUITES"' EXIT
+
 started=$SECONDS
 status=0
 if (($#)); then

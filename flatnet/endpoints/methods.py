@@ -43,6 +43,7 @@ _CREATE = (
     "mtu",
     "project_id",
 )
+_CREATED_OF_TEXT = ("uuid", "bridge", "bridge_interface", "project_id")
 
 
 class NetworkEndpoint:
@@ -262,6 +263,10 @@ class NetworkEndpoint:
     def create_networks(self, context: Json, **others: Any) -> list[Json]:
         """Return the network that was created, as a list of one dict."""
         given = {name: others.get(name) for name in _CREATE}
+        for name in _CREATED_OF_TEXT:
+            given[name] = arguments.optional(name, given[name])
+        for name in ("label", "cidr"):
+            given[name] = arguments.reference(name, given[name])
         return [asdict(self._manager.networks.create(**given))]
 
     @expected
@@ -269,7 +274,7 @@ class NetworkEndpoint:
         self, context: Json, uuid: str | None = None, **others: Any
     ) -> None:
         """Delete a network that has no allocated address."""
-        self._manager.networks.delete(uuid)
+        self._manager.networks.delete(arguments.optional("uuid", uuid or None))
 
 
 def all_of(manager: FlatManager, turns: Turns) -> list[object]:

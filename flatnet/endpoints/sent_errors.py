@@ -5,6 +5,7 @@ module, and rebuilds it where the caller has allowed the module.  nova's
 services allow `nova.exception`, which has classes of the same names.
 """
 
+import functools
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -12,6 +13,7 @@ from typing import Any, TypeVar, cast
 import oslo_messaging as messaging
 
 from flatnet.exceptions import FlatnetError
+from flatnet.rpc import arguments
 
 OWN = FlatnetError.__module__
 # What oslo.messaging calls the class of an error that came from elsewhere.
@@ -37,6 +39,15 @@ def as_sent(info: Info, module: str) -> Info:
 
 
 def expected(method: Method) -> Method:
-    """Let our own errors travel to the caller, not to the log as defects."""
+    """Let our own errors travel to the caller, not to the log as defects.
+
+    A host that is no name is one, whatever it would have been used for.
+    """
+
+    @functools.wraps(method)
+    def checked(endpoint: Any, context: Any, **given: Any) -> Any:
+        arguments.check_host(given.get("host"))
+        return method(endpoint, context, **given)
+
     wrap = messaging.expected_exceptions(FlatnetError)
-    return cast(Method, wrap(method))
+    return cast(Method, wrap(checked))

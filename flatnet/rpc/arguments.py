@@ -56,6 +56,17 @@ def optional(what: str, value: Any) -> str | None:
     return None if value is None else reference(what, value)
 
 
+def check_host(value: Any) -> None:
+    """Check that the name of a host, if one is given, is text.
+
+    :raises InvalidInput: it is not
+    """
+    if value is not None and not (
+        isinstance(value, str) and value.isprintable()
+    ):
+        raise InvalidInput(f"the call names a host that is none: {value!r}")
+
+
 def row_id(what: str, value: Any) -> int:
     """Return an integer id, given as one or as text.
 
@@ -104,7 +115,10 @@ def _pair(value: Any) -> tuple[str, str | None]:
         )
     if not isinstance(network, str) or not network:
         raise InvalidInput(f"{value!r} in requested_networks has no network")
-    return network, str(address) if address else None
+    return (
+        reference("network", network),
+        reference("address", address) if address else None,
+    )
 
 
 def macs(value: Any) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ STEPS = (
     "apply_sysctls",
     "apply_firewall",
     "apply_guard",
-    "apply_links",
+    "apply_ways",
     "apply_forwarding",
     "apply_dhcp",
 )
@@ -101,13 +101,13 @@ def resting(namespace, directory, monkeypatch):  # noqa: F811
 @pytest.mark.parametrize(
     ("meddling", "steps"),
     [
-        ("ip link set br100 down", {"apply_links"}),
-        ("ip link set br100 mtu 1400", {"apply_links"}),
-        ("ip address flush dev br100", {"apply_links"}),
+        ("ip link set br100 down", {"apply_ways"}),
+        ("ip link set br100 mtu 1400", {"apply_ways"}),
+        ("ip address flush dev br100", {"apply_ways"}),
         ("iptables -F flatnet-FORWARD", {"apply_firewall", "apply_guard"}),
         ("nft add table inet other", {"apply_firewall", "apply_guard"}),
         ("ip link set beside master br100", {"apply_guard"}),
-        ("ip route add 10.0.0.128/25 dev beside", {"apply_links"}),
+        ("ip route add 10.0.0.128/25 dev beside", {"apply_ways"}),
         ("ip route add default dev beside", {"apply_forwarding"}),
         ("kill $(cat {files}/flatnet-br100.pid)", {"apply_dhcp"}),
         ("echo >> {files}/flatnet-br100.hosts", {"apply_dhcp"}),

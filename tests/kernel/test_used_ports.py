@@ -249,7 +249,7 @@ def files(path):
     return {
         each.name: each.read_bytes()
         for each in path.iterdir()
-        if each.suffix != ".leases"
+        if each.is_file() and each.suffix != ".leases"
     }
 
 

@@ -67,11 +67,11 @@ def arp_chains(guard: Guard) -> tuple[NftChain, ...]:
     would answer on any device.
     """
     bridges = [each.bridge for each in guard.networks if each.metadata]
-    others = (
-        f"iifname != {{ {_quoted(*bridges)} }} arp daddr ip {METADATA} drop"
-        for _ in bridges[:1]
-    )
-    rules = (*_STRAYS, *others)
+    asked = f"arp daddr ip {METADATA}"
+    # A rule for each: those of one bridge are found among those of all.
+    own = (f'iifname "{bridge}" {asked} accept' for bridge in bridges)
+    others = (f"{asked} drop",) if bridges else ()
+    rules = (*_STRAYS, *own, *others)
     return (NftChain("input", rules, hook="input", priority=FIRST),)
 
 

@@ -115,7 +115,7 @@ def test_qemu_guest_reports_what_it_saw(lab, dnsmasq):
     guest = QemuGuest(
         image(),
         directory=lab.directory,
-        namespace=lab.namespace("host"),
+        node=lab.namespace("host"),
         tap="tapqemu",
         mac=TAP_MAC,
     )

@@ -126,6 +126,12 @@ def test_what_is_routed_is_judged_as_ipv4_is():
         forward_bridge_interface=("eth2",),
     ) == [
         turned,
+        # Discovery is for who is on the segment.
+        *(
+            "! -i br100 -o br100 -p ipv6-icmp -m icmp6 "
+            f"--icmpv6-type {kind} -j DROP"
+            for kind in (130, 135, 136)
+        ),
         "-o br100 -j flatnet-local",
         "-o br100 -m physdev --physdev-is-bridged -j ACCEPT",
         "-i br100 -o eth2 -j ACCEPT",

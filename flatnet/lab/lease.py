@@ -17,11 +17,11 @@ SCRIPT = """\
 set -e
 case "$1" in
 deconfig)
-    ip addr flush dev "$interface" scope global
+    ip -4 addr flush dev "$interface" scope global
     ip link set "$interface" up
     ;;
 bound | renew)
-    ip addr flush dev "$interface" scope global
+    ip -4 addr flush dev "$interface" scope global
     ip addr add "$ip/$mask" dev "$interface"
     [ -z "$mtu" ] || ip link set "$interface" mtu "$mtu"
     for gateway in $router; do

@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from test_addresses import leased
 from test_places import change, other
 from test_rpc import CONTEXT, api, broker, database, new_instance, node
 
@@ -23,11 +24,6 @@ def ports(node):
     """How each planned port is to be."""
     (bridge,) = node.applier.plan.bridges
     return [port.stays for port in bridge.ports]
-
-
-def leased(node):
-    (server,) = node.applier.plan.dhcp_servers
-    return [host.address for host in server.hosts]
 
 
 def test_the_host_of_the_row_does_it_whoever_is_asked(api, node, other, there):

@@ -25,7 +25,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from flatnet.apply.link import arp
 from flatnet.apply.link.blocked_ports import set_hairpin
 from flatnet.apply.link.device_reads import Reads
-from flatnet.apply.link.link import ADDRESS_ORIGIN, Address, Link
+from flatnet.apply.link.link import ADDRESS_ORIGIN, SCOPE_LINK, Address, Link
 from flatnet.apply.link.links import ERRORS, LinkPass, link_pass, reason
 from flatnet.state.changes import Changes, Failure, guest_key
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -33,7 +33,6 @@ from flatnet.state.filtering import FloatingAddress
 from flatnet.state.plan import METADATA
 
 _PREFIX = "/32"
-_OF_LINK = 253
 
 
 def is_floating(address: Address) -> bool:
@@ -181,7 +180,7 @@ def _was_added(found: LinkPass, wanted: FloatingAddress) -> bool:
             index=link.index,
             address=wanted.address,
             prefixlen=32,
-            scope=_OF_LINK,
+            scope=SCOPE_LINK,
             proto=ADDRESS_ORIGIN,
         )
     except ERRORS as error:

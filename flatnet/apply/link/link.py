@@ -45,6 +45,7 @@ _PROTOCOL, _INET6, _INET6_CONF, _DISABLE_IPV6 = 12, 10, 2, 26
 _FAR_END, _LOCAL, _ORIGIN = 1, 2, 11
 _UP, _NO_ARP = 1, 1 << 7
 _SCOPE_GLOBAL = 0
+SCOPE_LINK = 253
 _SKIP_STATISTICS = attribute(_EXT_MASK, struct.pack("=I", 1 << 3))
 _VIRTUAL = ("tun", "veth", "macvtap", "macvlan")
 # What the host may reach guests by: bridges, and what stands on one.

@@ -14,7 +14,7 @@ it is: guests then reach the service by their gateway.
 from flatnet.apply.files import read_setting
 from flatnet.apply.link.conflicts import Surroundings, led_to
 from flatnet.apply.link.device_reads import DUMP, Reads
-from flatnet.apply.link.link import ADDRESS_ORIGIN
+from flatnet.apply.link.link import ADDRESS_ORIGIN, SCOPE_LINK
 from flatnet.apply.link.links import ERRORS, link_pass, reason
 from flatnet.state.changes import Changes, Failure
 from flatnet.state.effects import Effect, Subject, Surface, Verb
@@ -23,7 +23,6 @@ from flatnet.state.plan import METADATA, Plan
 _DEVICE = "lo"
 # Where it is put: the device, and the address with its prefix.
 PLACE = (_DEVICE, f"{METADATA}/32")
-_SCOPE_LINK = 253
 _ARP_IGNORE = "/proc/sys/net/ipv4/conf/{}/arp_ignore"
 
 
@@ -53,7 +52,7 @@ def apply_metadata_address(plan: Plan, devices: Reads = DUMP) -> Changes:
                 index=found.links[_DEVICE].index,
                 address=METADATA,
                 prefixlen=32,
-                scope=_SCOPE_LINK,
+                scope=SCOPE_LINK,
                 proto=ADDRESS_ORIGIN,
             )
     except ERRORS as error:

@@ -34,6 +34,7 @@ from flatnet.apply.filter.connections.conntrack_table import (
     all_ends,
     flows_of,
     forget,
+    told,
 )
 from flatnet.apply.filter.connections.flows import Flow, Judge
 from flatnet.apply.filter.guard import peers, severed
@@ -44,7 +45,7 @@ from flatnet.apply.link.device_reads import DUMP, Reads
 from flatnet.apply.netlink import KeptSocket
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
-from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.effects import Subject, Surface
 from flatnet.state.filtering import Guest
 from flatnet.state.plan import Plan, Port
 
@@ -131,10 +132,7 @@ def _deleted(
         for flow in forbidden:
             _note(left, flow, doomed.pop(flow), error)
     cut = _forget(session.proven.asking, doomed, left)
-    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
-    return Changes(
-        (made,) * bool(cut), _failures(plan, left), uncut=frozenset(left)
-    )
+    return Changes(told(cut), _failures(plan, left), uncut=frozenset(left))
 
 
 def _all_of(plan: Plan, port: Port) -> frozenset[str]:

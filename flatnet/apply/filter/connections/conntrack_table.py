@@ -16,6 +16,7 @@ from flatnet.apply import netlink
 from flatnet.apply.filter.connections.flows import Flow
 from flatnet.apply.netlink import attribute, by_kind
 from flatnet.exceptions import HostSetupError
+from flatnet.state.effects import Effect, Surface, Verb
 
 # From linux/netfilter/nfnetlink_conntrack.h.
 _SUBSYSTEM = 1
@@ -101,6 +102,12 @@ def forget(asking: netlink.KeptSocket, flow: Flow) -> bool:
     if number not in (0, errno.ENOENT):
         raise OSError(number, os.strerror(number))
     return not number
+
+
+def told(number: int) -> tuple[Effect, ...]:
+    """Return that so many flows were forgotten; nothing of none."""
+    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{number} connections")
+    return (made,) * bool(number)
 
 
 def end_after(asking: netlink.KeptSocket, flow: Flow, seconds: int) -> None:

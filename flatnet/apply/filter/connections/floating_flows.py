@@ -2,11 +2,15 @@
 
 from collections.abc import Collection, Mapping
 
-from flatnet.apply.filter.connections.conntrack_table import flows_of, forget
+from flatnet.apply.filter.connections.conntrack_table import (
+    flows_of,
+    forget,
+    told,
+)
 from flatnet.apply.filter.connections.flows import Flow
 from flatnet.apply.filter.iptables.ipset import all_packed
 from flatnet.apply.netlink import KeptSocket
-from flatnet.state.effects import Effect, Surface, Verb
+from flatnet.state.effects import Effect
 
 
 def misled(
@@ -23,8 +27,7 @@ def misled(
     tracked = list(flows_of(asking, all_packed(among)))
     wrong = [flow for flow in tracked if _is_misled(flow, among, now)]
     cut = sum(forget(asking, flow) for flow in wrong)
-    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
-    return (made,) * bool(cut)
+    return told(cut)
 
 
 def _is_misled(

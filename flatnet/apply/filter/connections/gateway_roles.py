@@ -13,6 +13,7 @@ Given up: a worker that dies between both leaves them until they time out.
 import ipaddress
 from collections.abc import Iterable
 
+from flatnet.apply.filter.connections.conntrack_table import told
 from flatnet.apply.filter.connections.routed_flows import forget_routed
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.exceptions import HostSetupError
@@ -89,5 +90,4 @@ def _forgotten(
             f"not be cut: {error}"
         )
         return Changes(warnings=(text,))
-    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
-    return Changes((made,) * bool(cut))
+    return Changes(told(cut))

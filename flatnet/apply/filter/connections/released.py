@@ -23,13 +23,14 @@ from flatnet.apply.filter.connections.conntrack_table import (
     end_after,
     flows_of,
     forget,
+    told,
 )
 from flatnet.apply.filter.guard.handovers import Parted
 from flatnet.apply.filter.guard.libnftables import Session
 from flatnet.apply.filter.iptables.ipset import all_packed
 from flatnet.exceptions import HostSetupError
 from flatnet.state.changes import Changes, Failure
-from flatnet.state.effects import Effect, Subject, Surface, Verb
+from flatnet.state.effects import Subject, Surface
 from flatnet.state.plan import Plan
 
 _TCP = 6
@@ -68,8 +69,7 @@ def release_connections(
     except (HostSetupError, OSError) as error:
         subject = Subject(Surface.CONNTRACK)
         return Changes(failures=(Failure(subject, str(error)),))
-    made = Effect(Surface.CONNTRACK, Verb.CUT, detail=f"{cut} connections")
-    return Changes((made,) * bool(cut))
+    return Changes(told(cut))
 
 
 class _Ours:

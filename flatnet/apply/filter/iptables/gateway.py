@@ -6,9 +6,9 @@ from flatnet.apply.filter.iptables.chain_layout import ChainLayout
 from flatnet.apply.filter.iptables.floating import from_guests
 from flatnet.apply.filter.iptables.matches import ACCEPT, DROP, bound_for
 from flatnet.state.filtering import Gateway, Outside
+from flatnet.state.plan import METADATA
 
 _TFTP = "tftp"
-_METADATA = "169.254.169.254/32"
 
 
 def gateways(layout: ChainLayout, family: int) -> tuple[Gateway, ...]:
@@ -95,7 +95,8 @@ def metadata(layout: ChainLayout) -> tuple[str, ...]:
         # Loopback is no destination for what came from elsewhere.
         target = f"REDIRECT --to-ports {port}"
     return tuple(
-        f"-d {_METADATA} -i {each.bridge} -p tcp -m tcp --dport 80 -j {target}"
+        f"-d {METADATA}/32 -i {each.bridge} -p tcp -m tcp --dport 80 "
+        f"-j {target}"
         for each in layout.gateways
     )
 

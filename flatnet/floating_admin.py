@@ -199,14 +199,7 @@ class FloatingAdmin:
         """
         scope = Scope(instances=instances)
         outcome = self._reconciler.ask_and_wait(self._timeout, scope)
-        if outcome.error is not None:
-            raise outcome.error
-        return {
-            uuid: str(failure)
-            for failure in reversed(outcome.changes.failures)
-            for uuid in instances
-            if failure.concerns(uuid)
-        }
+        return outcome.lacking(instances)
 
     def _followed(self, address: str, led: Led) -> None:
         """Have hosts follow; who has an address no more comes first."""

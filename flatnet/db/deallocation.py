@@ -128,10 +128,10 @@ def _taken_back(
     locked: _Locked,
 ) -> dict[str, tuple[str, ...]]:
     """Do the same of instances that have something in locked networks."""
-    if locked.networks.have_ipv6:
-        releases.lead_nowhere(connection, hints)
-        ipv6_rows.release_all(connection, hints)
     if locked.ids:
+        releases.lead_nowhere(connection, hints)
+        if locked.networks.have_ipv6:
+            ipv6_rows.release_all(connection, hints)
         releases.release_all(connection, hints)
     hosts = tombstones.release(connection, hints)
     connection.execute(_REMOVED, {"instances": sorted(hints)})

@@ -1,12 +1,13 @@
 """Pools of floating addresses: ranges, one row for each address."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network
 
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy import delete as delete_from
 
 from flatnet.db import checks, engine, models
+from flatnet.db.columns import overlap
 from flatnet.db.turns import wait_for_turn
 from flatnet.exceptions import (
     CidrConflict,
@@ -71,7 +72,7 @@ def create(
 
 def _check_others(connection: Connection, network: IPv4Network) -> None:
     for row in connection.execute(select(NETWORKS)):
-        if _overlaps(network, row.cidr):
+        if overlap(str(network), row.cidr):
             raise CidrConflict(
                 f"{network} overlaps {row.cidr} of network {row.label} "
                 f"({row.uuid})"
@@ -173,11 +174,3 @@ def _first_in(
         .order_by(FLOATING_IPS.c.position)
         .limit(1)
     ).first()
-
-
-def _overlaps(mine: IPv4Network, theirs: str) -> bool:
-    """Whether a network's row shares an address; a malformed one has none."""
-    try:
-        return mine.overlaps(ip_network(theirs, strict=False))
-    except (ValueError, TypeError):
-        return False
